@@ -1,0 +1,47 @@
+"""Ways to run the same epoch, and which of them runs which experiment.
+
+An engine is a module here with
+
+- `NAME`, as `--engine` takes it;
+- `refuses(experiment, device)`: why it cannot run that experiment exactly on that device,
+  in a few words, or None where it can;
+- `cores(replicates, available)`: how many CPU cores it keeps busy when it trains that many
+  replicates on a CPU where `available` may be used; it takes `torch.get_num_threads()` of them;
+- `Engine(experiment, data, seeds)`, ready to train (compiled, warmed up) when it is made,
+  with `epoch(orders)`, which trains every replicate on its row of `orders`, and
+  `parameters()`, the stacked parameters as they are now (see `model.network.stack`).
+
+An engine never changes the mathematics: from the same seed, in the same order of examples,
+it gives the eager engine's parameters to float32 rounding; `tests/` holds each to that.
+A new one needs its module and its place in `ENGINES`.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+
+from ..experiment import Experiment
+from . import eager
+
+# `auto` takes the first that does not refuse.
+ENGINES: tuple[ModuleType, ...] = (eager,)
+
+
+def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
+    """The engine called `name`, or for "auto" the fastest that runs `experiment` on `device`.
+
+    Raises ValueError where there is none of that name, or it refuses, with its reason.
+    """
+    if name == "auto":
+        return next(engine for engine in ENGINES if engine.refuses(experiment, device) is None)
+    for engine in ENGINES:
+        if engine.NAME == name:
+            reason = engine.refuses(experiment, device)
+            if reason is not None:
+                raise ValueError(f"engine {name} cannot run this experiment: {reason}")
+            return engine
+    raise ValueError(
+        f"no engine is called {name!r}; there are auto, {', '.join(e.NAME for e in ENGINES)}"
+    )

@@ -1,0 +1,54 @@
+"""The reference engine: the plain PyTorch loop, one replicate after the other.
+
+Every other engine is held against this one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..experiment import Experiment
+from ..mnist import Data
+from ..network import build, stack
+
+NAME = "eager"
+
+_OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+
+
+def refuses(experiment: Experiment, device: torch.device) -> str | None:
+    """None: PyTorch runs every experiment on every device."""
+    return None
+
+
+def cores(replicates: int, available: int) -> int:
+    """All of them: PyTorch splits every operation over its threads."""
+    return available
+
+
+class Engine:
+    """`nn.Sequential` and `torch.optim`, as the assignment uses them."""
+
+    def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
+        self._data = data
+        self._batch_size = experiment.batch_size
+        self._networks = [build(experiment.init, seed).to(data.device) for seed in seeds]
+        self._optimizers = [
+            _OPTIMIZERS[experiment.optimizer](network.parameters(), lr=experiment.learning_rate)
+            for network in self._networks
+        ]
+        self._loss = nn.CrossEntropyLoss()
+
+    def epoch(self, orders: Tensor) -> None:
+        """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device."""
+        images, labels = self._data.train_images, self._data.train_labels
+        for network, optimizer, order in zip(self._networks, self._optimizers, orders, strict=True):
+            for batch in order.split(self._batch_size):
+                optimizer.zero_grad()
+                self._loss(network(images[batch]), labels[batch]).backward()
+                optimizer.step()
+
+    def parameters(self) -> list[Tensor]:
+        """The replicates' parameters as they are now; see `network.stack`."""
+        return stack(self._networks)

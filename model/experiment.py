@@ -1,0 +1,121 @@
+"""`Experiment`, one row of a table, and `Training`, what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+OPTIMIZERS = ("sgd", "adam")
+ORDERS = ("shuffled", "by_class")
+DATASETS = ("mnist", "fashion-mnist", "kmnist")
+OUTCOMES = ("learned", "partial", "constant", "diverged")
+
+# The test accuracies whose first epoch the tables name, and the least of them,
+# from which on a training counts as having learned.
+TARGETS = (0.90, 0.95, 0.97)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training of the 784-300-100-10 network, up to its seed.
+
+    `order` is the presentation order of the training set: "shuffled" anew for every
+    epoch, or "by_class" (all zeros, then all ones, ...), the assignment's online stream.
+    `init` is "default" (PyTorch's) or the common value of every weight and bias.
+    Raises ValueError, naming the field, for a value that means nothing.
+    """
+
+    optimizer: str = "sgd"
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    order: str = "shuffled"
+    init: str | float = "default"
+    dataset: str = "mnist"
+
+    def __post_init__(self):
+        for field, allowed in (("optimizer", OPTIMIZERS), ("order", ORDERS), ("dataset", DATASETS)):
+            if getattr(self, field) not in allowed:
+                raise ValueError(
+                    f"{field} is {getattr(self, field)!r}; it takes one of {', '.join(allowed)}"
+                )
+        for field in ("batch_size", "epochs"):
+            if not isinstance(getattr(self, field), int) or getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)!r}; it takes a whole number from 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(
+                f"learning_rate is {self.learning_rate!r}; it takes a finite number above 0"
+            )
+        if self.init != "default" and not (
+            isinstance(self.init, int | float) and math.isfinite(self.init)
+        ):
+            raise ValueError(f"init is {self.init!r}; it takes 'default' or a finite number")
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Optimizer steps that one pass over `examples` takes, a shorter last batch included."""
+        return math.ceil(examples / self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What came of an experiment, for all its replicates (one per seed).
+
+    The curves are float64 arrays of shape (epochs + 1, replicates); row 0 is the network
+    before its first step. Losses are mean cross-entropies in nats and may be infinite or
+    NaN; accuracies are fractions of 1. All are evaluated after the epoch, on the whole
+    training and test set.
+    """
+
+    experiment: Experiment
+    engine: str
+    device: str
+    seeds: tuple[int, ...]
+    steps: int
+    """Optimizer steps of one replicate."""
+    prepare_seconds: float
+    """What the engine took to get ready (building, compiling, warming up); not training time."""
+    epoch_seconds: np.ndarray
+    """Training time of all replicates together after each epoch, shape (epochs + 1,), from 0."""
+    train_loss: np.ndarray
+    train_accuracy: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+    outcomes: tuple[str, ...]
+    """What each replicate ended as: one of OUTCOMES."""
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all replicates together."""
+        return float(self.epoch_seconds[-1])
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of most replicates; of equally many, the worse."""
+        counts = Counter(self.outcomes)
+        return max(counts, key=lambda outcome: (counts[outcome], OUTCOMES.index(outcome)))
+
+    @property
+    def final_test_accuracy(self) -> float:
+        """Mean over the replicates of the test accuracy after the last epoch."""
+        return float(self.test_accuracy[-1].mean())
+
+    def epochs_to(self, target: float) -> int | None:
+        """The first epoch after which the replicates' mean test accuracy is at least `target`."""
+        (reached,) = np.nonzero(self.test_accuracy.mean(axis=1) >= target)
+        return int(reached[0]) if len(reached) else None
+
+
+def classify(*, finite: bool, classes_predicted: int, test_accuracy: float) -> str:
+    """The outcome of one replicate, from the network that it ended with.
+
+    `finite`: whether its parameters and losses are; `classes_predicted`: how many of the
+    ten classes it gives to any test image at all.
+    """
+    if not finite:
+        return "diverged"
+    if classes_predicted == 1:
+        return "constant"
+    return "learned" if test_accuracy >= TARGETS[0] else "partial"

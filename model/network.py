@@ -1,0 +1,49 @@
+"""The 784-300-100-10 network of the assignment's Figure 1, and its initialisations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+SIZES = (784, 300, 100, 10)
+
+
+def build(init: str | float, seed: int) -> nn.Sequential:
+    """The network on the CPU, float32, initialised by PyTorch's default or to a common value.
+
+    The default draws from PyTorch's CPU generator under `seed`, whatever the device that
+    it trains on later, and leaves the global generator as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            nn.Linear(SIZES[0], SIZES[1]),
+            nn.ReLU(),
+            nn.Linear(SIZES[1], SIZES[2]),
+            nn.Sigmoid(),
+            nn.Linear(SIZES[2], SIZES[3]),
+        )
+    if init != "default":
+        for parameter in network.parameters():
+            nn.init.constant_(parameter, float(init))
+    return network
+
+
+def stack(networks: list[nn.Sequential]) -> list[Tensor]:
+    """The networks' parameters as replicates: weights (replicates, in, out), biases (replicates, out).
+
+    In the order weight, bias of the first layer, then the second's and the third's; copies.
+    """
+    stacked = []
+    for layer in (0, 2, 4):
+        stacked.append(torch.stack([network[layer].weight.detach().T for network in networks]))
+        stacked.append(torch.stack([network[layer].bias.detach() for network in networks]))
+    return stacked
+
+
+def forward(parameters: list[Tensor], images: Tensor) -> Tensor:
+    """Logits (batch, 10) of `images` (batch, 784) under one replicate's six parameters."""
+    weight1, bias1, weight2, bias2, weight3, bias3 = parameters
+    hidden = torch.relu(torch.addmm(bias1, images, weight1))
+    hidden = torch.sigmoid(torch.addmm(bias2, hidden, weight2))
+    return torch.addmm(bias3, hidden, weight3)

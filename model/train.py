@@ -1,0 +1,74 @@
+"""`train`: from an experiment to its training, by whichever engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .engines import choose
+from .evaluate import evaluate
+from .experiment import Experiment, Training, classify
+from .mnist import Data
+from .order import epoch_order
+from .stopwatch import Stopwatch
+
+
+def train(
+    experiment: Experiment, data: Data, *, seeds: tuple[int, ...] = (0,), engine: str = "auto"
+) -> Training:
+    """Trains `experiment` once per seed, on the device that `data` is on.
+
+    The clock runs while the engine runs epochs. Making the engine ready, drawing the orders
+    and evaluating all replicates on the training and test set after every epoch are outside.
+    Divergence is a result like any other. Raises ValueError where `engine` names none that
+    can run this, or `data` is another data set than the experiment's.
+    """
+    if data.name != experiment.dataset:
+        raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
+    chosen = choose(engine, experiment, data.device)
+
+    preparing = Stopwatch(data.device)
+    with preparing.running():
+        runner = chosen.Engine(experiment, data, seeds)
+
+    training = Stopwatch(data.device)
+    labels = data.train_labels.cpu().numpy()
+    epoch_seconds = [0.0]
+    on_train = [evaluate(runner.parameters(), data.train_images, data.train_labels)]
+    on_test = [evaluate(runner.parameters(), data.test_images, data.test_labels)]
+    for epoch in range(experiment.epochs):
+        orders = torch.from_numpy(
+            np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
+        ).to(data.device)
+        with training.running():
+            runner.epoch(orders)
+        epoch_seconds.append(training.seconds)
+        parameters = runner.parameters()
+        on_train.append(evaluate(parameters, data.train_images, data.train_labels))
+        on_test.append(evaluate(parameters, data.test_images, data.test_labels))
+
+    finite = (
+        torch.stack([p.isfinite().flatten(1).all(dim=1) for p in parameters]).all(dim=0).cpu().numpy()
+    )
+    finite = finite & np.isfinite(on_train[-1].loss) & np.isfinite(on_test[-1].loss)
+    return Training(
+        experiment=experiment,
+        engine=chosen.NAME,
+        device=str(data.device),
+        seeds=tuple(seeds),
+        steps=experiment.epochs * experiment.steps_per_epoch(len(labels)),
+        prepare_seconds=preparing.seconds,
+        epoch_seconds=np.array(epoch_seconds),
+        train_loss=np.array([e.loss for e in on_train]),
+        train_accuracy=np.array([e.accuracy for e in on_train]),
+        test_loss=np.array([e.loss for e in on_test]),
+        test_accuracy=np.array([e.accuracy for e in on_test]),
+        outcomes=tuple(
+            classify(
+                finite=bool(finite[i]),
+                classes_predicted=np.count_nonzero(on_test[-1].predictions[i]),
+                test_accuracy=on_test[-1].accuracy[i],
+            )
+            for i in range(len(seeds))
+        ),
+    )
