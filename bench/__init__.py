@@ -1,0 +1,1 @@
+"""The assignment's exercises, a module each, and what the assignment published."""

@@ -1,0 +1,1 @@
+pytest_plugins = ["harness.options", "harness.clock", "harness.trainings", "harness.session"]

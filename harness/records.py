@@ -1,0 +1,77 @@
+"""The record of one case, as it lies in `runs/`: the training whole, and what it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from model.experiment import TARGETS, Experiment, Training
+
+from .exercise import Published
+
+_CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def to_record(
+    training: Training, *, case: str, exercise: int, scale: str, timing: str, published: Published
+) -> dict[str, Any]:
+    """What `runs/<case>.json` holds; `case` is the pytest node id."""
+    return {
+        "id": case,
+        "exercise": exercise,
+        "scale": scale,
+        "experiment": asdict(training.experiment),
+        "engine": training.engine,
+        "device": training.device,
+        "timing": timing,
+        "seeds": list(training.seeds),
+        "seconds": training.seconds,
+        "prepare_seconds": training.prepare_seconds,
+        "steps": training.steps,
+        "outcomes": list(training.outcomes),
+        "paper": asdict(published),
+        "epoch_seconds": training.epoch_seconds.tolist(),
+        **{curve: getattr(training, curve).tolist() for curve in _CURVES},
+    }
+
+
+def to_training(record: dict[str, Any]) -> Training:
+    """The training that `record` was made from."""
+    return Training(
+        experiment=Experiment(**record["experiment"]),
+        engine=record["engine"],
+        device=record["device"],
+        seeds=tuple(record["seeds"]),
+        steps=record["steps"],
+        prepare_seconds=record["prepare_seconds"],
+        epoch_seconds=np.array(record["epoch_seconds"], dtype=float),
+        outcomes=tuple(record["outcomes"]),
+        **{curve: np.array(record[curve], dtype=float) for curve in _CURVES},
+    )
+
+
+def to_case(record: dict[str, Any]) -> dict[str, Any]:
+    """The case as `summary.json` lists it: the record with its curves cut to their ends."""
+    training = to_training(record)
+    kept = (
+        "id",
+        "exercise",
+        "experiment",
+        "engine",
+        "device",
+        "timing",
+        "seeds",
+        "seconds",
+        "prepare_seconds",
+        "steps",
+    )
+    return {
+        **{key: record[key] for key in kept},
+        "test_accuracy": training.test_accuracy[-1].tolist(),
+        "train_accuracy": training.train_accuracy[-1].tolist(),
+        "outcome": training.outcome,
+        "epochs_to": {f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
+        "paper": record["paper"],
+    }

@@ -1,0 +1,61 @@
+"""The folder that a session writes its report to: new, and its own."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from .store import Store
+
+_KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
+
+
+class ReportDir:
+    """Makes `folder` new, moves an earlier report aside, and keeps other sessions out of it.
+
+    Raises pytest.UsageError where the folder holds anything but a report, cannot be
+    written, or is another session's.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
+            self._lock.acquire()
+            if folder.exists():
+                if any(folder.iterdir()) and not (folder / "runs").is_dir():
+                    raise pytest.UsageError(
+                        f"--report-dir is {folder}, which holds other files; "
+                        "it takes a new or empty folder, or one with an earlier report"
+                    )
+                self._move_aside()
+            Store(folder).create()
+        except Timeout:
+            raise pytest.UsageError(
+                f"--report-dir is {folder}, which another session is writing to; it takes another folder"
+            ) from None
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
+            ) from None
+
+    def close(self) -> None:
+        """Leaves the folder to readers."""
+        Store(self._folder).close()
+        self._lock.release()
+
+    def _move_aside(self) -> None:
+        ages = [
+            self._folder,
+            *(self._folder.with_name(f"{self._folder.name}.{age}") for age in range(1, _KEPT + 1)),
+        ]
+        if ages[-1].exists():
+            shutil.rmtree(ages[-1])
+        for younger, older in reversed(list(pairwise(ages))):
+            if younger.exists():
+                younger.rename(older)

@@ -1,0 +1,76 @@
+"""A session of the suite: made ready before the first case, summed up after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from model.fetch import DataError, ensure
+
+from . import jsonfile, tables
+from .exercise import discover
+from .options import KEY
+from .report_dir import ReportDir
+from .summary import summarise
+
+_REPORT_DIR = pytest.StashKey[ReportDir]()
+_SUMMARY = pytest.StashKey[dict]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without xdist this process trains; its workers collect too, but prepare nothing."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        _prepare(session.config, [item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids: Sequence[str]) -> None:
+    """xdist's controlling process collects nothing, but hears of what its workers collected."""
+    _prepare(node.config, ids)
+
+
+def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
+    """Once a session that selected tests of the exercises: the data, and a new report folder."""
+    folders = tuple(f"{folder.rstrip('/')}/" for folder in config.getini("testpaths"))
+    if _REPORT_DIR in config.stash or not any(case.startswith(folders) for case in ids):
+        return
+    settings = config.stash[KEY]
+    try:
+        ensure(settings.dataset, settings.data_root)
+    except DataError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[_REPORT_DIR] = ReportDir(settings.report_dir)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Writes the summary from what is on disk: also after Ctrl-C, `-x` or a worker's crash."""
+    config = session.config
+    if _REPORT_DIR not in config.stash:
+        return
+    folder = config.stash[KEY].report_dir
+    exercises = discover(config)
+    summary = summarise(config, exercises)
+    jsonfile.write(folder / "summary.json", summary)
+    texts = [tables.caption(summary), *tables.render(summary, exercises, "github")]
+    jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
+    config.stash[_REPORT_DIR].close()
+    config.stash[_SUMMARY] = summary
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    summary = config.stash.get(_SUMMARY, None)
+    if summary is None:
+        return
+    terminalreporter.section("the assignment's tables")
+    for text in tables.render(summary, discover(config), "simple"):
+        terminalreporter.write_line(text + "\n")
+    terminalreporter.write_line(tables.caption(summary))
+    terminalreporter.write_line(f"Written to {_shown(config.stash[KEY].report_dir)}/.")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
