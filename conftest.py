@@ -1,1 +1,9 @@
-pytest_plugins = ["harness.options", "harness.clock", "harness.trainings", "harness.session"]
+pytest_plugins = [
+    "harness.options",
+    "harness.clock",
+    "harness.benchmarks",
+    "harness.gate",
+    "harness.machine",
+    "harness.trainings",
+    "harness.session",
+]

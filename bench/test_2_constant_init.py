@@ -26,6 +26,6 @@ EXERCISE = Exercise(
 )
 
 
-@pytest.mark.parametrize("row", EXERCISE.rows, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", EXERCISE.names)
 def test_training(train, row):
     train(row)

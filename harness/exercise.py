@@ -46,6 +46,11 @@ class Exercise:
     """Epochs of every row, per scale."""
     rows: tuple[Row, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """The rows' names, to parametrise a test with."""
+        return [row.name for row in self.rows]
+
     def row(self, name: str) -> Row:
         """The row called `name`; KeyError where there is none."""
         return {row.name: row for row in self.rows}[name]

@@ -9,17 +9,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from .lease import available_cores
+from .options import KEY, devices
 
 
-def describe(device: str) -> dict[str, Any]:
-    """The machine and the versions, for a run on `device` ("cpu", "cuda", "cuda:1", ...)."""
-    import torch
+def device_name(device: torch.device) -> str:
+    """The model of the GPU or CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
-    on_gpu = device.startswith("cuda")
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """The machine and the versions, for a run on `device`."""
+    on_gpu = device.type == "cuda"
     return {
-        "device": device.partition(":")[0],
-        "device_name": torch.cuda.get_device_name(device) if on_gpu else cpu_model(),
+        "device": device.type,
+        "device_name": device_name(device),
         "cpu": cpu_model(),
         "cores": len(available_cores()),
         "gpus": torch.cuda.device_count() if on_gpu else 0,
@@ -70,3 +77,10 @@ def _driver() -> str | None:
         return None
     found = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", version)
     return found[1] if found else None
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Has pytest-benchmark save the same; without the CPU's clock rate, which never stands still."""
+    machine_info["suite"] = describe(devices(config.stash[KEY].device)[0])
+    for volatile in ("hz_actual", "hz_actual_friendly"):
+        machine_info.get("cpu", {}).pop(volatile, None)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
+from model.engines import ENGINES
 from model.experiment import DATASETS
 
 SCALES = ("quick", "paper")
@@ -84,6 +86,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def devices(name: str) -> list[torch.device]:
+    """The devices that `--device name` leaves open: any of these will do."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    return [torch.device(name)]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
@@ -91,7 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _one_of("--dataset", option.dataset, DATASETS)
     _one_of("--timing", option.timing, TIMINGS)
     _check_device(option.device)
-    _check_engine(option.engine)
+    _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))
     if not re.fullmatch(r"0*[1-9][0-9]{0,5}", option.replicates):
         raise pytest.UsageError(
             f"--replicates is {option.replicates!r}; it takes a whole number from 1 to 999999"
@@ -126,8 +137,6 @@ def _check_device(value: str) -> None:
         return
     if not re.fullmatch(r"cuda(:\d{1,3})?", value):
         raise pytest.UsageError(f"--device is {value!r}; it takes auto, cpu, cuda or cuda:N")
-    import torch  # slow to import, and most calls name no device
-
     count = torch.cuda.device_count()
     if count == 0:
         raise pytest.UsageError(
@@ -138,11 +147,3 @@ def _check_device(value: str) -> None:
         raise pytest.UsageError(
             f"--device is {value!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}"
         )
-
-
-def _check_engine(value: str) -> None:
-    if value == "auto":
-        return
-    from model.engines import ENGINES  # imports torch
-
-    _one_of("--engine", value, ("auto", *(engine.NAME for engine in ENGINES)))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import torch
 
 from . import machine
 from .exercise import Exercise
@@ -32,7 +33,7 @@ def summarise(config: pytest.Config, exercises: Mapping[str, Exercise]) -> dict[
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.commit(config.rootpath),
         "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
-        "machine": machine.describe(cases[0]["device"] if cases else "cpu"),
+        "machine": machine.describe(torch.device(cases[0]["device"] if cases else "cpu")),
         "cases": cases,
         "claims": [],
     }

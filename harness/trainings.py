@@ -9,34 +9,41 @@ import pytest
 import torch
 
 from model import engines
-from model.experiment import Experiment, Training
+from model.experiment import TARGETS, Experiment, Training
+from model.fetch import DataError
 from model.mnist import load
 from model.train import train as train_model
 
 from . import clock
-from .exercise import Exercise, Row
+from .exercise import Exercise
 from .lease import available_cores, lease_cores, lease_gpu
-from .options import KEY, Settings
+from .machine import device_name
+from .options import KEY, Settings, devices
 from .records import to_record, to_training
 from .store import Store
 
 
 @pytest.fixture
-def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[Row], Training]:
-    """`train(row)`: the row's training, its seconds handed to pytest-benchmark."""
+def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[str], Training]:
+    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
 
-    def run(row: Row) -> Training:
-        training = trained(row.name)
-        benchmark.group = _group(request.module.EXERCISE)
+    def run(name: str) -> Training:
+        training = trained(name)
+        settings = request.config.stash[KEY]
+        exercise = request.module.EXERCISE
+        benchmark.group = f"exercise {exercise.number}: {exercise.title}"
+        device = torch.device(training.device)
         benchmark.extra_info.update(
-            engine=training.engine,
-            device=training.device,
-            timing=request.config.stash[KEY].timing,
-            scale=request.config.stash[KEY].scale,
+            scale=settings.scale,
             dataset=training.experiment.dataset,
             epochs=training.experiment.epochs,
+            engine=training.engine,
+            device=device.type,
+            device_name=device_name(device),
+            timing=settings.timing,
             seeds=list(training.seeds),
             test_accuracy=training.test_accuracy[-1].tolist(),
+            epochs_to={f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
             outcome=training.outcome,
         )
         benchmark.pedantic(clock.count, args=(training.seconds,), rounds=1, warmup_rounds=0)
@@ -47,7 +54,7 @@ def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[Row],
 
 @pytest.fixture
 def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
-    """`trained(name)`: the training of the module's row of that name.
+    """`trained(name)`: the same without its time, for a test that compares rows.
 
     It comes from the session's store; what no test has trained yet is trained now.
     """
@@ -69,13 +76,12 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
                 published=row.published,
             )
 
-        return to_training(Store(settings.report_dir).get_or_make(case, make))
+        try:
+            return to_training(Store(settings.report_dir).get_or_make(case, make))
+        except (DataError, engines.EngineError) as error:
+            pytest.fail(str(error), pytrace=False)
 
     return get
-
-
-def _group(exercise: Exercise) -> str:
-    return f"exercise {exercise.number}: {exercise.title}"
 
 
 def _train(experiment: Experiment, settings: Settings) -> Training:
@@ -89,22 +95,13 @@ def _train(experiment: Experiment, settings: Settings) -> Training:
 @contextmanager
 def _device(experiment: Experiment, settings: Settings) -> Iterator[torch.device]:
     """The device to train on, leased unless times are shared."""
-    devices = _devices(settings.device)
+    candidates = devices(settings.device)
     if settings.timing == "shared":
-        yield devices[0]
-    elif devices[0].type == "cuda":
-        with lease_gpu(devices) as device:
+        yield candidates[0]
+    elif candidates[0].type == "cuda":
+        with lease_gpu(candidates) as device:
             yield device
     else:
-        engine = engines.choose(settings.engine, experiment, devices[0])
+        engine = engines.choose(settings.engine, experiment, candidates[0])
         with lease_cores(engine.cores(len(settings.seeds), len(available_cores()))):
-            yield devices[0]
-
-
-def _devices(name: str) -> list[torch.device]:
-    """The devices that `--device` leaves open."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    return [torch.device(name)]
+            yield candidates[0]

@@ -29,10 +29,14 @@ from . import eager
 ENGINES: tuple[ModuleType, ...] = (eager,)
 
 
+class EngineError(ValueError):
+    """The engine that was asked for is not there, or cannot run the experiment."""
+
+
 def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
     """The engine called `name`, or for "auto" the fastest that runs `experiment` on `device`.
 
-    Raises ValueError where there is none of that name, or it refuses, with its reason.
+    Raises EngineError where there is none of that name, or it refuses, with its reason.
     """
     if name == "auto":
         return next(engine for engine in ENGINES if engine.refuses(experiment, device) is None)
@@ -40,8 +44,8 @@ def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleTyp
         if engine.NAME == name:
             reason = engine.refuses(experiment, device)
             if reason is not None:
-                raise ValueError(f"engine {name} cannot run this experiment: {reason}")
+                raise EngineError(f"engine {name} cannot run this experiment: {reason}")
             return engine
-    raise ValueError(
+    raise EngineError(
         f"no engine is called {name!r}; there are auto, {', '.join(e.NAME for e in ENGINES)}"
     )
