@@ -41,4 +41,3 @@ lock: $(VENV)/installed
 	  grep -Ev '^(nvidia|cuda|triton)' $(VENV)/all.lock; } > requirements.lock
 	{ echo '# Written by `make lock`: pins for what a PyTorch built for CUDA needs besides.'; \
 	  grep -E '^(nvidia|cuda|triton)' $(VENV)/all.lock; } > requirements-cuda.lock
-	touch $(VENV)/installed

@@ -104,9 +104,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    failures, notes = terminalreporter.config.stash.get(_FINDINGS, ([], []))
-    if failures:
-        terminalreporter.section("the gate fails", red=True)
+    if _FINDINGS not in terminalreporter.config.stash:
+        return
+    failures, notes = terminalreporter.config.stash[_FINDINGS]
+    terminalreporter.section("gate: failed" if failures else "gate: held", red=bool(failures))
     for line in failures:
         terminalreporter.write_line(line, red=True)
     for line in notes:
@@ -154,8 +155,9 @@ def _fell(ours: Sequence[float], theirs: Sequence[float], points: float) -> bool
         return True
     from scipy.stats import ttest_ind  # slow to import, and few sessions gate
 
-    # Without any spread there is no p value, and no chance either.
-    return not ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue >= _SIGNIFICANCE
+    if len({*ours}) == len({*theirs}) == 1:  # no spread, no t value, and no chance
+        return True
+    return ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue < _SIGNIFICANCE
 
 
 def _mean(values: Sequence[float]) -> float:

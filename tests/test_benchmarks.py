@@ -1,0 +1,125 @@
+"""pytest-benchmark's records reach the controlling process, however the tests are spread."""
+
+import json
+
+import pytest
+
+CASES = {
+    f"bench/test_{n}_fake.py::test_training[sgd-lr{rate}]" for n in (1, 2) for rate in (0.25, 0.5, 1.0)
+}
+SPREAD = {
+    "serial": (),
+    "n0": ("-n", "0"),
+    "n2": ("-n", "2"),
+    "loadfile": ("-n", "2", "--dist", "loadfile"),
+    "loadgroup": ("-n", "2", "--dist", "loadgroup"),
+}
+
+
+def saved(suite):
+    content = json.loads((suite.path / "saved.json").read_text())
+    return {case["fullname"]: case for case in content["benchmarks"]}
+
+
+@pytest.mark.parametrize("spread", SPREAD.values(), ids=SPREAD)
+def test_every_case_is_saved_and_shown(suite, spread):
+    result = suite.run("--benchmark-json=saved.json", "--benchmark-autosave", *spread)
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["*benchmark 'exercise 1: exercise 1': 3 tests*"])
+    assert "automatically disabled" not in result.stdout.str() + result.stderr.str()
+    cases = saved(suite)
+    assert set(cases) == CASES
+    for fullname, case in cases.items():
+        rate = float(fullname.partition("lr")[2].rstrip("]"))
+        assert case["stats"]["median"] == case["stats"]["min"] == pytest.approx(rate)
+        assert case["stats"]["rounds"] == 1
+        assert case["params"] == {"row": f"sgd-lr{rate}"}
+        assert (
+            case["extra_info"].items()
+            >= {
+                "engine": "fake",
+                "device": "cpu",
+                "timing": "exclusive",
+                "scale": "quick",
+                "dataset": "mnist",
+                "seeds": [0],
+                "test_accuracy": [0.95],
+                "epochs_to": {"0.90": 1, "0.95": 1, "0.97": None},
+            }.items()
+        )
+    assert len(list((suite.path / ".benchmarks").rglob("*.json"))) == 1
+
+
+def test_the_saved_file_is_the_same_under_xdist(suite):
+    files = []
+    for spread in ("0", "2"):
+        suite.run("--benchmark-json=saved.json", "-n", spread).assert_outcomes(passed=6)
+        files.append(saved(suite))
+    assert files[0] == files[1]
+
+
+def test_a_failing_test_keeps_its_record(suite):
+    suite.add(1, "def test_training_fails(train):\n    train('sgd-lr0.25')\n    assert False")
+    result = suite.run("--benchmark-json=saved.json", "-n", "2")
+    result.assert_outcomes(passed=6, failed=1)
+    assert set(saved(suite)) == CASES | {"bench/test_1_fake.py::test_training_fails"}
+
+
+def test_a_crashing_worker_loses_its_test_alone(suite):
+    suite.add(1, "def test_crash(train):\n    train('sgd-lr0.25')\n    os._exit(1)")
+    result = suite.run("--benchmark-json=saved.json", "-n", "2")
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*worker 'gw?' crashed while running 'bench/test_1_fake.py::test_crash'*"]
+    )
+    assert set(saved(suite)) == CASES
+    assert len(suite.cases()) == 6
+
+
+@pytest.mark.parametrize("spread", [(), ("-n", "2")], ids=["serial", "n2"])
+class TestOptions:
+    """pytest-benchmark's own options do under xdist what they do without."""
+
+    def test_compare_and_fail(self, suite, spread, monkeypatch):
+        suite.run("--benchmark-save=base", *spread).assert_outcomes(passed=6)
+        gate = ("--benchmark-compare", "--benchmark-compare-fail=median:15%")
+        held = suite.run(*gate, *spread)
+        held.assert_outcomes(passed=6)
+        assert held.ret == 0
+        held.stdout.fnmatch_lines(["*gate: held*", "*sgd-lr0.25* (0001_base)*"])
+        monkeypatch.setenv("FAKE_SLOWER", "3")
+        failed = suite.run(*gate, *spread)
+        assert failed.ret != 0
+        assert "Performance has regressed" in failed.stdout.str() + failed.stderr.str()
+
+    def test_disable(self, suite, spread):
+        result = suite.run("--benchmark-disable", "--benchmark-json=saved.json", *spread)
+        result.assert_outcomes(passed=6)
+        assert not (suite.path / "saved.json").exists()
+        assert len(suite.cases()) == 6
+
+    def test_skip(self, suite, spread):
+        suite.add(1, "def test_other():\n    pass")
+        suite.run("--benchmark-skip", *spread).assert_outcomes(passed=1, skipped=6)
+
+    def test_only(self, suite, spread):
+        suite.add(1, "def test_other():\n    pass")
+        suite.run("--benchmark-only", *spread).assert_outcomes(passed=6, skipped=1)
+
+    def test_histogram(self, suite, spread):
+        suite.run("--benchmark-histogram=plot", *spread).assert_outcomes(passed=6)
+        assert list(suite.path.glob("plot*.svg"))
+
+
+def test_another_pytest_benchmark_is_refused_by_name(suite):
+    suite.add(1, "")
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "\nimport pytest_benchmark.session as s\n"
+        "init = s.BenchmarkSession.__init__\n"
+        "def without(self, config):\n    init(self, config)\n    del self.xdist_warning\n"
+        "s.BenchmarkSession.__init__ = without\n"
+    )
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: pytest-benchmark * has no xdist_warning in its session*"])

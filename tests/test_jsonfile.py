@@ -1,0 +1,71 @@
+"""Files are whole or not there, and strict JSON reads them."""
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+
+from harness import jsonfile
+from harness.exercise import Published
+from harness.records import to_record, to_training
+from model.experiment import Experiment, Training
+
+
+def strictly(path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_numbers_that_are_not_finite_survive_a_strict_parser(tmp_path):
+    path = tmp_path / "numbers.json"
+    jsonfile.write(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
+    content = strictly(path)
+    assert content["b"] == [None, "text"]
+    assert [float(value) for value in content["a"]] == pytest.approx(
+        [math.inf, -math.inf, math.nan, 1.5], nan_ok=True
+    )
+
+
+def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
+    curve = np.array([[0.1, 0.2], [math.nan, math.inf]])
+    training = Training(
+        experiment=Experiment(learning_rate=0.1, batch_size=1, epochs=1, init=0),
+        engine="eager",
+        device="cpu",
+        seeds=(0, 1),
+        steps=60000,
+        prepare_seconds=0.5,
+        epoch_seconds=np.array([0.0, 1.0]),
+        train_loss=curve,
+        train_accuracy=curve / 2,
+        test_loss=curve * 2,
+        test_accuracy=curve / 3,
+        outcomes=("diverged", "diverged"),
+    )
+    path = tmp_path / "case.json"
+    jsonfile.write(
+        path,
+        to_record(training, case="c", exercise=1, scale="quick", timing="shared", published=Published()),
+    )
+    strictly(path)
+    again = to_training(jsonfile.read(path))
+    for name, value in vars(training).items():
+        np.testing.assert_equal(getattr(again, name), value)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    jsonfile.write(path, "old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        jsonfile.write(path, "new")
+    assert jsonfile.read(path) == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]

@@ -1,0 +1,222 @@
+"""Experiments, orders, the network and its training by the reference engine."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from model.engines import ENGINES, EngineError, choose, eager
+from model.evaluate import evaluate
+from model.experiment import OUTCOMES, Experiment, Training, classify
+from model.network import build, forward, stack
+from model.order import epoch_order
+from model.train import train
+
+from .data import made_up
+
+CPU = torch.device("cpu")
+DATA = made_up()
+
+
+def experiment(**changed):
+    return Experiment(**{"learning_rate": 0.1, "batch_size": 100, "epochs": 1, **changed})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("optimizer", "rmsprop"),
+        ("order", "sorted"),
+        ("dataset", "cifar10"),
+        ("batch_size", 0),
+        ("batch_size", 2.5),
+        ("epochs", -1),
+        ("learning_rate", 0),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("init", "xavier"),
+        ("init", math.nan),
+    ],
+)
+def test_an_experiment_that_means_nothing_is_refused_by_field(field, value):
+    with pytest.raises(ValueError, match=f"^{field} is {value!r}; it takes "):
+        experiment(**{field: value})
+
+
+def test_shuffled_orders_are_permutations_of_their_own():
+    labels = DATA.train_labels.numpy()
+    orders = [tuple(epoch_order("shuffled", labels, seed, epoch)) for seed in (0, 1) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(len(labels))) for order in orders)
+    assert orders[3] == tuple(epoch_order("shuffled", labels, 1, 1))
+
+
+def test_the_stream_by_class_is_sorted_and_drawn_once_per_seed():
+    labels = DATA.train_labels.numpy()
+    first, again, other = (
+        epoch_order("by_class", labels, seed, epoch) for seed, epoch in ((0, 0), (0, 7), (1, 0))
+    )
+    assert (np.diff(labels[first]) >= 0).all()
+    assert (first == again).all()
+    assert sorted(first) == list(range(len(labels)))
+    assert (first != other).any()
+    assert (np.diff(first[labels[first] == 0]) < 0).any(), "inside a class the order is drawn, too"
+
+
+def test_default_initialisation_is_pytorchs_and_leaves_its_generator_alone():
+    torch.manual_seed(3)
+    expected = nn.Linear(784, 300).weight
+    state = torch.random.get_rng_state()
+    assert torch.equal(build("default", 3)[0].weight, expected)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_constant_initialisation_sets_every_weight_and_bias():
+    for parameter in build(0.01, 0).parameters():
+        assert (parameter == torch.tensor(0.01)).all()
+
+
+def test_stacked_parameters_compute_what_the_networks_do():
+    networks = [build("default", seed) for seed in (0, 1)]
+    stacked = stack(networks)
+    assert [tuple(p.shape) for p in stacked] == [
+        (2, 784, 300),
+        (2, 300),
+        (2, 300, 100),
+        (2, 100),
+        (2, 100, 10),
+        (2, 10),
+    ]
+    for replicate, network in enumerate(networks):
+        expected = network(DATA.test_images)
+        got = forward([p[replicate] for p in stacked], DATA.test_images)
+        torch.testing.assert_close(got, expected)
+
+
+def test_evaluation_against_pytorchs_own():
+    networks = [build("default", seed) for seed in (0, 1)]
+    result = evaluate(stack(networks), DATA.train_images, DATA.train_labels)
+    for replicate, network in enumerate(networks):
+        logits = network(DATA.train_images)
+        loss = nn.functional.cross_entropy(logits, DATA.train_labels).item()
+        assert result.loss[replicate] == pytest.approx(loss, rel=1e-5)
+        assert (
+            result.accuracy[replicate] == (logits.argmax(1) == DATA.train_labels).float().mean().item()
+        )
+        assert result.predictions[replicate].sum() == len(DATA.train_labels)
+
+
+def test_the_whole_set_as_one_batch_is_gradient_descent():
+    """Against the gradient written out by hand, in float64."""
+    got = eager_parameters(experiment(batch_size=60000, learning_rate=0.5), epochs=3)
+    w1, b1, w2, b2, w3, b3 = (p[0].double() for p in stack([build("default", 0)]))
+    x, y = DATA.train_images.double(), nn.functional.one_hot(DATA.train_labels, 10).double()
+    for _ in range(3):
+        z1 = x @ w1 + b1
+        h1 = z1.clamp(min=0)
+        h2 = 1 / (1 + torch.exp(-(h1 @ w2 + b2)))
+        p = torch.softmax(h2 @ w3 + b3, dim=1)
+        d3 = (p - y) / len(x)
+        d2 = d3 @ w3.T * h2 * (1 - h2)
+        d1 = d2 @ w2.T * (z1 > 0)
+        w1, b1 = w1 - 0.5 * x.T @ d1, b1 - 0.5 * d1.sum(0)
+        w2, b2 = w2 - 0.5 * h1.T @ d2, b2 - 0.5 * d2.sum(0)
+        w3, b3 = w3 - 0.5 * h2.T @ d3, b3 - 0.5 * d3.sum(0)
+    for ours, by_hand in zip(got, (w1, b1, w2, b2, w3, b3), strict=True):
+        assert (ours[0] - by_hand).norm() <= 1e-6 * by_hand.norm()
+
+
+def eager_parameters(experiment, epochs, seeds=(0,)):
+    engine = eager.Engine(experiment, DATA, seeds)
+    labels = DATA.train_labels.numpy()
+    for epoch in range(epochs):
+        orders = np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
+        engine.epoch(torch.from_numpy(orders))
+    return engine.parameters()
+
+
+def test_training_keeps_its_curves():
+    result = train(experiment(epochs=8, batch_size=32, learning_rate=0.5), DATA, seeds=(0, 1))
+    assert result.steps == 8 * math.ceil(2000 / 32)
+    for curve in (result.train_loss, result.train_accuracy, result.test_loss, result.test_accuracy):
+        assert curve.shape == (9, 2)
+    assert (np.diff(result.epoch_seconds) > 0).all()
+    assert result.epoch_seconds[0] == 0
+    assert result.seconds == result.epoch_seconds[-1]
+    assert result.train_loss[0] == pytest.approx(math.log(10), rel=0.05)
+    assert (result.test_accuracy[-1] > 0.9).all()
+    assert result.outcomes == ("learned", "learned")
+    first = result.epochs_to(0.9)
+    assert result.test_accuracy[first].mean() >= 0.9 > result.test_accuracy[first - 1].mean()
+    assert result.epochs_to(1.01) is None
+
+
+def test_the_same_seed_gives_the_same_and_another_seed_another():
+    settings = experiment(epochs=2)
+    first, again = (train(settings, DATA, seeds=(0, 1)) for _ in range(2))
+    alone = train(settings, DATA, seeds=(1,))
+    assert (first.test_loss == again.test_loss).all()
+    assert (first.test_loss[:, 1] == alone.test_loss[:, 0]).all()
+    assert (first.test_loss[:, 0] != first.test_loss[:, 1]).all()
+
+
+def test_divergence_is_an_outcome():
+    result = train(experiment(learning_rate=1e30, batch_size=1000, epochs=2), DATA)
+    assert result.outcome == "diverged"
+    assert not np.isfinite(result.test_loss[-1]).any()
+    assert 0 <= result.final_test_accuracy <= 1
+
+
+def test_zero_initialisation_is_constant():
+    result = train(experiment(init=0, batch_size=2000, epochs=2), DATA)
+    assert result.outcome == "constant"
+
+
+@pytest.mark.parametrize(
+    ("finite", "classes", "accuracy", "outcome"),
+    [
+        (False, 10, 0.99, "diverged"),
+        (True, 1, 0.1135, "constant"),
+        (True, 10, 0.8999, "partial"),
+        (True, 10, 0.9, "learned"),
+    ],
+)
+def test_outcomes(finite, classes, accuracy, outcome):
+    assert classify(finite=finite, classes_predicted=classes, test_accuracy=accuracy) == outcome
+
+
+def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
+    def of(*outcomes):
+        assert set(outcomes) <= set(OUTCOMES)
+        blank = np.zeros((2, len(outcomes)))
+        return Training(
+            experiment=experiment(),
+            engine="eager",
+            device="cpu",
+            seeds=tuple(range(len(outcomes))),
+            steps=1,
+            prepare_seconds=0,
+            epoch_seconds=np.zeros(2),
+            train_loss=blank,
+            train_accuracy=blank,
+            test_loss=blank,
+            test_accuracy=blank,
+            outcomes=outcomes,
+        ).outcome
+
+    assert of("learned", "learned", "diverged") == "learned"
+    assert of("learned", "constant") == "constant"
+
+
+def test_engines_are_chosen_by_name_and_others_refused():
+    assert choose("eager", experiment(), CPU) is eager
+    assert choose("auto", experiment(), CPU) in ENGINES
+    with pytest.raises(EngineError, match="no engine is called 'steam'; there are auto, .*eager"):
+        choose("steam", experiment(), CPU)
+
+
+def test_data_of_another_name_are_refused():
+    with pytest.raises(ValueError, match="the experiment is on kmnist, the data are mnist"):
+        train(experiment(dataset="kmnist"), DATA)

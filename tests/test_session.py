@@ -1,0 +1,137 @@
+"""A session's report: what it writes, what it says did not run, and whose folder it takes."""
+
+import json
+
+import pytest
+from filelock import FileLock
+
+
+@pytest.mark.parametrize("spread", [(), ("-n", "2")], ids=["serial", "n2"])
+def test_the_report(suite, spread):
+    result = suite.run("--replicates", "2", *spread)
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(
+        [
+            "Exercise 1: exercise 1 (1 epoch; paper: Table 1)",
+            "sgd-lr0.25 *0.9505 *0.500 *0.250 *100 *fake *cpu",
+        ]
+    )
+    summary = suite.summary()
+    assert summary["schema"] == 1
+    assert (summary["scale"], summary["dataset"], summary["timing"]) == ("quick", "mnist", "exclusive")
+    assert summary["machine"].keys() >= {"device", "device_name", "cores", "torch", "cuda", "python"}
+    assert [case["id"] for case in summary["cases"]] == [
+        f"bench/test_{number}_fake.py::test_training[sgd-lr{rate}]"
+        for number in (1, 2)
+        for rate in (0.25, 0.5, 1.0)
+    ]
+    case = summary["cases"][0]
+    assert case["experiment"] == {
+        "optimizer": "sgd",
+        "learning_rate": 0.25,
+        "batch_size": 10,
+        "epochs": 1,
+        "order": "shuffled",
+        "init": "default",
+        "dataset": "mnist",
+    }
+    assert (case["exercise"], case["seeds"], case["seconds"]) == (1, [0, 1], 0.25)
+    assert case["test_accuracy"] == pytest.approx([0.95, 0.951])
+    assert case["epochs_to"] == {"0.90": 1, "0.95": 1, "0.97": None}
+    assert case["paper"] == {"test_accuracy": 0.5, "seconds": 100}
+    assert "| sgd-lr0.25 |" in (suite.report / "summary.md").read_text()
+    record = json.loads((suite.report / "runs" / "test_1_fake.sgd-lr0.25.json").read_text())
+    assert record["test_accuracy"][0] == [0.1, 0.1]
+    assert sorted(path.name for path in suite.report.iterdir()) == ["runs", "summary.json", "summary.md"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("-k", "test_1 and lr0.5"), ["Did not run: sgd-lr0.25, sgd-lr1.0.", "Did not run: all rows."]),
+        (("--deselect", "bench/test_1_fake.py"), ["Did not run: all rows.", "Exercise 2*"]),
+        (("-k", "lr0.5", "-n", "2"), ["Did not run: sgd-lr0.25, sgd-lr1.0."] * 2),
+    ],
+    ids=["one row", "one exercise", "n2"],
+)
+def test_what_did_not_run_is_said(suite, args, said):
+    suite.run(*args).stdout.fnmatch_lines(said)
+
+
+def test_no_report_is_touched_where_no_exercise_is_tested(suite):
+    suite.run().assert_outcomes(passed=6)
+    before = suite.summary()
+    suite.run("-k", "nothing")
+    suite.run("--collect-only", "-n", "0")
+    assert suite.summary() == before
+    assert not suite.report.with_name("latest.1").exists()
+
+
+def test_earlier_reports_move_aside_and_three_stay(suite):
+    for scale in ("quick", "paper", "quick", "quick", "quick"):
+        suite.run("--scale", scale, "-k", "test_1 and lr0.5")
+    folders = sorted(path.name for path in suite.report.parent.iterdir() if path.is_dir())
+    assert folders == ["latest", "latest.1", "latest.2", "latest.3"]
+    oldest = json.loads((suite.report.with_name("latest.3") / "summary.json").read_text())
+    assert oldest["scale"] == "paper"
+
+
+def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
+    suite.add(
+        1,
+        "import pathlib, harness.trainings\n"
+        "fake = harness.trainings.train_model\n"
+        "def counted(experiment, *args, **kwargs):\n"
+        "    with open('trained.txt', 'a') as file:\n"
+        "        file.write(f'{experiment.learning_rate}\\n')\n"
+        "    return fake(experiment, *args, **kwargs)\n"
+        "harness.trainings.train_model = counted\n"
+        "def test_comparison(trained):\n"
+        "    assert trained('sgd-lr0.25').seconds < trained('sgd-lr1.0').seconds\n",
+    )
+    trained = suite.path / "trained.txt"
+    suite.run("-k", "comparison").assert_outcomes(passed=1)
+    assert sorted(trained.read_text().split()) == ["0.25", "1.0"]
+    assert len(suite.cases()) == 2
+    trained.unlink()
+    suite.run("-n", "2", "-k", "test_1").assert_outcomes(passed=4)
+    assert sorted(trained.read_text().split()) == ["0.25", "0.5", "1.0"]
+
+
+def test_times_that_were_shared_are_said_to_be(suite):
+    result = suite.run("--timing", "shared", "-k", "lr0.5")
+    result.stdout.fnmatch_lines(["*SHARED*"])
+    assert suite.summary()["timing"] == "shared"
+    assert {case["timing"] for case in suite.summary()["cases"]} == {"shared"}
+
+
+def test_a_folder_that_is_no_report_is_refused(suite):
+    (suite.path / "mine").mkdir()
+    (suite.path / "mine" / "thesis.txt").write_text("irreplaceable")
+    result = suite.run("--report-dir", "mine")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --report-dir is *mine, which holds other files*"])
+    assert (suite.path / "mine" / "thesis.txt").exists()
+
+
+def test_another_sessions_folder_is_refused(suite):
+    suite.report.parent.mkdir()
+    with FileLock(suite.report.parent / ".latest.lock"):
+        result = suite.run("-n", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --report-dir is *latest, which another session is writing to*"])
+
+
+def test_wrong_data_stop_the_session_before_anything_trains(suite):
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + "\n    from model.fetch import DataError"
+        + "\n    def ensure(*_):\n        raise DataError('the file is not what it should be')"
+        + "\n    harness.session.ensure = ensure\n"
+    )
+    for spread in ("0", "2"):
+        result = suite.run("-n", spread)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["ERROR: the file is not what it should be"])
+        assert not suite.report.exists()
