@@ -32,6 +32,7 @@ def to_record(
         "steps": training.steps,
         "outcomes": list(training.outcomes),
         "paper": asdict(published),
+        "moved": training.moved.tolist(),
         "epoch_seconds": training.epoch_seconds.tolist(),
         **{curve: getattr(training, curve).tolist() for curve in _CURVES},
     }
@@ -47,6 +48,7 @@ def to_training(record: dict[str, Any]) -> Training:
         steps=record["steps"],
         prepare_seconds=record["prepare_seconds"],
         epoch_seconds=np.array(record["epoch_seconds"], dtype=float),
+        moved=np.array(record["moved"], dtype=float),
         outcomes=tuple(record["outcomes"]),
         **{curve: np.array(record[curve], dtype=float) for curve in _CURVES},
     )

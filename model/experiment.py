@@ -83,6 +83,11 @@ class Training:
     train_accuracy: np.ndarray
     test_loss: np.ndarray
     test_accuracy: np.ndarray
+    moved: np.ndarray
+    """How far each of `network.PARAMETERS` ended from where it began, shape (6, replicates).
+
+    Euclidean norms. Exactly 0 under SGD means that the parameter never received a gradient.
+    """
     outcomes: tuple[str, ...]
     """What each replicate ended as: one of OUTCOMES."""
 

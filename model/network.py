@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 SIZES = (784, 300, 100, 10)
+PARAMETERS = ("weight1", "bias1", "weight2", "bias2", "weight3", "bias3")
 
 
 def build(init: str | float, seed: int) -> nn.Sequential:
@@ -32,7 +33,7 @@ def build(init: str | float, seed: int) -> nn.Sequential:
 def stack(networks: list[nn.Sequential]) -> list[Tensor]:
     """The networks' parameters as replicates: weights (replicates, in, out), biases (replicates, out).
 
-    In the order weight, bias of the first layer, then the second's and the third's; copies.
+    In the order of PARAMETERS; copies.
     """
     stacked = []
     for layer in (0, 2, 4):

@@ -34,8 +34,9 @@ def train(
     training = Stopwatch(data.device)
     labels = data.train_labels.cpu().numpy()
     epoch_seconds = [0.0]
-    on_train = [evaluate(runner.parameters(), data.train_images, data.train_labels)]
-    on_test = [evaluate(runner.parameters(), data.test_images, data.test_labels)]
+    initial = runner.parameters()
+    on_train = [evaluate(initial, data.train_images, data.train_labels)]
+    on_test = [evaluate(initial, data.test_images, data.test_labels)]
     for epoch in range(experiment.epochs):
         orders = torch.from_numpy(
             np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
@@ -63,6 +64,12 @@ def train(
         train_accuracy=np.array([e.accuracy for e in on_train]),
         test_loss=np.array([e.loss for e in on_test]),
         test_accuracy=np.array([e.accuracy for e in on_test]),
+        moved=np.array(
+            [
+                (after - before).flatten(1).double().norm(dim=1).cpu().numpy()
+                for before, after in zip(initial, parameters, strict=True)
+            ]
+        ),
         outcomes=tuple(
             classify(
                 finite=bool(finite[i]),

@@ -31,7 +31,7 @@ def train(experiment, data, *, seeds, engine):
         experiment=experiment, engine="fake", device="cpu", seeds=seeds, steps=1,
         prepare_seconds=0.0, epoch_seconds=np.array([0.0, seconds]), train_loss=1 - curve,
         train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
-        outcomes=("learned",) * len(seeds),
+        moved=np.ones((6, len(seeds))), outcomes=("learned",) * len(seeds),
     )
 
 def pytest_configure():

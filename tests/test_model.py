@@ -10,7 +10,7 @@ from torch import nn
 from model.engines import ENGINES, EngineError, choose, eager
 from model.evaluate import evaluate
 from model.experiment import OUTCOMES, Experiment, Training, classify
-from model.network import build, forward, stack
+from model.network import PARAMETERS, build, forward, stack
 from model.order import epoch_order
 from model.train import train
 
@@ -171,6 +171,14 @@ def test_divergence_is_an_outcome():
 def test_zero_initialisation_is_constant():
     result = train(experiment(init=0, batch_size=2000, epochs=2), DATA)
     assert result.outcome == "constant"
+    assert dict(zip(PARAMETERS, result.moved[:, 0] > 0, strict=True)) == {
+        "weight1": False,
+        "bias1": False,
+        "weight2": False,
+        "bias2": True,  # from the second step on, through weight3
+        "weight3": True,
+        "bias3": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -202,6 +210,7 @@ def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
             train_accuracy=blank,
             test_loss=blank,
             test_accuracy=blank,
+            moved=blank,
             outcomes=outcomes,
         ).outcome
 
