@@ -3,6 +3,7 @@
 SGD at learning rate 0.1, from single examples to the whole training set at once.
 """
 
+import numpy as np
 import pytest
 
 from bench.paper import TABLE_1
@@ -12,7 +13,7 @@ EXERCISE = Exercise(
     number=1,
     title="minibatch size",
     source="Table 1",
-    epochs={"quick": 3, "paper": 100},
+    epochs={"quick": 5, "paper": 100},
     rows=tuple(
         Row(
             f"sgd-lr0.1-batch{batch_size}",
@@ -26,4 +27,23 @@ EXERCISE = Exercise(
 
 @pytest.mark.parametrize("row", EXERCISE.names)
 def test_training(train, row):
-    train(row)
+    training = train(row)
+    assert training.steps == training.experiment.epochs * -(-60000 // training.experiment.batch_size)
+    assert np.isfinite(training.test_loss).all()
+
+
+def test_100_learns(trained):
+    assert set(trained("sgd-lr0.1-batch100").outcomes) == {"learned"}
+
+
+def test_from_100_up_the_smaller_batch_is_ahead(trained):
+    """It takes as many more steps in the same epochs, and its gradients are good enough for them."""
+    losses = [trained(f"sgd-lr0.1-batch{size}").train_loss[-1] for size in (100, 1000, 10000, 60000)]
+    assert (np.diff(losses, axis=0) > 0).all()
+
+
+def test_batch_size_1_falls_after_an_early_peak(trained):
+    """So what it ends at is no matter of too small a rate."""
+    accuracy = trained("sgd-lr0.1-batch1").test_accuracy
+    assert (accuracy[:6].max(axis=0) > 0.9).all()
+    assert (accuracy[-1] < accuracy.max(axis=0) - 0.03).all()
