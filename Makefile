@@ -1,5 +1,6 @@
 # make bench   the whole suite at the quick scale, four workers, on whatever device there is
 # make test    the tests of the suite itself
+# make speed   every engine's time per step, beside what the hardware allows
 # make times   whether training times hold under -n
 # make lint    ruff
 # make lock    resolve pyproject.toml again, keeping the pins that still fit
@@ -11,12 +12,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test times lint lock
+.PHONY: bench test speed times lint lock
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/ $(ARGS)
+
+speed: $(VENV)/installed
+	$(BIN)/python -m harness.speed $(ARGS)
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness.times $(ARGS)

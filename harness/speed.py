@@ -1,0 +1,220 @@
+"""How fast every engine takes a step here, beside eager and beside what the hardware allows.
+
+`make speed`, or `python -m harness.speed [DEVICE]`. Writes `reports/latest/speed.json` and
+prints it as a table. Engines take turns, sample by sample, so that a drift of the machine
+hits all alike; a figure is the median of its samples.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+
+from model.engines import ENGINES, eager
+from model.experiment import OPTIMIZERS, Experiment
+from model.mnist import Data, load
+from model.order import epoch_order
+
+from . import jsonfile
+from .lease import available_cores, lease_cores, lease_gpu
+from .limits import seconds_of, work_of
+from .machine import describe
+from .options import devices
+from .report_dir import SPEED
+
+BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
+SAMPLES = 7
+_SAMPLE_SECONDS = 0.1  # at least, as far as one epoch has steps for it
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Contender:
+    """An engine made ready for one experiment, and its samples."""
+
+    engine: ModuleType
+    runner: Any
+    peak_mib: float | None
+    steps: int = 1
+    samples: list[float] = field(default_factory=list)  # seconds a step
+
+    def sample(self, orders: torch.Tensor, batch_size: int) -> float:
+        """Seconds a step, over the first `steps` of an epoch."""
+        orders = orders[:, : self.steps * batch_size]
+        started = time.perf_counter()
+        self.runner.epoch(orders)
+        if orders.is_cuda:
+            torch.cuda.synchronize(orders.device)
+        return (time.perf_counter() - started) / self.steps
+
+
+def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[str, Any]]:
+    """The rows of all engines that run `experiment`, for so many replicates at once."""
+    seeds = tuple(range(replicates))
+    labels = data.train_labels.cpu().numpy()
+    drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
+    orders = torch.from_numpy(drawn).to(data.device)
+    contenders = [
+        _ready(engine, experiment, data, seeds, orders)
+        for engine in ENGINES
+        if engine.refuses(experiment, data.device) is None
+    ]
+    most = experiment.steps_per_epoch(orders.shape[1])
+    for contender in contenders:
+        while contender.steps < most:
+            seconds = contender.sample(orders, experiment.batch_size) * contender.steps
+            if seconds >= _SAMPLE_SECONDS:
+                break
+            contender.steps = min(most, 2 * contender.steps)
+    for _ in range(SAMPLES):
+        for contender in contenders:
+            contender.samples.append(contender.sample(orders, experiment.batch_size))
+
+    # On a CPU replicates have a core each, and so each the whole limit of one core; on a GPU
+    # they share what there is.
+    work = work_of(experiment, data, orders[0, : experiment.batch_size])
+    limit, kind = seconds_of(work, data.device)
+    if data.device.type == "cuda":
+        limit *= replicates
+    reference = median(next(c for c in contenders if c.engine is eager).samples)
+    return [
+        {
+            "engine": contender.engine.NAME,
+            "device": data.device.type,
+            "optimizer": experiment.optimizer,
+            "batch_size": experiment.batch_size,
+            "replicates": replicates,
+            "us_per_step": median(contender.samples) * 1e6,
+            "ratio_to_eager": reference / median(contender.samples),
+            "limit_us_per_step": limit * 1e6,
+            "limited_by": kind,
+            "of_limit": limit / median(contender.samples),
+            "peak_mib": contender.peak_mib,
+        }
+        for contender in contenders
+    ]
+
+
+def _ready(
+    engine: ModuleType,
+    experiment: Experiment,
+    data: Data,
+    seeds: tuple[int, ...],
+    orders: torch.Tensor,
+) -> Contender:
+    """Made, run for a step, and its memory measured: beyond what the process had before."""
+    gc.collect()
+    if data.device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(data.device)
+        before = torch.cuda.memory_allocated(data.device)
+    else:
+        before = _reset_peak()
+    runner = engine.Engine(experiment, data, seeds)
+    runner.epoch(orders[:, : experiment.batch_size])
+    if data.device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(data.device) - before
+    else:
+        peak = None if before is None else _status("VmHWM") - before
+    return Contender(engine, runner, None if peak is None else peak / 2**20)
+
+
+def _reset_peak() -> int | None:
+    """Sets the process's peak memory to what it has now, in bytes; None where that cannot be done."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+@contextmanager
+def _leased(device: torch.device, cores: int) -> Iterator[None]:
+    with lease_gpu([device]) if device.type == "cuda" else lease_cores(cores):
+        yield
+
+
+def render(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    headers = (
+        "optimizer",
+        "batch",
+        "replicates",
+        "engine",
+        "µs a step",
+        "x eager",
+        "limit (µs)",
+        "set by",
+        "of limit",
+        "peak (MiB)",
+    )
+    return tabulate(
+        [
+            (
+                row["optimizer"],
+                row["batch_size"],
+                row["replicates"],
+                row["engine"],
+                f"{row['us_per_step']:.1f}",
+                f"{row['ratio_to_eager']:.2f}",
+                f"{row['limit_us_per_step']:.2f}",
+                row["limited_by"],
+                f"{row['of_limit']:.0%}",
+                "–" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
+            )
+            for row in rows
+        ],
+        headers=headers,
+        disable_numparse=True,
+        colalign=("left", "right", "right", "left", "right", "right", "right", "left", "right", "right"),
+    )
+
+
+def main(device_name: str = "auto") -> None:
+    device = devices(device_name)[0]
+    several = 8 if device.type == "cuda" else len(available_cores())
+    report = ROOT / "reports" / "latest"
+    report.mkdir(parents=True, exist_ok=True)
+    with _leased(device, 1):
+        data = load("mnist", ROOT / "data", device)
+        seconds_of(
+            work_of(Experiment(learning_rate=1, batch_size=1, epochs=1), data, torch.arange(1)), device
+        )
+    rows = []
+    for optimizer in OPTIMIZERS:
+        for batch_size in BATCH_SIZES:
+            experiment = Experiment(
+                optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1
+            )
+            for replicates in dict.fromkeys((1, several)):
+                with _leased(device, replicates):
+                    rows += measure(experiment, data, replicates)
+                print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
+                jsonfile.write(report / SPEED, {"rows": rows, "machine": describe(device)})
+    print(render(rows))
+    print(
+        f"\nOn {describe(device)['device_name']}; on a CPU each replicate has one core. Medians of "
+        f"{SAMPLES} samples, engines in turns.\nLimit: bytes over measured bandwidth, or operations "
+        "over the measured peak of a matrix product,\nwhichever takes longer; see harness/limits.py."
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
