@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from .store import Store
 
+SPEED = "speed.json"  # the machine's and not a run's: it stays in the latest report
 _KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
 
 
@@ -28,13 +29,17 @@ class ReportDir:
             self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
             self._lock.acquire()
             if folder.exists():
-                if any(folder.iterdir()) and not (folder / "runs").is_dir():
+                names = {path.name for path in folder.iterdir()}
+                if names and not names & {"runs", SPEED}:
                     raise pytest.UsageError(
                         f"--report-dir is {folder}, which holds other files; "
                         "it takes a new or empty folder, or one with an earlier report"
                     )
                 self._move_aside()
             Store(folder).create()
+            previous = folder.with_name(f"{folder.name}.1") / SPEED
+            if previous.exists():
+                previous.rename(folder / SPEED)
         except Timeout:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which another session is writing to; it takes another folder"

@@ -194,9 +194,6 @@ def main(device_name: str = "auto") -> None:
     report.mkdir(parents=True, exist_ok=True)
     with _leased(device, 1):
         data = load("mnist", ROOT / "data", device)
-        seconds_of(
-            work_of(Experiment(learning_rate=1, batch_size=1, epochs=1), data, torch.arange(1)), device
-        )
     rows = []
     for optimizer in OPTIMIZERS:
         for batch_size in BATCH_SIZES:
