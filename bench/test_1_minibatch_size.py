@@ -33,17 +33,25 @@ def test_training(train, row):
 
 
 def test_100_learns(trained):
+    """Five seeds at the quick scale: 0.9395 to 0.9412."""
     assert set(trained("sgd-lr0.1-batch100").outcomes) == {"learned"}
 
 
 def test_from_100_up_the_smaller_batch_is_ahead(trained):
-    """It takes as many more steps in the same epochs, and its gradients are good enough for them."""
+    """It takes as many more steps in the same epochs, and its gradients are good enough for them.
+
+    Final training losses of five seeds at the quick scale: 0.204 to 0.208, 1.01 to 1.07, 2.286
+    to 2.289 and 2.299 to 2.304; a seed's own are at least 0.0127 apart.
+    """
     losses = [trained(f"sgd-lr0.1-batch{size}").train_loss[-1] for size in (100, 1000, 10000, 60000)]
     assert (np.diff(losses, axis=0) > 0).all()
 
 
 def test_batch_size_1_falls_after_an_early_peak(trained):
-    """So what it ends at is no matter of too small a rate."""
+    """So what it ends at is no matter of too small a rate.
+
+    Five seeds at the quick scale: peaks 0.921 to 0.945, and falls of 0.10 to 0.59 from them.
+    """
     accuracy = trained("sgd-lr0.1-batch1").test_accuracy
     assert (accuracy[:6].max(axis=0) > 0.9).all()
     assert (accuracy[-1] < accuracy.max(axis=0) - 0.03).all()

@@ -31,13 +31,17 @@ EXERCISE = Exercise(
 
 @pytest.mark.parametrize("row", EXERCISE.names)
 def test_training(train, row):
-    """No common value lets the network learn: the units of a layer remain each other's copies."""
+    """No common value lets the network learn: the units of a layer remain each other's copies.
+
+    Five seeds at the quick scale: at most 0.274, by SGD from 0.01.
+    """
     training = train(row)
     assert "learned" not in training.outcomes
 
 
 @pytest.mark.parametrize("row", ["gd-init0", "sgd-init0"])
 def test_from_zero_the_first_two_layers_weights_never_move(trained, row):
+    """Exactly: with weight1 and bias1 at zero no unit of the first layer is ever above zero."""
     training = trained(row)
     moved = dict(zip(PARAMETERS, training.moved, strict=True))
     for name in ("weight1", "bias1", "weight2"):

@@ -35,11 +35,12 @@ SHUFFLED = [name for name in EXERCISE.names if name.startswith("sgd")]
 
 @pytest.mark.parametrize("row", ONLINE)
 def test_online_is_worse_than_shuffled_at_its_best(trained, row):
+    """Five seeds at the quick scale: 0.1009 at every rate, against 0.823 to 0.923."""
     best = np.max([trained(name).test_accuracy[-1] for name in SHUFFLED], axis=0)
     assert (trained(row).test_accuracy[-1] < best - 0.05).all()
 
 
 @pytest.mark.parametrize("row", ONLINE)
 def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
-    """After the nines that end it, nearly every image is taken for one."""
+    """After the nines that end it, every image is taken for one: 0.1009 for five seeds."""
     assert (trained(row).test_accuracy[1] < 0.15).all()

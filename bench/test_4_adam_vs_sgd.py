@@ -13,8 +13,8 @@ EXERCISE = Exercise(
     number=4,
     title="Adam and SGD",
     source="Table 3",
-    # Quick: after 3 epochs Adam at 0.001 leads Adam at 0.01 by more than its spread; after
-    # 1 it does so by half as much.
+    # Quick: after 3 epochs Adam at 0.001 leads Adam at 0.01 by 1.6 points and more on five
+    # seeds, after 1 by no more than 1.2.
     epochs={"quick": 3, "paper": 100},
     rows=tuple(
         Row(
@@ -34,6 +34,7 @@ def test_training(train, row):
 
 
 def test_adam_is_best_at_0_001(trained):
+    """Five seeds at the quick scale: ahead of 0.01 by 0.016 to 0.032, and of the others by 0.68."""
     best = trained("adam-lr0.001").test_accuracy[-1]
     for rate in (0.01, 0.1, 1, 10):
         assert (trained(f"adam-lr{rate}").test_accuracy[-1] < best).all(), rate
@@ -41,6 +42,7 @@ def test_adam_is_best_at_0_001(trained):
 
 @pytest.mark.parametrize("rate", [0.1, 1, 10])
 def test_adam_from_0_1_up_stays_below_half_of_its_best(trained, rate):
+    """Five seeds at the quick scale: at most 0.103, 0.103 and 0.291, against halves from 0.486."""
     best = trained("adam-lr0.001").test_accuracy[-1]
     assert (trained(f"adam-lr{rate}").test_accuracy[-1] < best / 2).all()
 
