@@ -23,10 +23,10 @@ from types import ModuleType
 import torch
 
 from ..experiment import Experiment
-from . import eager
+from . import eager, numba_loop
 
 # `auto` takes the first that does not refuse.
-ENGINES: tuple[ModuleType, ...] = (eager,)
+ENGINES: tuple[ModuleType, ...] = (numba_loop, eager)
 
 
 def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
