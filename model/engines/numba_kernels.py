@@ -21,6 +21,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -40,12 +41,25 @@ _inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
 _entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True, cache=True)
 
 
+def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """PyTorch's, which begin at a 64-byte line; NumPy's do not."""
+    return torch.zeros(shape, dtype=dtype).numpy()
+
+
 class Sparse(NamedTuple):
     """A matrix without its zeros: row i has its entries at starts[i] to starts[i + 1]."""
 
     starts: np.ndarray  # (rows + 1,), uint32
     columns: np.ndarray  # (entries,), uint16
     values: np.ndarray  # (entries,)
+
+    @classmethod
+    def zeros(cls, rows: int, entries: int) -> Sparse:
+        return cls(
+            _zeros(rows + 1, dtype=torch.uint32),
+            _zeros(entries, dtype=torch.uint16),
+            _zeros(entries),
+        )
 
 
 class Network(NamedTuple):
@@ -58,6 +72,17 @@ class Network(NamedTuple):
     weight3: np.ndarray  # (10, 112), a row for every output
     bias3: np.ndarray  # (1, 16)
 
+    @classmethod
+    def zeros(cls) -> Network:
+        return cls(
+            _zeros(PIXELS, WIDTH1),
+            _zeros(1, WIDTH1),
+            _zeros(HIDDEN1, WIDTH2),
+            _zeros(1, WIDTH2),
+            _zeros(CLASSES, WIDTH2),
+            _zeros(1, WIDTH3),
+        )
+
 
 class Batch(NamedTuple):
     """What a step computes of its batch. A delta is the gradient of the loss by a layer's sums."""
@@ -69,6 +94,38 @@ class Batch(NamedTuple):
     delta3: np.ndarray  # (batch, 16)
     by_pixel: Sparse  # (784, batch): the images transposed
     by_unit: Sparse  # (300, batch): hidden1 transposed
+
+    @classmethod
+    def zeros(cls, size: int) -> Batch:
+        return cls(
+            Sparse.zeros(size, size * HIDDEN1 + 1),  # _forward writes a unit before it counts it
+            _zeros(size, WIDTH2),
+            _zeros(size, WIDTH1),
+            _zeros(size, WIDTH2),
+            _zeros(size, WIDTH3),
+            Sparse.zeros(PIXELS, size * PIXELS),
+            Sparse.zeros(HIDDEN1, size * HIDDEN1),
+        )
+
+
+class Adam(NamedTuple):
+    """The state of Adam, and room for gradients."""
+
+    first: Network  # the moments
+    second: Network
+    steps: np.ndarray  # (1,), int64: taken so far
+    seen: np.ndarray  # (784,), bool: the pixels that were not 0 in every example so far
+    gradient: Network  # of weight1 and weight2 only row 0 is used
+
+    @classmethod
+    def zeros(cls) -> Adam:
+        return cls(
+            Network.zeros(),
+            Network.zeros(),
+            _zeros(1, dtype=torch.int64),
+            _zeros(PIXELS, dtype=torch.bool),
+            Network.zeros(),
+        )
 
 
 def _registers(width):
@@ -122,15 +179,19 @@ def _row_functions(width):
             total[at, j] += row[j]
 
     @_inlined
-    def adam_row(weights, first, second, gradient, at, from_row, step_size, correction):
-        """Adam's update of weights[at] and its moments by gradient[from_row], as torch.optim has it."""
+    def adam_row(weights, first, second, at, gradient, from_row, rate, scale):
+        """Adam's update of weights[at] and its moments by gradient[from_row].
+
+        `rate` is the learning rate over the first moment's bias correction, `scale` one over
+        the root of the second's.
+        """
         for j in range(width):
             g = gradient[from_row, j]
             m = first[at, j] + float32(1 - BETA1) * (g - first[at, j])
             v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * g * g
             first[at, j] = m
             second[at, j] = v
-            weights[at, j] -= step_size * m / (math.sqrt(v) * correction + EPSILON)
+            weights[at, j] -= rate * m / (math.sqrt(v) * scale + EPSILON)
 
     return add_rows, adam_row
 
@@ -163,7 +224,7 @@ def _exp(x):
 
 
 @_inlined
-def _forward_backward(network, images, labels, examples, s):
+def _forward(network, images, labels, examples, s):
     """Fills `s` for the batch `examples`, uint32, but for delta1 and the transposed lists."""
     end = 0
     for b in range(len(examples)):
@@ -283,6 +344,32 @@ def _back_through_unit(weight2, unit, s, total, at):
 
 
 @_inlined
+def _step_online(weight1, weight2, images, example, step, s):
+    """SGD on the first two layers' weights where the batch is the one `example`.
+
+    Its own lists then say all, and no row of weights needs a sum.
+    """
+    delta2 = _registers2()
+    for j in range(WIDTH2):
+        delta2[j] = s.delta2[0, j]
+    for k in range(s.hidden1.starts[0], s.hidden1.starts[1]):
+        unit, scaled = s.hidden1.columns[k], step * s.hidden1.values[k]
+        total = float32(0)
+        for j in range(WIDTH2):
+            weight = weight2[unit, j]
+            total += weight * delta2[j]
+            weight2[unit, j] = weight + scaled * delta2[j]
+        s.delta1[0, unit] = total
+    delta1 = _registers1()
+    for j in range(WIDTH1):
+        delta1[j] = s.delta1[0, j]
+    for k in range(images.starts[example], images.starts[example + 1]):
+        pixel, scaled = images.columns[k], step * images.values[k]
+        for j in range(WIDTH1):
+            weight1[pixel, j] += scaled * delta1[j]
+
+
+@_inlined
 def _add_biases_and_layer3(total, examples, scale, s):
     """Adds scale times the gradients of weight3 and of all biases to those of `total`."""
     row1 = _registers1()
@@ -319,102 +406,76 @@ def _add_biases_and_layer3(total, examples, scale, s):
 
 
 @_entry
-def train_sgd(order, batch_size, images, labels, network, s, learning_rate):
+def train_sgd(images, labels, batch_size, learning_rate, network, s, order):
     """Trains `network` on one epoch, in the given order (uint32), by plain SGD."""
     step = float32(-learning_rate)
     everyone = np.arange(batch_size).astype(np.uint32)
     for first in range(0, len(order), batch_size):
         examples = order[first : first + batch_size]
-        _forward_backward(network, images, labels, examples, s)
-        _transpose(s.hidden1, everyone[: len(examples)], step, s.by_unit)
-        for unit in range(HIDDEN1):
-            if s.by_unit.starts[unit] < s.by_unit.starts[unit + 1]:
-                _back_through_unit(network.weight2, unit, s, network.weight2, unit)
-        _transpose(images, examples, step, s.by_pixel)
-        for pixel in range(PIXELS):
-            begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
-            if begin < end:
-                _add_rows1(
-                    network.weight1,
-                    pixel,
-                    s.delta1,
-                    s.by_pixel.columns,
-                    s.by_pixel.values,
-                    begin,
-                    end,
-                )
+        _forward(network, images, labels, examples, s)
+        if len(examples) == 1:
+            _step_online(network.weight1, network.weight2, images, examples[0], step, s)
+        else:
+            _transpose(s.hidden1, everyone[: len(examples)], step, s.by_unit)
+            for unit in range(HIDDEN1):
+                if s.by_unit.starts[unit] < s.by_unit.starts[unit + 1]:
+                    _back_through_unit(network.weight2, unit, s, network.weight2, unit)
+            _transpose(images, examples, step, s.by_pixel)
+            for pixel in range(PIXELS):
+                begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
+                if begin < end:
+                    _add_rows1(
+                        network.weight1,
+                        pixel,
+                        s.delta1,
+                        s.by_pixel.columns,
+                        s.by_pixel.values,
+                        begin,
+                        end,
+                    )
         _add_biases_and_layer3(network, examples, step, s)
 
 
 @_entry
-def train_adam(
-    order, batch_size, images, labels, network, s, learning_rate, first, second, gradient, seen, steps
-):
+def train_adam(images, labels, batch_size, learning_rate, network, s, adam, order):
     """Trains `network` on one epoch, in the given order (uint32), by Adam.
 
-    `first` and `second` are the gradients' moments and `steps` the number of steps behind them;
-    `gradient` is room for gradients: a row of either weight matrix and all other parameters.
-    Where a pixel has been 0 in every example since the start, which `seen` (784,) tells, both
-    moments of its weights are 0 and Adam leaves them alone.
+    Where a pixel was 0 in all examples since the start, both moments of its weights are 0 and
+    Adam leaves them alone.
     """
+    first, second, gradient = adam.first, adam.second, adam.gradient
     everyone = np.arange(batch_size).astype(np.uint32)
     for start in range(0, len(order), batch_size):
         examples = order[start : start + batch_size]
-        steps += 1
-        step_size = float32(learning_rate / (1 - BETA1**steps))
-        correction = float32(1 / math.sqrt(1 - BETA2**steps))
+        adam.steps[0] += 1
+        rate = float32(learning_rate / (1 - BETA1 ** adam.steps[0]))
+        scale = float32(1 / math.sqrt(1 - BETA2 ** adam.steps[0]))
 
-        _forward_backward(network, images, labels, examples, s)
+        _forward(network, images, labels, examples, s)
         _transpose(s.hidden1, everyone[: len(examples)], float32(1), s.by_unit)
+        weights, moment1, moment2, row = network.weight2, first.weight2, second.weight2, gradient.weight2
         for unit in range(HIDDEN1):
-            gradient.weight2[0] = 0
-            _back_through_unit(network.weight2, unit, s, gradient.weight2, 0)
-            _adam_row2(
-                network.weight2,
-                first.weight2,
-                second.weight2,
-                gradient.weight2,
-                unit,
-                0,
-                step_size,
-                correction,
-            )
+            row[0] = 0
+            _back_through_unit(weights, unit, s, row, 0)
+            _adam_row2(weights, moment1, moment2, unit, row, 0, rate, scale)
         _transpose(images, examples, float32(1), s.by_pixel)
+        weights, moment1, moment2, row = network.weight1, first.weight1, second.weight1, gradient.weight1
         for pixel in range(PIXELS):
             begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
-            if begin < end:
-                seen[pixel] = True
-            if seen[pixel]:
-                gradient.weight1[0] = 0
-                _add_rows1(
-                    gradient.weight1, 0, s.delta1, s.by_pixel.columns, s.by_pixel.values, begin, end
-                )
-                _adam_row1(
-                    network.weight1,
-                    first.weight1,
-                    second.weight1,
-                    gradient.weight1,
-                    pixel,
-                    0,
-                    step_size,
-                    correction,
-                )
+            adam.seen[pixel] |= begin < end
+            if adam.seen[pixel]:
+                row[0] = 0
+                _add_rows1(row, 0, s.delta1, s.by_pixel.columns, s.by_pixel.values, begin, end)
+                _adam_row1(weights, moment1, moment2, pixel, row, 0, rate, scale)
         gradient.bias1[:] = 0
         gradient.bias2[:] = 0
         gradient.weight3[:] = 0
         gradient.bias3[:] = 0
         _add_biases_and_layer3(gradient, examples, float32(1), s)
-        _adam_row1(network.bias1, first.bias1, second.bias1, gradient.bias1, 0, 0, step_size, correction)
-        _adam_row2(network.bias2, first.bias2, second.bias2, gradient.bias2, 0, 0, step_size, correction)
+        _adam_row1(network.bias1, first.bias1, second.bias1, 0, gradient.bias1, 0, rate, scale)
+        _adam_row2(network.bias2, first.bias2, second.bias2, 0, gradient.bias2, 0, rate, scale)
         for c in range(CLASSES):
             _adam_row2(
-                network.weight3,
-                first.weight3,
-                second.weight3,
-                gradient.weight3,
-                c,
-                c,
-                step_size,
-                correction,
+                network.weight3, first.weight3, second.weight3, c, gradient.weight3, c, rate, scale
             )
-        _adam_row3(network.bias3, first.bias3, second.bias3, gradient.bias3, 0, 0, step_size, correction)
+        _adam_row3(network.bias3, first.bias3, second.bias3, 0, gradient.bias3, 0, rate, scale)

@@ -1,17 +1,19 @@
-"""The engine for small batches on a CPU: compiled by Numba, a replicate to a core.
+"""The engine for small batches on a CPU: an epoch is one compiled loop, and a replicate has a core.
 
-PyTorch's loop spends most of a small batch's step on starting some fifty operations; here an
-epoch is one compiled loop. See `numba_kernels` for how it computes.
+PyTorch's step on a small batch mostly starts its fifty operations. `numba_kernels` holds the
+compiled loop and says how it computes; here is what it needs around it.
 """
 
 from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from ..experiment import Experiment
@@ -20,16 +22,30 @@ from ..network import SIZES, build, stack
 
 NAME = "numba"
 
+# The engine accepts batches up to this size; its working memory is about 10 kB an example.
+LARGEST_BATCH = 4096
+
+# The largest batch for which it is the faster one; see `preferred`.
+PREFERRED_BATCH = 256
+
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why this cannot run: it is not a CPU, or Numba is missing."""
+    """Why it cannot run this: not a CPU, a large batch, another network, or no Numba."""
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
+    if experiment.batch_size > LARGEST_BATCH:
+        return f"it takes batches of up to {LARGEST_BATCH}"
     try:
-        from . import numba_kernels  # noqa: F401
+        from . import numba_kernels as kernels
     except ImportError as error:
-        return f"numba cannot be imported ({error})"
-    return None
+        return f"Numba is missing ({error})"
+    compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
+    return None if compiled == SIZES else f"it is written for a network of {compiled}"
+
+
+def preferred(experiment: Experiment) -> bool:
+    """Whether it is faster than eager, which is decided by the batch size."""
+    return experiment.batch_size <= PREFERRED_BATCH
 
 
 def cores(replicates: int, available: int) -> int:
@@ -38,80 +54,51 @@ def cores(replicates: int, available: int) -> int:
 
 
 class Engine:
-    """Replicates side by side, each in the order of its own examples and on one core alone."""
+    """Replicates side by side; each has all its arrays to itself, and so the result it has alone."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
-        from . import numba_kernels
+        from . import numba_kernels as kernels
 
-        self._images = _sparse(data)
-        self._labels = data.train_labels.numpy()
-        batch_size = min(experiment.batch_size, len(self._labels))
-        self._train = numba_kernels.train_sgd
-        self._replicates = []
-        for seed in seeds:
-            network = _zeros()
-            for padded, parameter in zip(network, stack([build(experiment.init, seed)]), strict=True):
-                own = parameter[0] if parameter.dim() == 3 else parameter
-                if padded.shape[0] == SIZES[3]:
-                    own = own.T
-                padded[: own.shape[0], : own.shape[1]] = own
-            extra = [_batch(batch_size), experiment.learning_rate]
-            if experiment.optimizer == "adam":
-                self._train = numba_kernels.train_adam
-                extra += [_zeros(), _zeros(), _zeros(), np.zeros(SIZES[0], bool), 0]
-            self._replicates.append([batch_size, self._images, self._labels, network, *extra])
-        self._adam = experiment.optimizer == "adam"
-        self._batch_size = batch_size
-        self._pool = ThreadPoolExecutor(torch.get_num_threads())
-        self._train(np.zeros(0, np.uint32), *self._replicates[0])
+        images, labels = _sparse(data), data.train_labels.numpy()
+        batch_size = min(experiment.batch_size, len(labels))
+        train = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}[experiment.optimizer]
+        self._networks = [_padded(stack([build(experiment.init, seed)])) for seed in seeds]
+        self._replicates = [
+            partial(
+                train,
+                images,
+                labels,
+                batch_size,
+                experiment.learning_rate,
+                network,
+                kernels.Batch.zeros(batch_size),
+                *([kernels.Adam.zeros()] if experiment.optimizer == "adam" else []),
+            )
+            for network in self._networks
+        ]
+        if not train.signatures:
+            _compile(train, self._replicates[0])
 
     def epoch(self, orders: Tensor) -> None:
-        orders = orders.numpy().astype(np.uint32)
-        list(self._pool.map(lambda a: self._train(a[0], *a[1]), zip(orders, self._replicates)))
-        if self._adam:
-            for r in self._replicates:
-                r[-1] += -(-orders.shape[1] // self._batch_size)
+        """Trains every replicate on its row of `orders` (replicates, examples), int64."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            trained = [
+                pool.submit(replicate, order)
+                for replicate, order in zip(
+                    self._replicates, orders.numpy().astype(np.uint32), strict=True
+                )
+            ]
+        for future in trained:
+            future.result()
 
     def parameters(self) -> list[Tensor]:
-        out = []
-        for i in range(6):
-            ps = []
-            for r in self._replicates:
-                p = torch.from_numpy(r[3][i])
-                if i == 4:
-                    p = p.T
-                a, b = SIZES[i // 2], SIZES[i // 2 + 1]
-                ps.append(p[:a, :b].clone() if i % 2 == 0 else p[0, :b].clone())
-            out.append(torch.stack(ps))
-        return out
-
-
-def _z(*s, dt=torch.float32):
-    return torch.zeros(*s, dtype=dt).numpy()
-
-
-def _zeros():
-    from . import numba_kernels as K
-
-    z = _z
-    return K.Network(z(784, 304), z(1, 304), z(300, 112), z(1, 112), z(10, 112), z(1, 16))
-
-
-def _batch(B):
-    from . import numba_kernels as K
-
-    z = _z
-
-    def sp(n, e):
-        return K.Sparse(z(n + 1, dt=torch.uint32), z(e, dt=torch.uint16), z(e))
-
-    return K.Batch(
-        sp(B, B * 300 + 1), z(B, 112), z(B, 304), z(B, 112), z(B, 16), sp(784, B * 784), sp(300, B * 300)
-    )
+        """The replicates' parameters as they are now; see `network.stack`."""
+        return [torch.stack(views) for views in zip(*map(_views, self._networks), strict=True)]
 
 
 @lru_cache(maxsize=1)
 def _sparse(data: Data):
+    """The training images without their zeros, a `Sparse`; made once for all engines on `data`."""
     from .numba_kernels import Sparse
 
     images = data.train_images.numpy()
@@ -119,3 +106,58 @@ def _sparse(data: Data):
     starts = np.zeros(len(images) + 1, np.uint32)
     np.cumsum(np.bincount(rows, minlength=len(images)), out=starts[1:])
     return Sparse(starts, columns.astype(np.uint16), images[rows, columns])
+
+
+def _padded(parameters: list[Tensor]):
+    """A `Network` of one replicate's stacked parameters (1, in, out) and (1, out)."""
+    from .numba_kernels import Network
+
+    network = Network.zeros()
+    for view, parameter in zip(_views(network), parameters, strict=True):
+        view.copy_(parameter[0])
+    return network
+
+
+def _views(network) -> list[Tensor]:
+    """The parameters inside the padding: weights (in, out) and biases (out,), not copied."""
+    pixels, hidden1, hidden2, classes = SIZES
+    weight1, bias1, weight2, bias2, weight3, bias3 = map(torch.from_numpy, network)
+    return [
+        weight1[:pixels, :hidden1],
+        bias1[0, :hidden1],
+        weight2[:hidden1, :hidden2],
+        bias2[0, :hidden2],
+        weight3[:classes, :hidden2].T,
+        bias3[0, :classes],
+    ]
+
+
+def _compile(train, replicate) -> None:
+    """Has Numba load or compile `train` by a call of `replicate` without an example.
+
+    One process at a time: four that start at once would all compile, and Numba writes the
+    index of its cache before the code, so that one could load what an older source left there.
+    """
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        """Numba's event of compiling does not come where it loads from its cache."""
+
+        said = False
+
+        def on_start(self, event):
+            if not self.said:
+                print(
+                    "compiling the numba engine (once per machine, about 10 s)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            self.said = True
+
+        def on_end(self, event):
+            pass
+
+    cache = Path(train.stats.cache_path)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "numba_kernels.lock"), event.install_listener("numba:compile", Announcement()):
+        replicate(np.zeros(0, np.uint32))
