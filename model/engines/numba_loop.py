@@ -77,7 +77,7 @@ class Engine:
             for network in self._networks
         ]
         if not train.signatures:
-            _compile(train, self._replicates[0])
+            _compile(experiment.optimizer, train, self._replicates[0])
 
     def epoch(self, orders: Tensor) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64."""
@@ -132,7 +132,7 @@ def _views(network) -> list[Tensor]:
     ]
 
 
-def _compile(train, replicate) -> None:
+def _compile(optimizer: str, train, replicate) -> None:
     """Has Numba load or compile `train` by a call of `replicate` without an example.
 
     One process at a time: four that start at once would all compile, and Numba writes the
@@ -148,7 +148,7 @@ def _compile(train, replicate) -> None:
         def on_start(self, event):
             if not self.said:
                 print(
-                    "compiling the numba engine (once per machine, about 10 s)",
+                    f"compiling the numba engine for {optimizer} (once per machine, about 10 s)",
                     file=sys.stderr,
                     flush=True,
                 )
