@@ -5,6 +5,7 @@ An engine is a module here with
 - `NAME`, as `--engine` takes it;
 - `refuses(experiment, device)`: why it cannot run that experiment exactly on that device,
   in a few words, or None where it can;
+- `preferred(experiment)`: whether, where it can, it is faster than those after it in `ENGINES`;
 - `cores(replicates, available)`: how many CPU cores it keeps busy when it trains that many
   replicates on a CPU where `available` may be used; it takes `torch.get_num_threads()` of them;
 - `Engine(experiment, data, seeds)`, ready to train (compiled, warmed up) when it is made,
@@ -23,10 +24,10 @@ from types import ModuleType
 import torch
 
 from ..experiment import Experiment
-from . import eager
+from . import eager, numba_loop
 
-# `auto` takes the first that does not refuse.
-ENGINES: tuple[ModuleType, ...] = (eager,)
+# `auto` takes the first that does not refuse and is preferred.
+ENGINES: tuple[ModuleType, ...] = (numba_loop, eager)
 
 
 class EngineError(ValueError):
@@ -39,7 +40,11 @@ def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleTyp
     Raises EngineError where there is none of that name, or it refuses, with its reason.
     """
     if name == "auto":
-        return next(engine for engine in ENGINES if engine.refuses(experiment, device) is None)
+        return next(
+            engine
+            for engine in ENGINES
+            if engine.preferred(experiment) and engine.refuses(experiment, device) is None
+        )
     for engine in ENGINES:
         if engine.NAME == name:
             reason = engine.refuses(experiment, device)

@@ -1,0 +1,481 @@
+"""The compiled epochs of `numba_loop`: one replicate on one core, sparse where zeros are exact.
+
+Four fifths of MNIST's pixels are 0 and about half of the ReLUs are off. A 0 adds nothing to
+the sums forward and gets no gradient. So forward, an example's layer is a sum over the list of
+its pixels, or active units, that are not 0; and backward, the gradient of one row of weights is
+a sum over the list transposed, of the examples in which that pixel or unit is not 0. It is
+applied as soon as it is known; the gradient of a whole layer is never stored.
+
+In a network that is no longer finite the reference has NaN where a 0 met an infinity, and here
+that product is skipped. The outcome is the same: what is not finite in a weight or bias stays
+so, and the dense evaluation after the epoch sees it.
+
+All arrays are float32 unless said otherwise. Rows are padded with zeros to whole 64-byte lines,
+so that every loop over a row has a constant length without a remainder. Indices are unsigned:
+Numba lets negative ones count from the end, and checks every signed one for that.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+from numpy import float32, int32
+
+PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
+WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
+
+# Sums may be reordered and multiplications fused into them, but NaN and infinity are values
+# like any other: no "nnan", no "ninf".
+_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+_inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
+_entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True, cache=True)
+
+
+def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """PyTorch's, which begin at a 64-byte line; NumPy's do not."""
+    return torch.zeros(shape, dtype=dtype).numpy()
+
+
+class Sparse(NamedTuple):
+    """A matrix without its zeros: row i has its entries at starts[i] to starts[i + 1]."""
+
+    starts: np.ndarray  # (rows + 1,), uint32
+    columns: np.ndarray  # (entries,), uint16
+    values: np.ndarray  # (entries,)
+
+    @classmethod
+    def zeros(cls, rows: int, entries: int) -> Sparse:
+        return cls(
+            _zeros(rows + 1, dtype=torch.uint32),
+            _zeros(entries, dtype=torch.uint16),
+            _zeros(entries),
+        )
+
+
+class Network(NamedTuple):
+    """The parameters of one replicate, or one of the moments of their gradients."""
+
+    weight1: np.ndarray  # (784, 304), a row for every input
+    bias1: np.ndarray  # (1, 304)
+    weight2: np.ndarray  # (300, 112), a row for every input
+    bias2: np.ndarray  # (1, 112)
+    weight3: np.ndarray  # (10, 112), a row for every output
+    bias3: np.ndarray  # (1, 16)
+
+    @classmethod
+    def zeros(cls) -> Network:
+        return cls(
+            _zeros(PIXELS, WIDTH1),
+            _zeros(1, WIDTH1),
+            _zeros(HIDDEN1, WIDTH2),
+            _zeros(1, WIDTH2),
+            _zeros(CLASSES, WIDTH2),
+            _zeros(1, WIDTH3),
+        )
+
+
+class Batch(NamedTuple):
+    """What a step computes of its batch. A delta is the gradient of the loss by a layer's sums."""
+
+    hidden1: Sparse  # (batch, 300)
+    hidden2: np.ndarray  # (batch, 112)
+    delta1: np.ndarray  # (batch, 304)
+    delta2: np.ndarray  # (batch, 112)
+    delta3: np.ndarray  # (batch, 16)
+    by_pixel: Sparse  # (784, batch): the images transposed
+    by_unit: Sparse  # (300, batch): hidden1 transposed
+
+    @classmethod
+    def zeros(cls, size: int) -> Batch:
+        return cls(
+            Sparse.zeros(size, size * HIDDEN1 + 1),  # _forward writes a unit before it counts it
+            _zeros(size, WIDTH2),
+            _zeros(size, WIDTH1),
+            _zeros(size, WIDTH2),
+            _zeros(size, WIDTH3),
+            Sparse.zeros(PIXELS, size * PIXELS),
+            Sparse.zeros(HIDDEN1, size * HIDDEN1),
+        )
+
+
+class Adam(NamedTuple):
+    """The state of Adam, and room for gradients."""
+
+    first: Network  # the moments
+    second: Network
+    steps: np.ndarray  # (1,), int64: taken so far
+    seen: np.ndarray  # (784,), bool: the pixels that were not 0 in every example so far
+    gradient: Network  # of weight1 and weight2 only row 0 is used
+
+    @classmethod
+    def zeros(cls) -> Adam:
+        return cls(
+            Network.zeros(),
+            Network.zeros(),
+            _zeros(1, dtype=torch.int64),
+            _zeros(PIXELS, dtype=torch.bool),
+            Network.zeros(),
+        )
+
+
+def _registers(width):
+    """A function for compiled code that gives `width` float32 on the stack, not initialised.
+
+    Nothing else can point there, so LLVM keeps them in registers where the loops over them
+    have that constant length. It does not for a NumPy array, even a local one.
+    """
+
+    @intrinsic
+    def array(typing_context):
+        kind = types.Array(types.float32, 1, "C")
+
+        def generate(context, builder, signature, arguments):
+            memory = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), width))
+            memory.align = 64
+            struct = make_array(kind)(context, builder)
+            populate_array(
+                struct,
+                data=builder.bitcast(memory, ir.FloatType().as_pointer()),
+                shape=[context.get_constant(types.intp, width)],
+                strides=[context.get_constant(types.intp, 4)],
+                itemsize=context.get_constant(types.intp, 4),
+                meminfo=None,
+            )
+            return struct._getvalue()
+
+        return kind(), generate
+
+    return array
+
+
+def _row_functions(width):
+    registers = _registers(width)
+
+    @_inlined
+    def add_rows(total, at, matrix, columns, values, begin, end):
+        """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end.
+
+        The sum starts at 0: `total` may be weights, far larger than what is added, and would
+        round every term to their precision.
+        """
+        row = registers()
+        for j in range(width):
+            row[j] = 0
+        for k in range(begin, end):
+            column, value = columns[k], values[k]
+            for j in range(width):
+                row[j] += value * matrix[column, j]
+        for j in range(width):
+            total[at, j] += row[j]
+
+    @_inlined
+    def adam_row(weights, first, second, at, gradient, from_row, rate, scale):
+        """Adam's update of weights[at] and its moments by gradient[from_row].
+
+        `rate` is the learning rate over the first moment's bias correction, `scale` one over
+        the root of the second's.
+        """
+        for j in range(width):
+            g = gradient[from_row, j]
+            m = first[at, j] + float32(1 - BETA1) * (g - first[at, j])
+            v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * g * g
+            first[at, j] = m
+            second[at, j] = v
+            weights[at, j] -= rate * m / (math.sqrt(v) * scale + EPSILON)
+
+    return add_rows, adam_row
+
+
+_add_rows1, _adam_row1 = _row_functions(WIDTH1)
+_add_rows2, _adam_row2 = _row_functions(WIDTH2)
+_, _adam_row3 = _row_functions(WIDTH3)
+_registers1, _registers2 = _registers(WIDTH1), _registers(WIDTH2)
+
+
+@_inlined
+def _exp(x):
+    """e**x to 2 units in the last place, in float32, from -87 to 88; beyond, the value there.
+
+    Cephes' expf, without a branch so that LLVM vectorises the loop around it (libm's it cannot).
+    """
+    y = x if x > float32(-87) else float32(-87)
+    y = y if y < float32(88) else float32(88)
+    n = math.floor(y * float32(1.44269504) + float32(0.5))
+    r = y - n * float32(0.693359375) + n * float32(2.12194440e-4)
+    p = float32(1.9875691500e-4)
+    p = p * r + float32(1.3981999507e-3)
+    p = p * r + float32(8.3334519073e-3)
+    p = p * r + float32(4.1665795894e-2)
+    p = p * r + float32(1.6666665459e-1)
+    p = p * r + float32(5.0000001201e-1)
+    p = p * r * r + r + float32(1)
+    power = int32((int32(n) + int32(127)) << int32(23)).view(float32)
+    return p * power if x == x else x
+
+
+@_inlined
+def _forward(network, images, labels, examples, s):
+    """Fills `s` for the batch `examples`, uint32, but for delta1 and the transposed lists."""
+    end = 0
+    for b in range(len(examples)):
+        example = examples[b]
+        for j in range(WIDTH1):
+            s.delta1[b, j] = network.bias1[0, j]
+        _add_rows1(
+            s.delta1,
+            b,
+            network.weight1,
+            images.columns,
+            images.values,
+            images.starts[example],
+            images.starts[example + 1],
+        )
+        for j in range(HIDDEN1):
+            value = s.delta1[b, j]
+            s.hidden1.columns[end] = j
+            s.hidden1.values[end] = value
+            end += not (value <= 0)  # a NaN is passed on, as torch.relu does
+        s.hidden1.starts[b + 1] = end
+
+        for j in range(WIDTH2):
+            s.hidden2[b, j] = network.bias2[0, j]
+        _add_rows2(
+            s.hidden2,
+            b,
+            network.weight2,
+            s.hidden1.columns,
+            s.hidden1.values,
+            s.hidden1.starts[b],
+            s.hidden1.starts[b + 1],
+        )
+        for j in range(WIDTH2):
+            s.hidden2[b, j] = float32(1) / (float32(1) + _exp(-s.hidden2[b, j]))
+        for j in range(HIDDEN2, WIDTH2):
+            s.hidden2[b, j] = 0
+
+        # Softmax as PyTorch has it: the exponential of the logarithmic one.
+        largest = float32(-np.inf)
+        for c in range(CLASSES):
+            logit = network.bias3[0, c]
+            for j in range(WIDTH2):
+                logit += network.weight3[c, j] * s.hidden2[b, j]
+            s.delta3[b, c] = logit
+            if not (logit <= largest):
+                largest = logit
+        total = float32(0)
+        for c in range(CLASSES):
+            total += math.exp(s.delta3[b, c] - largest)
+        log_total = math.log(total)
+        for c in range(CLASSES):
+            probability = math.exp(s.delta3[b, c] - largest - log_total)
+            s.delta3[b, c] = (probability - float32(labels[example] == c)) / float32(len(examples))
+
+        row = _registers2()
+        for j in range(WIDTH2):
+            row[j] = 0
+        for c in range(CLASSES):
+            delta = s.delta3[b, c]
+            for j in range(WIDTH2):
+                row[j] += delta * network.weight3[c, j]
+        for j in range(WIDTH2):
+            s.delta2[b, j] = row[j] * (float32(1) - s.hidden2[b, j]) * s.hidden2[b, j]
+        for j in range(WIDTH1):
+            s.delta1[b, j] = 0
+
+
+@_inlined
+def _transpose(sparse, rows, scale, out):
+    """Fills `out` with scale * sparse[rows], transposed."""
+    starts, columns, values = sparse.starts, sparse.columns, sparse.values
+    out_starts, out_columns, out_values = out.starts, out.columns, out.values
+    for column in range(len(out_starts)):
+        out_starts[column] = 0
+    for b in range(len(rows)):
+        for k in range(starts[rows[b]], starts[rows[b] + 1]):
+            out_starts[columns[k] + 1] += 1
+    at = 0
+    for column in range(len(out_starts)):
+        at += out_starts[column]
+        out_starts[column] = at
+    # Each start now moves to its end, which is where the next one was ...
+    for b in range(len(rows)):
+        for k in range(starts[rows[b]], starts[rows[b] + 1]):
+            column = columns[k]
+            at = out_starts[column]
+            out_columns[at] = b
+            out_values[at] = scale * values[k]
+            out_starts[column] = at + 1
+    # ... so they all move up by one.
+    for column in range(len(out_starts) - 1, 0, -1):
+        out_starts[column] = out_starts[column - 1]
+    out_starts[0] = 0
+
+
+@_inlined
+def _back_through_unit(weight2, unit, s, total, at):
+    """The unit's delta1 in every example, and its gradient of weight2, added to total[at].
+
+    Both pass over the same deltas, so they share the loop.
+    """
+    weights, row = _registers2(), _registers2()
+    for j in range(WIDTH2):
+        weights[j] = weight2[unit, j]
+        row[j] = 0
+    for k in range(s.by_unit.starts[unit], s.by_unit.starts[unit + 1]):
+        b, value = s.by_unit.columns[k], s.by_unit.values[k]
+        delta1 = float32(0)
+        for j in range(WIDTH2):
+            delta = s.delta2[b, j]
+            delta1 += weights[j] * delta
+            row[j] += value * delta
+        s.delta1[b, unit] = delta1
+    for j in range(WIDTH2):
+        total[at, j] += row[j]
+
+
+@_inlined
+def _step_online(weight1, weight2, images, example, step, s):
+    """SGD on the first two layers' weights where the batch is the one `example`.
+
+    Its own lists then say all, and no row of weights needs a sum.
+    """
+    delta2 = _registers2()
+    for j in range(WIDTH2):
+        delta2[j] = s.delta2[0, j]
+    for k in range(s.hidden1.starts[0], s.hidden1.starts[1]):
+        unit, scaled = s.hidden1.columns[k], step * s.hidden1.values[k]
+        total = float32(0)
+        for j in range(WIDTH2):
+            weight = weight2[unit, j]
+            total += weight * delta2[j]
+            weight2[unit, j] = weight + scaled * delta2[j]
+        s.delta1[0, unit] = total
+    delta1 = _registers1()
+    for j in range(WIDTH1):
+        delta1[j] = s.delta1[0, j]
+    for k in range(images.starts[example], images.starts[example + 1]):
+        pixel, scaled = images.columns[k], step * images.values[k]
+        for j in range(WIDTH1):
+            weight1[pixel, j] += scaled * delta1[j]
+
+
+@_inlined
+def _add_biases_and_layer3(total, examples, scale, s):
+    """Adds scale times the gradients of weight3 and of all biases to those of `total`."""
+    row1 = _registers1()
+    for j in range(WIDTH1):
+        row1[j] = 0
+    for b in range(len(examples)):
+        for j in range(WIDTH1):
+            row1[j] += s.delta1[b, j]
+    for j in range(WIDTH1):
+        total.bias1[0, j] += scale * row1[j]
+
+    row2 = _registers2()
+    for j in range(WIDTH2):
+        row2[j] = 0
+    for b in range(len(examples)):
+        for j in range(WIDTH2):
+            row2[j] += s.delta2[b, j]
+    for j in range(WIDTH2):
+        total.bias2[0, j] += scale * row2[j]
+
+    for c in range(CLASSES):
+        row3 = _registers2()
+        bias3 = float32(0)
+        for j in range(WIDTH2):
+            row3[j] = 0
+        for b in range(len(examples)):
+            delta = s.delta3[b, c]
+            bias3 += delta
+            for j in range(WIDTH2):
+                row3[j] += delta * s.hidden2[b, j]
+        total.bias3[0, c] += scale * bias3
+        for j in range(WIDTH2):
+            total.weight3[c, j] += scale * row3[j]
+
+
+@_entry
+def train_sgd(images, labels, batch_size, learning_rate, network, s, order):
+    """Trains `network` on one epoch, in the given order (uint32), by plain SGD."""
+    step = float32(-learning_rate)
+    everyone = np.arange(batch_size).astype(np.uint32)
+    for first in range(0, len(order), batch_size):
+        examples = order[first : first + batch_size]
+        _forward(network, images, labels, examples, s)
+        if len(examples) == 1:
+            _step_online(network.weight1, network.weight2, images, examples[0], step, s)
+        else:
+            _transpose(s.hidden1, everyone[: len(examples)], step, s.by_unit)
+            for unit in range(HIDDEN1):
+                if s.by_unit.starts[unit] < s.by_unit.starts[unit + 1]:
+                    _back_through_unit(network.weight2, unit, s, network.weight2, unit)
+            _transpose(images, examples, step, s.by_pixel)
+            for pixel in range(PIXELS):
+                begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
+                if begin < end:
+                    _add_rows1(
+                        network.weight1,
+                        pixel,
+                        s.delta1,
+                        s.by_pixel.columns,
+                        s.by_pixel.values,
+                        begin,
+                        end,
+                    )
+        _add_biases_and_layer3(network, examples, step, s)
+
+
+@_entry
+def train_adam(images, labels, batch_size, learning_rate, network, s, adam, order):
+    """Trains `network` on one epoch, in the given order (uint32), by Adam.
+
+    Where a pixel was 0 in all examples since the start, both moments of its weights are 0 and
+    Adam leaves them alone.
+    """
+    first, second, gradient = adam.first, adam.second, adam.gradient
+    everyone = np.arange(batch_size).astype(np.uint32)
+    for start in range(0, len(order), batch_size):
+        examples = order[start : start + batch_size]
+        adam.steps[0] += 1
+        rate = float32(learning_rate / (1 - BETA1 ** adam.steps[0]))
+        scale = float32(1 / math.sqrt(1 - BETA2 ** adam.steps[0]))
+
+        _forward(network, images, labels, examples, s)
+        _transpose(s.hidden1, everyone[: len(examples)], float32(1), s.by_unit)
+        weights, moment1, moment2, row = network.weight2, first.weight2, second.weight2, gradient.weight2
+        for unit in range(HIDDEN1):
+            row[0] = 0
+            _back_through_unit(weights, unit, s, row, 0)
+            _adam_row2(weights, moment1, moment2, unit, row, 0, rate, scale)
+        _transpose(images, examples, float32(1), s.by_pixel)
+        weights, moment1, moment2, row = network.weight1, first.weight1, second.weight1, gradient.weight1
+        for pixel in range(PIXELS):
+            begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
+            adam.seen[pixel] |= begin < end
+            if adam.seen[pixel]:
+                row[0] = 0
+                _add_rows1(row, 0, s.delta1, s.by_pixel.columns, s.by_pixel.values, begin, end)
+                _adam_row1(weights, moment1, moment2, pixel, row, 0, rate, scale)
+        gradient.bias1[:] = 0
+        gradient.bias2[:] = 0
+        gradient.weight3[:] = 0
+        gradient.bias3[:] = 0
+        _add_biases_and_layer3(gradient, examples, float32(1), s)
+        _adam_row1(network.bias1, first.bias1, second.bias1, 0, gradient.bias1, 0, rate, scale)
+        _adam_row2(network.bias2, first.bias2, second.bias2, 0, gradient.bias2, 0, rate, scale)
+        for c in range(CLASSES):
+            _adam_row2(
+                network.weight3, first.weight3, second.weight3, c, gradient.weight3, c, rate, scale
+            )
+        _adam_row3(network.bias3, first.bias3, second.bias3, 0, gradient.bias3, 0, rate, scale)

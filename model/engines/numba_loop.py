@@ -1,0 +1,163 @@
+"""The engine for small batches on a CPU: an epoch is one compiled loop, and a replicate has a core.
+
+PyTorch's step on a small batch mostly starts its fifty operations. `numba_kernels` holds the
+compiled loop and says how it computes; here is what it needs around it.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from ..experiment import Experiment
+from ..mnist import Data
+from ..network import SIZES, build, stack
+
+NAME = "numba"
+
+# The engine accepts batches up to this size; its working memory is about 10 kB an example.
+LARGEST_BATCH = 4096
+
+# The largest batch for which it is the faster one; see `preferred`.
+PREFERRED_BATCH = 256
+
+
+def refuses(experiment: Experiment, device: torch.device) -> str | None:
+    """Why it cannot run this: not a CPU, a large batch, another network, or no Numba."""
+    if device.type != "cpu":
+        return f"it runs on a CPU, not on {device.type}"
+    if experiment.batch_size > LARGEST_BATCH:
+        return f"it takes batches of up to {LARGEST_BATCH}"
+    try:
+        from . import numba_kernels as kernels
+    except ImportError as error:
+        return f"Numba is missing ({error})"
+    compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
+    return None if compiled == SIZES else f"it is written for a network of {compiled}"
+
+
+def preferred(experiment: Experiment) -> bool:
+    """Whether it is faster than eager, which is decided by the batch size."""
+    return experiment.batch_size <= PREFERRED_BATCH
+
+
+def cores(replicates: int, available: int) -> int:
+    """One for every replicate."""
+    return min(replicates, available)
+
+
+class Engine:
+    """Replicates side by side; each has all its arrays to itself, and so the result it has alone."""
+
+    def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
+        from . import numba_kernels as kernels
+
+        images, labels = _sparse(data), data.train_labels.numpy()
+        batch_size = min(experiment.batch_size, len(labels))
+        train = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}[experiment.optimizer]
+        self._networks = [_padded(stack([build(experiment.init, seed)])) for seed in seeds]
+        self._replicates = [
+            partial(
+                train,
+                images,
+                labels,
+                batch_size,
+                experiment.learning_rate,
+                network,
+                kernels.Batch.zeros(batch_size),
+                *([kernels.Adam.zeros()] if experiment.optimizer == "adam" else []),
+            )
+            for network in self._networks
+        ]
+        if not train.signatures:
+            _compile(experiment.optimizer, train, self._replicates[0])
+
+    def epoch(self, orders: Tensor) -> None:
+        """Trains every replicate on its row of `orders` (replicates, examples), int64."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            trained = [
+                pool.submit(replicate, order)
+                for replicate, order in zip(
+                    self._replicates, orders.numpy().astype(np.uint32), strict=True
+                )
+            ]
+        for future in trained:
+            future.result()
+
+    def parameters(self) -> list[Tensor]:
+        """The replicates' parameters as they are now; see `network.stack`."""
+        return [torch.stack(views) for views in zip(*map(_views, self._networks), strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _sparse(data: Data):
+    """The training images without their zeros, a `Sparse`; made once for all engines on `data`."""
+    from .numba_kernels import Sparse
+
+    images = data.train_images.numpy()
+    rows, columns = np.nonzero(images)
+    starts = np.zeros(len(images) + 1, np.uint32)
+    np.cumsum(np.bincount(rows, minlength=len(images)), out=starts[1:])
+    return Sparse(starts, columns.astype(np.uint16), images[rows, columns])
+
+
+def _padded(parameters: list[Tensor]):
+    """A `Network` of one replicate's stacked parameters (1, in, out) and (1, out)."""
+    from .numba_kernels import Network
+
+    network = Network.zeros()
+    for view, parameter in zip(_views(network), parameters, strict=True):
+        view.copy_(parameter[0])
+    return network
+
+
+def _views(network) -> list[Tensor]:
+    """The parameters inside the padding: weights (in, out) and biases (out,), not copied."""
+    pixels, hidden1, hidden2, classes = SIZES
+    weight1, bias1, weight2, bias2, weight3, bias3 = map(torch.from_numpy, network)
+    return [
+        weight1[:pixels, :hidden1],
+        bias1[0, :hidden1],
+        weight2[:hidden1, :hidden2],
+        bias2[0, :hidden2],
+        weight3[:classes, :hidden2].T,
+        bias3[0, :classes],
+    ]
+
+
+def _compile(optimizer: str, train, replicate) -> None:
+    """Has Numba load or compile `train` by a call of `replicate` without an example.
+
+    One process at a time: four that start at once would all compile, and Numba writes the
+    index of its cache before the code, so that one could load what an older source left there.
+    """
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        """Numba's event of compiling does not come where it loads from its cache."""
+
+        said = False
+
+        def on_start(self, event):
+            if not self.said:
+                print(
+                    f"compiling the numba engine for {optimizer} (once per machine, about 10 s)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            self.said = True
+
+        def on_end(self, event):
+            pass
+
+    cache = Path(train.stats.cache_path)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "numba_kernels.lock"), event.install_listener("numba:compile", Announcement()):
+        replicate(np.zeros(0, np.uint32))

@@ -1,0 +1,230 @@
+"""Every fast engine against eager: the same parameters, outcomes and independence of replicates.
+
+On made-up images with MNIST's share of zeros, so that nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.engines import ENGINES, choose, eager, numba_loop
+from model.experiment import Experiment
+from model.mnist import Data
+from model.order import epoch_order
+from model.train import train
+
+CPU = torch.device("cpu")
+ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
+FAST = [engine for engine in ENGINES if engine is not eager and engine.refuses(ONLINE, CPU) is None]
+
+ROOT = Path(__file__).parent.parent
+
+# One more than a power of two, so that the last batch of every size from 2 is a shorter one.
+EXAMPLES = 1025
+
+each_engine = pytest.mark.parametrize("engine", FAST, ids=lambda engine: engine.NAME)
+
+
+@cache
+def data() -> Data:
+    """Ten classes of strokes: pixels that a class mostly has, and some that any image may have."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(EXAMPLES) % 10)
+    strokes = rng.random((10, 784)) < 0.25
+    strokes[:, :100] = False  # as MNIST's first and last rows, in no image
+    seen = np.where(strokes[labels], 0.7, 0.01)
+    images = rng.integers(1, 256, (EXAMPLES, 784)) / 255 * (rng.random((EXAMPLES, 784)) < seen)
+    assert 0.75 < np.mean(images == 0) < 0.85
+    images, labels = torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
+    return Data("mnist", images, labels, images[:500], labels[:500])
+
+
+def thousand_steps(**fields) -> Experiment:
+    steps = math.ceil(EXAMPLES / fields["batch_size"])
+    return Experiment(epochs=math.ceil(1000 / steps), **fields)
+
+
+def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) -> list[torch.Tensor]:
+    on = on or data()
+    running = engine.Engine(experiment, on, seeds)
+    labels = on.train_labels.numpy()
+    for epoch in range(experiment.epochs):
+        orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
+        running.epoch(torch.from_numpy(np.stack(orders)))
+    return running.parameters()
+
+
+def distance(parameters: list[torch.Tensor], reference: list[torch.Tensor], share: float = 1) -> float:
+    """The largest distance of a parameter tensor from its reference, over the reference's norm.
+
+    Of a tensor's entries only that `share` counts which is nearest to the reference.
+    """
+    distances = [0.0]
+    for p, r in zip(parameters, reference, strict=True):
+        squares = (p - r).double().square().flatten().sort().values
+        difference = squares[: math.ceil(share * len(squares))].sum().sqrt().item()
+        if difference != 0:  # where both are all 0 there is no norm to divide by
+            distances.append(difference / r.double().norm().item())
+    return np.max(distances)  # which is NaN where one is
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """For eager's sake: its threads wait for each other at every operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def reference(experiment: Experiment, seeds=(0,)) -> list[torch.Tensor]:
+    return trained(eager, experiment, seeds)
+
+
+@pytest.mark.parametrize("order", ["shuffled", "by_class"])
+@pytest.mark.parametrize("batch_size", [1, 2, 32, 100])
+@each_engine
+def test_sgd_is_eagers(engine, batch_size, order):
+    experiment = thousand_steps(learning_rate=0.03, batch_size=batch_size, order=order)
+    assert distance(trained(engine, experiment), reference(experiment)) < 1e-5
+
+
+@pytest.mark.parametrize("order", ["shuffled", "by_class"])
+@pytest.mark.parametrize("batch_size", [1, 2, 32, 100])
+@each_engine
+def test_adam_is_eagers(engine, batch_size, order):
+    """Up to a few units of the first layer, in which Adam makes rounding large.
+
+    Where a unit is hardly ever active, its step m / (sqrt(v) + eps) is as large for a gradient
+    that is a rounding error. Eager itself ends up to 1e-4 from a float64 run here, and up to
+    1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001), by a handful of units.
+    """
+    experiment = thousand_steps(optimizer="adam", learning_rate=1e-4, batch_size=batch_size, order=order)
+    parameters = trained(engine, experiment)
+    assert distance(parameters, reference(experiment), share=0.95) < 1e-5
+    assert distance(parameters, reference(experiment)) < 1e-2
+
+
+@pytest.mark.parametrize("init", [0, 0.01, 0.1, 1])
+@each_engine
+def test_constant_initialisations_are_eagers(engine, init):
+    experiment = Experiment(learning_rate=0.03, batch_size=32, epochs=10, init=init)
+    assert distance(trained(engine, experiment), reference(experiment)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("experiment", "outcome"),
+    [
+        (Experiment(learning_rate=0.1, batch_size=32, epochs=10), "learned"),
+        (Experiment(learning_rate=0.1, batch_size=32, epochs=2, init=0), "constant"),
+        (Experiment(learning_rate=1e37, batch_size=1, epochs=1), "diverged"),
+        (Experiment(learning_rate=1e37, batch_size=32, epochs=1), "diverged"),
+        (Experiment(learning_rate=0.1, batch_size=32, epochs=1, init=1e37), "diverged"),
+        (Experiment(optimizer="adam", learning_rate=1e37, batch_size=32, epochs=1), "diverged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@each_engine
+def test_outcomes_are_eagers(engine, experiment, outcome):
+    assert train(experiment, data(), engine="eager").outcomes == (outcome,)
+    assert train(experiment, data(), engine=engine.NAME).outcomes == (outcome,)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 32])
+@each_engine
+def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
+    """One such pixel, and eager's network is not finite; it must not look trained elsewhere."""
+    images = data().train_images.clone()
+    images[7, 300] = value
+    spoilt = Data("mnist", images, data().train_labels, data().test_images, data().test_labels)
+    experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
+    for each in (eager, engine):
+        assert not all(p.isfinite().all() for p in trained(each, experiment, on=spoilt))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@each_engine
+def test_a_replicate_is_the_same_beside_others(engine, optimizer):
+    torch.set_num_threads(2)
+    experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=32, epochs=2)
+    together = trained(engine, experiment, seeds=(3, 4, 5))
+    again = trained(engine, experiment, seeds=(3, 4, 5))
+    alone = trained(engine, experiment, seeds=(4,))
+    for t, a, o in zip(together, again, alone, strict=True):
+        assert torch.equal(t, a)
+        assert torch.equal(t[1], o[0])
+        assert not torch.equal(t[0], t[1])
+
+
+@each_engine
+def test_parameters_are_copies(engine):
+    running = engine.Engine(ONLINE, data(), (0,))
+    before = running.parameters()
+    kept = [p.clone() for p in before]
+    running.epoch(torch.arange(EXAMPLES)[None])
+    assert all(torch.equal(b, k) for b, k in zip(before, kept, strict=True))
+    assert not torch.equal(running.parameters()[0], kept[0])
+
+
+def test_auto_takes_the_fast_one():
+    large = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
+    assert choose("auto", ONLINE, CPU) is numba_loop
+    assert choose("auto", large, CPU) is eager
+    medium = Experiment(learning_rate=0.1, batch_size=numba_loop.PREFERRED_BATCH + 1, epochs=1)
+    assert choose("auto", medium, CPU) is eager
+    assert choose("numba", medium, CPU) is numba_loop
+
+
+def test_refusals_say_why(monkeypatch):
+    large = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
+    with pytest.raises(ValueError, match=r"engine numba cannot.*batches of up to"):
+        choose("numba", large, CPU)
+    with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
+        choose("numba", ONLINE, torch.device("cuda"))
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "model.engines.numba_kernels")
+    monkeypatch.delattr("model.engines.numba_kernels")
+    with pytest.raises(ValueError, match=r"engine numba cannot.*Numba is missing"):
+        choose("numba", ONLINE, CPU)
+    assert choose("auto", ONLINE, CPU) is eager
+
+
+def test_numba_is_not_imported_before_it_is_needed():
+    code = "import sys, model.train; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_four_processes_may_compile_at_once(tmp_path):
+    """Into an empty cache: one compiles, the others wait and load, and all train the same."""
+    code = (
+        "from tests.test_engines import ONLINE, numba_loop, trained\n"
+        "print([p.double().sum().item() for p in trained(numba_loop, ONLINE)])"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    printed, errors = zip(*(process.communicate(timeout=300) for process in processes), strict=True)
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], errors
+    assert len(set(printed)) == 1
+    assert "".join(errors).count("compiling the numba engine") == 1
