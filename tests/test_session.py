@@ -1,6 +1,7 @@
 """A session's report: what it writes, what it says did not run, and whose folder it takes."""
 
 import json
+import time
 
 import pytest
 from filelock import FileLock
@@ -135,3 +136,22 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["ERROR: the file is not what it should be"])
         assert not suite.report.exists()
+
+
+def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(suite):
+    suite.add(
+        1,
+        "import signal, harness.trainings\n"
+        "fake = harness.trainings.train_model\n"
+        "def killed(experiment, *args, **kwargs):\n"
+        "    if experiment.learning_rate == 0.5:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)  # it holds the lease of its cores now\n"
+        "    return fake(experiment, *args, **kwargs)\n"
+        "harness.trainings.train_model = killed\n",
+    )
+    started = time.monotonic()
+    result = suite.run("-n", "2", "-k", "test_1")
+    assert time.monotonic() - started < 60
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*crashed while running*sgd-lr0.5*", "Did not run: sgd-lr0.5."])
+    assert [case.partition("lr")[2] for case in suite.cases()] == ["0.25]", "1.0]"]
