@@ -46,7 +46,7 @@ def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleTyp
             if engine.preferred(experiment) and engine.refuses(experiment, device) is None
         )
     for engine in ENGINES:
-        if engine.NAME == name:
+        if name == engine.NAME:
             reason = engine.refuses(experiment, device)
             if reason is not None:
                 raise EngineError(f"engine {name} cannot run this experiment: {reason}")
