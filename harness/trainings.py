@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import pytest
 import torch
@@ -85,23 +86,25 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
 
 
 def _train(experiment: Experiment, settings: Settings) -> Training:
+    candidates = devices(settings.device)
+    engine = engines.choose(settings.engine, experiment, candidates[0])
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow the training of another.
-    with _device(experiment, settings) as device:
+    with _leased(candidates, engine, settings) as device:
         data = load(experiment.dataset, settings.data_root, device)
-        return train_model(experiment, data, seeds=settings.seeds, engine=settings.engine)
+        return train_model(experiment, data, seeds=settings.seeds, engine=engine.NAME)
 
 
 @contextmanager
-def _device(experiment: Experiment, settings: Settings) -> Iterator[torch.device]:
-    """The device to train on, leased unless times are shared."""
-    candidates = devices(settings.device)
+def _leased(
+    candidates: list[torch.device], engine: ModuleType, settings: Settings
+) -> Iterator[torch.device]:
+    """One of the devices, leased for `engine` unless times are shared."""
     if settings.timing == "shared":
         yield candidates[0]
     elif candidates[0].type == "cuda":
         with lease_gpu(candidates) as device:
             yield device
     else:
-        engine = engines.choose(settings.engine, experiment, candidates[0])
         with lease_cores(engine.cores(len(settings.seeds), len(available_cores()))):
             yield candidates[0]

@@ -22,30 +22,15 @@ from model.mnist import Data
 from model.order import epoch_order
 from model.train import train
 
+from .data import EXAMPLES, made_up
+
 CPU = torch.device("cpu")
 ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
 FAST = [engine for engine in ENGINES if engine is not eager and engine.refuses(ONLINE, CPU) is None]
 
 ROOT = Path(__file__).parent.parent
 
-# One more than a power of two, so that the last batch of every size from 2 is a shorter one.
-EXAMPLES = 1025
-
 each_engine = pytest.mark.parametrize("engine", FAST, ids=lambda engine: engine.NAME)
-
-
-@cache
-def data() -> Data:
-    """Ten classes of strokes: pixels that a class mostly has, and some that any image may have."""
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.arange(EXAMPLES) % 10)
-    strokes = rng.random((10, 784)) < 0.25
-    strokes[:, :100] = False  # as MNIST's first and last rows, in no image
-    seen = np.where(strokes[labels], 0.7, 0.01)
-    images = rng.integers(1, 256, (EXAMPLES, 784)) / 255 * (rng.random((EXAMPLES, 784)) < seen)
-    assert 0.75 < np.mean(images == 0) < 0.85
-    images, labels = torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
-    return Data("mnist", images, labels, images[:500], labels[:500])
 
 
 def thousand_steps(**fields) -> Experiment:
@@ -54,7 +39,7 @@ def thousand_steps(**fields) -> Experiment:
 
 
 def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) -> list[torch.Tensor]:
-    on = on or data()
+    on = on or made_up()
     running = engine.Engine(experiment, on, seeds)
     labels = on.train_labels.numpy()
     for epoch in range(experiment.epochs):
@@ -136,8 +121,8 @@ def test_constant_initialisations_are_eagers(engine, init):
 )
 @each_engine
 def test_outcomes_are_eagers(engine, experiment, outcome):
-    assert train(experiment, data(), engine="eager").outcomes == (outcome,)
-    assert train(experiment, data(), engine=engine.NAME).outcomes == (outcome,)
+    assert train(experiment, made_up(), engine="eager").outcomes == (outcome,)
+    assert train(experiment, made_up(), engine=engine.NAME).outcomes == (outcome,)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -146,9 +131,9 @@ def test_outcomes_are_eagers(engine, experiment, outcome):
 @each_engine
 def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
     """One such pixel, and no layer of eager's is finite at the end of the epoch."""
-    images = data().train_images.clone()
+    images = made_up().train_images.clone()
     images[7, 300] = value
-    spoilt = Data("mnist", images, data().train_labels, data().test_images, data().test_labels)
+    spoilt = Data("mnist", images, made_up().train_labels, made_up().test_images, made_up().test_labels)
     experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
     for each in (eager, engine):
         assert [p.isfinite().all().item() for p in trained(each, experiment, on=spoilt)] == [False] * 6
@@ -170,7 +155,7 @@ def test_a_replicate_is_the_same_beside_others(engine, optimizer):
 
 @each_engine
 def test_parameters_are_copies(engine):
-    running = engine.Engine(ONLINE, data(), (0,))
+    running = engine.Engine(ONLINE, made_up(), (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]
     running.epoch(torch.arange(EXAMPLES)[None])
