@@ -36,24 +36,28 @@ class Work:
 
 
 def work_of(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
-    """The least work of the first step on the examples `order` (batch,), int64, from seed 0."""
+    """The least work of a step: a mean over the first batches of `order` (examples,), int64.
+
+    Which ReLUs are off is taken from the network of seed 0 before its first step.
+    """
     pixels, hidden1, hidden2, classes = SIZES
-    images = data.train_images[order]
+    size = experiment.batch_size
     network = build(experiment.init, 0).to(data.device)
-    with torch.no_grad():
-        hidden = network[1](network[0](images)) > 0
-    lit = images > 0
-    entries1, entries2 = lit.sum().item(), hidden.sum().item()
+    counts = []
+    for batch in order[: max(size, 1000 // size * size)].split(size):
+        images = data.train_images[batch]
+        with torch.no_grad():
+            hidden = network[1](network[0](images)) > 0
+        lit = images > 0
+        of_batch = (lit.sum(), hidden.sum(), lit.any(dim=0).sum(), hidden.any(dim=0).sum())
+        counts.append([count.item() for count in of_batch])
+    entries1, entries2, rows1, rows2 = (
+        sum(column) / len(counts) for column in zip(*counts, strict=True)
+    )
     weights = pixels * hidden1 + hidden1 * hidden2 + hidden2 * classes
-    touched = (
-        lit.any(dim=0).sum().item() * hidden1
-        + hidden.any(dim=0).sum().item() * hidden2
-        + hidden2 * classes
-    )
+    touched = rows1 * hidden1 + rows2 * hidden2 + hidden2 * classes
     # Forward, and backward to the weights; for the upper layers also backward to their input.
-    operations = 2 * (
-        2 * entries1 * hidden1 + 3 * entries2 * hidden2 + 3 * len(images) * hidden2 * classes
-    )
+    operations = 2 * (2 * entries1 * hidden1 + 3 * entries2 * hidden2 + 3 * size * hidden2 * classes)
     example_bytes = entries1 * (_FLOAT + 2)  # value and index
     if experiment.optimizer == "adam":
         # Weights are read forward; weights and both moments are read and written by the

@@ -7,6 +7,7 @@ hits all alike; a figure is the median of its samples.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
@@ -37,7 +38,7 @@ from .report_dir import SPEED
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
 _SAMPLE_SECONDS = 0.1  # at least, as far as one epoch has steps for it
-ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent
 
 
 @dataclass
@@ -66,10 +67,11 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
     labels = data.train_labels.cpu().numpy()
     drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
     orders = torch.from_numpy(drawn).to(data.device)
+    able = [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
+    peaks = [_peak_mib(engine, experiment, data, seeds, orders) for engine in able]
     contenders = [
-        _ready(engine, experiment, data, seeds, orders)
-        for engine in ENGINES
-        if engine.refuses(experiment, data.device) is None
+        Contender(engine, engine.Engine(experiment, data, seeds), peak)
+        for engine, peak in zip(able, peaks, strict=True)
     ]
     most = experiment.steps_per_epoch(orders.shape[1])
     for contender in contenders:
@@ -84,7 +86,7 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
 
     # On a CPU replicates have a core each, and so each the whole limit of one core; on a GPU
     # they share what there is.
-    work = work_of(experiment, data, orders[0, : experiment.batch_size])
+    work = work_of(experiment, data, orders[0])
     limit, kind = seconds_of(work, data.device)
     if data.device.type == "cuda":
         limit *= replicates
@@ -107,42 +109,50 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
     ]
 
 
-def _ready(
+def _peak_mib(
     engine: ModuleType,
     experiment: Experiment,
     data: Data,
     seeds: tuple[int, ...],
     orders: torch.Tensor,
-) -> Contender:
-    """Made, run for a step, and its memory measured: beyond what the process had before."""
+) -> float | None:
+    """The most memory while the engine is made and takes a step, in MiB; None where unknown.
+
+    Resident memory beyond that of a process that has only imported PyTorch; on a GPU, what
+    PyTorch's allocator handed out. The data set is part of either.
+    """
     gc.collect()
-    if data.device.type == "cuda":
-        torch.cuda.empty_cache()
+    on_gpu = data.device.type == "cuda"
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats(data.device)
-        before = torch.cuda.memory_allocated(data.device)
-    else:
-        before = _reset_peak()
-    runner = engine.Engine(experiment, data, seeds)
-    runner.epoch(orders[:, : experiment.batch_size])
-    if data.device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(data.device) - before
-    else:
-        peak = None if before is None else _status("VmHWM") - before
-    return Contender(engine, runner, None if peak is None else peak / 2**20)
+    elif not _reset_peak():
+        return None
+    engine.Engine(experiment, data, seeds).epoch(orders[:, : experiment.batch_size])
+    if on_gpu:
+        return torch.cuda.max_memory_allocated(data.device) / 2**20
+    return (_status("VmHWM") - _IMPORTED) / 2**20
 
 
-def _reset_peak() -> int | None:
-    """Sets the process's peak memory to what it has now, in bytes; None where that cannot be done."""
+def _reset_peak() -> bool:
+    """Sets the process's peak memory to what it holds now; whether that could be done (Linux)."""
     try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier cases freed is not this one's
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return None
-    return _status("VmRSS")
+        return False
+    return True
 
 
 def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    """A size in bytes from what Linux says of this process; 0 where it is not Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+_IMPORTED = _status("VmRSS")
 
 
 @contextmanager
@@ -190,10 +200,10 @@ def render(rows: list[dict[str, Any]]) -> str:
 def main(device_name: str = "auto") -> None:
     device = devices(device_name)[0]
     several = 8 if device.type == "cuda" else len(available_cores())
-    report = ROOT / "reports" / "latest"
+    report = _ROOT / "reports" / "latest"
     report.mkdir(parents=True, exist_ok=True)
     with _leased(device, 1):
-        data = load("mnist", ROOT / "data", device)
+        data = load("mnist", _ROOT / "data", device)
     rows = []
     for optimizer in OPTIMIZERS:
         for batch_size in BATCH_SIZES:
