@@ -24,6 +24,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 _POLL = 0.01  # seconds between two looks at what is free
 
 
@@ -78,12 +83,29 @@ def _pin(cores: list[int]) -> None:
 
 
 @contextmanager
+def _queue(path: Path) -> Iterator[None]:
+    """Holds the lock of a file; who waits for it longer comes first.
+
+    `FileLock` looks every now and then whether a lock is free. A worker that has just ended
+    a training and begins the next would always be faster than those that have waited for
+    minutes; the system's own queue is fair.
+    """
+    if fcntl is None:
+        with FileLock(path):
+            yield
+        return
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, or the process dies
+        yield
+
+
+@contextmanager
 def _held(resources: dict[str, object], count: int) -> Iterator[list]:
     """Holds the locks of any `count` of `resources` and yields these resources' values."""
     folder = lease_folder()
     with ExitStack() as locks:
         held = []
-        with FileLock(folder / "turnstile.lock"):
+        with _queue(folder / "turnstile.lock"):
             while len(held) < count:
                 for name, resource in resources.items():
                     if len(held) < count and resource not in held:

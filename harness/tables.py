@@ -69,6 +69,8 @@ def caption(summary: dict[str, Any]) -> str:
                 if summary["timing"] == "shared"
                 else ", each on its own cores or GPU."
             ),
+            "Getting engines ready (compiling, building networks) took another "
+            f"{seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
             f'"90 % at": first epoch with that mean test accuracy. {_NONE}: none, or not published.',
         ]
     )

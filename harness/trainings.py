@@ -62,14 +62,18 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
     exercise: Exercise = request.module.EXERCISE
     settings: Settings = request.config.stash[KEY]
     module = request.node.nodeid.partition("::")[0]
+    # What an engine says (that it compiles, for some seconds) is for the user and at once.
+    uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
 
     def get(name: str) -> Training:
         row = exercise.row(name)
         case = f"{module}::test_training[{name}]"
 
         def make():
+            with uncaptured():
+                training = _train(exercise.experiment(row, settings.scale, settings.dataset), settings)
             return to_record(
-                _train(exercise.experiment(row, settings.scale, settings.dataset), settings),
+                training,
                 case=case,
                 exercise=exercise.number,
                 scale=settings.scale,

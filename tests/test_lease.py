@@ -136,6 +136,28 @@ def test_many_greedy_processes_all_get_through():
     assert [process.wait(timeout=90) for process in processes] == [0] * 4
 
 
+def test_who_has_waited_longer_comes_first(tmp_path):
+    """Or chance could keep one session waiting for as long as another has rows left."""
+    order = tmp_path / "order.txt"
+    first = holder(HOLD_ALL)
+    waiting = []
+    for turn in range(6):
+        waiting.append(
+            holder(
+                f"""
+                print("held", flush=True)
+                with lease_cores(10**6):
+                    open({str(order)!r}, "a").write("{turn}")
+                """
+            )
+        )
+        time.sleep(0.2)  # it is in the queue by then
+    first.kill()
+    for process in (first, *waiting):
+        process.wait(30)
+    assert order.read_text() == "012345"
+
+
 def test_gpus_are_leased_one_to_a_training(monkeypatch):
     """Where there is no GPU, two are made up: the lease only asks for their identities."""
 
