@@ -82,9 +82,12 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
             )
 
         try:
-            return to_training(Store(settings.report_dir).get_or_make(case, make))
+            record = Store(settings.report_dir).get_or_make(case, make)
         except (DataError, engines.EngineError) as error:
-            pytest.fail(str(error), pytrace=False)
+            reason = str(error)
+        else:
+            return to_training(record)
+        pytest.fail(reason, pytrace=False)
 
     return get
 

@@ -138,6 +138,22 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         assert not suite.report.exists()
 
 
+def test_an_engine_that_cannot_run_a_row_fails_it_in_one_line(suite):
+    code = "EXERCISE.rows[1].settings['batch_size'] = 60000\n"
+    suite.add(1, code)
+    result = suite.run("--engine", "numba", "-k", "test_1")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*FAILURES*",
+            "*",
+            "engine numba cannot run this experiment: it takes batches of up to *",
+            "*===*",
+        ],
+        consecutive=True,
+    )
+
+
 def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(suite):
     suite.add(
         1,
