@@ -13,6 +13,8 @@ EXERCISE = Exercise(
     number=1,
     title="minibatch size",
     source="Table 1",
+    # Quick: after 5 epochs batch size 1 has fallen from its peak on all of five seeds, and 100,
+    # 1000 and 10000 end at 0.94, 0.72 to 0.75 and 0.11.
     epochs={"quick": 5, "paper": 100},
     rows=tuple(
         Row(

@@ -60,6 +60,11 @@ class Exercise:
         return Experiment(**row.settings, epochs=self.epochs[scale], dataset=dataset)
 
 
+def case_id(module: str, row: str) -> str:
+    """The node id of a row's own test, by which everything about it is matched."""
+    return f"{module}::test_training[{row}]"
+
+
 def discover(config: pytest.Config) -> dict[str, Exercise]:
     """All exercises of the suite, by the path of their module as it stands in node ids.
 

@@ -93,7 +93,7 @@ def bandwidth(size: int, device: torch.device) -> float:
 
     def run():
         if device.type == "cpu":
-            _passes(buffer.numpy(), passes)
+            _compiled()(buffer.numpy(), passes)
         else:
             for _ in range(passes):
                 buffer.add_(1)
@@ -121,10 +121,6 @@ def _compiled():
                 buffer[i] += 1
 
     return passes
-
-
-def _passes(buffer, count: int) -> None:
-    _compiled()(buffer, count)
 
 
 def _median_seconds(run: Callable[[], None], device: torch.device) -> float:

@@ -16,7 +16,7 @@ from .report_dir import ReportDir
 from .summary import summarise
 
 _REPORT_DIR = pytest.StashKey[ReportDir]()
-_SUMMARY = pytest.StashKey[dict]()
+_TABLES = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -57,18 +57,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     texts = [tables.caption(summary), *tables.render(summary, exercises, "github")]
     jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
     config.stash[_REPORT_DIR].close()
-    config.stash[_SUMMARY] = summary
+    config.stash[_TABLES] = [*tables.render(summary, exercises, "simple"), tables.caption(summary)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    summary = config.stash.get(_SUMMARY, None)
-    if summary is None:
+    if _TABLES not in config.stash:
         return
     terminalreporter.section("the assignment's tables")
-    for text in tables.render(summary, discover(config), "simple"):
-        terminalreporter.write_line(text + "\n")
-    terminalreporter.write_line(tables.caption(summary))
+    terminalreporter.write_line("\n\n".join(config.stash[_TABLES]))
     terminalreporter.write_line(f"Written to {_shown(config.stash[KEY].report_dir)}/.")
 
 

@@ -204,6 +204,7 @@ def main(device_name: str = "auto") -> None:
     report.mkdir(parents=True, exist_ok=True)
     with _leased(device, 1):
         data = load("mnist", _ROOT / "data", device)
+    machine = describe(device)
     rows = []
     for optimizer in OPTIMIZERS:
         for batch_size in BATCH_SIZES:
@@ -214,10 +215,10 @@ def main(device_name: str = "auto") -> None:
                 with _leased(device, replicates):
                     rows += measure(experiment, data, replicates)
                 print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
-                jsonfile.write(report / SPEED, {"rows": rows, "machine": describe(device)})
+                jsonfile.write(report / SPEED, {"rows": rows, "machine": machine})
     print(render(rows))
     print(
-        f"\nOn {describe(device)['device_name']}; on a CPU each replicate has one core. Medians of "
+        f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of "
         f"{SAMPLES} samples, engines in turns.\nLimit: bytes over measured bandwidth, or operations "
         "over the measured peak of a matrix product,\nwhichever takes longer; see harness/limits.py."
     )

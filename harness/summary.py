@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from . import machine
-from .exercise import Exercise
+from .exercise import Exercise, case_id
 from .options import KEY
 from .records import to_case
 from .store import Store
@@ -22,7 +22,7 @@ SCHEMA = 1
 def summarise(config: pytest.Config, exercises: Mapping[str, Exercise]) -> dict[str, Any]:
     """The summary of the records on disk, cases in the order of `exercises` (see `discover`)."""
     settings = config.stash[KEY]
-    order = [f"{path}::test_training[{row.name}]" for path in exercises for row in exercises[path].rows]
+    order = [case_id(path, name) for path in exercises for name in exercises[path].names]
     records = {record["id"]: record for record in Store(settings.report_dir).records()}
     cases = [to_case(records[case]) for case in order if case in records]
     return {

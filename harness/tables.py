@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .exercise import Exercise
+from .exercise import Exercise, case_id
 
 _NONE = "–"
 _HEADERS = (
@@ -29,12 +29,8 @@ def render(summary: dict[str, Any], exercises: dict[str, Exercise], style: str) 
     by_id = {case["id"]: case for case in summary["cases"]}
     texts = []
     for path, exercise in exercises.items():
-        ran = [
-            (row.name, by_id[case])
-            for row in exercise.rows
-            if (case := f"{path}::test_training[{row.name}]") in by_id
-        ]
-        missing = [row.name for row in exercise.rows if row.name not in dict(ran)]
+        ran = [(name, by_id[case]) for name in exercise.names if (case := case_id(path, name)) in by_id]
+        missing = [name for name in exercise.names if name not in dict(ran)]
         parts = [_title(exercise, summary, style)]
         if ran:
             parts.append(

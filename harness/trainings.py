@@ -16,7 +16,7 @@ from model.mnist import load
 from model.train import train as train_model
 
 from . import clock
-from .exercise import Exercise
+from .exercise import Exercise, case_id
 from .lease import available_cores, lease_cores, lease_gpu
 from .machine import device_name
 from .options import KEY, Settings, devices
@@ -67,7 +67,7 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
 
     def get(name: str) -> Training:
         row = exercise.row(name)
-        case = f"{module}::test_training[{name}]"
+        case = case_id(module, name)
 
         def make():
             with uncaptured():
