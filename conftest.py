@@ -5,5 +5,6 @@ pytest_plugins = [
     "harness.gate",
     "harness.machine",
     "harness.trainings",
+    "harness.claims",
     "harness.session",
 ]

@@ -1,12 +1,17 @@
 """Exercise 2. What happens when every weight and bias starts at one common value, and why?"""
 
+import numpy as np
 import pytest
 
 from bench.paper import ZERO_INIT
+from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Published, Row
+from harness.intervals import mean
+from model.gradient_flow import gradient_flow
 from model.network import PARAMETERS
 
 GRADIENT_DESCENT = 60000
+VALUES = (0, 0.01, 0.1, 1)
 
 EXERCISE = Exercise(
     number=2,
@@ -23,10 +28,28 @@ EXERCISE = Exercise(
             {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": batch_size, "init": value},
             ZERO_INIT if value == 0 else Published(),
         )
-        for value in (0, 0.01, 0.1, 1)
+        for value in VALUES
         for method, batch_size in (("gd", GRADIENT_DESCENT), ("sgd", 100))
     ),
+    measurements={
+        "gradient-flow": lambda data, seed: {
+            str(value): gradient_flow(value, data, seed=seed) for value in VALUES
+        }
+    },
 )
+
+FROM_ZERO = ("gd-init0", "sgd-init0")
+# What zero reaches: nothing before the second layer's sigmoid has an input that is not 0.
+UNREACHED = ("weight1", "bias1", "weight2")
+REACHED = ("bias2", "weight3", "bias3")
+# Copies up to float32's rounding: the largest difference between two units of a layer, over the
+# largest of their weights. Of units that differ it is near 1.
+COPIES = 1e-4
+
+
+def moved(training):
+    """How far each parameter went, by name, per seed."""
+    return dict(zip(PARAMETERS, training.moved, strict=True))
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
@@ -37,20 +60,11 @@ def test_training(train, row):
     """
     training = train(row)
     assert "learned" not in training.outcomes
+    assert (training.spread <= COPIES).all()
+    assert (training.ranks <= 1).all()
 
 
-@pytest.mark.parametrize("row", ["gd-init0", "sgd-init0"])
-def test_from_zero_the_first_two_layers_weights_never_move(trained, row):
-    """Exactly: with weight1 and bias1 at zero no unit of the first layer is ever above zero."""
-    training = trained(row)
-    moved = dict(zip(PARAMETERS, training.moved, strict=True))
-    for name in ("weight1", "bias1", "weight2"):
-        assert (moved[name] == 0).all(), name
-    for name in ("bias2", "weight3", "bias3"):
-        assert (moved[name] > 0).all(), name
-
-
-@pytest.mark.parametrize("row", ["gd-init0", "sgd-init0"])
+@pytest.mark.parametrize("row", FROM_ZERO)
 def test_from_zero_it_ends_near_ten_percent(trained, row):
     """With one class for every image, so at that class's share of the test set."""
     training = trained(row)
@@ -62,3 +76,141 @@ def test_from_zero_it_ends_near_ten_percent(trained, row):
         assert (training.test_accuracy[-1] <= 0.1135).all()
         if row == "gd-init0":
             assert (training.test_accuracy[-1] == 0.1135).all()
+            assert (training.predictions[1] == 10000).all()
+
+
+def test_from_0_01_all_parameters_have_a_gradient_and_units_stay_copies(measured):
+    for found in (seed["0.01"] for seed in measured("gradient-flow")):
+        assert found["first"] == [1] * 6
+        assert np.max(found["spread"]) <= COPIES
+        assert np.all(np.equal(found["ranks"], 1))
+
+
+@pytest.mark.parametrize("value", ["0.1", "1"])
+def test_from_0_1_up_the_sigmoids_are_saturated(measured, value):
+    """So far that in float32 their derivative is 0: nothing below the output layer ever moves."""
+    for found in (seed[value] for seed in measured("gradient-flow")):
+        assert found["first"] == [None, None, None, None, 1, 1]
+
+
+@claim(
+    "From zero, the test accuracy is 0.113 and the training accuracy 0.112.",
+    source="answer 2",
+    verdict=REPRODUCED,
+)
+def test_zero_ends_at_0_113(trained, decide):
+    by_gd, by_sgd = map(trained, FROM_ZERO)
+    test, train = by_gd.test_accuracy[-1], by_gd.train_accuracy[-1]
+    commonest = by_gd.predictions[:, 0].argmax()
+    decide(
+        bool((abs(test - 0.113) < 0.001).all() and (abs(train - 0.112) < 0.001).all()),
+        f"By gradient descent {mean(test, 4)} and {mean(train, 4)}: it takes every image for a "
+        f"{commonest}, the commonest class in training, and that is its share of both sets. By SGD "
+        f"{mean(by_sgd.test_accuracy[-1], 4)} and {mean(by_sgd.train_accuracy[-1], 4)}: "
+        "the class that the last batches favoured.",
+    )
+
+
+@claim(
+    "From zero, the losses do not decrease.",
+    source="answer 2, Figure 4",
+    verdict=REPRODUCED,
+)
+def test_zero_losses_do_not_decrease(trained, decide):
+    """To what a figure shows: by less than 0.01 nats."""
+    found = {row: trained(row) for row in FROM_ZERO}
+    falls = {
+        row: np.maximum(each.train_loss[0] - each.train_loss[-1], each.test_loss[0] - each.test_loss[-1])
+        for row, each in found.items()
+    }
+    told = "; ".join(
+        f"{row}: {mean(each.train_loss[0], 4)} to {mean(each.train_loss[-1], 4)}"
+        for row, each in found.items()
+    )
+    decide(
+        bool(all((fall < 0.01).all() for fall in falls.values())),
+        f"Training losses: {told}. That little is the classes' shares, learnt by the last bias.",
+    )
+
+
+@claim("From zero, the network learns nothing.", source="answer 2, Figure 4", verdict=REPRODUCED)
+def test_zero_learns_nothing(trained, decide):
+    """Nothing about the images: every one of them gets the same class."""
+    found = {row: trained(row) for row in FROM_ZERO}
+    classes = {row: (each.predictions > 0).sum(axis=0) for row, each in found.items()}
+    told = ", ".join(f"{row}: {mean(each, 0)}" for row, each in classes.items())
+    decide(
+        bool(all((each == 1).all() for each in classes.values())),
+        f"Classes that are given to any of 10000 test images at the end: {told}.",
+    )
+
+
+@claim(
+    "Reason (i): behind f(0) ≠ 0 (sigmoid) all weights act together, and the space is not searched.",
+    source="answer 2, (i)",
+    verdict=REPRODUCED,
+)
+def test_zero_sigmoid_units_act_together(trained, measured, decide):
+    found = [trained(row) for row in FROM_ZERO]
+    step_by_step = max(np.max(seed["0"]["spread"]) for seed in measured("gradient-flow"))
+    apart = max(step_by_step, *(each.spread[1].max() for each in found))
+    ranks = sorted({int(rank) for each in found for rank in each.ranks[2]})
+    decide(
+        bool(apart <= COPIES and ranks == [1]),
+        f"The 100 sigmoid units stay copies: never further apart than {apart:.1g} of their largest "
+        f"weight (float32's rounding), and the last weight matrix, 100 x 10, ends at rank {ranks[0]}.",
+    )
+
+
+@claim(
+    "Reason (ii): behind f(0) = 0 (ReLU) all outputs are 0, and so are the gradients of the weights.",
+    source="answer 2, (ii)",
+    verdict=REPRODUCED,
+)
+def test_zero_relu_units_are_dead(trained, measured, decide):
+    """Exactly 0: the ReLU layer's output, and every gradient of its weights, its biases and the
+    weights that it feeds."""
+    found = [trained(row) for row in FROM_ZERO]
+    flows = [seed["0"] for seed in measured("gradient-flow")]
+    active = max(np.max(flow["active"]) for flow in flows)
+    first = [dict(zip(PARAMETERS, flow["first"], strict=True)) for flow in flows]
+    decide(
+        active == 0
+        and all(each[name] is None for each in first for name in UNREACHED)
+        and all((moved(each)[name] == 0).all() for each in found for name in UNREACHED),
+        f"The ReLU layer's largest output in {flows[0]['steps'][-1]} steps of SGD is {active:g}; "
+        f"{', '.join(UNREACHED)} have no gradient in any of these, "
+        "and have not moved at the end, by gradient descent or SGD.",
+    )
+
+
+@claim(
+    "Reason (ii), its end: the learning process stops.",
+    source="answer 2, (ii)",
+    verdict=NOT_REPRODUCED,
+)
+def test_zero_stops_learning(trained, measured, decide):
+    """It would stop if no parameter had a gradient."""
+    flow = measured("gradient-flow")[0]["0"]
+    first = dict(zip(PARAMETERS, flow["first"], strict=True))
+    going = [name for name in REACHED if (moved(trained("sgd-init0"))[name] > 0).all()]
+    told = ", ".join(f"{name} from step {first[name]}" for name in going)
+    decide(
+        not going,
+        f"It goes on behind the sigmoids, which give 0.5 for 0: {told}. But what they pass on is the "
+        "same for every image, so no more than the classes' shares can be learnt.",
+    )
+
+
+@claim("From zero, the weights become 0.", source="answer 2, conclusion", verdict=NOT_REPRODUCED)
+def test_zero_weights_become_0(trained, decide):
+    found = moved(trained("gd-init0")), moved(trained("sgd-init0"))
+    told = ", ".join(
+        f"{name} {found[0][name].mean():.1g} and {found[1][name].mean():.1g}" for name in PARAMETERS
+    )
+    decide(
+        bool(
+            all((each[name] == 0).all() for each in found for name in ("weight1", "weight2", "weight3"))
+        ),
+        f"Norms at the end, by gradient descent and SGD: {told}.",
+    )

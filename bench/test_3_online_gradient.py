@@ -1,10 +1,47 @@
 """Exercise 3. Does online gradient descent converge on a stream that is sorted by class?"""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from bench.evidence import accuracies, epochs_to, soon
 from bench.paper import TABLE_2
+from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
+from harness.intervals import above, every, mean, negate
+from model.convexity import between_copies
+from model.gradient_bias import gradient_bias
+from model.order import epoch_order
+
+# At the rate that is said to be best online, how many gradients to average, and after how many
+# epochs: before the first, in the middle of the fives, and between two epochs.
+_RATE = 0.0001
+_COUNTS = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 60000]
+_POINTS = [0, 0.55, 3]
+
+
+def _streams(data, seed):
+    """Two seeds' streams and two epochs of one, compared example by example."""
+    labels = data.train_labels.cpu().numpy()
+    ours, again, other = (
+        epoch_order("by_class", labels, *which) for which in ((seed, 0), (seed, 1), (seed + 1, 0))
+    )
+    return {
+        "sorted": bool((np.diff(labels[ours]) >= 0).all() and (np.diff(labels[other]) >= 0).all()),
+        "same_examples": bool((np.sort(ours) == np.arange(len(labels))).all()),
+        "changed_by_epoch": float((ours != again).mean()),
+        "changed_by_seed": float((ours != other).mean()),
+    }
+
+
+def _gradient_bias(data, seed):
+    """Along either order; see `model.gradient_bias`."""
+    measure = partial(
+        gradient_bias, data=data, seed=seed, learning_rate=_RATE, points=_POINTS, counts=_COUNTS
+    )
+    return {order: measure(order) for order in ("by_class", "shuffled")}
+
 
 EXERCISE = Exercise(
     number=3,
@@ -20,7 +57,28 @@ EXERCISE = Exercise(
         )
         for (order, learning_rate), published in TABLE_2.items()
     ),
+    measurements={
+        "streams": _streams,
+        "gradient-bias": _gradient_bias,
+        "convexity": lambda data, seed: between_copies(data, seed=seed, learning_rate=0.01, steps=10000),
+    },
 )
+
+ONLINE = {rate: f"online-lr{rate}" for order, rate in TABLE_2 if order == "by_class"}
+SHUFFLED = {rate: f"sgd-lr{rate}" for order, rate in TABLE_2 if order == "shuffled"}
+THREE_EPOCHS = "more epochs: after 3 every rate still ends with the class that it saw last"
+
+
+@pytest.fixture
+def online(trained):
+    """The trainings on the sorted stream, by learning rate."""
+    return lambda: {rate: trained(name) for rate, name in ONLINE.items()}
+
+
+@pytest.fixture
+def shuffled(trained):
+    """The trainings with shuffled epochs, by learning rate."""
+    return lambda: {rate: trained(name) for rate, name in SHUFFLED.items()}
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
@@ -29,18 +87,259 @@ def test_training(train, row):
     assert training.steps == 60000 * training.experiment.epochs
 
 
-ONLINE = [name for name in EXERCISE.names if name.startswith("online")]
-SHUFFLED = [name for name in EXERCISE.names if name.startswith("sgd")]
-
-
-@pytest.mark.parametrize("row", ONLINE)
-def test_online_is_worse_than_shuffled_at_its_best(trained, row):
+@pytest.mark.parametrize("row", ONLINE.values())
+def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row):
     """Five seeds at the quick scale: 0.1009 at every rate, against 0.823 to 0.923."""
-    best = np.max([trained(name).test_accuracy[-1] for name in SHUFFLED], axis=0)
+    best = np.max([each.test_accuracy[-1] for each in shuffled().values()], axis=0)
     assert (trained(row).test_accuracy[-1] < best - 0.05).all()
 
 
-@pytest.mark.parametrize("row", ONLINE)
+@pytest.mark.parametrize("row", ONLINE.values())
 def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
     """After the nines that end it, every image is taken for one: 0.1009 for five seeds."""
     assert (trained(row).test_accuracy[1] < 0.15).all()
+
+
+@claim(
+    "The stream is not unique: inside a class the examples can change places.",
+    source="answer 3",
+    verdict=REPRODUCED,
+)
+def test_the_stream_is_not_unique(measured, decide):
+    found = measured("streams")
+    changed = [each["changed_by_seed"] for each in found]
+    decide(
+        all(each["sorted"] for each in found) and min(changed) > 0,
+        "Two seeds' streams have the same labels, "
+        f"and another example in {np.mean(changed):.2%} of places.",
+    )
+
+
+@claim("In an online method the training data are not fixed.", source="answer 3", verdict=NOT_REPRODUCED)
+def test_the_training_data_are_not_fixed(measured, decide):
+    found = measured("streams")
+    decide(
+        not all(each["same_examples"] and each["changed_by_epoch"] == 0 for each in found),
+        "Here every epoch presents the same 60000 examples in the very same order, "
+        "as in the assignment's loop: the data are as fixed as SGD's.",
+    )
+
+
+@claim(
+    "Online is better at smaller rates, and best at 0.0001.",
+    source="Q1, Table 2",
+    needs=THREE_EPOCHS,
+)
+def test_online_is_best_at_0_0001(online, decide):
+    found = online()
+    best = found[0.0001].test_accuracy[-1]
+    holds = every(above(best, found[rate].test_accuracy[-1]) for rate in ONLINE if rate != 0.0001)
+    decide(holds, f"Final test accuracies by rate: {accuracies(found)}.")
+
+
+@claim(
+    "At 0.1, 0.01 and 0.001 online does not converge.",
+    source="Q1, Figure 5",
+    needs=THREE_EPOCHS,
+)
+def test_online_does_not_converge_above_0_0001(online, decide):
+    """A method that converges would hold what it has learnt: 90 % test accuracy after the epoch."""
+    found = {rate: training for rate, training in online().items() if rate != 0.0001}
+    holds = every(negate(above(each.test_accuracy[-1], 0.9)) for each in found.values())
+    told = ", ".join(
+        f"{rate}: {mean(each.test_accuracy[-1])} (at most {mean(each.test_accuracy.max(axis=0))})"
+        for rate, each in found.items()
+    )
+    decide(holds, f"Test accuracies after the last epoch, by rate: {told}.")
+
+
+@claim(
+    "At 0.0001 the training loss of online falls at first and rises after.",
+    source="Q1, Figure 5",
+    needs=THREE_EPOCHS,
+)
+def test_online_at_0_0001_turns_up(online, decide):
+    loss = online()[0.0001].train_loss
+    lowest = loss.min(axis=0)
+    decide(
+        every([above(loss[0], lowest), above(loss[-1], lowest, by=0.01)]),
+        f"From {mean(loss[0], 2)} its training loss is highest at {mean(loss.max(axis=0), 2)}, "
+        f"lowest at {mean(lowest, 2)} after {mean(loss.argmin(axis=0), 0)} epochs, "
+        f"and {mean(loss[-1], 2)} at the end.",
+    )
+
+
+@claim(
+    "Shuffled, 0.0001 converges very well, and the training loss falls.",
+    source="Q1, Figure 5",
+    verdict=REPRODUCED,
+)
+def test_shuffled_at_0_0001_converges(shuffled, decide):
+    """It falls from epoch to epoch, but for rises of under 0.01 nats."""
+    training = shuffled()[0.0001]
+    rises = np.diff(training.train_loss, axis=0).max(axis=0)
+    decide(
+        bool((rises < 0.01).all()),
+        "The training loss falls from epoch to epoch, "
+        f"from {mean(training.train_loss[0])} to {mean(training.train_loss[-1])}; "
+        f"the test accuracy ends at {mean(training.test_accuracy[-1])}.",
+    )
+
+
+@claim("SGD converges faster than online.", source="Q1", verdict=REPRODUCED)
+def test_shuffled_is_faster_than_online(online, shuffled, decide):
+    """At the rate that is best online: in epochs to 50 % test accuracy."""
+    ours, theirs = online()[0.0001], shuffled()[0.0001]
+    late, early = epochs_to(ours, 0.5), epochs_to(theirs, 0.5)
+    decide(
+        above(late, early),
+        f"At 0.0001 and 50 % test accuracy: online {soon(ours, late)}, SGD {soon(theirs, early)}.",
+    )
+
+
+@claim("Online, the network learns one class after the other.", source="Q1", verdict=REPRODUCED)
+def test_online_learns_one_class_after_the_other(online, decide):
+    """Along the last epoch: where a class's part of the stream ends, it is the best known of all,
+    and of what was known of the others most is forgotten."""
+    told, holds = [], []
+    for rate, training in online().items():
+        # Looks are at the start, and in the middle and at the end of every class. Shape
+        # (classes, classes, seeds): at the end of each one's part, the accuracy of each class.
+        at_ends = training.along_class_accuracy[2::2]
+        own = np.stack([at_ends[digit, digit] for digit in range(10)])
+        others = (at_ends.sum(axis=1) - own) / 9
+        holds += [above(own.mean(axis=0), 0.9), above(own.mean(axis=0), others.mean(axis=0), by=0.1)]
+        told.append(f"{rate}: {mean(own.mean(axis=0))} and {mean(others.mean(axis=0))}")
+    decide(
+        every(holds),
+        "Along the last epoch, test accuracy of a class at the end of its part of the stream, and of "
+        f"the nine others there, by rate: {'; '.join(told)}.",
+    )
+
+
+@claim(
+    "Random examples lead to lower losses than ordered ones.",
+    source="Q1 and Q2",
+    verdict=REPRODUCED,
+)
+def test_random_order_finds_lower_losses(online, shuffled, decide):
+    """At the two rates that both have: the lowest training loss after any epoch."""
+    told, holds = [], []
+    for rate, theirs in shuffled().items():
+        ours = online()[rate].train_loss.min(axis=0)
+        holds.append(above(ours, theirs.train_loss.min(axis=0)))
+        told.append(f"{rate}: {mean(theirs.train_loss.min(axis=0))} against {mean(ours)}")
+    decide(every(holds), f"Lowest training losses, shuffled against sorted, by rate: {'; '.join(told)}.")
+
+
+@claim(
+    "At 0.1 both SGD and online are very bad (0.101, 0.120).",
+    source="Q2, Table 2",
+    verdict=REPRODUCED,
+    needs="more epochs: after 3, SGD has not fallen to the bottom",
+)
+def test_both_fail_at_0_1(online, shuffled, decide):
+    """Very bad: under 0.25."""
+    found = {"SGD": shuffled()[0.1], "online": online()[0.1]}
+    holds = every(negate(above(each.test_accuracy[-1], 0.25)) for each in found.values())
+    decide(holds, f"Final test accuracies: {accuracies(found)}.")
+
+
+@claim(
+    "The cause is that 0.1 is too large for batch size 1, in either order.",
+    source="Q2",
+    verdict=REPRODUCED,
+    needs=THREE_EPOCHS,
+)
+def test_0_1_is_too_large(online, shuffled, decide):
+    """A smaller rate ends higher. (Answer 1 calls the same rate too small.)"""
+    pairs = {
+        name: (found[0.1], found[0.0001]) for name, found in (("SGD", shuffled()), ("online", online()))
+    }
+    holds = every(
+        above(small.test_accuracy[-1], large.test_accuracy[-1]) for large, small in pairs.values()
+    )
+    told = "; ".join(
+        f"{name}: {mean(large.test_accuracy[-1])} at 0.1, {mean(small.test_accuracy[-1])} at 0.0001"
+        for name, (large, small) in pairs.items()
+    )
+    decide(holds, f"{told}.")
+
+
+@claim("At its best, online stays below SGD.", source="Q2, Table 2", verdict=REPRODUCED)
+def test_online_stays_below_sgd(online, shuffled, decide):
+    ours, theirs = (
+        np.max([each.test_accuracy[-1] for each in found.values()], axis=0)
+        for found in (online(), shuffled())
+    )
+    decide(
+        above(theirs, ours), f"Best final test accuracies: {mean(ours)} online, {mean(theirs)} by SGD."
+    )
+
+
+@claim("The convergence proof of SGD does not carry over.", source="Q3", verdict=REPRODUCED)
+def test_the_proof_does_not_carry_over(measured, decide):
+    """It needs stochastic gradients whose mean nears the full gradient: on the sorted stream the
+    mean of 3000 is as wrong as the first one."""
+    few, many = _COUNTS.index(1), _COUNTS.index(3000)
+    gains = {
+        order: np.array(
+            [
+                [error[few] / error[many] for error in seed[order]["relative_error"]]
+                for seed in measured("gradient-bias")
+            ]
+        )
+        for order in ("by_class", "shuffled")
+    }
+    decide(
+        every(
+            [
+                negate(above(gains["by_class"].max(axis=1), 2)),
+                above(gains["shuffled"].min(axis=1), 10),
+            ]
+        ),
+        "Averaging the next 3000 gradients in place of 1 divides the error against the full gradient "
+        f"by {_three(gains['by_class'])} on the sorted stream and by {_three(gains['shuffled'])} on the "
+        f"shuffled one, after {', '.join(map(str, _POINTS))} epochs: the sorted stream's next gradients "
+        "are biased, given the weights.",
+    )
+
+
+@claim(
+    "What fails is smoothness: it cannot be assumed where examples are not random.",
+    source="Q3",
+    verdict=NOT_REPRODUCED,
+)
+def test_what_fails_is_smoothness(measured, decide):
+    """It is a property of each example's loss, and both orders have the same examples."""
+    same = all(each["same_examples"] for each in measured("streams"))
+    cosines = {
+        order: [seed[order]["cosine"][1][_COUNTS.index(3000)] for seed in measured("gradient-bias")]
+        for order in ("by_class", "shuffled")
+    }
+    decide(
+        not same,
+        "Both orders present the same 60000 functions, once an epoch, and each is as smooth in one as "
+        "in the other. What differs is the bias: in the middle of the fives, the mean of the next 3000 "
+        f"gradients has a cosine of {mean(cosines['by_class'], 2)} to the full gradient when sorted, "
+        f"of {mean(cosines['shuffled'], 2)} when shuffled.",
+    )
+
+
+@claim("SGD's objective is convex and smooth.", source="Q3", verdict=NOT_REPRODUCED)
+def test_the_objective_is_convex(measured, decide):
+    """Convex means no higher midway between two points than at both. (The ReLU is not even
+    differentiable everywhere: assumption 1 of the assignment fails in either order.)"""
+    found = {name: [each[name] for each in measured("convexity")] for name in ("here", "copy", "midway")}
+    higher = above(found["midway"], np.maximum(found["here"], found["copy"]))
+    decide(
+        negate(higher),
+        f"A network after 10000 steps of shuffled SGD and its copy with the hidden units renumbered "
+        f"have training losses of {mean(found['here'])} and {mean(found['copy'])}; "
+        f"midway it is {mean(found['midway'])}.",
+    )
+
+
+def _three(gains):
+    """The mean over seeds at each point."""
+    return ", ".join(f"{gain:.3g}" for gain in gains.mean(axis=0))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from model.experiment import Experiment
+from model.mnist import Data
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Row:
     published: Published = Published()
 
 
+# What is measured beside trainings: of a data set, for one seed, something that JSON can hold.
+Measurement = Callable[[Data, int], dict[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
     """An exercise of the assignment, declared as `EXERCISE` in its module."""
@@ -45,6 +51,8 @@ class Exercise:
     epochs: Mapping[str, int]
     """Epochs of every row, per scale."""
     rows: tuple[Row, ...]
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    """What its claims need besides trainings, by name."""
 
     @property
     def names(self) -> list[str]:
@@ -65,8 +73,8 @@ def case_id(module: str, row: str) -> str:
     return f"{module}::test_training[{row}]"
 
 
-def discover(config: pytest.Config) -> dict[str, Exercise]:
-    """All exercises of the suite, by the path of their module as it stands in node ids.
+def discover(config: pytest.Config) -> dict[str, ModuleType]:
+    """The suite's exercises: modules with an `EXERCISE`, by their path as it stands in node ids.
 
     They are looked for where a bare `pytest` would look: in the files of `testpaths`. To be
     called after collection alone, as a module imported here first would reach pytest
@@ -78,5 +86,5 @@ def discover(config: pytest.Config) -> dict[str, Exercise]:
             relative = path.relative_to(config.rootpath)
             module = importlib.import_module(".".join(relative.with_suffix("").parts))
             if isinstance(getattr(module, "EXERCISE", None), Exercise):
-                found[relative.as_posix()] = module.EXERCISE
-    return dict(sorted(found.items(), key=lambda item: item[1].number))
+                found[relative.as_posix()] = module
+    return dict(sorted(found.items(), key=lambda item: item[1].EXERCISE.number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from model.experiment import TARGETS, Experiment, Training
 
 from .exercise import Published
 
-_CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+# The fields of a training that are arrays: its curves, and what its networks ended as.
+_ARRAYS = tuple(field.name for field in fields(Training) if field.type == "np.ndarray")
 
 
 def to_record(
@@ -32,9 +33,7 @@ def to_record(
         "steps": training.steps,
         "outcomes": list(training.outcomes),
         "paper": asdict(published),
-        "moved": training.moved.tolist(),
-        "epoch_seconds": training.epoch_seconds.tolist(),
-        **{curve: getattr(training, curve).tolist() for curve in _CURVES},
+        **{name: getattr(training, name).tolist() for name in _ARRAYS},
     }
 
 
@@ -47,10 +46,8 @@ def to_training(record: dict[str, Any]) -> Training:
         seeds=tuple(record["seeds"]),
         steps=record["steps"],
         prepare_seconds=record["prepare_seconds"],
-        epoch_seconds=np.array(record["epoch_seconds"], dtype=float),
-        moved=np.array(record["moved"], dtype=float),
         outcomes=tuple(record["outcomes"]),
-        **{curve: np.array(record[curve], dtype=float) for curve in _CURVES},
+        **{name: np.array(record[name], dtype=float) for name in _ARRAYS},
     )
 
 
@@ -75,5 +72,6 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,
         "epochs_to": {f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
+        "speed": {f"{target:.2f}": training.speed(target) for target in TARGETS},
         "paper": record["paper"],
     }

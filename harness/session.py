@@ -51,20 +51,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _REPORT_DIR not in config.stash:
         return
     folder = config.stash[KEY].report_dir
-    exercises = discover(config)
-    summary = summarise(config, exercises)
+    summary = summarise(config, discover(config))
     jsonfile.write(folder / "summary.json", summary)
-    texts = [tables.caption(summary), *tables.render(summary, exercises, "github")]
+    texts = [tables.caption(summary), *tables.render(summary, "github")]
     jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
     config.stash[_REPORT_DIR].close()
-    config.stash[_TABLES] = [*tables.render(summary, exercises, "simple"), tables.caption(summary)]
+    config.stash[_TABLES] = [*tables.render(summary, "simple"), tables.caption(summary)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if _TABLES not in config.stash:
         return
-    terminalreporter.section("the assignment's tables")
+    terminalreporter.section("the assignment's tables and claims")
     terminalreporter.write_line("\n\n".join(config.stash[_TABLES]))
     terminalreporter.write_line(f"Written to {_shown(config.stash[KEY].report_dir)}/.")
 

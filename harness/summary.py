@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
 from . import machine
-from .exercise import Exercise, case_id
+from .claims import claims_of
+from .exercise import case_id
 from .options import KEY
 from .records import to_case
 from .store import Store
@@ -19,12 +21,24 @@ from .store import Store
 SCHEMA = 1
 
 
-def summarise(config: pytest.Config, exercises: Mapping[str, Exercise]) -> dict[str, Any]:
-    """The summary of the records on disk, cases in the order of `exercises` (see `discover`)."""
+def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[str, Any]:
+    """The summary of what is on disk, in the order of the exercises' `modules` (see `discover`)."""
     settings = config.stash[KEY]
-    order = [case_id(path, name) for path in exercises for name in exercises[path].names]
-    records = {record["id"]: record for record in Store(settings.report_dir).records()}
-    cases = [to_case(records[case]) for case in order if case in records]
+    exercises = [
+        {
+            "number": module.EXERCISE.number,
+            "title": module.EXERCISE.title,
+            "source": module.EXERCISE.source,
+            "epochs": module.EXERCISE.epochs[settings.scale],
+            "cases": [case_id(path, name) for name in module.EXERCISE.names],
+            "claims": [f"{path}::{test}" for test in claims_of(module)],
+        }
+        for path, module in modules.items()
+    ]
+    store = Store(settings.report_dir)
+    records = {record["id"]: record for record in store.records()}
+    decided = {claim["id"]: claim for claim in store.claims()}
+    cases = [to_case(records[case]) for each in exercises for case in each["cases"] if case in records]
     return {
         "schema": SCHEMA,
         "scale": settings.scale,
@@ -34,6 +48,7 @@ def summarise(config: pytest.Config, exercises: Mapping[str, Exercise]) -> dict[
         "commit": machine.commit(config.rootpath),
         "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         "machine": machine.describe(torch.device(cases[0]["device"] if cases else "cpu")),
+        "exercises": exercises,
         "cases": cases,
-        "claims": [],
+        "claims": [decided[claim] for each in exercises for claim in each["claims"] if claim in decided],
     }

@@ -1,10 +1,10 @@
-"""The fixtures that the exercises use: `train` for a row's own test, `trained` for comparisons."""
+"""The fixtures of the exercises: `train` for a row's own test, `trained` and `measured` for claims."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[str],
 
 
 @pytest.fixture
-def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
+def trained(request: pytest.FixtureRequest, stored) -> Callable[[str], Training]:
     """`trained(name)`: the same without its time, for a test that compares rows.
 
     It comes from the session's store; what no test has trained yet is trained now.
@@ -62,16 +62,13 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
     exercise: Exercise = request.module.EXERCISE
     settings: Settings = request.config.stash[KEY]
     module = request.node.nodeid.partition("::")[0]
-    # What an engine says (that it compiles, for some seconds) is for the user and at once.
-    uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
 
     def get(name: str) -> Training:
         row = exercise.row(name)
         case = case_id(module, name)
 
-        def make():
-            with uncaptured():
-                training = _train(exercise.experiment(row, settings.scale, settings.dataset), settings)
+        def make() -> dict[str, Any]:
+            training = _train(exercise.experiment(row, settings.scale, settings.dataset), settings)
             return to_record(
                 training,
                 case=case,
@@ -81,13 +78,58 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Training]:
                 published=row.published,
             )
 
+        return to_training(stored(case, make))
+
+    return get
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dict[str, Any]]]:
+    """`measured(name)`: the exercise's measurement of that name, for each seed.
+
+    Like trainings, it is made by the first test that asks for it, and kept in the store.
+    """
+    exercise: Exercise = request.module.EXERCISE
+    settings: Settings = request.config.stash[KEY]
+    module = request.node.nodeid.partition("::")[0]
+
+    def get(name: str) -> list[dict[str, Any]]:
+        def make() -> dict[str, Any]:
+            candidates = devices(settings.device)
+            with _leased(candidates, 1, settings) as device:
+                data = load(settings.dataset, settings.data_root, device)
+                found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
+            return {
+                "id": f"{module}::{name}",
+                "exercise": exercise.number,
+                "dataset": settings.dataset,
+                "device": str(device),
+                "seeds": list(settings.seeds),
+                "measured": found,
+            }
+
+        return stored(f"{module}::{name}", make)["measured"]
+
+    return get
+
+
+@pytest.fixture
+def stored(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """`stored(name, make)`: the session's record of that name; what stops `make` fails in one line."""
+    # What an engine says (that it compiles, for some seconds) is for the user and at once.
+    uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
+    store = Store(request.config.stash[KEY].report_dir)
+
+    def get(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        def loudly() -> dict[str, Any]:
+            with uncaptured():
+                return make()
+
         try:
-            record = Store(settings.report_dir).get_or_make(case, make)
+            return store.get_or_make(name, loudly)
         except (DataError, engines.EngineError) as error:
             reason = str(error)
-        else:
-            return to_training(record)
-        pytest.fail(reason, pytrace=False)
+        return pytest.fail(reason, pytrace=False)
 
     return get
 
@@ -97,21 +139,20 @@ def _train(experiment: Experiment, settings: Settings) -> Training:
     engine = engines.choose(settings.engine, experiment, candidates[0])
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow the training of another.
-    with _leased(candidates, engine, settings) as device:
+    cores = engine.cores(len(settings.seeds), len(available_cores()))
+    with _leased(candidates, cores, settings) as device:
         data = load(experiment.dataset, settings.data_root, device)
         return train_model(experiment, data, seeds=settings.seeds, engine=engine.NAME)
 
 
 @contextmanager
-def _leased(
-    candidates: list[torch.device], engine: ModuleType, settings: Settings
-) -> Iterator[torch.device]:
-    """One of the devices, leased for `engine` unless times are shared."""
+def _leased(candidates: list[torch.device], cores: int, settings: Settings) -> Iterator[torch.device]:
+    """One of the devices, leased unless times are shared: a GPU, or that many of the CPU's cores."""
     if settings.timing == "shared":
         yield candidates[0]
     elif candidates[0].type == "cuda":
         with lease_gpu(candidates) as device:
             yield device
     else:
-        with lease_cores(engine.cores(len(settings.seeds), len(available_cores()))):
+        with lease_cores(cores):
             yield candidates[0]

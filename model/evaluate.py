@@ -19,10 +19,11 @@ _CHUNK = {"cpu": 1000, "cuda": 20000}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per replicate: mean cross-entropy in nats, accuracy, and how often each class is predicted."""
+    """Per replicate: mean cross-entropy in nats, accuracies, and how often each class is predicted."""
 
     loss: np.ndarray  # (replicates,)
     accuracy: np.ndarray  # (replicates,)
+    class_accuracy: np.ndarray  # (replicates, 10), of each class's own images
     predictions: np.ndarray  # (replicates, 10), counts
 
 
@@ -36,7 +37,7 @@ def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evalua
     replicates = len(parameters[0])
     device = images.device
     loss = torch.zeros(replicates, dtype=torch.float64, device=device)
-    hits = torch.zeros(replicates, dtype=torch.int64, device=device)
+    hits = torch.zeros(replicates, 10, dtype=torch.int64, device=device)
     predictions = torch.zeros(replicates, 10, dtype=torch.int64, device=device)
     chunk = _CHUNK[device.type]
     for start in range(0, len(images), chunk):
@@ -45,10 +46,11 @@ def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evalua
             logits = forward([p[replicate] for p in parameters], some_images)
             loss[replicate] += cross_entropy(logits, some_labels, reduction="sum").double()
             predicted = logits.argmax(dim=1)
-            hits[replicate] += (predicted == some_labels).sum()
+            hits[replicate] += torch.bincount(some_labels[predicted == some_labels], minlength=10)
             predictions[replicate] += torch.bincount(predicted, minlength=10)
     return Evaluation(
         loss=(loss / len(images)).cpu().numpy(),
-        accuracy=(hits.double() / len(images)).cpu().numpy(),
+        accuracy=(hits.sum(dim=1).double() / len(images)).cpu().numpy(),
+        class_accuracy=(hits.double() / torch.bincount(labels, minlength=10)).cpu().numpy(),
         predictions=predictions.cpu().numpy(),
     )

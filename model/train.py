@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -11,6 +13,7 @@ from .experiment import Experiment, Training, classify
 from .mnist import Data
 from .order import epoch_order
 from .stopwatch import Stopwatch
+from .symmetry import ranks, spread
 
 
 def train(
@@ -19,7 +22,8 @@ def train(
     """Trains `experiment` once per seed, on the device that `data` is on.
 
     The clock runs while the engine runs epochs. Making the engine ready, drawing the orders
-    and evaluating all replicates on the training and test set after every epoch are outside.
+    and evaluating all replicates on the training and test set after every epoch are outside;
+    so are looks at the test accuracy per class along the last epoch of a sorted stream.
     Divergence is a result like any other. Raises ValueError where `engine` names none that
     can run this, or `data` is another data set than the experiment's.
     """
@@ -37,16 +41,25 @@ def train(
     initial = runner.parameters()
     on_train = [evaluate(initial, data.train_images, data.train_labels)]
     on_test = [evaluate(initial, data.test_images, data.test_labels)]
+    along_examples, along_class_accuracy = [0], []
     for epoch in range(experiment.epochs):
+        last = epoch == experiment.epochs - 1
+        if last:
+            along_class_accuracy.append(on_test[-1].class_accuracy.T)
         orders = torch.from_numpy(
             np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
         ).to(data.device)
-        with training.running():
-            runner.epoch(orders)
+        for start, end in pairwise(_cuts(experiment, labels, last)):
+            with training.running():
+                runner.epoch(orders[:, start:end])
+            parameters = runner.parameters()
+            tested = evaluate(parameters, data.test_images, data.test_labels)
+            if last:
+                along_examples.append(end)
+                along_class_accuracy.append(tested.class_accuracy.T)
         epoch_seconds.append(training.seconds)
-        parameters = runner.parameters()
         on_train.append(evaluate(parameters, data.train_images, data.train_labels))
-        on_test.append(evaluate(parameters, data.test_images, data.test_labels))
+        on_test.append(tested)
 
     finite = (
         torch.stack([p.isfinite().flatten(1).all(dim=1) for p in parameters]).all(dim=0).cpu().numpy()
@@ -64,12 +77,17 @@ def train(
         train_accuracy=np.array([e.accuracy for e in on_train]),
         test_loss=np.array([e.loss for e in on_test]),
         test_accuracy=np.array([e.accuracy for e in on_test]),
+        along_examples=np.array(along_examples),
+        along_class_accuracy=np.array(along_class_accuracy),
+        predictions=on_test[-1].predictions.T,
         moved=np.array(
             [
                 (after - before).flatten(1).double().norm(dim=1).cpu().numpy()
                 for before, after in zip(initial, parameters, strict=True)
             ]
         ),
+        spread=spread(parameters),
+        ranks=ranks(parameters),
         outcomes=tuple(
             classify(
                 finite=bool(finite[i]),
@@ -79,3 +97,18 @@ def train(
             for i in range(len(seeds))
         ),
     )
+
+
+def _cuts(experiment: Experiment, labels: np.ndarray, last: bool) -> list[int]:
+    """Where an epoch is cut, both ends included: after whole batches.
+
+    The last one of a sorted stream in the middle and at the end of every class, else nowhere.
+    """
+    cuts = {0, len(labels)}
+    if last and experiment.order == "by_class":
+        ends = np.cumsum(np.bincount(labels))
+        middles = (ends + np.append(0, ends[:-1])) // 2
+        cuts |= {
+            int(cut) // experiment.batch_size * experiment.batch_size for cut in (*ends[:-1], *middles)
+        }
+    return sorted(cuts)

@@ -20,18 +20,16 @@ CONFTEST = (
     + """
 import os
 import numpy as np
-from model.experiment import Training
+from tests.data import made_up_training
 
 def train(experiment, data, *, seeds, engine):
     # The rate says how long it takes, so that every case has its own time.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
     curve = np.stack([np.full(len(seeds), 0.1), accuracy])
-    return Training(
-        experiment=experiment, engine="fake", device="cpu", seeds=seeds, steps=1,
-        prepare_seconds=0.0, epoch_seconds=np.array([0.0, seconds]), train_loss=1 - curve,
+    return made_up_training(
+        experiment, seeds, epoch_seconds=np.array([0.0, seconds]), train_loss=1 - curve,
         train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
-        moved=np.ones((6, len(seeds))), outcomes=("learned",) * len(seeds),
     )
 
 def pytest_configure():

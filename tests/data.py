@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 
+from model.experiment import Experiment, Training
 from model.mnist import Data
 
 # One more than a power of two, so that the last batch of every size from 2 is a shorter one.
@@ -25,3 +26,31 @@ def made_up() -> Data:
     assert 0.75 < np.mean(images == 0) < 0.85
     images, labels = torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
     return Data("mnist", images, labels, images[:500], labels[:500])
+
+
+def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -> Training:
+    """A training that nothing trained: every array 0 but for `fields`."""
+    count = len(seeds)
+    blank = dict.fromkeys(
+        ("train_loss", "train_accuracy", "test_loss", "test_accuracy"), np.zeros((2, count))
+    )
+    return Training(
+        **{
+            "experiment": experiment,
+            "engine": "fake",
+            "device": "cpu",
+            "seeds": seeds,
+            "steps": 1,
+            "prepare_seconds": 0.0,
+            "epoch_seconds": np.zeros(2),
+            **blank,
+            "along_examples": np.array([0, EXAMPLES]),
+            "along_class_accuracy": np.zeros((2, 10, count)),
+            "predictions": np.zeros((10, count)),
+            "moved": np.ones((6, count)),
+            "spread": np.ones((2, count)),
+            "ranks": np.ones((3, count)),
+            "outcomes": ("learned",) * count,
+            **fields,
+        }
+    )

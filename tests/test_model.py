@@ -9,12 +9,12 @@ from torch import nn
 
 from model.engines import ENGINES, EngineError, choose, eager
 from model.evaluate import evaluate
-from model.experiment import OUTCOMES, Experiment, Training, classify
+from model.experiment import OUTCOMES, Experiment, classify
 from model.network import PARAMETERS, build, forward, stack
 from model.order import epoch_order
 from model.train import train
 
-from .data import made_up
+from .data import made_up, made_up_training
 
 CPU = torch.device("cpu")
 DATA = made_up()
@@ -136,6 +136,33 @@ def eager_parameters(experiment, epochs, seeds=(0,)):
     return engine.parameters()
 
 
+def test_accuracy_per_class_against_counting():
+    network = build("default", 0)
+    result = evaluate(stack([network]), DATA.test_images, DATA.test_labels)
+    predicted = network(DATA.test_images).argmax(1)
+    for digit in range(10):
+        own = predicted[DATA.test_labels == digit]
+        assert result.class_accuracy[0, digit] == pytest.approx((own == digit).double().mean().item())
+
+
+def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_class():
+    settings = experiment(order="by_class", batch_size=10, epochs=2)
+    result = train(settings, DATA, seeds=(0, 1))
+    ends = np.cumsum(np.bincount(DATA.train_labels))
+    assert result.along_examples.shape == (21,)
+    assert (result.along_examples[2::2] // 10 == ends // 10).all()
+    assert result.along_examples[-1] == 1025
+    assert result.along_class_accuracy.shape == (21, 10, 2)
+    shares = torch.bincount(DATA.test_labels).numpy() / len(DATA.test_labels)
+    for look, epoch in ((0, 1), (-1, 2)):
+        assert shares @ result.along_class_accuracy[look] == pytest.approx(result.test_accuracy[epoch])
+    # Looking changes nothing.
+    parameters = eager_parameters(settings, epochs=2, seeds=(0, 1))
+    at_end = evaluate(parameters, DATA.test_images, DATA.test_labels)
+    assert (at_end.loss == result.test_loss[-1]).all()
+    assert len(train(experiment(epochs=2), DATA).along_examples) == 2
+
+
 def test_training_keeps_its_curves():
     result = train(experiment(epochs=8, batch_size=32, learning_rate=0.5), DATA, seeds=(0, 1))
     assert result.steps == 8 * math.ceil(1025 / 32)
@@ -150,6 +177,15 @@ def test_training_keeps_its_curves():
     first = result.epochs_to(0.9)
     assert result.test_accuracy[first].mean() >= 0.9 > result.test_accuracy[first - 1].mean()
     assert result.epochs_to(1.01) is None
+    epochs = result.first_epochs(0.9)
+    for replicate, epoch in enumerate(epochs):
+        assert result.test_accuracy[epoch, replicate] >= 0.9 > result.test_accuracy[epoch - 1, replicate]
+    assert result.speed(0.9) == {
+        "epochs": epochs,
+        "steps": [33 * epoch for epoch in epochs],
+        "seconds": [result.epoch_seconds[epoch] for epoch in epochs],
+    }
+    assert result.speed(1.01)["seconds"] == [None, None]
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_another():
@@ -197,22 +233,8 @@ def test_outcomes(finite, classes, accuracy, outcome):
 def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
     def of(*outcomes):
         assert set(outcomes) <= set(OUTCOMES)
-        blank = np.zeros((2, len(outcomes)))
-        return Training(
-            experiment=experiment(),
-            engine="eager",
-            device="cpu",
-            seeds=tuple(range(len(outcomes))),
-            steps=1,
-            prepare_seconds=0,
-            epoch_seconds=np.zeros(2),
-            train_loss=blank,
-            train_accuracy=blank,
-            test_loss=blank,
-            test_accuracy=blank,
-            moved=blank,
-            outcomes=outcomes,
-        ).outcome
+        seeds = tuple(range(len(outcomes)))
+        return made_up_training(experiment(), seeds, outcomes=outcomes).outcome
 
     assert of("learned", "learned", "diverged") == "learned"
     assert of("learned", "constant") == "constant"

@@ -14,7 +14,8 @@ def test_the_report(suite, spread):
     result.stdout.fnmatch_lines(
         [
             "Exercise 1: exercise 1 (1 epoch; paper: Table 1)",
-            "sgd-lr0.25 *0.9505 *0.500 *0.250 *100 *fake *cpu",
+            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *fake *cpu",
+            "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
         ]
     )
     summary = suite.summary()
@@ -43,7 +44,9 @@ def test_the_report(suite, spread):
     assert "| sgd-lr0.25 |" in (suite.report / "summary.md").read_text()
     record = json.loads((suite.report / "runs" / "test_1_fake.sgd-lr0.25.json").read_text())
     assert record["test_accuracy"][0] == [0.1, 0.1]
-    assert sorted(path.name for path in suite.report.iterdir()) == ["runs", "summary.json", "summary.md"]
+    assert case["speed"]["0.95"] == {"epochs": [1, 1], "steps": [1, 1], "seconds": [0.25, 0.25]}
+    written = sorted(path.name for path in suite.report.iterdir())
+    assert written == ["claims", "runs", "summary.json", "summary.md"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""What the claims of several exercises are decided by, and how it is worded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.intervals import mean
+from model.experiment import Training
+
+
+def accuracies(trainings: Mapping[object, Training]) -> str:
+    """Final test accuracies by name: "100: 0.982, 1000: 0.964"."""
+    return ", ".join(f"{name}: {mean(t.test_accuracy[-1])}" for name, t in trainings.items())
+
+
+def first_epochs(training: Training, reached: np.ndarray) -> np.ndarray:
+    """Per replicate the first epoch at which `reached` (epochs + 1, replicates) is true.
+
+    Where it never is, one epoch more than there were: later than all of them.
+    """
+    return np.where(reached.any(axis=0), reached.argmax(axis=0), training.experiment.epochs + 1)
+
+
+def epochs_to(training: Training, accuracy: float) -> np.ndarray:
+    """Per replicate the first epoch with that test accuracy; see `first_epochs`."""
+    return first_epochs(training, training.test_accuracy >= accuracy)
+
+
+def soon(training: Training, epochs: np.ndarray) -> str:
+    """Epochs as `epochs_to` has them, in words."""
+    if (epochs > training.experiment.epochs).any():
+        late = np.count_nonzero(epochs > training.experiment.epochs)
+        share = "" if late == len(epochs) else f" by {late} of {len(epochs)} seeds"
+        return f"not in {training.experiment.epochs} epochs{share}"
+    if (epochs == 1).all():
+        return "after 1 epoch"
+    return f"after {mean(epochs, decimals=0 if len(epochs) == 1 else 1)} epochs"

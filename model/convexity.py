@@ -1,0 +1,40 @@
+"""Is the training loss convex? Between a network and the same one with its units renumbered."""
+
+from __future__ import annotations
+
+import torch
+
+from .engines import choose
+from .evaluate import evaluate
+from .experiment import Experiment
+from .mnist import Data
+from .order import epoch_order
+
+
+def between_copies(data: Data, *, seed: int, learning_rate: float, steps: int) -> dict[str, float]:
+    """The mean training loss at a network, at its copy with the hidden units reversed, and midway.
+
+    The network is trained for so many steps at batch size 1. Its copy computes the same function,
+    so a convex loss would be no higher midway than at both. Returns `here`, `copy` and `midway`,
+    in nats.
+    """
+    experiment = Experiment(learning_rate=learning_rate, batch_size=1, epochs=1, dataset=data.name)
+    engine = choose("auto", experiment, data.device).Engine(experiment, data, (seed,))
+    order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]
+    engine.epoch(torch.from_numpy(order).to(data.device)[None])
+    here = engine.parameters()
+    weight1, bias1, weight2, bias2, weight3, bias3 = here
+    # Reversing a layer's units: its columns and biases, and the rows of the weights it feeds.
+    copy = [
+        weight1.flip(2),
+        bias1.flip(1),
+        weight2.flip(1).flip(2),
+        bias2.flip(1),
+        weight3.flip(1),
+        bias3,
+    ]
+    midway = [(a + b) / 2 for a, b in zip(here, copy, strict=True)]
+    return {
+        name: float(evaluate(parameters, data.train_images, data.train_labels).loss[0])
+        for name, parameters in (("here", here), ("copy", copy), ("midway", midway))
+    }

@@ -1,0 +1,55 @@
+"""Which parameters a gradient reaches from a common initial value, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .mnist import Data
+from .network import PARAMETERS, build, stack
+from .order import epoch_order
+from .symmetry import ranks, spread
+
+_KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are told of; the last ends it
+
+
+def gradient_flow(
+    init: float, data: Data, *, seed: int, learning_rate: float = 0.1, batch_size: int = 100
+) -> dict[str, Any]:
+    """Watches PyTorch's plain loop in its first 200 steps of SGD from `init`.
+
+    Returns `steps` (counted from 1) and for each of them: `gradient`, the largest magnitude of
+    each of `network.PARAMETERS`' gradients; `loss` of the batch in nats; `active`, the largest
+    output of the first hidden layer on it; and, after the step, `spread` (2) and `ranks` (3) of
+    `symmetry`. `first` has the first of all steps in which each parameter's gradient was not
+    0, or None.
+    """
+    network = build(init, seed).to(data.device)
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
+    order = torch.from_numpy(epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0))
+    first: list[int | None] = [None] * len(PARAMETERS)
+    kept: dict[str, list] = {
+        name: [] for name in ("steps", "gradient", "loss", "active", "spread", "ranks")
+    }
+    batches = order.to(data.device).split(batch_size)[: _KEPT[-1]]
+    for step, batch in enumerate(batches, start=1):
+        images = data.train_images[batch]
+        loss = nn.functional.cross_entropy(network(images), data.train_labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        gradient = [p.grad.abs().max().item() for p in network.parameters()]
+        first = [f or (step if g else None) for f, g in zip(first, gradient, strict=True)]
+        if step in _KEPT:
+            active = network[:2](images).max().item()
+        optimizer.step()
+        if step in _KEPT:
+            parameters = stack([network])
+            kept["steps"].append(step)
+            kept["gradient"].append(gradient)
+            kept["loss"].append(loss.item())
+            kept["active"].append(active)
+            kept["spread"].append(spread(parameters)[:, 0].tolist())
+            kept["ranks"].append(ranks(parameters)[:, 0].tolist())
+    return {**kept, "first": first}

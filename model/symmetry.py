@@ -1,0 +1,38 @@
+"""What a common initial value does to a network: units that are copies, matrices of rank one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def spread(parameters: list[Tensor]) -> np.ndarray:
+    """How far apart the units of each hidden layer are, float64 of shape (2, replicates).
+
+    Over all that belongs to a unit (its incoming weights, its bias and its outgoing weights): the
+    largest difference between two units of the layer, over the largest of their magnitudes.
+    0 where all units are bitwise the same, also all 0; NaN where one is not finite.
+    """
+    layers = []
+    for layer in (0, 1):
+        incoming, bias, outgoing = parameters[2 * layer : 2 * layer + 3]
+        units = torch.cat([incoming, bias[:, None], outgoing.transpose(1, 2)], dim=1).double()
+        apart = (units.amax(dim=2) - units.amin(dim=2)).amax(dim=1)
+        largest = units.abs().amax(dim=(1, 2))
+        layers.append(torch.where(largest == 0, 0, apart / largest).cpu().numpy())
+    return np.array(layers)
+
+
+def ranks(parameters: list[Tensor]) -> np.ndarray:
+    """The numerical rank of each weight matrix, float64 of shape (3, replicates).
+
+    Singular values count from float32's rounding of the largest one on, as NumPy's
+    `matrix_rank` has it. NaN where a weight is not finite.
+    """
+    counts = []
+    for weights in parameters[::2]:
+        finite = weights.isfinite().all(dim=2).all(dim=1)
+        found = torch.linalg.matrix_rank(weights.nan_to_num(0, 0, 0)).double()
+        counts.append(torch.where(finite, found, torch.nan).cpu().numpy())
+    return np.array(counts)
