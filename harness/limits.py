@@ -69,6 +69,15 @@ def work_of(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
     return Work(operations, 3 * _FLOAT * touched + example_bytes, _FLOAT * touched)
 
 
+def dense_operations(batch_size: int) -> float:
+    """The float32 operations of a step's matrix products, of one replicate, where nothing is skipped.
+
+    Forward, and backward to the weights; for the upper layers also backward to their input.
+    """
+    pixels, hidden1, hidden2, classes = SIZES
+    return 2 * batch_size * (2 * pixels * hidden1 + 3 * hidden1 * hidden2 + 3 * hidden2 * classes)
+
+
 def seconds_of(work: Work, device: torch.device) -> tuple[float, str]:
     """The limit of a step in seconds, and which of the two it is: "bytes" or "operations".
 

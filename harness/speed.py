@@ -30,7 +30,7 @@ from model.order import epoch_order
 
 from . import jsonfile
 from .lease import available_cores, lease_cores, lease_gpu
-from .limits import seconds_of, work_of
+from .limits import dense_operations, peak, seconds_of, work_of
 from .machine import describe
 from .options import devices
 from .report_dir import SPEED
@@ -88,8 +88,10 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
     # they share what there is.
     work = work_of(experiment, data, orders[0])
     limit, kind = seconds_of(work, data.device)
+    products = dense_operations(min(experiment.batch_size, len(labels))) / peak(data.device)
     if data.device.type == "cuda":
         limit *= replicates
+        products *= replicates
     reference = median(next(c for c in contenders if c.engine is eager).samples)
     return [
         {
@@ -103,6 +105,7 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
             "limit_us_per_step": limit * 1e6,
             "limited_by": kind,
             "of_limit": limit / median(contender.samples),
+            "of_peak": products / median(contender.samples),
             "peak_mib": contender.peak_mib,
         }
         for contender in contenders
@@ -173,7 +176,8 @@ def render(rows: list[dict[str, Any]]) -> str:
         "limit (µs)",
         "set by",
         "of limit",
-        "peak (MiB)",
+        "of peak",
+        "memory (MiB)",
     )
     return tabulate(
         [
@@ -187,13 +191,14 @@ def render(rows: list[dict[str, Any]]) -> str:
                 f"{row['limit_us_per_step']:.2f}",
                 row["limited_by"],
                 f"{row['of_limit']:.0%}",
+                f"{row['of_peak']:.0%}",
                 "–" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
             )
             for row in rows
         ],
         headers=headers,
         disable_numparse=True,
-        colalign=("left", "right", "right", "left", "right", "right", "right", "left", "right", "right"),
+        colalign=("left", "right", "right", "left", *["right"] * 3, "left", *["right"] * 3),
     )
 
 
@@ -220,7 +225,8 @@ def main(device_name: str = "auto") -> None:
     print(
         f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of "
         f"{SAMPLES} samples, engines in turns.\nLimit: bytes over measured bandwidth, or operations "
-        "over the measured peak of a matrix product,\nwhichever takes longer; see harness/limits.py."
+        "over the measured peak of a matrix product,\nwhichever takes longer; see harness/limits.py. "
+        "Of peak: what the whole matrix products, zeros\nand all, would take at that peak."
     )
 
 

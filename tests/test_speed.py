@@ -1,0 +1,36 @@
+"""What the measurement of speed measures engines against."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness import speed
+from harness.limits import dense_operations
+from model.engines import eager
+from model.experiment import Experiment
+
+from .data import EXAMPLES, made_up
+
+
+def counted(batch_size: int) -> int:
+    """The operations of the matrix products in one step of eager's, as PyTorch counts them."""
+    case = Experiment(learning_rate=0.1, batch_size=batch_size, epochs=1)
+    with FlopCounterMode(display=False) as counter:
+        eager.Engine(case, made_up(), (0,)).epoch(torch.arange(batch_size)[None])
+    return counter.get_total_flops()
+
+
+def test_a_steps_matrix_products_are_counted_as_pytorch_does():
+    for batch_size in (1, 100, 1000):
+        assert dense_operations(batch_size) == counted(batch_size)
+
+
+def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
+    """A batch larger than the training set is all of it, and no more."""
+    monkeypatch.setattr(speed, "ENGINES", (eager,))
+    monkeypatch.setattr(speed, "peak", lambda device: 1e9)
+    monkeypatch.setattr(speed, "seconds_of", lambda work, device: (1.0, "operations"))
+    case = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
+    (row,) = speed.measure(case, made_up(), replicates=1)
+    assert row["of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
+    assert "of peak" in speed.render([row])
