@@ -41,10 +41,10 @@ def thousand_steps(**fields) -> Experiment:
 def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) -> list[torch.Tensor]:
     on = on or made_up()
     running = engine.Engine(experiment, on, seeds)
-    labels = on.train_labels.numpy()
+    labels = on.train_labels.cpu().numpy()
     for epoch in range(experiment.epochs):
         orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
-        running.epoch(torch.from_numpy(np.stack(orders)))
+        running.epoch(torch.from_numpy(np.stack(orders)).to(on.device))
     return running.parameters()
 
 

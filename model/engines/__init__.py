@@ -11,6 +11,8 @@ An engine is a module here with
 - `Engine(experiment, data, seeds)`, ready to train (compiled, warmed up) when it is made,
   with `epoch(orders)`, which trains every replicate on its row of `orders`, and
   `parameters()`, the stacked parameters as they are now (see `model.network.stack`).
+  Making it raises EngineError where the device has not the memory for it. An epoch may be
+  handed over in parts; all but its last one are of whole batches.
 
 An engine never changes the mathematics: from the same seed, in the same order of examples,
 it gives the eager engine's parameters to float32 rounding; `tests/` holds each to that.
@@ -24,14 +26,11 @@ from types import ModuleType
 import torch
 
 from ..experiment import Experiment
-from . import eager, numba_loop
+from . import cuda_graph, eager, numba_loop
+from .error import EngineError
 
 # `auto` takes the first that does not refuse and is preferred.
-ENGINES: tuple[ModuleType, ...] = (numba_loop, eager)
-
-
-class EngineError(ValueError):
-    """The engine that was asked for is not there, or cannot run the experiment."""
+ENGINES: tuple[ModuleType, ...] = (numba_loop, cuda_graph, eager)
 
 
 def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:

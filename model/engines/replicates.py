@@ -1,0 +1,153 @@
+"""The training step of stacked replicates, in few operations: plain PyTorch, on every device.
+
+A layer's weights and biases are one tensor, (replicates, in + 1, out): the biases are the last
+row, and the inputs have a last column of ones. So a layer takes one batched matrix product
+forward and at most two backward, and no operations for adding biases and for summing their
+gradients: less to launch. Rows of inputs begin at multiples of 16 bytes, so that they can be
+read 16 bytes at a time.
+
+Nothing here waits for the device or depends on what is in a tensor, so all of it can be
+captured as a CUDA graph: which examples come next is read on the device, from a position that
+the steps themselves move on.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ..experiment import Experiment
+from ..mnist import Data
+from ..network import SIZES, build, stack
+
+PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
+
+# Adam's plain form takes a dozen operations, and in its capturable variant rounds the bias
+# correction 1 - 0.999^t, a difference of nearly equal numbers, to float32. The fused one is
+# one operation and has it in float64, as eager's. SGD is eager's own.
+_OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "adam": partial(torch.optim.Adam, fused=True, capturable=True),
+}
+
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data
+_sigmoid_backward = torch.ops.aten.sigmoid_backward
+_relu_backward = torch.ops.aten.threshold_backward
+
+
+def padded(units: int) -> int:
+    """The columns that inputs of so many units take: a column of ones, and up to a multiple of 4."""
+    return (units + 1 + 3) // 4 * 4
+
+
+def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
+    """A layer's inputs, float32 (*rows, padded(units)): zeros, and in column `units` ones."""
+    zeros = torch.zeros(*rows, padded(units), device=device)
+    zeros[..., units] = 1
+    return zeros
+
+
+class Examples:
+    """The training set as the step reads it.
+
+    `images` are inputs (see above) of (examples, padded(784)); `targets` (examples, 10), float32,
+    are -1 in the label's column and else 0: the gradient of the cross-entropy by the log-softmax.
+    """
+
+    def __init__(self, data: Data):
+        self.images = inputs(len(data.train_images), units=PIXELS, device=data.device)
+        self.images[:, :PIXELS] = data.train_images
+        self.targets = -one_hot(data.train_labels, CLASSES).float()
+
+
+class Activations:
+    """Where the step keeps both hidden layers: inputs of (replicates, batch size, ...)."""
+
+    def __init__(self, replicates: int, batch_size: int, device: torch.device):
+        self.hidden1 = inputs(replicates, batch_size, units=HIDDEN1, device=device)
+        self.hidden2 = inputs(replicates, batch_size, units=HIDDEN2, device=device)
+
+
+class Replicates:
+    """Parameters, optimizer and orders of the replicates of `seeds`, all stepping together.
+
+    `activations` may be shared with others that step at other times, and be for more replicates.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        examples: Examples,
+        activations: Activations,
+        seeds: tuple[int, ...],
+    ):
+        device = examples.images.device
+        stacked = stack([build(experiment.init, seed) for seed in seeds])
+        self._initial = [
+            torch.cat([weight, bias[:, None]], dim=1)
+            for weight, bias in zip(stacked[::2], stacked[1::2], strict=True)
+        ]
+        self._layers = [layer.to(device, copy=True) for layer in self._initial]
+        for layer in self._layers:
+            layer.grad = torch.zeros_like(layer)
+        self._optimizer = _OPTIMIZERS[experiment.optimizer](self._layers, lr=experiment.learning_rate)
+        self._examples = examples
+        self._hidden1 = activations.hidden1[: len(seeds), :, : HIDDEN1 + 1]
+        self._hidden2 = activations.hidden2[: len(seeds), :, : HIDDEN2 + 1]
+        shape = (len(seeds), len(examples.images))
+        self._orders = torch.zeros(shape, dtype=torch.int64, device=device)
+        self._position = torch.zeros((), dtype=torch.int64, device=device)
+
+    def restore(self) -> None:
+        """As it was made: parameters and optimizer, in place, and the position."""
+        for layer, initial in zip(self._layers, self._initial, strict=True):
+            layer.copy_(initial)
+        for state in self._optimizer.state.values():  # Adam's begins as zeros; SGD has none
+            for tensor in state.values():
+                tensor.zero_()
+        self._position.zero_()
+
+    def begin(self, orders: Tensor) -> None:
+        """The steps from now on take examples from the start of `orders` (replicates, examples)."""
+        self._orders[:, : orders.shape[1]] = orders
+        self._position.zero_()
+
+    def train(self, steps: int, size: int) -> None:
+        """So many steps on batches of so many examples, the next ones of `begin`'s orders."""
+        count = steps * size
+        where = self._position + torch.arange(count, device=self._position.device)
+        order = self._orders.index_select(1, where)
+        # Each replicate's loss is the mean over its own batch, as if it were alone.
+        targets = self._examples.targets[order].div_(size)
+        self._position += count
+        for batch, of_batch in zip(order.split(size, dim=1), targets.split(size, dim=1), strict=True):
+            self._step(batch, of_batch)
+
+    def _step(self, batch: Tensor, targets: Tensor) -> None:
+        """One step on the examples `batch` (replicates, size), int64; targets (replicates, size, 10)."""
+        weight1, weight2, weight3 = self._layers
+        size = batch.shape[1]
+        images = self._examples.images[batch][..., : PIXELS + 1]
+        hidden1, hidden2 = self._hidden1[:, :size], self._hidden2[:, :size]
+        active1, active2 = hidden1[..., :-1], hidden2[..., :-1]  # without the ones
+
+        torch.bmm(images, weight1, out=active1)
+        active1.relu_()
+        torch.bmm(hidden1, weight2, out=active2)
+        active2.sigmoid_()
+        outputs = torch.log_softmax(torch.bmm(hidden2, weight3), dim=2)
+
+        delta = _log_softmax_backward(targets, outputs, 2, outputs.dtype)
+        torch.bmm(hidden2.mT, delta, out=weight3.grad)
+        delta = _sigmoid_backward(torch.bmm(delta, weight3[:, :-1].mT), active2)
+        torch.bmm(hidden1.mT, delta, out=weight2.grad)
+        delta = _relu_backward(torch.bmm(delta, weight2[:, :-1].mT), active1, 0)
+        torch.bmm(images.mT, delta, out=weight1.grad)
+        self._optimizer.step()
+
+    def parameters(self) -> list[Tensor]:
+        """The parameters as they are now, weights and biases apart (see `network.stack`); views."""
+        return [view for layer in self._layers for view in (layer[:, :-1], layer[:, -1])]
