@@ -7,4 +7,5 @@ pytest_plugins = [
     "harness.trainings",
     "harness.claims",
     "harness.session",
+    "harness.interrupt",
 ]

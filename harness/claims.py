@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from .options import KEY
-from .store import Store
+from .store import Store, StoreError
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -77,15 +77,17 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
             said = f"{evidence} The intervals of {len(settings.seeds)} seeds leave it open."
         else:
             verdict, said = REPRODUCED if holds else NOT_REPRODUCED, evidence
-        Store(settings.report_dir).put_claim(
-            {
-                "id": request.node.nodeid,
-                "exercise": request.module.EXERCISE.number,
-                **asdict(about),
-                "verdict": verdict,
-                "evidence": said,
-            }
-        )
+        decided = {
+            "id": request.node.nodeid,
+            "exercise": request.module.EXERCISE.number,
+            **asdict(about),
+            "verdict": verdict,
+            "evidence": said,
+        }
+        try:
+            Store(settings.report_dir).put_claim(decided)
+        except StoreError as error:
+            pytest.fail(str(error), pytrace=False)
         opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}.get(about.verdict)
         if verdict == opposite and settings.dataset == "mnist":
             pytest.fail(f"it is known as {about.verdict}, and here: {evidence}", pytrace=False)

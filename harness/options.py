@@ -28,6 +28,7 @@ class Settings:
     data_root: Path
     timing: str
     report_dir: Path
+    resume: bool
 
 
 KEY = pytest.StashKey[Settings]()
@@ -84,6 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="Where tables and records are written. Default: reports/latest",
     )
+    group.addoption(
+        "--resume",
+        action="store_true",
+        help="Take what an interrupted run has finished in the report folder, and train the rest.",
+    )
 
 
 def devices(name: str) -> list[torch.device]:
@@ -119,6 +125,7 @@ def pytest_configure(config: pytest.Config) -> None:
         data_root=Path(option.data_root),
         timing=option.timing,
         report_dir=Path(option.report_dir),
+        resume=option.resume,
     )
 
 

@@ -16,17 +16,14 @@ _ARRAYS = tuple(field.name for field in fields(Training) if field.type == "np.nd
 
 
 def to_record(
-    training: Training, *, case: str, exercise: int, scale: str, timing: str, published: Published
+    training: Training, *, exercise: int, threads: int, published: Published
 ) -> dict[str, Any]:
-    """What `runs/<case>.json` holds; `case` is the pytest node id."""
+    """What the record of a case holds of its training; `threads` are PyTorch's on a CPU."""
     return {
-        "id": case,
         "exercise": exercise,
-        "scale": scale,
-        "experiment": asdict(training.experiment),
         "engine": training.engine,
         "device": training.device,
-        "timing": timing,
+        "threads": threads,
         "seeds": list(training.seeds),
         "seconds": training.seconds,
         "prepare_seconds": training.prepare_seconds,
@@ -60,7 +57,8 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
         "experiment",
         "engine",
         "device",
-        "timing",
+        "threads",
+        "resumed",
         "seeds",
         "seconds",
         "prepare_seconds",
@@ -68,6 +66,7 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         **{key: record[key] for key in kept},
+        "timing": record["run"]["timing"],
         "test_accuracy": training.test_accuracy[-1].tolist(),
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,

@@ -9,20 +9,22 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
-from .store import Store
+from .identity import Run, difference
+from .store import Store, StoreError
 
 SPEED = "speed.json"  # the machine's and not a run's: it stays in the latest report
 _KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
 
 
 class ReportDir:
-    """Makes `folder` new, moves an earlier report aside, and keeps other sessions out of it.
+    """Makes `folder` new, or resumes what is in it, and keeps other sessions out of it.
 
-    Raises pytest.UsageError where the folder holds anything but a report, cannot be
-    written, or is another session's.
+    A new one moves an earlier report aside. Raises pytest.UsageError where the folder holds
+    anything but a report, cannot be written, is another session's, or has what is to be resumed
+    from another `run` than this one.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, run: Run, resume: bool):
         self._folder = folder
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -35,19 +37,34 @@ class ReportDir:
                         f"--report-dir is {folder}, which holds other files; "
                         "it takes a new or empty folder, or one with an earlier report"
                     )
-                self._move_aside()
+                if resume:
+                    self._resume(run)
+                else:
+                    self._move_aside()
             Store(folder).create()
             previous = folder.with_name(f"{folder.name}.1") / SPEED
-            if previous.exists():
+            if previous.exists() and not resume:
                 previous.rename(folder / SPEED)
         except Timeout:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which another session is writing to; it takes another folder"
             ) from None
+        except StoreError as error:
+            raise pytest.UsageError(
+                f"--resume: {error}; without that file its case is trained again"
+            ) from None
         except OSError as error:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
             ) from None
+
+    def _resume(self, run: Run) -> None:
+        for record in Store(self._folder).resume():
+            if differing := difference(record.get("run"), run):
+                raise pytest.UsageError(
+                    f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
+                    "moved aside, and --report-dir names another folder"
+                )
 
     def close(self) -> None:
         """Leaves the folder to readers."""

@@ -11,12 +11,14 @@ from model.fetch import DataError, ensure
 
 from . import jsonfile, tables
 from .exercise import discover
+from .identity import run_of
 from .options import KEY
 from .report_dir import ReportDir
 from .summary import summarise
 
 _REPORT_DIR = pytest.StashKey[ReportDir]()
 _TABLES = pytest.StashKey[list[str]]()
+_UNWRITTEN = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -41,7 +43,9 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
         ensure(settings.dataset, settings.data_root)
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_REPORT_DIR] = ReportDir(settings.report_dir)
+    config.stash[_REPORT_DIR] = ReportDir(
+        settings.report_dir, run=run_of(config), resume=settings.resume
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -51,21 +55,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _REPORT_DIR not in config.stash:
         return
     folder = config.stash[KEY].report_dir
-    summary = summarise(config, discover(config))
-    jsonfile.write(folder / "summary.json", summary)
-    texts = [tables.caption(summary), *tables.render(summary, "github")]
-    jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
+    try:
+        summary = summarise(config, discover(config))
+        config.stash[_TABLES] = [*tables.render(summary, "simple"), tables.caption(summary)]
+        jsonfile.write(folder / "summary.json", summary)
+        texts = [tables.caption(summary), *tables.render(summary, "github")]
+        jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
+    except OSError as error:
+        config.stash[_UNWRITTEN] = str(error)
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
     config.stash[_REPORT_DIR].close()
-    config.stash[_TABLES] = [*tables.render(summary, "simple"), tables.caption(summary)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    if _TABLES not in config.stash:
+    if _REPORT_DIR not in config.stash:
         return
+    folder = _shown(config.stash[KEY].report_dir)
     terminalreporter.section("the assignment's tables and claims")
-    terminalreporter.write_line("\n\n".join(config.stash[_TABLES]))
-    terminalreporter.write_line(f"Written to {_shown(config.stash[KEY].report_dir)}/.")
+    terminalreporter.write_line("\n\n".join(config.stash.get(_TABLES, [])))
+    if _UNWRITTEN in config.stash:
+        terminalreporter.write_line(
+            f"The summary could not be written: {config.stash[_UNWRITTEN]}. Cases that finished are in "
+            f"{folder}/runs/; --resume takes them from there.",
+            red=True,
+        )
+    else:
+        terminalreporter.write_line(f"Written to {folder}/.")
 
 
 def _shown(path: Path) -> Path:

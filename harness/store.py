@@ -3,63 +3,121 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from . import jsonfile
+from .identity import short_digest
+
+
+class StoreError(OSError):
+    """A record could not be read or written; one line says which and why."""
 
 
 class Store:
-    """The records of a report folder: a file for each case and measurement in `runs/`, and claims."""
+    """The records of a report folder: a file for each case and measurement in `runs/`, and claims.
+
+    A record is found by its node id and all that it depends on (its run, its experiment), which it
+    holds and which its file's name has a digest of: it is never taken for another's.
+    """
 
     def __init__(self, report_dir: Path):
         self._runs = report_dir / "runs"
         self._claims = report_dir / "claims"
         self._locks = report_dir / "locks"
+        self._resumed = report_dir / "resumed.json"
 
     def create(self) -> None:
-        """Makes the folders; what they are in may not exist yet."""
-        self._runs.mkdir(parents=True)
-        self._claims.mkdir()
-        self._locks.mkdir()
+        """Makes the folders, those it is in too, where they are not there."""
+        for folder in (self._runs, self._claims, self._locks):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def resume(self) -> list[dict[str, Any]]:
+        """Every record that is there, all of them from now on known as an earlier session's.
+
+        Raises StoreError, naming the file, where one cannot be read.
+        """
+        records = {path.name: self._read(path) for path in sorted(self._runs.glob("*.json"))}
+        self.create()
+        jsonfile.write(self._resumed, list(records))
+        return list(records.values())
 
     def close(self) -> None:
         """Removes what only a running session needs."""
         shutil.rmtree(self._locks, ignore_errors=True)
 
-    def records(self) -> list[dict[str, Any]]:
-        """Every record of `runs/` that is there."""
-        return [jsonfile.read(path) for path in sorted(self._runs.glob("*.json"))]
+    def find(self, name: str, what: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The record called `name` (a node id) that depends on `what`, or None.
+
+        It has `resumed`: whether an earlier session made it.
+        """
+        path = self._path(name, what)
+        if not path.exists():
+            return None
+        resumed = self._resumed.exists() and path.name in jsonfile.read(self._resumed)
+        return {**self._read(path), "resumed": resumed}
+
+    def get_or_make(
+        self, name: str, what: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The same record, made with `make()` and written if it is not there.
+
+        Whoever asks for it while another process makes it waits for that one. Raises
+        StoreError where it cannot be written.
+        """
+        path = self._path(name, what)
+        self._remake()
+        with FileLock(self._locks / f"{path.stem}.lock"):
+            if not path.exists():
+                record = {"id": name, **what, **make()}
+                self._remake()
+                self._write(path, record)
+            return self.find(name, what)
 
     def claims(self) -> list[dict[str, Any]]:
         """Every claim that has been decided."""
-        return [jsonfile.read(path) for path in sorted(self._claims.glob("*.json"))]
+        return [self._read(path) for path in sorted(self._claims.glob("*.json"))]
 
     def put_claim(self, claim: dict[str, Any]) -> None:
-        """Keeps a claim's verdict."""
-        jsonfile.write(self._claims / f"{file_name(claim['id'])}.json", claim)
+        """Keeps a claim's verdict; StoreError where that cannot be written."""
+        self._remake()
+        self._write(self._claims / f"{_file_name(claim['id'], {})}.json", claim)
 
-    def get_or_make(self, case: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The record called `case` (see `file_name`), made with `make()` and written if not there.
+    def _path(self, name: str, what: Mapping[str, Any]) -> Path:
+        return self._runs / f"{_file_name(name, what)}.json"
 
-        Whoever asks for it while another process makes it waits for that one.
-        """
-        name = file_name(case)
-        path = self._runs / f"{name}.json"
-        with FileLock(self._locks / f"{name}.lock"):
-            if not path.exists():
-                jsonfile.write(path, make())
-            return jsonfile.read(path)
+    def _remake(self) -> None:
+        """Somebody may have removed the folder while the session runs; what comes now is kept."""
+        try:
+            self.create()
+        except OSError as error:
+            raise StoreError(f"{self._runs.parent} cannot be written: {error.strerror}") from None
+
+    def _write(self, path: Path, content: Any) -> None:
+        try:
+            jsonfile.write(path, content)
+        except OSError as error:
+            raise StoreError(f"{path} could not be written: {error.strerror}") from None
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            record = jsonfile.read(path)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        if not isinstance(record, dict):
+            raise StoreError(f"{path} cannot be read: it holds no record")
+        return record
 
 
-def file_name(case: str) -> str:
-    """A node id as a file's name.
+def _file_name(name: str, what: Mapping[str, Any]) -> str:
+    """A node id as a file's name, for people, and a digest, to tell them apart.
 
-    `bench/test_1_x.py::test_training[row]` as `test_1_x.row`, other tests and what is
+    `bench/test_1_x.py::test_training[row]` begins as `test_1_x.row`, other tests and what is
     measured, `bench/test_1_x.py::name`, as `test_1_x.name`.
     """
-    module, _, test = case.partition("::")
-    return f"{Path(module).stem}.{test.removeprefix('test_training[').removesuffix(']')}"
+    module, _, test = name.partition("::")
+    shown = test.removeprefix("test_training[").removesuffix("]")
+    return f"{Path(module).stem}.{shown}.{short_digest([name, what])}"

@@ -14,9 +14,11 @@ import torch
 from . import machine
 from .claims import claims_of
 from .exercise import case_id
+from .identity import run_of
 from .options import KEY
 from .records import to_case
 from .store import Store
+from .trainings import training_of
 
 SCHEMA = 1
 
@@ -36,9 +38,13 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         for path, module in modules.items()
     ]
     store = Store(settings.report_dir)
-    records = {record["id"]: record for record in store.records()}
+    records = [
+        store.find(case_id(path, row.name), training_of(config, module.EXERCISE, row))
+        for path, module in modules.items()
+        for row in module.EXERCISE.rows
+    ]
+    cases = [to_case(record) for record in records if record is not None]
     decided = {claim["id"]: claim for claim in store.claims()}
-    cases = [to_case(records[case]) for each in exercises for case in each["cases"] if case in records]
     return {
         "schema": SCHEMA,
         "scale": settings.scale,
@@ -46,6 +52,7 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         "timing": settings.timing,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.commit(config.rootpath),
+        "code": run_of(config)["code"],
         "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         "machine": machine.describe(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,

@@ -11,6 +11,7 @@ from .claims import VERDICTS
 from .intervals import margin, mean
 
 _NONE = "–"
+_RESUMED = "*"
 _ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
 # Columns of a terminal's table of claims: the sentence and the evidence are wrapped.
@@ -20,7 +21,7 @@ _CLAIM_WIDTHS = (44, 14, 66)
 def render(summary: dict[str, Any], style: str) -> list[str]:
     """The exercises' tables, then the claims'. `style` is one of tabulate's formats."""
     texts = [_exercise(exercise, summary, style) for exercise in summary["exercises"]]
-    return [*texts, _claims(summary, style)]
+    return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
 
 
 def caption(summary: dict[str, Any]) -> str:
@@ -45,7 +46,12 @@ def caption(summary: dict[str, Any]) -> str:
             )
             + " Getting engines ready (compiling, building networks) took another "
             f"{seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
-            f"{_NONE}: not published, or not reached.",
+            f"{_NONE}: not published, or not reached."
+            + (
+                f" {_RESUMED}: trained by an earlier session of this report, and timed by it."
+                if any(case["resumed"] for case in summary["cases"])
+                else ""
+            ),
         ]
     )
 
@@ -135,7 +141,7 @@ def row_name(case: str) -> str:
 def _cells(name: str, case: dict[str, Any]) -> list[str]:
     published = case["paper"]
     return [
-        name,
+        f"{name} {_RESUMED}" if case["resumed"] else name,
         mean(case["test_accuracy"], decimals=4),
         _NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
         seconds(case["seconds"]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -16,20 +17,22 @@ from model.mnist import load
 from model.train import train as train_model
 
 from . import clock
-from .exercise import Exercise, case_id
+from .exercise import Exercise, Row, case_id
+from .identity import run_of
 from .lease import available_cores, lease_cores, lease_gpu
 from .machine import device_name
 from .options import KEY, Settings, devices
 from .records import to_record, to_training
-from .store import Store
+from .store import Store, StoreError
 
 
 @pytest.fixture
-def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[str], Training]:
+def train(request: pytest.FixtureRequest, benchmark, recorded) -> Callable[[str], Training]:
     """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
 
     def run(name: str) -> Training:
-        training = trained(name)
+        record = recorded(name)
+        training = to_training(record)
         settings = request.config.stash[KEY]
         exercise = request.module.EXERCISE
         benchmark.group = f"exercise {exercise.number}: {exercise.title}"
@@ -47,6 +50,8 @@ def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[str],
             epochs_to={f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
             outcome=training.outcome,
         )
+        # The seconds of an earlier session are told, and not saved, compared or gated as this one's.
+        benchmark.disabled = benchmark.disabled or record["resumed"]
         benchmark.pedantic(clock.count, args=(training.seconds,), rounds=1, warmup_rounds=0)
         return training
 
@@ -54,31 +59,31 @@ def train(request: pytest.FixtureRequest, benchmark, trained) -> Callable[[str],
 
 
 @pytest.fixture
-def trained(request: pytest.FixtureRequest, stored) -> Callable[[str], Training]:
+def trained(recorded) -> Callable[[str], Training]:
     """`trained(name)`: the same without its time, for a test that compares rows.
 
     It comes from the session's store; what no test has trained yet is trained now.
     """
+    return lambda name: to_training(recorded(name))
+
+
+@pytest.fixture
+def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str, Any]]:
+    """`recorded(name)`: the record of that row's training."""
     exercise: Exercise = request.module.EXERCISE
-    settings: Settings = request.config.stash[KEY]
+    config = request.config
     module = request.node.nodeid.partition("::")[0]
 
-    def get(name: str) -> Training:
+    def get(name: str) -> dict[str, Any]:
         row = exercise.row(name)
-        case = case_id(module, name)
 
         def make() -> dict[str, Any]:
-            training = _train(exercise.experiment(row, settings.scale, settings.dataset), settings)
+            training, threads = _train(_experiment(config, exercise, row), config.stash[KEY])
             return to_record(
-                training,
-                case=case,
-                exercise=exercise.number,
-                scale=settings.scale,
-                timing=settings.timing,
-                published=row.published,
+                training, exercise=exercise.number, threads=threads, published=row.published
             )
 
-        return to_training(stored(case, make))
+        return stored(case_id(module, name), training_of(config, exercise, row), make)
 
     return get
 
@@ -100,41 +105,52 @@ def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dic
                 data = load(settings.dataset, settings.data_root, device)
                 found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
             return {
-                "id": f"{module}::{name}",
                 "exercise": exercise.number,
-                "dataset": settings.dataset,
                 "device": str(device),
                 "seeds": list(settings.seeds),
                 "measured": found,
             }
 
-        return stored(f"{module}::{name}", make)["measured"]
+        return stored(f"{module}::{name}", {"run": run_of(request.config)}, make)["measured"]
 
     return get
 
 
 @pytest.fixture
 def stored(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
-    """`stored(name, make)`: the session's record of that name; what stops `make` fails in one line."""
+    """`stored(name, what, make)`: as `Store.get_or_make`; what stops it fails the test in one line."""
     # What an engine says (that it compiles, for some seconds) is for the user and at once.
     uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     store = Store(request.config.stash[KEY].report_dir)
 
-    def get(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def get(name: str, what: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         def loudly() -> dict[str, Any]:
             with uncaptured():
                 return make()
 
         try:
-            return store.get_or_make(name, loudly)
-        except (DataError, engines.EngineError) as error:
+            return store.get_or_make(name, what, loudly)
+        except (DataError, engines.EngineError, StoreError) as error:
             reason = str(error)
+        except torch.OutOfMemoryError as error:
+            reason = f"{str(error).splitlines()[0]} Fewer --replicates take less."
         return pytest.fail(reason, pytrace=False)
 
     return get
 
 
-def _train(experiment: Experiment, settings: Settings) -> Training:
+def training_of(config: pytest.Config, exercise: Exercise, row: Row) -> dict[str, Any]:
+    """All that the training of a row depends on: this session's run, and the experiment."""
+    return {"run": run_of(config), "experiment": asdict(_experiment(config, exercise, row))}
+
+
+def _experiment(config: pytest.Config, exercise: Exercise, row: Row) -> Experiment:
+    settings = config.stash[KEY]
+    return exercise.experiment(row, settings.scale, settings.dataset)
+
+
+def _train(experiment: Experiment, settings: Settings) -> tuple[Training, int]:
+    """The training, and how many threads PyTorch had for it."""
     candidates = devices(settings.device)
     engine = engines.choose(settings.engine, experiment, candidates[0])
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
@@ -142,7 +158,8 @@ def _train(experiment: Experiment, settings: Settings) -> Training:
     cores = engine.cores(len(settings.seeds), len(available_cores()))
     with _leased(candidates, cores, settings) as device:
         data = load(experiment.dataset, settings.data_root, device)
-        return train_model(experiment, data, seeds=settings.seeds, engine=engine.NAME)
+        training = train_model(experiment, data, seeds=settings.seeds, engine=engine.NAME)
+        return training, torch.get_num_threads()
 
 
 @contextmanager

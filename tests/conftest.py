@@ -95,6 +95,11 @@ class Suite:
         """The `summary.json` that the last run wrote."""
         return json.loads((self.report / "summary.json").read_text())
 
+    def record(self, name: str) -> dict:
+        """The record in `runs/` whose file's name begins so."""
+        (path,) = (self.report / "runs").glob(f"{name}.*.json")
+        return json.loads(path.read_text())
+
     def cases(self) -> dict[str, dict]:
         """Its cases, by id without the folder."""
         return {case["id"].removeprefix("bench/"): case for case in self.summary()["cases"]}

@@ -1,7 +1,5 @@
 """Claims: verdicts, what the quick scale lacks, and verdicts that change."""
 
-import json
-
 import pytest
 
 CLAIMS = """
@@ -89,6 +87,6 @@ def test_measured(measured, again):
     )
     suite.run("-n", "2", "--replicates", "2", "-k", "test_measured").assert_outcomes(passed=2)
     assert (suite.path / "measured.txt").read_text() == "0 1 "
-    record = json.loads((suite.report / "runs" / "test_2_fake.odd.json").read_text())
+    record = suite.record("test_2_fake.odd")
     assert (record["id"], record["seeds"]) == ("bench/test_2_fake.py::odd", [0, 1])
     assert record["measured"][1] == {"value": 1.5, "open": "NaN"}

@@ -42,7 +42,7 @@ def test_the_report(suite, spread):
     assert case["epochs_to"] == {"0.90": 1, "0.95": 1, "0.97": None}
     assert case["paper"] == {"test_accuracy": 0.5, "seconds": 100}
     assert "| sgd-lr0.25 |" in (suite.report / "summary.md").read_text()
-    record = json.loads((suite.report / "runs" / "test_1_fake.sgd-lr0.25.json").read_text())
+    record = suite.record("test_1_fake.sgd-lr0.25")
     assert record["test_accuracy"][0] == [0.1, 0.1]
     assert case["speed"]["0.95"] == {"epochs": [1, 1], "steps": [1, 1], "seconds": [0.25, 0.25]}
     written = sorted(path.name for path in suite.report.iterdir())
