@@ -26,11 +26,11 @@ from types import ModuleType
 import torch
 
 from ..experiment import Experiment
-from . import cuda_graph, eager, numba_loop
+from . import cluster, cuda_graph, eager, numba_loop
 from .error import EngineError
 
 # `auto` takes the first that does not refuse and is preferred.
-ENGINES: tuple[ModuleType, ...] = (numba_loop, cuda_graph, eager)
+ENGINES: tuple[ModuleType, ...] = (cluster, numba_loop, cuda_graph, eager)
 
 
 def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:

@@ -1,0 +1,116 @@
+"""The engine for batch size 1 on a GPU: thread-block clusters train replicates, an epoch a launch.
+
+A step at batch size 1 is so little work that starting a kernel takes longer than the step. Here a
+replicate's parameters stay in the registers and the shared memory of one thread-block cluster
+(compute capability 9.0 and above) for a whole epoch; `cluster.cu` holds the kernel and says how it
+computes. NVRTC compiles it at run time through NVIDIA's cuda.core; here is what it needs around it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..experiment import Experiment
+from ..mnist import Data
+from ..network import SIZES, build, stack
+
+NAME = "cluster"
+
+SOURCE = Path(__file__).with_name("cluster.cu")
+
+# As cluster.cu has them.
+NETWORK = (784, 300, 100, 10)
+BLOCKS = 8
+THREADS = 256
+
+
+def refuses(experiment: Experiment, device: torch.device) -> str | None:
+    """Why it cannot run this: another device, batch size, optimizer or network, or no cuda.core."""
+    if device.type != "cuda":
+        return f"it runs on CUDA, not on {device.type}"
+    if experiment.batch_size != 1:
+        return "it takes batches of 1"
+    if experiment.optimizer != "sgd":
+        return f"it runs SGD, not {experiment.optimizer}"
+    if SIZES != NETWORK:
+        return f"it is written for a network of {NETWORK}"
+    try:
+        from cuda.core.utils import FileStreamProgramCache  # noqa: F401 (from cuda.core 1.0 on)
+    except ImportError as error:
+        return f"cuda.core 1.0 or newer is missing ({error}); pip install '.[cuda]' brings it"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (9, 0):
+        return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
+    return None
+
+
+def preferred(experiment: Experiment) -> bool:
+    """False: it has not run on such a GPU yet, so `auto` does not take it."""
+    return False
+
+
+def cores(replicates: int, available: int) -> int:
+    """One, for form's sake: it never trains on a CPU."""
+    return 1
+
+
+class Engine:
+    """Replicates are clusters of one grid; the GPU runs as many at a time as fit."""
+
+    def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
+        self._data = data
+        self._rate = np.float32(experiment.learning_rate)
+        stacked = stack([build(experiment.init, seed) for seed in seeds])
+        self._parameters = [parameter.to(data.device) for parameter in stacked]
+        self._kernel = _kernel(data.device)
+        # CUDA loads a kernel at its first launch; on no example it does nothing else.
+        self.epoch(torch.empty(len(seeds), 0, dtype=torch.int64, device=data.device))
+
+    def epoch(self, orders: Tensor) -> None:
+        """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
+
+        Any number of examples: an epoch may be cut. Returns when the kernel is queued on
+        PyTorch's current stream.
+        """
+        from cuda.core import LaunchConfig, Stream, launch
+
+        replicates, examples = orders.shape
+        tensors = (self._data.train_images, self._data.train_labels, orders.contiguous())
+        with torch.cuda.device(self._data.device):
+            launch(
+                Stream.from_handle(torch.cuda.current_stream().cuda_stream),
+                LaunchConfig(grid=replicates, cluster=BLOCKS, block=THREADS),  # a grid of clusters
+                self._kernel,
+                *(tensor.data_ptr() for tensor in tensors),
+                np.int32(examples),
+                self._rate,
+                *(parameter.data_ptr() for parameter in self._parameters),
+            )
+
+    def parameters(self) -> list[Tensor]:
+        """The replicates' parameters as they are now; see `network.stack`."""
+        return [parameter.clone() for parameter in self._parameters]
+
+
+def _kernel(device: torch.device):
+    """The compiled kernel: from the cache beside Python's own, or else compiled into it.
+
+    cuda.core finds what it has cached by the source, the options (with the architecture) and
+    the version of NVRTC, and writes each file whole.
+    """
+    from cuda.core import Device, Program, ProgramOptions
+    from cuda.core.utils import FileStreamProgramCache
+
+    major, minor = torch.cuda.get_device_capability(device)
+    options = ProgramOptions(name=SOURCE.name, arch=f"sm_{major}{minor}", std="c++17")
+    with (
+        torch.cuda.device(device),
+        FileStreamProgramCache(SOURCE.parent / "__pycache__" / NAME) as cache,
+    ):
+        Device(device.index).set_current()  # cuda.core asks for it; it is PyTorch's own context
+        program = Program(SOURCE.read_text(), "c++", options)
+        return program.compile("cubin", cache=cache).get_kernel("train")
