@@ -288,7 +288,7 @@ def test_refusals_say_why(monkeypatch):
 
 
 def test_auto_does_not_take_it_yet():
-    assert choose("auto", ONLINE, CUDA) is eager
+    assert choose("auto", ONLINE, CUDA) is not cluster
 
 
 needs_the_gpu = pytest.mark.skipif(
