@@ -23,6 +23,7 @@ from model.experiment import Experiment
 from model.mnist import Data
 from model.network import PARAMETERS, build, stack
 from model.order import epoch_order
+from model.train import train
 
 from .data import EXAMPLES, made_up
 from .test_engines import distance
@@ -319,6 +320,16 @@ def test_ten_thousand_steps_are_eagers(order, init):
     assert 10 * EXAMPLES > 10_000
     fast, reference = (trained(engine, experiment, on_the_gpu(), (0,)) for engine in (cluster, eager))
     assert distance(fast, reference) < 1e-4
+
+
+@needs_the_gpu
+@pytest.mark.parametrize("learning_rate", [1, 1e6])
+def test_what_collapses_collapses_as_eagers(learning_rate):
+    experiment = replace(ONLINE, learning_rate=learning_rate, epochs=3)
+    fast, reference = (
+        train(experiment, on_the_gpu(), seeds=(0,), engine=engine) for engine in ("cluster", "eager")
+    )
+    assert fast.outcomes == reference.outcomes != ("learned",)
 
 
 @needs_the_gpu
