@@ -143,6 +143,8 @@ def compare(
             )
     if new := [case for case in current if case not in baseline]:
         notes.append(f"not gated, as the baseline has them not: {', '.join(new)}")
+    if missing := [case for case in baseline if case not in current]:
+        notes.append(f"not gated, as they were not timed in this run: {', '.join(missing)}")
     notes.append(f"gated: {len(common)} case{'s' if len(common) > 1 else ''}")
     return failures, notes
 

@@ -42,10 +42,8 @@ def run_of(config: pytest.Config) -> Run:
     return config.stash[_KEY]
 
 
-def difference(theirs: Any, ours: Run) -> str | None:
+def difference(theirs: Run, ours: Run) -> str | None:
     """In what another run is not ours, as "name there, name here"; None where it is the same."""
-    if not isinstance(theirs, dict):
-        return "it does not say what run it is of"
     for name, value in ours.items():
         if theirs.get(name) != value:
             return f"{name} {theirs.get(name)} there, {value} here"

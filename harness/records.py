@@ -48,6 +48,16 @@ def to_training(record: dict[str, Any]) -> Training:
     )
 
 
+def is_whole(record: Any) -> bool:
+    """Whether `record`, read from a file, has what this version writes: of a case or a measurement."""
+    try:
+        if "experiment" in record:
+            to_case({**record, "resumed": True})
+        return isinstance(record["run"], dict) and {"id", "exercise", "seeds", "device"} <= record.keys()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
 def to_case(record: dict[str, Any]) -> dict[str, Any]:
     """The case as `summary.json` lists it: the record with its curves cut to their ends."""
     training = to_training(record)

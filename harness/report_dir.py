@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from .identity import Run, difference
+from .records import is_whole
 from .store import Store, StoreError
 
 SPEED = "speed.json"  # the machine's and not a run's: it stays in the latest report
@@ -59,12 +60,16 @@ class ReportDir:
             ) from None
 
     def _resume(self, run: Run) -> None:
-        for record in Store(self._folder).resume():
-            if differing := difference(record.get("run"), run):
+        store = Store(self._folder)
+        for path, record in store.records().items():
+            if not is_whole(record):
+                raise StoreError(f"{path} is damaged, or of another version of this suite")
+            if differing := difference(record["run"], run):
                 raise pytest.UsageError(
                     f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
                     "moved aside, and --report-dir names another folder"
                 )
+        store.resume()
 
     def close(self) -> None:
         """Leaves the folder to readers."""

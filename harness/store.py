@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,14 @@ class Store:
         for folder in (self._runs, self._claims, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def resume(self) -> list[dict[str, Any]]:
-        """Every record that is there, all of them from now on known as an earlier session's.
+    def records(self) -> dict[Path, dict[str, Any]]:
+        """Every record that is there, by its file. StoreError where one cannot be read."""
+        return {path: self._read(path) for path in sorted(self._runs.glob("*.json"))}
 
-        Raises StoreError, naming the file, where one cannot be read.
-        """
-        records = {path.name: self._read(path) for path in sorted(self._runs.glob("*.json"))}
+    def resume(self) -> None:
+        """Has every record that is there known as an earlier session's from now on."""
         self.create()
-        jsonfile.write(self._resumed, list(records))
-        return list(records.values())
+        jsonfile.write(self._resumed, [path.name for path in sorted(self._runs.glob("*.json"))])
 
     def close(self) -> None:
         """Removes what only a running session needs."""
@@ -91,6 +91,11 @@ class Store:
 
     def _remake(self) -> None:
         """Somebody may have removed the folder while the session runs; what comes now is kept."""
+        if not self._runs.exists():
+            warnings.warn(
+                f"{self._runs.parent} was removed while this session ran; records till then are lost",
+                stacklevel=2,
+            )
         try:
             self.create()
         except OSError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,22 @@ def test_training(train, row):
     train(row)
 """
 
+HANG = """
+import pathlib, time, harness.trainings
+
+fake = harness.trainings.train_model
+
+def hanging(experiment, *args, **kwargs):
+    with open("begun.txt", "a") as file:
+        file.write(f"{experiment.learning_rate}\\n")
+    if experiment.learning_rate == 0.5 and not pathlib.Path("go").exists():
+        pathlib.Path("hangs").touch()
+        time.sleep(120)
+    return fake(experiment, *args, **kwargs)
+
+harness.trainings.train_model = hanging
+"""
+
 
 class Suite:
     """A folder with such a suite, and pytest to run in it."""
@@ -87,6 +106,39 @@ class Suite:
         """`pytest bench/ ...` in a process of its own."""
         return self._pytester.runpytest_subprocess("bench/", *args)
 
+    def start(self, *args: str) -> subprocess.Popen:
+        """The same in the background, in a process group of its own; it writes to `output.txt`."""
+        with (self.path / "output.txt").open("w") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pytest", "bench/", *args],
+                cwd=self.path,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def hang(self) -> None:
+        """Makes exercise 1's training at 0.5 hang until it is killed or `go()` was called."""
+        self.add(1, HANG)
+
+    def wait_until_it_hangs(self, others: int) -> None:
+        """Until that training has begun, and so many others have finished."""
+        deadline = time.monotonic() + 60
+        while not (self.path / "hangs").exists() or len(self.records()) < others:
+            assert time.monotonic() < deadline, (self.path / "output.txt").read_text()
+            time.sleep(0.05)
+
+    def go(self) -> None:
+        """Nothing hangs any more."""
+        (self.path / "go").touch()
+
+    def trained(self) -> list[str]:
+        """Which trainings were begun since the last call, where `hang` was called."""
+        begun = self.path / "begun.txt"
+        lines = begun.read_text().split() if begun.exists() else []
+        begun.unlink(missing_ok=True)
+        return sorted(lines)
+
     def in_process(self, *args: str) -> pytest.RunResult:
         """The same in this process: faster, for a session that ends before it collects."""
         return self._pytester.runpytest_inprocess("bench/", *args)
@@ -99,6 +151,10 @@ class Suite:
         """The record in `runs/` whose file's name begins so."""
         (path,) = (self.report / "runs").glob(f"{name}.*.json")
         return json.loads(path.read_text())
+
+    def records(self) -> list[dict]:
+        """All records in `runs/`, each a whole JSON file."""
+        return [json.loads(path.read_text()) for path in sorted((self.report / "runs").glob("*.json"))]
 
     def cases(self) -> dict[str, dict]:
         """Its cases, by id without the folder."""

@@ -1,0 +1,146 @@
+"""Faults, made for real where that can be done: a clear message, and what had finished is kept."""
+
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from model.fetch import FILES
+from tests.processes import end
+
+
+@pytest.fixture
+def small_disk(suite):
+    """A file system of 256 KiB, where the suite puts its reports."""
+    suite.report.parent.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", suite.report.parent], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield suite.report.parent
+    subprocess.run(["umount", suite.report.parent], check=True)
+
+
+def in_training(suite, code):
+    """Runs `code` in exercise 1 when the training at 0.5 begins, until `suite.go()` was called."""
+    suite.add(
+        1,
+        "import pathlib, shutil, time, torch, harness.trainings\n"
+        "fake = harness.trainings.train_model\n"
+        "def spoilt(experiment, *args, **kwargs):\n"
+        "    if experiment.learning_rate == 0.5 and not pathlib.Path('go').exists():\n"
+        f"        {code}\n"
+        "    return fake(experiment, *args, **kwargs)\n"
+        "harness.trainings.train_model = spoilt\n",
+    )
+
+
+def ids(suite):
+    return [record["id"].partition("lr")[2].rstrip("]") for record in suite.records()]
+
+
+@pytest.mark.parametrize("spread", ["0", "2"], ids=["serial", "n2"])
+def test_a_full_disk(suite, small_disk, spread):
+    """What was written before is whole, and with room again --resume trains the rest."""
+    filler = small_disk / "filler"
+    in_training(suite, f"os.system('head -c 1m /dev/zero > {filler} 2> /dev/null')")
+    result = suite.run("-n", spread)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*.json could not be written: No space left on device"])
+    result.stdout.fnmatch_lines(
+        ["*The summary could not be written: *No space left*--resume takes them*"]
+    )
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    kept = ids(suite)
+    assert "0.5" not in kept[:3]
+    filler.unlink()
+    suite.go()
+    suite.run("-n", spread, "--resume").assert_outcomes(passed=6)
+    assert [case["resumed"] for case in suite.summary()["cases"]].count(True) == len(kept)
+
+
+def test_a_read_only_report_folder_stops_the_session_before_anything_trains(suite, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [line for line in result.errlines if line] == [
+        f"ERROR: --report-dir is {suite.report}, which cannot be written: Read-only file system"
+    ]
+
+
+@pytest.mark.parametrize("spread", ["0", "2"], ids=["serial", "n2"])
+def test_a_report_folder_that_is_removed_during_the_run(suite, spread):
+    in_training(suite, "shutil.rmtree('reports/latest')")
+    result = suite.run("-k", "test_1", "-n", spread)
+    result.assert_outcomes(passed=3, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*latest was removed while this session ran; records till then are lost*"]
+    )
+    assert "0.5" in ids(suite)
+    assert [case["id"] for case in suite.summary()["cases"]] == [
+        record["id"] for record in suite.records()
+    ]
+
+
+def test_two_runs_at_once_in_one_checkout(suite):
+    suite.hang()
+    first = suite.start("-k", "test_1")
+    try:
+        suite.wait_until_it_hangs(others=1)
+        second = suite.run("-k", "test_1")
+        assert second.ret == pytest.ExitCode.USAGE_ERROR
+        second.stderr.fnmatch_lines(["ERROR: --report-dir is *, which another session is writing to*"])
+        assert ids(suite) == ["0.25"]
+        elsewhere = suite.run("-k", "test_1 and lr0.25", "--report-dir", "other", "--timing", "shared")
+        elsewhere.assert_outcomes(passed=1)
+        assert ids(suite) == ["0.25"]
+    finally:
+        end(first.pid)
+        first.wait()
+
+
+def test_a_data_file_truncated_between_two_runs(suite):
+    digests = {}
+    raw = suite.path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        (raw / name).write_bytes(name.encode() * 100)
+        digests[name] = hashlib.md5((raw / name).read_bytes()).hexdigest()
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "    from model import fetch\n"
+        f"    fetch._UNPACKED_MD5['mnist'] = {digests}\n"
+        "    harness.session.ensure = fetch.ensure\n"
+    )
+    suite.run("-k", "test_1").assert_outcomes(passed=3)
+    before = suite.records()
+    os.truncate(raw / FILES[0], 17)
+    for args in ((), ("--resume", "-n", "2")):
+        result = suite.run(*args)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [f"ERROR: {raw / FILES[0]} is not the file it should be: its MD5 is *"]
+        )
+        assert suite.records() == before
+
+
+def test_a_gpu_without_memory(suite):
+    """Simulated: what PyTorch raises then."""
+    said = "CUDA out of memory. Tried to allocate 2 GiB.\\nSee the documentation"
+    in_training(suite, f"raise torch.OutOfMemoryError('{said}')")
+    result = suite.run("-k", "test_1")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        ["CUDA out of memory. Tried to allocate 2 GiB. Fewer --replicates take less."]
+    )
+    assert ids(suite) == ["0.25", "1.0"]
+
+
+def test_a_clock_that_is_set_back(suite):
+    in_training(suite, "now = time.time; time.time = lambda: now() - 86400")
+    suite.run("-k", "test_1").assert_outcomes(passed=3)
+    assert [case["seconds"] for case in suite.summary()["cases"]] == [0.25, 0.5, 1.0]
+    suite.run("-k", "test_1", "--resume").assert_outcomes(passed=3)
+    assert all(case["resumed"] for case in suite.summary()["cases"])

@@ -1,0 +1,201 @@
+"""--resume: what an interrupted session has finished is taken as it is, and the rest is trained."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from harness.exercise import Published
+from harness.identity import code_version
+from harness.records import to_record
+from harness.report_dir import ReportDir
+from harness.store import Store
+from model.experiment import Experiment
+from tests.data import made_up_training
+from tests.processes import wait_for_the_end_of
+
+
+@pytest.fixture
+def killed(suite):
+    """A suite whose session was killed in the middle of exercise 1."""
+    suite.hang()
+    session = suite.start("-k", "test_1", "--benchmark-autosave")
+    suite.wait_until_it_hangs(others=1)
+    session.kill()
+    session.wait()
+    suite.go()
+    assert suite.trained() == ["0.25", "0.5"]
+    return suite
+
+
+def test_after_a_kill_only_what_is_missing_is_trained(killed):
+    (before,) = killed.records()
+    assert before["id"] == "bench/test_1_fake.py::test_training[sgd-lr0.25]"
+    result = killed.run("-k", "test_1", "--resume", "--benchmark-json=saved.json")
+    result.assert_outcomes(passed=3)
+    assert killed.trained() == ["0.5", "1.0"]
+    result.stdout.fnmatch_lines(
+        [
+            "sgd-lr0.25 [*] *0.250 *",
+            "sgd-lr0.5 *0.500 *",
+            "*[*]: trained by an earlier session of this report, and timed by it.",
+        ]
+    )
+    assert [case["resumed"] for case in killed.summary()["cases"]] == [True, False, False]
+    assert killed.record("test_1_fake.sgd-lr0.25") == before
+    saved = json.loads((killed.path / "saved.json").read_text())["benchmarks"]
+    assert [case["param"] for case in saved] == ["sgd-lr0.5", "sgd-lr1.0"]
+
+
+def test_a_killed_session_leaves_no_worker_and_no_lease(suite):
+    suite.hang()
+    # Shared, as on one core alone the training that hangs might be the first.
+    session = suite.start("-k", "test_1", "-n", "2", "--timing", "shared")
+    suite.wait_until_it_hangs(others=1)
+    session.kill()
+    session.wait()
+    wait_for_the_end_of(session.pid)
+    suite.go()
+    suite.trained()
+    missing = {0.25, 0.5, 1.0} - {record["experiment"]["learning_rate"] for record in suite.records()}
+    assert 0.5 in missing
+    again = suite.run("-k", "test_1", "-n", "2", "--timing", "shared", "--resume")
+    again.assert_outcomes(passed=3)
+    assert suite.trained() == sorted(map(str, missing))
+
+
+def test_what_was_resumed_is_not_gated(killed):
+    killed.run("--benchmark-save=base", "--report-dir", "base").assert_outcomes(passed=6)
+    gate = ("--resume", "--benchmark-compare", "--accuracy-compare-fail", "1")
+    result = killed.run("-k", "test_1", *gate)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*gate: held*",
+            "not gated, as they were not timed in this run: *sgd-lr0.25*",
+            "gated: 2 cases*",
+        ]
+    )
+    result = killed.run("-k", "test_1", *gate)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["nothing was compared*"])
+
+
+def test_without_it_everything_is_trained_again(killed):
+    killed.run("-k", "test_1").assert_outcomes(passed=3)
+    assert killed.trained() == ["0.25", "0.5", "1.0"]
+    assert len(list((killed.report.with_name("latest.1") / "runs").iterdir())) == 1
+
+
+def test_with_nothing_to_resume_everything_is_trained(suite):
+    suite.run("-k", "test_1", "--resume").assert_outcomes(passed=3)
+    assert not any(case["resumed"] for case in suite.summary()["cases"])
+
+
+def contents(suite):
+    return {path: path.read_bytes() for path in suite.report.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--scale", "paper"), "scale quick there, paper here"),
+        (("--replicates", "2", "-n", "2"), "replicates 1 there, 2 here"),
+    ],
+)
+def test_another_run_is_refused_by_name(killed, args, said):
+    before = contents(killed)
+    result = killed.run("--resume", *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert line == (
+        f"ERROR: --resume: {killed.report} is of another run: {said}; without --resume it is "
+        "moved aside, and --report-dir names another folder"
+    )
+    assert (killed.trained(), contents(killed)) == ([], before)
+
+
+RUN = {
+    "scale": "quick",
+    "dataset": "mnist",
+    "replicates": 1,
+    "engine": "auto",
+    "timing": "exclusive",
+    "device": "cpu",
+    "device_name": "a CPU",
+    "torch": "2.13.0",
+    "code": "0123456789ab",
+}
+
+
+def record(folder, run=RUN):
+    """The file of a case's record in the report `folder`."""
+    training = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), seeds=(0,))
+    what = {"run": run, "experiment": asdict(training.experiment)}
+    made = to_record(training, exercise=1, threads=1, published=Published())
+    store = Store(folder)
+    store.create()
+    store.get_or_make("bench/test_1_x.py::test_training[row]", what, lambda: made)
+    (path,) = (folder / "runs").iterdir()
+    return path
+
+
+def refusal(folder, run=RUN):
+    with pytest.raises(pytest.UsageError) as error:
+        ReportDir(folder, run=run, resume=True)
+    (line,) = str(error.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_what_differs_is_named(tmp_path, name):
+    folder = tmp_path / "report"
+    record(folder, {**RUN, name: "another"})
+    assert f"{folder} is of another run: {name} another there, {RUN[name]} here;" in refusal(folder)
+
+
+def test_a_run_says_all_that_sets_it_apart(killed):
+    assert killed.records()[0]["run"].keys() == RUN.keys()
+
+
+def test_records_of_two_runs_do_not_collide(tmp_path):
+    assert record(tmp_path / "a").name != record(tmp_path / "b", {**RUN, "code": "ab"}).name
+
+
+def test_the_codes_version_is_of_its_sources(tmp_path):
+    source = tmp_path / "x.py"
+    source.write_text("1")
+    versions = [code_version([tmp_path])]
+    source.write_text("2")
+    versions.append(code_version([tmp_path]))
+    source.rename(tmp_path / "y.py")
+    versions.append(code_version([tmp_path]))
+    (tmp_path / "kernel.cu").write_text("")
+    versions.append(code_version([tmp_path]))
+    (tmp_path / "notes.txt").write_text("not code")
+    assert len({*versions}) == 4
+    assert code_version([tmp_path]) == versions[-1]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: '{"id": "x"}',
+        lambda text: text.replace('"run"', '"ran"'),
+        lambda text: text.replace('"test_accuracy"', '"accuracy"'),
+        lambda text: text.replace('"learning_rate"', '"rate"'),
+        lambda text: "\xff" + text,
+    ],
+)
+def test_a_damaged_record_is_named_and_left_alone(tmp_path, spoil):
+    folder = tmp_path / "report"
+    path = record(folder)
+    path.write_text(spoil(path.read_text()), encoding="latin-1")
+    before = path.read_bytes()
+    line = refusal(folder)
+    assert line.startswith("--resume: ")
+    assert str(path) in line
+    assert path.read_bytes() == before
