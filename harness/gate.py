@@ -52,6 +52,23 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{gates} needs --benchmark-compare, which names the baseline")
 
 
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: Any) -> None:
+    """A saved file is input, of which pytest-benchmark itself only tries the statistics."""
+    try:
+        whole = isinstance(compared_benchmark["machine_info"], dict) and all(
+            isinstance(case["fullname"], str) and _readable(case.get("extra_info") or {})
+            for case in compared_benchmark["benchmarks"]
+        )
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise pytest.UsageError(
+            "--benchmark-compare: the baseline that it names in "
+            f"{config.option.benchmark_storage} is damaged, or not of pytest-benchmark's format"
+        )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuses before anything trains what can be known by then to be no baseline for it."""
@@ -160,6 +177,15 @@ def _fell(ours: Sequence[float], theirs: Sequence[float], points: float) -> bool
     if len({*ours}) == len({*theirs}) == 1:  # no spread, no t value, and no chance
         return True
     return ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue < _SIGNIFICANCE
+
+
+def _readable(info: Mapping[str, Any]) -> bool:
+    accuracies = info.get("test_accuracy", [0])
+    return (
+        isinstance(accuracies, list)
+        and len(accuracies) > 0
+        and all(isinstance(accuracy, int | float) for accuracy in accuracies)
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -57,15 +57,15 @@ def ensure(dataset: str, root: Path) -> Path:
     a file is missing and nothing can be downloaded.
     """
     raw = root / FOLDERS[dataset] / "raw"
-    if _complete(dataset, raw):
-        return raw
     try:
+        if _complete(dataset, raw):
+            return raw
         raw.mkdir(parents=True, exist_ok=True)
         with FileLock(raw / ".lock"):
             if not _complete(dataset, raw):
                 _download(dataset, raw)
     except OSError as error:
-        raise DataError(f"{dataset} is missing and cannot be put into {raw}: {error}") from error
+        raise DataError(f"{dataset} cannot be read from {raw}, or put there: {error}") from error
     return raw
 
 

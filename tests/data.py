@@ -28,6 +28,14 @@ def made_up() -> Data:
     return Data("mnist", images, labels, images[:500], labels[:500])
 
 
+@cache
+def made_up_on(device: torch.device) -> Data:
+    """The same on that device."""
+    data = made_up()
+    tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
+    return Data(data.name, *(tensor.to(device) for tensor in tensors))
+
+
 def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -> Training:
     """A training that nothing trained: every array 0 but for `fields`."""
     count = len(seeds)

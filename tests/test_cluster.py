@@ -25,7 +25,7 @@ from model.network import PARAMETERS, build, stack
 from model.order import epoch_order
 from model.train import train
 
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, made_up, made_up_on
 from .test_engines import distance
 
 CUDA = torch.device("cuda")
@@ -298,11 +298,6 @@ needs_the_gpu = pytest.mark.skipif(
 )
 
 
-def on_the_gpu() -> Data:
-    data = made_up()
-    return Data(data.name, *(getattr(data, f).to(CUDA) for f in list(data.__dataclass_fields__)[1:]))
-
-
 def trained(engine, experiment: Experiment, data: Data, seeds) -> list[torch.Tensor]:
     running = engine.Engine(experiment, data, seeds)
     labels = data.train_labels.cpu().numpy()
@@ -318,7 +313,9 @@ def trained(engine, experiment: Experiment, data: Data, seeds) -> list[torch.Ten
 def test_ten_thousand_steps_are_eagers(order, init):
     experiment = replace(ONLINE, epochs=10, order=order, init=init)
     assert 10 * EXAMPLES > 10_000
-    fast, reference = (trained(engine, experiment, on_the_gpu(), (0,)) for engine in (cluster, eager))
+    fast, reference = (
+        trained(engine, experiment, made_up_on(CUDA), (0,)) for engine in (cluster, eager)
+    )
     assert distance(fast, reference) < 1e-4
 
 
@@ -327,14 +324,14 @@ def test_ten_thousand_steps_are_eagers(order, init):
 def test_what_collapses_collapses_as_eagers(learning_rate):
     experiment = replace(ONLINE, learning_rate=learning_rate, epochs=3)
     fast, reference = (
-        train(experiment, on_the_gpu(), seeds=(0,), engine=engine) for engine in ("cluster", "eager")
+        train(experiment, made_up_on(CUDA), seeds=(0,), engine=engine) for engine in ("cluster", "eager")
     )
     assert fast.outcomes == reference.outcomes != ("learned",)
 
 
 @needs_the_gpu
 def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
-    data = on_the_gpu()
+    data = made_up_on(CUDA)
     alone = trained(cluster, ONLINE, data, (4,))
     again = trained(cluster, ONLINE, data, (4,))
     together = trained(cluster, ONLINE, data, tuple(range(16)))
@@ -346,7 +343,7 @@ def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
 
 @needs_the_gpu
 def test_parameters_are_copies():
-    data = on_the_gpu()
+    data = made_up_on(CUDA)
     running = cluster.Engine(ONLINE, data, (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from model.network import build, stack
 from model.order import epoch_order
 from model.train import train
 
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, made_up, made_up_on
 from .test_engines import distance, reference, thousand_steps, trained
 
 CPU = torch.device("cpu")
@@ -65,13 +65,6 @@ def fits(*arguments) -> list[int] | None:
         return group_sizes(*arguments)
     except EngineError:
         return None
-
-
-@cache
-def on_gpu() -> Data:
-    data = made_up()
-    tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    return Data(data.name, *(tensor.to(GPU) for tensor in tensors))
 
 
 def experiment(**changed) -> Experiment:
@@ -338,7 +331,7 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
     size 100; Adam's see `test_engines`.
     """
     case = thousand_steps(optimizer=optimizer, learning_rate=rate, batch_size=min(batch_size, EXAMPLES))
-    parameters, expected = (trained(engine, case, on=on_gpu()) for engine in (cuda_graph, eager))
+    parameters, expected = (trained(engine, case, on=made_up_on(GPU)) for engine in (cuda_graph, eager))
     assert distance(parameters, expected, share=0.95) < 1e-5
     assert distance(parameters, expected) < {"sgd": 1e-4, "adam": 1e-2}[optimizer]
 
@@ -348,9 +341,9 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
 def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
     """But for rounding: cuBLAS may choose another algorithm for another number of replicates."""
     case = experiment(optimizer=optimizer, learning_rate=1e-3)
-    together = trained(cuda_graph, case, seeds=(3, 4, 5), on=on_gpu())
+    together = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
-        alone = trained(cuda_graph, case, seeds=(seed,), on=on_gpu())
+        alone = trained(cuda_graph, case, seeds=(seed,), on=made_up_on(GPU))
         assert distance(one(together, replicate), alone, share=0.95) < 1e-5
         assert distance(one(together, replicate), alone) < {"sgd": 1e-4, "adam": 1e-2}[optimizer]
     assert distance(one(together, 0), one(together, 1)) > 0.1
@@ -359,9 +352,9 @@ def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
 @needs_gpu
 def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
     case = experiment(optimizer="adam")
-    grouped = trained(cuda_graph, case, seeds=(3, 4, 5), on=on_gpu())
+    grouped = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
-        alone = trained(eager, case, seeds=(seed,), on=on_gpu())
+        alone = trained(eager, case, seeds=(seed,), on=made_up_on(GPU))
         assert distance(one(grouped, replicate), alone, share=0.95) < 1e-5
 
 
@@ -369,7 +362,7 @@ def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
 @each_optimizer
 def test_on_a_gpu_the_same_again_is_bitwise_the_same(optimizer):
     case = experiment(optimizer=optimizer)
-    first, again = (trained(cuda_graph, case, seeds=(0, 1), on=on_gpu()) for _ in range(2))
+    first, again = (trained(cuda_graph, case, seeds=(0, 1), on=made_up_on(GPU)) for _ in range(2))
     assert same(first, again)
 
 
@@ -377,7 +370,7 @@ def test_on_a_gpu_the_same_again_is_bitwise_the_same(optimizer):
 @pytest.mark.parametrize("batch_size", [1, 100])
 @each_optimizer
 def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
-    parts, whole = in_parts_and_whole(on_gpu(), optimizer, batch_size)
+    parts, whole = in_parts_and_whole(made_up_on(GPU), optimizer, batch_size)
     assert same(parts, whole)
 
 
@@ -386,25 +379,25 @@ def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
 def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     """Neither in the parameters nor in the moments, by which eager's first step would differ."""
     case = experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=EXAMPLES, epochs=1)
-    made = cuda_graph.Engine(case, on_gpu(), (0,))
+    made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
     assert same([p.cpu() for p in made.parameters()], stack([build("default", 0)]))
     made.epoch(orders_of((0,)).to(GPU))
-    assert distance(made.parameters(), trained(eager, case, on=on_gpu()), share=0.95) < 1e-6
+    assert distance(made.parameters(), trained(eager, case, on=made_up_on(GPU)), share=0.95) < 1e-6
 
 
 @needs_gpu
 def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
     case = experiment(optimizer="sgd", batch_size=1000, learning_rate=0.1)
-    expected = trained(cuda_graph, case, on=on_gpu())
+    expected = trained(cuda_graph, case, on=made_up_on(GPU))
     monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32")
-    assert same(trained(cuda_graph, case, on=on_gpu()), expected)
+    assert same(trained(cuda_graph, case, on=made_up_on(GPU)), expected)
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
 
 
 @needs_gpu
 @each_optimizer
 def test_on_a_gpu_an_epoch_never_waits(optimizer):
-    running = cuda_graph.Engine(experiment(optimizer=optimizer), on_gpu(), (0, 1))
+    running = cuda_graph.Engine(experiment(optimizer=optimizer), made_up_on(GPU), (0, 1))
     orders = orders_of((0, 1)).to(GPU)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -418,12 +411,14 @@ def test_on_a_gpu_an_epoch_never_waits(optimizer):
 @pytest.mark.parametrize("batch_size", [1, 100, EXAMPLES])
 def test_on_a_gpu_memory_stays_in_the_plan(batch_size):
     torch.cuda.empty_cache()
-    on_gpu()
+    made_up_on(GPU)
     free, _ = torch.cuda.mem_get_info()
-    running = cuda_graph.Engine(experiment(optimizer="adam", batch_size=batch_size), on_gpu(), (0, 1))
+    running = cuda_graph.Engine(
+        experiment(optimizer="adam", batch_size=batch_size), made_up_on(GPU), (0, 1)
+    )
     running.epoch(orders_of((0, 1)).to(GPU))
     torch.cuda.synchronize()
     used = free - torch.cuda.mem_get_info()[0]
-    examples = Examples(on_gpu())
+    examples = Examples(made_up_on(GPU))
     planned = 2 * (state_bytes("adam", EXAMPLES) + working_bytes(EXAMPLES, batch_size)) + 512 * MIB
     assert used <= planned + examples.images.nbytes + examples.targets.nbytes

@@ -153,3 +153,33 @@ def test_a_gate_over_nothing_measured_fails(saved):
     result = saved.run(*GATES, "--benchmark-disable")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared*"])
+
+
+STATS = {"min": 1, "max": 1, "mean": 1, "median": 1, "stddev": 0, "iqr": 0, "rounds": 1, "iterations": 1}
+CASE = {"fullname": "bench/test_1_fake.py::test_training[sgd-lr0.25]", "stats": STATS}
+DAMAGED = {
+    "empty": "",
+    "cut short": '{"benchmarks": [{"fullname": ',
+    "a list": "[]",
+    "of numbers": {"machine_info": {}, "benchmarks": [1, 2]},
+    "no machine": {"benchmarks": [{**CASE, "extra_info": {"test_accuracy": [0.9]}}]},
+    "no names": {"machine_info": {}, "benchmarks": [{"stats": STATS}]},
+    "no list of info": {"machine_info": {}, "benchmarks": [{**CASE, "extra_info": []}]},
+    "no accuracies": {
+        "machine_info": {},
+        "benchmarks": [{**CASE, "extra_info": {"test_accuracy": "high"}}],
+    },
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_baseline_is_refused(suite, content):
+    folder = suite.path / ".benchmarks" / "Linux-CPython-3.11-64bit"
+    folder.mkdir(parents=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "0001_base.json").write_text(text)
+    result = suite.run("--benchmark-compare", "--accuracy-compare-fail", "1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --*-compare*: *baseline*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert not suite.report.exists()

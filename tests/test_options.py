@@ -1,7 +1,15 @@
 """Bad input: one line that names the option, what it got and what it takes; nothing trains."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import gate, options
+from harness.report_dir import ReportDir
+from model.fetch import DataError, ensure
 
 BAD = {
     ("--scale", "huge"): "--scale is 'huge'; it takes quick or paper",
@@ -38,6 +46,74 @@ def test_a_bad_value_is_refused(suite, given, said):
     pytest.LineMatcher([refused(suite, "=".join(given))]).fnmatch_lines([f"ERROR: {said}"])
 
 
+GOOD = {
+    "scale": "quick",
+    "device": "cpu",
+    "engine": "auto",
+    "replicates": "1",
+    "dataset": "mnist",
+    "data_root": None,
+    "timing": "exclusive",
+    "report_dir": None,
+    "resume": False,
+    "accuracy_compare_fail": None,
+    "benchmark_compare_fail": None,
+    "benchmark_compare": ["0001"],
+}
+ALLOWED = {
+    "scale": lambda value: value in ("quick", "paper"),
+    "dataset": lambda value: value in ("mnist", "fashion-mnist", "kmnist"),
+    "timing": lambda value: value in ("exclusive", "shared"),
+    "engine": lambda value: value in ("auto", "eager", "numba", "cuda-graph", "cluster"),
+    "device": lambda value: (
+        value in ("auto", "cpu") or (value[:4] == "cuda" and torch.cuda.is_available())
+    ),
+    "replicates": lambda value: value.isascii() and value.isdigit() and 0 < int(value) < 1000000,
+    "accuracy_compare_fail": lambda value: 0 <= float(value) <= 100,
+}
+
+
+def check(folder, **given):
+    """What checks the options of a session, given these."""
+    config = SimpleNamespace(
+        option=SimpleNamespace(**{**GOOD, **given}),
+        rootpath=folder,
+        invocation_params=SimpleNamespace(dir=folder),
+        stash=pytest.Stash(),
+    )
+    options.pytest_configure(config)
+    gate.pytest_configure(config)
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+@given(value=st.text() | st.integers().map(str) | st.floats().map(str) | st.from_regex(r"cuda:?\d*"))
+def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value):
+    try:
+        allowed = ALLOWED[name](value)
+    except ValueError:
+        allowed = False
+    folder = tmp_path_factory.getbasetemp()
+    if allowed:
+        check(folder, **{name: value})
+        return
+    with pytest.raises(pytest.UsageError) as refused:
+        check(folder, **{name: value})
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(f"--{name.replace('_', '-')} is {value!r}")
+
+
+@pytest.mark.parametrize("value", ["file", "file/below", "x" * 300], ids=["file", "below", "long"])
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
+    (tmp_path / "file").touch()
+    with pytest.raises(pytest.UsageError) as refused:
+        ReportDir(tmp_path / value, run={}, resume=False)
+    assert str(refused.value).startswith(f"--report-dir is {tmp_path / value}, which cannot be ")
+    with pytest.raises(DataError) as missing:
+        ensure("mnist", tmp_path / value)
+    assert str(tmp_path / value) in str(missing.value)
+    assert len(f"{refused.value}{missing.value}".splitlines()) == 1
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_without_a_gpu_is_refused(suite):
     line = refused(suite, "--device", "cuda")
@@ -53,3 +129,4 @@ def test_the_options_stand_under_one_heading(suite):
     names = "scale device engine replicates dataset data-root timing report-dir accuracy-compare-fail"
     for name in names.split():
         assert f"  --{name}=" in ours
+    assert "  --resume " in ours

@@ -1,0 +1,61 @@
+"""The same command gives the same result to the last digit: serially, under -n, in any order."""
+
+import pytest
+import torch
+
+from model.engines import ENGINES
+from model.experiment import Experiment
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+# The suite's exercises with real training in the place of what is made up, and tests in an
+# order that a seed decides.
+CONFTEST = """
+    import model.train
+    from tests.data import made_up_on
+
+    harness.trainings.train_model = model.train.train
+    harness.trainings.load = lambda dataset, root, device: made_up_on(device)
+
+def pytest_collection_modifyitems(items):
+    import random
+
+    random.Random(os.environ["ORDER"]).shuffle(items)
+"""
+
+
+@pytest.fixture
+def real(suite):
+    (suite.path / "conftest.py").open("a").write(CONFTEST)
+    for number, batch_size in ((1, 1), (2, 128)):
+        module = suite.module(number)
+        module.write_text(module.read_text().replace('"batch_size": 10', f'"batch_size": {batch_size}'))
+    return suite
+
+
+def results(suite, monkeypatch, engine, order, *args):
+    """What the records of a run hold, but for seconds."""
+    monkeypatch.setenv("ORDER", order)
+    some = ("-k", "test_1") if engine == "cluster" else ()
+    result = suite.run("--engine", engine, "--device", DEVICE, "--replicates", "2", *some, *args)
+    result.assert_outcomes(passed=3 if some else 6)
+    return {
+        record["id"]: {name: value for name, value in record.items() if "seconds" not in name}
+        for record in suite.records()
+    }
+
+
+@pytest.mark.parametrize("engine", [engine.NAME for engine in ENGINES])
+def test_the_same_command_gives_the_same(real, monkeypatch, engine):
+    (chosen,) = (each for each in ENGINES if each.NAME == engine)
+    if refusal := chosen.refuses(
+        Experiment(learning_rate=1, batch_size=1, epochs=1), torch.device(DEVICE)
+    ):
+        pytest.skip(f"the engine cannot run here: {refusal}")
+    runs = [
+        results(real, monkeypatch, engine, "a"),
+        results(real, monkeypatch, engine, "a", "-n", "2"),
+        results(real, monkeypatch, engine, "b"),
+    ]
+    assert {record["engine"] for record in runs[0].values()} == {engine}
+    assert runs[0] == runs[1] == runs[2]
