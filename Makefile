@@ -11,6 +11,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: bench test speed times lint lock
 bench: $(VENV)/installed
@@ -30,22 +31,25 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 
 # A mark that is left only after everything was installed, and outdated by a new lock.
-$(VENV)/installed: requirements.lock requirements-cuda.lock
+$(VENV)/installed: requirements.lock requirements-torch.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) -r requirements-torch.lock -c requirements-cuda.lock
 	@touch $@
 
-# The packages that only a PyTorch built for CUDA asks for are pinned as constraints, in a
-# file of their own, so that they are installed where it does and nowhere else.
+# PyTorch is pinned by version alone, as each kind of hardware has builds of its own under the
+# same version, from indexes of their own; so is what a build for CUDA asks for besides, which
+# is installed where it does and nowhere else. All else is pinned by its files' digests.
 lock: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet uv
-	cat requirements.lock requirements-cuda.lock | grep -v '^[#-]' > $(VENV)/all.lock
+	$(INSTALL) uv
+	cat requirements*.lock | grep -v '^[#-]' > $(VENV)/all.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --no-header --no-annotate --output-file $(VENV)/all.lock
+	  --no-header --no-annotate --generate-hashes --output-file $(VENV)/all.lock
 	{ echo '# Written by `make lock`; pyproject.toml says why each direct one is needed.'; \
-	  echo '-c requirements-cuda.lock'; \
-	  grep -Ev '^(nvidia|cuda|triton)' $(VENV)/all.lock; } > requirements.lock
+	  awk '/^[a-z]/ {ours = !/^(torch|nvidia|cuda|triton)/} ours' $(VENV)/all.lock; } > requirements.lock
+	{ echo '# Written by `make lock`: PyTorch, whose files differ by hardware.'; \
+	  sed -nE 's/ \\$$//; /^torch/p' $(VENV)/all.lock; } > requirements-torch.lock
 	{ echo '# Written by `make lock`: pins for what a PyTorch built for CUDA needs besides.'; \
-	  grep -E '^(nvidia|cuda|triton)' $(VENV)/all.lock; } > requirements-cuda.lock
+	  sed -nE 's/ \\$$//; /^(nvidia|cuda|triton)/p' $(VENV)/all.lock; } > requirements-cuda.lock
