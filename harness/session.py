@@ -10,11 +10,14 @@ import pytest
 from model.fetch import DataError, ensure
 
 from . import jsonfile, tables
-from .exercise import discover
+from .exercise import case_id, discover
 from .identity import run_of
 from .options import KEY
+from .progress import unwatch, watch
 from .report_dir import ReportDir
+from .store import Store
 from .summary import summarise
+from .trainings import training_of
 
 _REPORT_DIR = pytest.StashKey[ReportDir]()
 _TABLES = pytest.StashKey[list[str]]()
@@ -46,6 +49,21 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     config.stash[_REPORT_DIR] = ReportDir(
         settings.report_dir, run=run_of(config), resume=settings.resume
     )
+    watch(config, settings.report_dir, _to_train(config, ids))
+
+
+def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, int]:
+    """Epochs of the selected rows that no record is there of, by their cases' ids."""
+    settings = config.stash[KEY]
+    store = Store(settings.report_dir)
+    selected = set(ids)
+    return {
+        case: module.EXERCISE.epochs[settings.scale]
+        for path, module in discover(config).items()
+        for row in module.EXERCISE.rows
+        if (case := case_id(path, row.name)) in selected
+        and store.find(case, training_of(config, module.EXERCISE, row)) is None
+    }
 
 
 @pytest.hookimpl(trylast=True)
@@ -55,6 +73,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _REPORT_DIR not in config.stash:
         return
     folder = config.stash[KEY].report_dir
+    unwatch(config, folder)
     try:
         summary = summarise(config, discover(config))
         config.stash[_TABLES] = [*tables.render(summary, "simple"), tables.caption(summary)]

@@ -22,6 +22,7 @@ from .identity import run_of
 from .lease import available_cores, lease_cores, lease_gpu
 from .machine import device_name
 from .options import KEY, Settings, devices
+from .progress import AfterEpoch, telling
 from .records import to_record, to_training
 from .store import Store, StoreError
 
@@ -78,7 +79,9 @@ def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str
         row = exercise.row(name)
 
         def make() -> dict[str, Any]:
-            training, threads = _train(_experiment(config, exercise, row), config.stash[KEY])
+            experiment, settings = _experiment(config, exercise, row), config.stash[KEY]
+            with telling(settings.report_dir, case_id(module, name), experiment.epochs) as after_epoch:
+                training, threads = _train(experiment, settings, after_epoch)
             return to_record(
                 training, exercise=exercise.number, threads=threads, published=row.published
             )
@@ -149,7 +152,7 @@ def _experiment(config: pytest.Config, exercise: Exercise, row: Row) -> Experime
     return exercise.experiment(row, settings.scale, settings.dataset)
 
 
-def _train(experiment: Experiment, settings: Settings) -> tuple[Training, int]:
+def _train(experiment: Experiment, settings: Settings, after_epoch: AfterEpoch) -> tuple[Training, int]:
     """The training, and how many threads PyTorch had for it."""
     candidates = devices(settings.device)
     engine = engines.choose(settings.engine, experiment, candidates[0])
@@ -158,7 +161,9 @@ def _train(experiment: Experiment, settings: Settings) -> tuple[Training, int]:
     cores = engine.cores(len(settings.seeds), len(available_cores()))
     with _leased(candidates, cores, settings) as device:
         data = load(experiment.dataset, settings.data_root, device)
-        training = train_model(experiment, data, seeds=settings.seeds, engine=engine.NAME)
+        training = train_model(
+            experiment, data, seeds=settings.seeds, engine=engine.NAME, after_epoch=after_epoch
+        )
         return training, torch.get_num_threads()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import torch
 
 from .engines import choose
-from .evaluate import evaluate
+from .evaluate import Evaluation, evaluate
 from .experiment import Experiment, Training, classify
 from .mnist import Data
 from .order import epoch_order
@@ -17,15 +18,21 @@ from .symmetry import ranks, spread
 
 
 def train(
-    experiment: Experiment, data: Data, *, seeds: tuple[int, ...] = (0,), engine: str = "auto"
+    experiment: Experiment,
+    data: Data,
+    *,
+    seeds: tuple[int, ...] = (0,),
+    engine: str = "auto",
+    after_epoch: Callable[[int, Evaluation, Evaluation], None] = lambda *_: None,
 ) -> Training:
     """Trains `experiment` once per seed, on the device that `data` is on.
 
     The clock runs while the engine runs epochs. Making the engine ready, drawing the orders
     and evaluating all replicates on the training and test set after every epoch are outside;
     so are looks at the test accuracy per class along the last epoch of a sorted stream.
-    Divergence is a result like any other. Raises ValueError where `engine` names none that
-    can run this, or `data` is another data set than the experiment's.
+    `after_epoch` is told, outside as well, how many epochs are done, and the evaluations of the
+    training and the test set. Divergence is a result like any other. Raises ValueError where
+    `engine` names none that can run this, or `data` is another data set than the experiment's.
     """
     if data.name != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
@@ -60,6 +67,7 @@ def train(
         epoch_seconds.append(training.seconds)
         on_train.append(evaluate(parameters, data.train_images, data.train_labels))
         on_test.append(tested)
+        after_epoch(epoch + 1, on_train[-1], on_test[-1])
 
     finite = (
         torch.stack([p.isfinite().flatten(1).all(dim=1) for p in parameters]).all(dim=0).cpu().numpy()

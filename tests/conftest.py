@@ -25,7 +25,7 @@ import os
 import numpy as np
 from tests.data import made_up_training
 
-def train(experiment, data, *, seeds, engine):
+def train(experiment, data, *, seeds, engine, after_epoch):
     # The rate says how long it takes, so that every case has its own time.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000

@@ -1,0 +1,190 @@
+"""Progress: what a terminal shows while a session trains, what a log does, and what -q does not."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pyte
+import pytest
+
+from harness import progress
+from harness.progress import Below, Lines, Whole, duration, telling
+from model.evaluate import Evaluation
+
+CASES = {f"bench/test_1_x.py::test_training[{name}]": 10 for name in ("a", "b")}
+STATE = {
+    "name": next(iter(CASES)),
+    "epoch": 4,
+    "epochs": 10,
+    "loss": 0.25,
+    "accuracy": 0.5,
+    "seconds": 8,
+}
+
+# Trainings that tell of an epoch, and then take some time.
+SLOW = """
+def pytest_sessionstart():
+    import time
+    from types import SimpleNamespace
+
+    import harness.trainings
+
+    fake = harness.trainings.train_model
+
+    def slow(experiment, data, *, after_epoch, **kwargs):
+        on_train = SimpleNamespace(loss=np.array([0.125]))
+        on_test = SimpleNamespace(accuracy=np.array([0.75]))
+        after_epoch(1, on_train, on_test)
+        time.sleep(0.8)
+        return fake(experiment, data, after_epoch=after_epoch, **kwargs)
+
+    harness.trainings.train_model = slow
+"""
+
+
+class Screen:
+    """A terminal of 100 columns and 12 lines, and what is seen on it."""
+
+    def __init__(self):
+        self._screen = pyte.Screen(100, 12)
+        self._stream = pyte.Stream(self._screen)
+
+    def write(self, text):
+        self._stream.feed(text.replace("\n", "\r\n"))
+
+    def flush(self):
+        pass
+
+    def lines(self):
+        return [line.rstrip() for line in self._screen.display if line.strip()]
+
+
+def test_bars_stand_below_what_is_written_and_leave_nothing_behind():
+    screen = Screen()
+    below = Below(screen)
+    below.write("a.py .")
+    below.draw(["one", "two"])
+    assert screen.lines() == ["a.py .", "one", "two"]
+    below.write("..")
+    assert screen.lines() == ["a.py ..."]
+    below.draw(["one", "a longer two"])
+    below.write("\nb.py\n")
+    below.draw(["three"])
+    assert screen.lines() == ["a.py ...", "b.py", "three"]
+    below.draw([])
+    assert screen.lines() == ["a.py ...", "b.py"]
+
+
+def test_bars_at_the_bottom_scroll_what_is_above():
+    screen = Screen()
+    below = Below(screen)
+    for number in range(12):
+        below.write(f"line {number}\n")
+    below.write("and")
+    below.draw(["one", "two"])
+    below.write(" on")
+    below.draw(["one", "two"])
+    assert screen.lines()[-4:] == ["line 11", "and on", "one", "two"]
+    assert screen.lines()[0] == "line 3"
+
+
+def test_a_log_gets_a_line_every_half_minute(monkeypatch):
+    seconds = iter(range(1000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    written = []
+    lines = Lines(SimpleNamespace(ensure_newline=lambda: None, write_line=written.append), CASES)
+    for _ in range(90):
+        lines.update([STATE])
+    assert len(written) == 3
+    assert written[0] == (
+        "1. a 4 of 10, loss 0.2500, test accuracy 0.5000, 12 s left; "
+        "all rows 4 of 20 epochs, about 2 min left"
+    )
+
+
+def test_what_is_not_among_the_rows_does_not_count():
+    assert Whole(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
+    writes = []
+    monkeypatch.setattr(progress.jsonfile, "write", lambda path, state: writes.append(state["epoch"]))
+    clock = iter(range(1000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 20)
+    told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
+    with telling(tmp_path, "name", 13) as after_epoch:
+        for epoch in range(1, 14):
+            after_epoch(epoch, told, told)
+    assert writes == [1, 6, 11, 13]
+
+
+def in_a_terminal(suite, *args):
+    """All that a session writes to a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "bench/",
+        "-k",
+        "test_1",
+        "--timing",
+        "shared",
+        "--scale",
+        "paper",
+        *args,
+    ]
+    session = subprocess.Popen(command, cwd=suite.path, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    written = io.BytesIO()
+    while True:
+        try:
+            written.write(os.read(ours, 65536))
+        except OSError:  # Linux's end of a terminal that nobody has open
+            break
+    os.close(ours)
+    assert session.wait() == 0, written.getvalue().decode()
+    return written.getvalue().decode()
+
+
+@pytest.fixture
+def slow(suite):
+    with (suite.path / "conftest.py").open("a") as conftest:
+        conftest.write(SLOW)
+    return suite
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2"), ("-v",)], ids=["serial", "n2", "v"])
+def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(slow, args):
+    written = in_a_terminal(slow, *args)
+    assert "1. sgd-lr0.25" in written
+    assert "loss 0.1250, test accuracy 0.7500" in written
+    assert "of 6 epochs" in written
+    screen = pyte.HistoryScreen(100, 40, history=1000)
+    pyte.Stream(screen).feed(written)
+    seen = "\n".join(screen.display)
+    assert "3 passed" in seen
+    assert "of 6 epochs" not in seen
+    assert not (slow.report / "progress").exists()
+
+
+def test_quiet_sessions_show_nothing(slow):
+    written = in_a_terminal(slow, "-q")
+    assert "of 6 epochs" not in written
+    assert "\x1b7" not in written
+
+
+def test_where_there_is_no_terminal_nothing_is_drawn(slow):
+    assert "\x1b" not in slow.run("-k", "test_1").stdout.str()
