@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from model.experiment import Experiment
 from model.fetch import DataError, ensure
 
 from . import jsonfile, tables
+from .estimate import training_seconds
 from .exercise import case_id, discover
 from .identity import run_of
 from .options import KEY
-from .progress import unwatch, watch
-from .report_dir import ReportDir
+from .progress import duration, unwatch, watch
+from .report_dir import SPEED, ReportDir
 from .store import Store
 from .summary import summarise
 from .trainings import training_of
@@ -49,16 +51,23 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     config.stash[_REPORT_DIR] = ReportDir(
         settings.report_dir, run=run_of(config), resume=settings.resume
     )
-    watch(config, settings.report_dir, _to_train(config, ids))
+    experiments = _to_train(config, ids)
+    seconds = training_seconds(experiments.values(), settings)
+    if experiments and seconds is not None:
+        config.get_terminal_writer().line(
+            f"{len(experiments)} rows to train: {duration(seconds)} of training by {SPEED}, "
+            "and evaluation besides"
+        )
+    watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
 
 
-def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, int]:
-    """Epochs of the selected rows that no record is there of, by their cases' ids."""
+def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment]:
+    """The selected rows that no record is there of, by their cases' ids."""
     settings = config.stash[KEY]
     store = Store(settings.report_dir)
     selected = set(ids)
     return {
-        case: module.EXERCISE.epochs[settings.scale]
+        case: module.EXERCISE.experiment(row, settings.scale, settings.dataset)
         for path, module in discover(config).items()
         for row in module.EXERCISE.rows
         if (case := case_id(path, row.name)) in selected

@@ -4,7 +4,10 @@ import json
 import time
 
 import pytest
+import torch
 from filelock import FileLock
+
+from harness.machine import device_name
 
 
 @pytest.mark.parametrize("spread", [(), ("-n", "2")], ids=["serial", "n2"])
@@ -174,3 +177,17 @@ def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*crashed while running*sgd-lr0.5*", "Did not run: sgd-lr0.5."])
     assert [case.partition("lr")[2] for case in suite.cases()] == ["0.25]", "1.0]"]
+
+
+@pytest.mark.parametrize(("machine", "told"), [(None, True), ("another CPU", False)])
+def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told):
+    """3 rows of 12,000 steps of two replicates, of which one takes 100 microseconds: 7.2 s."""
+    row = {"optimizer": "sgd", "batch_size": 10, "engine": "numba", "replicates": 1, "us_per_step": 100}
+    machine = machine or device_name(torch.device("cpu"))
+    speed = {"machine": {"device_name": machine}, "rows": [row, {**row, "batch_size": 1}]}
+    suite.report.mkdir(parents=True)
+    (suite.report / "speed.json").write_text(json.dumps(speed))
+    result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
+    said = "3 rows to train: 7 s of training by speed.json, and evaluation besides"
+    assert (said in result.outlines) == told
+    assert (suite.report / "speed.json").exists()
