@@ -2,6 +2,7 @@
 # make test    the tests of the suite itself
 # make speed   every engine's time per step, beside what the hardware allows
 # make times   whether training times hold under -n
+# make publish RUN=reports/latest NAME=some-hardware   keep a run, and have the README tell of it
 # make lint    ruff
 # make lock    resolve pyproject.toml again, keeping the pins that still fit
 #
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: bench test speed times lint lock
+.PHONY: bench test speed times publish lint lock
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
@@ -25,6 +26,9 @@ speed: $(VENV)/installed
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness.times $(ARGS)
+
+publish: $(VENV)/installed
+	$(BIN)/python -m harness.publish $(RUN) $(NAME)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -13,7 +13,8 @@ from .identity import Run, difference
 from .records import is_whole
 from .store import Store, StoreError
 
-SPEED = "speed.json"  # the machine's and not a run's: it stays in the latest report
+# Of the machine and not of a run: they stay in the latest report.
+SPEED, TIMES = "speed.json", "times.json"
 _KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
 
 
@@ -33,7 +34,7 @@ class ReportDir:
             self._lock.acquire()
             if folder.exists():
                 names = {path.name for path in folder.iterdir()}
-                if names and not names & {"runs", SPEED}:
+                if names and not names & {"runs", SPEED, TIMES}:
                     raise pytest.UsageError(
                         f"--report-dir is {folder}, which holds other files; "
                         "it takes a new or empty folder, or one with an earlier report"
@@ -43,9 +44,10 @@ class ReportDir:
                 else:
                     self._move_aside()
             Store(folder).create()
-            previous = folder.with_name(f"{folder.name}.1") / SPEED
-            if previous.exists() and not resume:
-                previous.rename(folder / SPEED)
+            for name in (SPEED, TIMES):
+                previous = folder.with_name(f"{folder.name}.1") / name
+                if previous.exists() and not resume:
+                    previous.rename(folder / name)
         except Timeout:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which another session is writing to; it takes another folder"

@@ -70,7 +70,7 @@ def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> 
         )
     ]
     if ran:
-        parts.append(_table([_cells(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
+        parts.append(_table([cells(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
         parts += _speed(ran, style)
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
@@ -138,7 +138,8 @@ def row_name(case: str) -> str:
     return case.partition("[")[2].removesuffix("]")
 
 
-def _cells(name: str, case: dict[str, Any]) -> list[str]:
+def cells(name: str, case: dict[str, Any]) -> list[str]:
+    """A case's row, in the order of the tables' columns."""
     published = case["paper"]
     return [
         f"{name} {_RESUMED}" if case["resumed"] else name,

@@ -2,7 +2,8 @@
 
 `make times`, or `python -m harness.times [WORKERS] [ROUNDS]` (2 and 3). The two ways take
 turns, so that a drift of the machine hits both alike, and a case's ratio is that of its
-medians. Aim: every ratio within 25 % of 1, their median within 10 %.
+medians. Aim: every ratio within 25 % of 1, their median within 10 %. Writes
+`reports/latest/times.json` and prints it as a table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from statistics import median
 from tabulate import tabulate
 
 from . import jsonfile
+from .machine import describe
+from .options import devices
+from .report_dir import TIMES
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
 
@@ -42,6 +46,18 @@ def main(workers: int = 2, rounds: int = 3) -> None:
         rows.append((case, alone, beside, beside / alone))
     headers = ("case", "serial (s)", f"-n {workers} (s)", "ratio")
     print(tabulate(rows, headers=headers, floatfmt=".3f"))
+    found = {
+        "machine": describe(devices("auto")[0]),
+        "workers": workers,
+        "rounds": rounds,
+        "rows": [dict(zip(("case", "serial", "parallel", "ratio"), row, strict=True)) for row in rows],
+        "median": median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
+    report = Path(__file__).parent.parent / "reports" / "latest"
+    report.mkdir(parents=True, exist_ok=True)
+    jsonfile.write(report / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
         f"medians of {rounds} runs each way, in turns."

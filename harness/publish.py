@@ -1,0 +1,165 @@
+"""Keeps a run under `reports/published/`, and has the README tell what it found.
+
+`make publish RUN=reports/latest NAME=epyc-2-cores`, or `python -m harness.publish FOLDER NAME`.
+Kept are the tables, the records of all trainings, the figures, and what `make speed` and `make
+times` measured; the README's passages between `<!-- results: NAME -->` (`speed`, `times`) and
+`<!-- end -->` are written anew from the kept files. A test has them agree.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from . import jsonfile, tables
+from .claims import VERDICTS
+from .report_dir import SPEED, TIMES
+
+_ROOT = Path(__file__).parent.parent
+PUBLISHED = _ROOT / "reports" / "published"
+README = _ROOT / "README.md"
+_KEPT = ("summary.json", "summary.md", SPEED, TIMES, "runs", "figures")
+
+
+def keep(run: Path, folder: Path) -> None:
+    """Copies what is kept of `run` into `folder`, in place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in filter(Path.exists, (run / name for name in _KEPT)):
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / path.name)
+
+
+def rewritten(readme: str) -> str:
+    """The README with its passages as the kept files have them."""
+
+    def passage(found: re.Match[str]) -> str:
+        kind, name = found["kind"], found["name"]
+        return f"<!-- {kind}: {name} -->\n\n{_PASSAGES[kind](PUBLISHED / name)}\n\n<!-- end -->"
+
+    return re.sub(
+        r"<!-- (?P<kind>\w+): (?P<name>\S+) -->.*?<!-- end -->", passage, readme, flags=re.DOTALL
+    )
+
+
+def results(folder: Path) -> str:
+    """The assignment's tables, what they cost, and how many claims came out how."""
+    summary = jsonfile.read(folder / "summary.json")
+    machine, cases = summary["machine"], {case["id"]: case for case in summary["cases"]}
+    counts = Counter(claim["verdict"] for claim in summary["claims"])
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    replicates = max(len(case["seeds"]) for case in summary["cases"])
+    first = [case for case in summary["exercises"][0]["cases"] if cases[case]["paper"]["seconds"]]
+    ours, theirs = (
+        sum(seconds) for seconds in zip(*(_both(cases[case]) for case in first), strict=True)
+    )
+    parts = [
+        f"On {_machine(machine)}, `{summary['command']}` trained {len(cases)} rows "
+        f"of {summary['exercises'][0]['epochs']} epochs "
+        f"({'one seed' if replicates == 1 else f'{replicates} seeds'} each) in "
+        f"{sum(case['seconds'] for case in cases.values()):,.0f} s of training. "
+        f"The rows of Table 1 took {ours:,.0f} s, where the assignment's took {theirs:,.0f} s.\n"
+        f"Of the assignment's {sum(counts.values())} claims it decided: {verdicts}. "
+        f"All of it is in [reports/published/{folder.name}](reports/published/{folder.name}/summary.md)."
+    ]
+    for exercise in summary["exercises"]:
+        rows = [_row(cases[case]) for case in exercise["cases"] if case in cases]
+        headers = ("row", "paper", "here", "paper (s)", "here (s)", "outcome")
+        table = tabulate(
+            rows, headers, "github", disable_numparse=True, colalign=("left", *["right"] * 4, "left")
+        )
+        parts.append(f"**Exercise {exercise['number']}: {exercise['title']}** ({exercise['source']})")
+        parts.append(table)
+    return "\n\n".join(parts)
+
+
+def speed(folder: Path) -> str:
+    """Every engine's time per step beside eager's, of one replicate."""
+    measured = jsonfile.read(folder / SPEED)
+    rows = [row for row in measured["rows"] if row["replicates"] == 1]
+    by_case: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        by_case.setdefault((row["optimizer"], row["batch_size"]), {})[row["engine"]] = row
+    names = [name for name in dict.fromkeys(row["engine"] for row in rows) if name != "eager"]
+    body = []
+    for (optimizer, batch_size), case in by_case.items():
+        for name in names:
+            if name in case:
+                row = case[name]
+                body.append(
+                    (
+                        {"sgd": "SGD", "adam": "Adam"}[optimizer],
+                        batch_size,
+                        f"{case['eager']['us_per_step']:.0f}",
+                        name,
+                        f"{row['us_per_step']:.1f}",
+                        f"{row['ratio_to_eager']:.1f}",
+                        f"{row['of_limit']:.0%}",
+                    )
+                )
+    headers = (
+        "optimizer",
+        "batch",
+        "eager (µs)",
+        "engine",
+        "µs a step",
+        "times eager's speed",
+        "of the limit",
+    )
+    table = tabulate(
+        body,
+        headers,
+        "github",
+        disable_numparse=True,
+        colalign=("left", "right", "right", "left", *["right"] * 3),
+    )
+    return f"On {_machine(measured['machine'])}, one replicate on one core or GPU:\n\n{table}"
+
+
+def times(folder: Path) -> str:
+    """How far times under `-n` were from serial ones."""
+    found = jsonfile.read(folder / TIMES)
+    return (
+        f"On {_machine(found['machine'])}, of {found['rounds']} runs each way, the times under "
+        f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
+        f"serial ones, {found['median']:.2f} in the median of {len(found['rows'])} rows."
+    )
+
+
+_PASSAGES = {"results": results, "speed": speed, "times": times}
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    cores = f", {machine['cores']} core{'s' if machine['cores'] > 1 else ''}" * (
+        machine["device"] == "cpu"
+    )
+    return f"{machine['device_name']}{cores} (PyTorch {machine['torch']}, Python {machine['python']})"
+
+
+def _both(case: dict[str, Any]) -> tuple[float, float]:
+    return case["seconds"], case["paper"]["seconds"]
+
+
+def _row(case: dict[str, Any]) -> tuple[str, ...]:
+    cells = tables.cells(tables.row_name(case["id"]), case)
+    name, here, paper, seconds, paper_seconds, outcome = cells[:6]
+    return name, paper, here, paper_seconds, seconds, outcome
+
+
+def main(run: str, name: str) -> None:
+    if not re.fullmatch(r"[\w.-]+", name):
+        sys.exit(f"the name is {name!r}; it takes letters, digits, '.', '-' and '_'")
+    if not (Path(run) / "summary.json").exists():
+        sys.exit(f"{run} holds no summary.json; it takes the report folder of a run that has ended")
+    keep(Path(run), PUBLISHED / name)
+    README.write_text(rewritten(README.read_text()))
+    print(f"kept as {(PUBLISHED / name).relative_to(_ROOT)}; see git diff README.md")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
