@@ -3,6 +3,7 @@
 # make speed   every engine's time per step, beside what the hardware allows
 # make times   whether training times hold under -n
 # make publish RUN=reports/latest NAME=some-hardware   keep a run, and have the README tell of it
+# make report  the page and figures of reports/latest; RUNS="reports/a reports/b" for another, beside others
 # make lint    ruff
 # make lock    resolve pyproject.toml again, keeping the pins that still fit
 #
@@ -14,7 +15,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: bench test speed times publish lint lock
+RUNS ?= reports/latest
+
+.PHONY: bench test speed times report publish lint lock
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
@@ -29,6 +32,9 @@ times: $(VENV)/installed
 
 publish: $(VENV)/installed
 	$(BIN)/python -m harness.publish $(RUN) $(NAME)
+
+report: $(VENV)/installed
+	$(BIN)/python -m harness.report $(RUNS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -31,7 +31,9 @@ VALUES = (0, 0.01, 0.1, 1)
 EXERCISE = Exercise(
     number=2,
     title="constant initialisation",
+    question="What happens when every weight and bias starts at one common value, and why?",
     source="answer 2",
+    figure="Figure 4",
     # Quick: what zero does to the first layers is there from the first step on, and no
     # other value has got far after 3 epochs either (1800 steps of SGD).
     epochs={"quick": 3, "paper": 100},

@@ -18,7 +18,9 @@ BATCH_SIZE = 32
 EXERCISE = Exercise(
     number=4,
     title="Adam and SGD",
+    question="How do Adam and SGD compare over five decades of learning rate?",
     source="Table 3",
+    figure="Figure 6",
     # Quick: after 3 epochs Adam at 0.001 leads Adam at 0.01 by 1.6 points and more on five
     # seeds, after 1 by no more than 1.2.
     epochs={"quick": 3, "paper": 100},

@@ -46,8 +46,11 @@ class Exercise:
 
     number: int
     title: str
+    question: str
     source: str
     """Where the published figures stand."""
+    figure: str
+    """Which of the assignment's figures shows its learning curves."""
     epochs: Mapping[str, int]
     """Epochs of every row, per scale."""
     rows: tuple[Row, ...]

@@ -15,11 +15,18 @@ _CONFIDENCE = 0.95
 
 def margin(values: Sequence[float]) -> float | None:
     """Half the width of the mean's 95 % interval (Student's t); None with one value."""
-    if len(values) < 2:
+    half = margins(np.asarray(values))
+    return None if half is None else float(half)
+
+
+def margins(values: np.ndarray) -> np.ndarray | None:
+    """The same for many means at once: over the last axis of `values`."""
+    count = values.shape[-1]
+    if count < 2:
         return None
     from scipy.stats import sem, t  # slow to import, and one seed needs none
 
-    return float(t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * sem(values))
+    return t.ppf((1 + _CONFIDENCE) / 2, count - 1) * sem(values, axis=-1)
 
 
 def mean(values: Sequence[float], decimals: int = 3) -> str:

@@ -30,7 +30,9 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         {
             "number": module.EXERCISE.number,
             "title": module.EXERCISE.title,
+            "question": module.EXERCISE.question,
             "source": module.EXERCISE.source,
+            "figure": module.EXERCISE.figure,
             "epochs": module.EXERCISE.epochs[settings.scale],
             "cases": [case_id(path, name) for name in module.EXERCISE.names],
             "claims": [f"{path}::{test}" for test in claims_of(module)],

@@ -50,7 +50,8 @@ import pytest
 from harness.exercise import Exercise, Published, Row
 
 EXERCISE = Exercise(
-    number={number}, title="exercise {number}", source="Table {number}",
+    number={number}, title="exercise {number}", question="What is {number}?",
+    source="Table {number}", figure="Figure {number}",
     epochs={{"quick": 1, "paper": 2}},
     rows=tuple(
         Row(f"sgd-lr{{rate}}", {{"learning_rate": rate, "batch_size": 10}}, Published(0.5, 100))

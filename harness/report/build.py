@@ -1,0 +1,51 @@
+"""Makes the report of a run: its page and its figures, in the run's folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import vl_convert
+
+from .. import jsonfile
+from .charts import Figure, figures_of, speed_figures
+from .compare import compare
+from .load import ReportError, Run, load
+from .page import render
+
+PAGE = "report.html"
+
+
+def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
+    """The report of the first folder, beside the others: its page, and what it leaves out.
+
+    Writes `report.html` and `figures/*.svg` into the first folder. Raises ReportError where a
+    folder cannot be read or the report cannot be written.
+    """
+    run, *others = map(load, folders)
+    exercises = {each.number: figures_of(run, each.number) for each in run.summary.exercises}
+    engines = speed_figures(run)
+    page = render(run, exercises, engines, [compare(run, other) for other in others])
+    try:
+        _write_figures(run, [figure for figures in (*exercises.values(), engines) for figure in figures])
+        jsonfile.write_text(run.folder / PAGE, page)
+    except OSError as error:
+        raise ReportError(f"{run.folder} cannot be written: {error.strerror or error}") from None
+    return run.folder / PAGE, [line for each in (run, *others) for line in each.left_out]
+
+
+def _write_figures(run: Run, figures: list[Figure]) -> None:
+    """The figures as SVG, in place of those of an earlier report."""
+    new = Path(tempfile.mkdtemp(dir=run.folder, prefix=".figures-"))
+    try:
+        os.chmod(new, 0o755)  # mkdtemp's folders are for their owner alone
+        for figure in figures:
+            svg = vl_convert.vegalite_to_svg(figure.standalone())
+            (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
+        shutil.rmtree(run.folder / "figures", ignore_errors=True)
+        new.rename(run.folder / "figures")
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""Gradient bias: how far the mean of the next stochastic gradients is from the full one."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+
+from ..lines import COLOURS
+from ..load import Bias, Exercise
+from .figure import HEIGHT, Figure, Rows, log_axis, log_scale, number, seeds_note, side_by_side, spread
+
+_ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
+_QUANTITIES = {
+    "relative error": "distance from the full gradient, of its norm",
+    "cosine": "cosine to the full gradient",
+}
+_UNBIASED = "unbiased: 1/√k"
+
+
+def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
+    """A panel for each point in training at which it was measured, by order."""
+    orders = [order for order in _ORDERS if all(order in seed for seed in seeds)]
+    if not seeds or not orders:
+        return []
+    points = seeds[0][orders[0]].points
+    data = {
+        f"bias-{exercise.number}-{index}": _rows(seeds, orders, index) for index in range(len(points))
+    }
+    return [
+        Figure(
+            name=f"exercise-{exercise.number}-gradient-bias",
+            title=f"Exercise {exercise.number}: how far the next gradients' mean is from the full one",
+            notes="At fixed weights, over the next k single-example gradients of either order. "
+            f"Where they are unbiased, the error falls as 1/√k (dotted).{seeds_note(len(seeds))}",
+            variants={
+                quantity: side_by_side(
+                    [
+                        _panel(name, quantity, rows, f"after {point:g} epochs")
+                        for (name, rows), point in zip(data.items(), points, strict=True)
+                    ]
+                )
+                for quantity in _QUANTITIES
+            },
+            data=data,
+        )
+    ]
+
+
+def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
+    key = quantity.replace(" ", "_")
+    names = [*(name for name in _ORDERS.values()), _UNBIASED]
+    colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])
+    dash = alt.Scale(domain=names, range=[[6, 3], [1, 0], [2, 2]])
+    legend = alt.Legend(
+        title=None, orient="bottom", columns=3, symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1
+    )
+    scale = (
+        log_scale(row.get(key) for row in rows)
+        if quantity == "relative error"
+        else alt.Scale(
+            domain=[min(-0.1, *(row["cosine"] for row in rows if row.get("cosine") is not None)), 1]
+        )
+    )
+    x = alt.X(
+        "k:Q", title="k, gradients averaged", scale=alt.Scale(type="log"), axis=log_axis(format="~s")
+    )
+    y_axis = log_axis() if quantity == "relative error" else alt.Axis()
+    y = alt.Y(f"{key}:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis)
+    base = alt.Chart(alt.NamedData(name)).transform_filter(f"isValid(datum.{key})")
+    band = base.mark_area(opacity=0.2).encode(
+        x,
+        alt.Y(f"{key}_low:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis),
+        alt.Y2(f"{key}_high:Q"),
+        color=alt.Color("line:N", scale=colour, legend=legend),
+    )
+    line = base.mark_line(strokeWidth=1.8, point={"size": 30, "opacity": 1}).encode(
+        x,
+        y,
+        color=alt.Color("line:N", scale=colour, legend=legend),
+        strokeDash=alt.StrokeDash("line:N", scale=dash, legend=legend),
+        tooltip=[
+            alt.Tooltip("line:N", title="order"),
+            alt.Tooltip("k:Q", format=","),
+            alt.Tooltip("relative_error:Q", title="relative error", format=".3~g"),
+            alt.Tooltip("cosine:Q", format=".3f"),
+        ],
+    )
+    has_band = any(row.get(f"{key}_low") is not None for row in rows)
+    return alt.layer(*([band] if has_band else []), line).properties(height=HEIGHT, title=title)
+
+
+def _rows(seeds: list[dict[str, Bias]], orders: list[str], point: int) -> Rows:
+    """Both orders' curves at a point, and how fast an unbiased mean's error falls."""
+    rows: Rows = []
+    for order in orders:
+        found = {
+            key: spread(np.array([getattr(seed[order], key)[point] for seed in seeds]).T)
+            for key in ("relative_error", "cosine")
+        }
+        for at, count in enumerate(seeds[0][order].counts):
+            row = {"line": _ORDERS[order], "k": count}
+            for key, (middle, low, high) in found.items():
+                row[key] = number(middle[at])
+                if low[at] < high[at]:
+                    row |= {f"{key}_low": number(low[at]), f"{key}_high": number(high[at])}
+            rows.append(row)
+    first = [row for row in rows if row["line"] == _ORDERS["shuffled"]][:1] or rows[:1]
+    begin = first[0]
+    rows += [
+        {
+            "line": _UNBIASED,
+            "k": k,
+            "relative_error": number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
+        }
+        for k in (begin["k"], seeds[0][orders[0]].counts[-1])
+        if begin["relative_error"] and begin["k"] and k
+    ]
+    return rows

@@ -1,0 +1,70 @@
+"""Accuracy per class along the last epoch of a sorted stream."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+
+from ..lines import Line
+from ..load import Exercise
+from .figure import Figure, Rows, number, seeds_note, side_by_side
+
+_EDGES = 2  # points that every record has: the ends of the epoch before and of the last
+
+
+def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+    """A panel for each row that was looked at inside its last epoch."""
+    looked = [line for line in lines if line.curves and len(line.curves.along_examples) > _EDGES]
+    if not looked:
+        return []
+    data = {f"classes-{exercise.number}-{index}": _rows(line) for index, line in enumerate(looked)}
+    panels = [_panel(name, line.label) for name, line in zip(data, looked, strict=True)]
+    seeds = max(len(line.case.seeds) for line in looked)
+    return [
+        Figure(
+            name=f"exercise-{exercise.number}-classes",
+            title=f"Exercise {exercise.number}: accuracy per class along the last epoch",
+            notes="The stream brings all examples of one class after the other. At its end a class is "
+            "known, and soon after the next one has begun it is forgotten."
+            + (f" Means over {seeds} seeds." if seeds_note(seeds) else ""),
+            variants={"all": side_by_side(panels)},
+            data=data,
+        )
+    ]
+
+
+def _panel(name: str, title: str) -> alt.LayerChart:
+    x = alt.X(
+        "seen:O",
+        title="examples seen in the epoch (thousands)",
+        axis=alt.Axis(labelAngle=0, labelOverlap=True, grid=False),
+    )
+    chart = (
+        alt.Chart(alt.NamedData(name))
+        .mark_rect()
+        .encode(
+            x,
+            alt.Y("class:O", title="class", axis=alt.Axis(grid=False)),
+            color=alt.Color(
+                "accuracy:Q",
+                title="test accuracy (%)",
+                scale=alt.Scale(scheme="cividis", domain=[0, 100]),
+                legend=alt.Legend(orient="bottom", gradientLength=200),
+            ),
+            tooltip=[
+                alt.Tooltip("class:O", title="class"),
+                alt.Tooltip("seen:O", title="thousand examples seen"),
+                alt.Tooltip("accuracy:Q", title="test accuracy (%)", format=".1f"),
+            ],
+        )
+    )
+    return alt.layer(chart).properties(height=210, title=title)
+
+
+def _rows(line: Line) -> Rows:
+    accuracies = 100 * np.asarray(line.curves.along_class_accuracy).mean(axis=-1)
+    return [
+        {"class": digit, "seen": round(seen / 1000, 1), "accuracy": number(accuracies[at, digit])}
+        for at, seen in enumerate(line.curves.along_examples)
+        for digit in range(accuracies.shape[1])
+    ]

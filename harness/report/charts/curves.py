@@ -1,0 +1,217 @@
+"""Learning curves: error and loss by epoch, and error by seconds of training."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+
+from ..lines import Line
+from ..load import Exercise
+from .figure import (
+    HEIGHT,
+    PUBLISHED,
+    PUBLISHED_NOTE,
+    Figure,
+    Rows,
+    Spec,
+    decades,
+    log_axis,
+    log_scale,
+    looks,
+    number,
+    seeds_note,
+    side_by_side,
+    spread,
+    switch,
+)
+
+_SETS = ("test", "training")
+_QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
+_POINTS = 9000  # of an exercise's lines together, for each set
+_MARKS = 7  # shapes along a line
+
+
+def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+    """Both sets' error and loss by epoch, and error by seconds."""
+    lines = [line for line in lines if line.curves]
+    if not lines:
+        return []
+    name = f"curves-{exercise.number}"
+    rows = _rows(lines)
+    published = _published(lines)
+    data = {name: rows, f"{name}-published": published}
+    seeds = max(len(line.case.seeds) for line in lines)
+    has_seconds = any(row["seconds"] for row in published)
+    made = []
+    for key, quantity, along, title in (
+        ("error", "error", "epoch", "Error by epoch"),
+        ("seconds", "error", "seconds", "Error by training time"),
+        ("loss", "loss", "epoch", "Loss by epoch"),
+    ):
+        values = [row[quantity] for row in rows]
+        marked = quantity == "error" and (along == "epoch" or has_seconds) and published
+        shown = published if marked else []
+        charts = {
+            kind: _chart(name, lines, rows, quantity, along, scale, shown)
+            for kind, scale in (("logarithmic", log_scale(values)), ("linear", alt.Scale()))
+        }
+        if not decades(values):
+            charts = dict(reversed(charts.items()))
+        notes = {
+            "error": "Images taken for another class, of the test set and of the training set.",
+            "seconds": "The same error against the seconds of training alone, all seeds together.",
+            "loss": "What training minimises, on both sets.",
+        }[key]
+        if key == "error" and exercise.figure:
+            notes += f" The assignment's {exercise.figure}."
+        if marked:
+            notes += f" {PUBLISHED_NOTE}"
+        made.append(
+            Figure(
+                name=f"exercise-{exercise.number}-{key}",
+                title=f"Exercise {exercise.number}: {title[0].lower()}{title[1:]}",
+                notes=notes + seeds_note(seeds),
+                variants=charts,
+                data=data,
+            )
+        )
+    return made
+
+
+def _chart(
+    name: str,
+    lines: list[Line],
+    rows: Rows,
+    quantity: str,
+    along: str,
+    scale: alt.Scale,
+    published: Rows,
+) -> Spec:
+    colours, shapes = looks(lines)
+    shown = switch(lines)
+    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1, symbolStrokeWidth=0)
+    colour = alt.Color("line:N", scale=colours, legend=legend)
+    y_title = _QUANTITIES[quantity]
+    if along == "epoch":
+        x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
+    else:
+        # One domain for both panels, published times included.
+        seconds = [row["seconds"] for row in (*rows, *published)]
+        x = alt.X("seconds:Q", title="training time (s)", scale=log_scale(seconds), axis=log_axis())
+    y_axis = alt.Axis() if scale.to_dict().get("type") is None else log_axis()
+    y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
+    tooltip = [
+        alt.Tooltip("line:N", title="row"),
+        alt.Tooltip("epoch:Q", title="epoch"),
+        alt.Tooltip("seconds:Q", title="seconds", format=".3~s"),
+        alt.Tooltip("error:Q", title="error (%)", format=".2f"),
+        alt.Tooltip("loss:Q", title="loss", format=".4~g"),
+    ]
+    dashed: dict[tuple[int, ...], list[str]] = {}
+    for line in lines:
+        dashed.setdefault(line.dash, []).append(line.label)
+    has_bands = any(row.get(f"{quantity}_low") is not None for row in rows)
+    panels = []
+    for index, part in enumerate(_SETS):
+        base = (
+            alt.Chart(alt.NamedData(name))
+            .transform_filter(alt.datum["set"] == part)
+            .transform_filter(shown)
+        )
+        if along == "seconds":
+            base = base.transform_filter("datum.seconds > 0")
+        band = base.mark_area(opacity=0.2).encode(
+            x,
+            alt.Y(f"{quantity}_low:Q", title=y_title, scale=scale, axis=y_axis),
+            alt.Y2(f"{quantity}_high:Q"),
+            color=colour,
+        )
+        layers = [
+            *([band] if has_bands else []),
+            # A layer for each dash and no scale, which would dash the legend's shapes, too.
+            *(
+                base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
+                .mark_line(strokeWidth=1.8, strokeDash=list(dash))
+                .encode(x, y, color=colour)
+                for dash, labels in dashed.items()
+            ),
+            base.transform_filter("datum.mark")
+            .mark_point(size=50, filled=True, opacity=1)
+            .encode(x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend)),
+            # What answers to the pointer: every point, unseen and large enough to be hit.
+            base.mark_point(size=120, opacity=0, filled=True).encode(x, y, tooltip=tooltip),
+        ]
+        if published and part == "test":
+            layers.append(_crosses(name, colour, x, y, shown))
+        panel = alt.layer(*layers).properties(height=HEIGHT, title=f"{part} set")
+        panels.append(panel.add_params(shown) if index == 0 else panel)
+    return side_by_side(panels)
+
+
+def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter) -> alt.Chart:
+    chart = alt.Chart(alt.NamedData(f"{name}-published")).transform_filter(shown)
+    return (
+        chart.transform_filter("isValid(datum.seconds)" if x.shorthand == "seconds:Q" else "true")
+        .mark_point(shape=PUBLISHED, size=70, strokeWidth=2.2, opacity=1)
+        .encode(
+            x,
+            y,
+            color=colour,
+            tooltip=[
+                alt.Tooltip("line:N", title="published"),
+                alt.Tooltip("error:Q", title="error (%)", format=".1f"),
+                alt.Tooltip("seconds:Q", title="seconds", format=","),
+            ],
+        )
+    )
+
+
+def _rows(lines: list[Line]) -> Rows:
+    """A row for each line, set and epoch; of long trainings a part of the epochs, evenly."""
+    most = max(20, min(300, _POINTS // len(lines)))
+    rows = []
+    for index, line in enumerate(lines):
+        curves = line.curves
+        last = curves.experiment.epochs
+        chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
+        # Shapes stand apart from other lines' shapes, and one at the end.
+        every = max(1, len(chosen) // _MARKS)
+        marked = {*chosen[index % every :: every].tolist(), last}
+        seconds = np.asarray(curves.epoch_seconds)[chosen]
+        for part, key in zip(_SETS, ("test", "train"), strict=True):
+            error = spread(100 - 100 * np.asarray(getattr(curves, f"{key}_accuracy"))[chosen])
+            loss = spread(np.asarray(getattr(curves, f"{key}_loss"))[chosen])
+            for at, epoch in enumerate(chosen.tolist()):
+                rows.append(
+                    {
+                        "line": line.label,
+                        "set": part,
+                        "epoch": epoch,
+                        "seconds": number(seconds[at]),
+                        "mark": epoch in marked,
+                        **_three("error", error, at),
+                        **_three("loss", loss, at),
+                    }
+                )
+    return rows
+
+
+def _three(name: str, values: tuple[np.ndarray, np.ndarray, np.ndarray], at: int) -> dict:
+    """Mean and interval at an epoch; where the interval is a point, the point alone."""
+    middle, low, high = (number(each[at]) for each in values)
+    if low == high:
+        return {name: middle}
+    return {name: middle, f"{name}_low": max(low, 0) if low is not None else None, f"{name}_high": high}
+
+
+def _published(lines: list[Line]) -> Rows:
+    return [
+        {
+            "line": line.label,
+            "epoch": line.case.experiment.epochs,
+            "error": number(100 - 100 * line.case.paper.test_accuracy),
+            "seconds": line.case.paper.seconds,
+        }
+        for line in lines
+        if line.case.paper.test_accuracy is not None
+    ]

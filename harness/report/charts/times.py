@@ -1,0 +1,112 @@
+"""Time to accuracy: how soon each row is at the accuracies that the tables name."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+
+from ..lines import COLOURS, SHAPES, Line
+from ..load import Exercise
+from .figure import Figure, Rows, Spec, log_axis, number, seeds_note, side_by_side, spread
+
+_MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
+
+
+def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+    """One figure, by seconds, epochs or steps; none where fewer than two rows get anywhere."""
+    rows = _rows(lines)
+    if len({row["line"] for row in rows}) < 2:
+        return []
+    name = f"times-{exercise.number}"
+    seeds = max(len(line.case.seeds) for line in lines)
+    reached = {row["line"] for row in rows}
+    never = [line.label for line in lines if line.label not in reached]
+    targets = sorted({row["target"] for row in rows})
+    notes = f"The first epoch's end at which the test accuracy is {', '.join(targets)}."
+    if never:
+        notes += f" Never at {_percent(min(lines[0].case.speed, default='0.9'))}: {'; '.join(never)}."
+    return [
+        Figure(
+            name=f"exercise-{exercise.number}-time-to-accuracy",
+            title=f"Exercise {exercise.number}: time to accuracy",
+            notes=notes + seeds_note(seeds, "bars"),
+            variants={measure: _chart(name, rows, measure) for measure in _MEASURES},
+            data={name: rows},
+        )
+    ]
+
+
+def _chart(name: str, rows: Rows, measure: str) -> Spec:
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    targets = sorted({row["target"] for row in rows})
+    count = len(targets)
+    colour = alt.Scale(domain=targets, range=[COLOURS[i % len(COLOURS)] for i in range(count)])
+    shape = alt.Scale(domain=targets, range=[SHAPES[i % len(SHAPES)] for i in range(count)])
+    legend = alt.Legend(title="test accuracy", orient="bottom", columns=3, symbolOpacity=1)
+    values = [row[measure] for row in rows if row[measure] > 0]
+    scale = alt.Scale(type="log", domain=[min(values) * 0.8, max(values) * 1.25], nice=False)
+    base = alt.Chart(alt.NamedData(name)).transform_filter(f"datum.{measure} > 0")
+    y = alt.Y("line:N", title=None, sort=lines)
+    x = alt.X(f"{measure}:Q", title=_MEASURES[measure], scale=scale, axis=log_axis())
+    path = base.mark_rule(strokeWidth=1, opacity=0.5).encode(
+        alt.X(f"min({measure}):Q", title=_MEASURES[measure], scale=scale, axis=log_axis()),
+        alt.X2(f"max({measure}):Q"),
+        y,
+        color=alt.value("#808080"),
+    )
+    bars = (
+        base.transform_filter(f"isValid(datum.{measure}_low)")
+        .mark_rule(strokeWidth=5, opacity=0.3, clip=True)
+        .encode(
+            alt.X(f"{measure}_low:Q", title=_MEASURES[measure], scale=scale, axis=log_axis()),
+            alt.X2(f"{measure}_high:Q"),
+            y,
+            color=alt.Color("target:N", scale=colour, legend=legend),
+        )
+    )
+    points = base.mark_point(size=80, filled=True, opacity=1).encode(
+        x,
+        y,
+        color=alt.Color("target:N", scale=colour, legend=legend),
+        shape=alt.Shape("target:N", scale=shape, legend=legend),
+        tooltip=[
+            alt.Tooltip("line:N", title="row"),
+            alt.Tooltip("target:N", title="test accuracy"),
+            alt.Tooltip("seconds:Q", format=".3~s"),
+            alt.Tooltip("epochs:Q", format=".3~g"),
+            alt.Tooltip("steps:Q", format=","),
+            alt.Tooltip("seeds:N", title="seeds there"),
+        ],
+    )
+    has_bars = any(f"{measure}_low" in row for row in rows)
+    return side_by_side(
+        [alt.layer(path, *([bars] if has_bars else []), points).properties(height={"step": 26})]
+    )
+
+
+def _rows(lines: list[Line]) -> Rows:
+    """A row for each line and target that any of its seeds reaches: means over those that do."""
+    rows = []
+    for line in lines:
+        for target, reached in line.case.speed.items():
+            row = {"line": line.label, "target": _percent(target)}
+            for measure in _MEASURES:
+                values = [value for value in getattr(reached, measure) if value is not None]
+                if not values:
+                    break
+                row["seeds"] = f"{len(values)} of {len(line.case.seeds)}"
+                middle, low, high = spread(np.array(values, dtype=float))
+                row[measure] = number(middle)
+                if low < high:
+                    # On a logarithmic axis an interval that reaches 0 ends at its edge.
+                    row |= {
+                        f"{measure}_low": number(max(low, middle / 1e3)),
+                        f"{measure}_high": number(high),
+                    }
+            else:
+                rows.append(row)
+    return rows
+
+
+def _percent(target: str) -> str:
+    return f"{float(target):.0%}".replace("%", " %")

@@ -1,0 +1,144 @@
+"""Two runs side by side: times as ratios, accuracies as differences with 95 % intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..tables import row_name
+from .load import Case, Run
+
+SLOWER = (
+    1.1  # a time's ratio from which on it is said to be worse; timings vary by less on a quiet machine
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a case is in this run, less what it is in the other."""
+
+    name: str
+    ours: Case
+    theirs: Case
+    points: float
+    """Of mean test accuracy, in percentage points."""
+    interval: tuple[float, float] | None
+    """Its 95 % interval (Welch); None where a side has one seed."""
+    ratio: float | None
+    """Of training times per seed; None where the other took none."""
+
+    @property
+    def learns(self) -> str:
+        """`worse`, `better` or `same`: with one seed any difference counts, else a significant one."""
+        low, high = self.interval or (self.points, self.points)
+        return "worse" if high < 0 else "better" if low > 0 else "same"
+
+    @property
+    def slower(self) -> bool:
+        """Whether it takes notably longer."""
+        return self.ratio is not None and self.ratio >= SLOWER
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run beside another; what got worse comes first."""
+
+    other: Run
+    differences: list[Difference]
+    left_out: list[str]
+    """Cases that are not compared, and why."""
+    settings: list[tuple[str, Any, Any]]
+    """What else the runs differ in: name, here, there."""
+
+
+def compare(run: Run, other: Run) -> Comparison:
+    """The cases of both that trained the same experiment."""
+    differences, left_out = [], []
+    for name, ours in run.cases.items():
+        theirs = other.cases.get(name)
+        if theirs is None:
+            left_out.append(f"{row_name(name)}: not in {other.folder}")
+        elif ours.experiment != theirs.experiment:
+            left_out.append(f"{row_name(name)}: {_differing(ours, theirs)}")
+        else:
+            differences.append(_difference(name, ours, theirs))
+    left_out += [
+        f"{row_name(name)}: not in {run.folder}" for name in other.cases.keys() - run.cases.keys()
+    ]
+    return Comparison(
+        other=other,
+        differences=sorted(differences, key=_badness),
+        left_out=left_out,
+        settings=_settings(run, other),
+    )
+
+
+def _badness(difference: Difference) -> tuple:
+    """Worse accuracies first, the worst on top, then the slowest times."""
+    worse = difference.learns == "worse"
+    slower = difference.slower
+    return (
+        not worse,
+        difference.points if worse else 0.0,
+        not slower,
+        -(difference.ratio or 0.0),
+    )
+
+
+def _difference(name: str, ours: Case, theirs: Case) -> Difference:
+    here, there = np.array(ours.test_accuracy) * 100, np.array(theirs.test_accuracy) * 100
+    of_seed = theirs.seconds / len(theirs.seeds)
+    return Difference(
+        name=row_name(name) or name,
+        ours=ours,
+        theirs=theirs,
+        points=float(here.mean() - there.mean()),
+        interval=_interval(here, there),
+        ratio=ours.seconds / len(ours.seeds) / of_seed if of_seed else None,
+    )
+
+
+def _interval(here: np.ndarray, there: np.ndarray) -> tuple[float, float] | None:
+    """Of the difference of the means, 95 %, by Welch's approximation."""
+    if min(len(here), len(there)) < 2:
+        return None
+    difference = float(here.mean() - there.mean())
+    if here.std() == there.std() == 0:
+        return difference, difference
+    from scipy.stats import ttest_ind
+
+    found = ttest_ind(here, there, equal_var=False).confidence_interval(0.95)
+    return float(found.low), float(found.high)
+
+
+def _differing(ours: Case, theirs: Case) -> str:
+    names = [
+        name
+        for name, value in vars(ours.experiment).items()
+        if value != getattr(theirs.experiment, name)
+    ]
+    return ", ".join(
+        f"{name} {getattr(ours.experiment, name)} here, {getattr(theirs.experiment, name)} there"
+        for name in names
+    )
+
+
+def _settings(run: Run, other: Run) -> list[tuple[str, Any, Any]]:
+    here, there = (
+        {
+            "scale": each.summary.scale,
+            "data set": each.summary.dataset,
+            "timing": each.summary.timing,
+            "commit": each.summary.commit,
+            "seeds": max((len(case.seeds) for case in each.cases.values()), default=0),
+            **each.summary.machine,
+        }
+        for each in (run, other)
+    )
+    return [
+        (name, here.get(name), there.get(name))
+        for name in dict.fromkeys((*here, *there))
+        if here.get(name) != there.get(name)
+    ]

@@ -1,0 +1,110 @@
+"""An exercise's cases as lines of its figures: what each is called and looks like in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from model.experiment import Experiment
+
+from ..tables import row_name
+from .load import Case, Curves, Exercise, Run
+
+# M. Okabe and K. Ito's colours, which people tell apart whatever their colour vision, without
+# yellow and black, which are lost on white and on black; and a grey.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+# The same with a hole, as SVG paths: an outline, and a smaller one the other way round.
+HOLLOW = (
+    "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0ZM.5,0A.5,.5,0,1,0,-.5,0A.5,.5,0,1,0,.5,0Z",
+    "M-.9,-.9H.9V.9H-.9ZM-.45,-.45V.45H.45V-.45Z",
+    "M0,-1L1,.8H-1ZM0,-.2L-.42,.5H.42Z",
+    "M0,-1.1L.8,0L0,1.1L-.8,0ZM0,-.5L-.36,0L0,.5L.36,0Z",
+    "M-1,-.4H-.4V-1H.4V-.4H1V.4H.4V1H-.4V.4H-1ZM-.2,-.2V.2H.2V-.2Z",
+    "M0,1L-1,-.8H1ZM0,.2L.42,-.5H-.42Z",
+    "M1,0L-.8,1V-1ZM.2,0L-.5,-.42V.42Z",
+)
+DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
+
+_PHRASES = {
+    "optimizer": lambda value: {"sgd": "SGD", "adam": "Adam"}[value],
+    "learning_rate": lambda value: f"rate {value:g}",
+    "batch_size": lambda value: f"batch {value}",
+    "order": lambda value: {"shuffled": "shuffled", "by_class": "sorted by class"}[value],
+    "init": lambda value: "default init" if value == "default" else f"init {value:g}",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A case in the figures. Colour, dash and shape tell lines apart, each without the others."""
+
+    label: str
+    case: Case
+    curves: Curves | None
+    colour: str
+    dash: tuple[int, ...]
+    shape: str
+
+
+def phrase(experiment: Experiment, settings: list[str]) -> str:
+    """Those settings in words: "SGD, rate 0.1"."""
+    return ", ".join(_PHRASES[name](getattr(experiment, name)) for name in settings)
+
+
+def varying(experiments: list[Experiment]) -> list[str]:
+    """The settings in which the experiments differ, in the order of `Experiment`'s fields.
+
+    Optimizer and order come first, as people name them first.
+    """
+    first = ("optimizer", "order")
+    names = [*first, *(field.name for field in fields(Experiment) if field.name not in first)]
+    return [
+        name
+        for name in names
+        if name in _PHRASES and len({getattr(each, name) for each in experiments}) > 1
+    ]
+
+
+def lines_of(run: Run, exercise: Exercise) -> list[Line]:
+    """The exercise's cases that ran, in its order.
+
+    They are named by the settings in which they differ. Where one of these has two values (two
+    optimizers, two orders), it is told by dashes and hollow shapes, the others by colour and shape.
+    """
+    cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
+    settings = varying([case.experiment for case in cases])
+    labels = [phrase(case.experiment, settings) for case in cases]
+    if len(set(labels)) < len(labels) or not all(labels):
+        labels = [row_name(case.id) or case.id for case in cases]
+    family, rest = _family(cases, settings)
+    seen: dict[Any, int] = {}
+    families: dict[Any, int] = {}
+    lines = []
+    for index, (label, case) in enumerate(zip(labels, cases, strict=True)):
+        if family:
+            key = tuple(getattr(case.experiment, name) for name in rest)
+            of_family = families.setdefault(getattr(case.experiment, family), len(families))
+            look, dash = seen.setdefault(key, len(seen)), DASHES[of_family]
+        else:
+            of_family, look, dash = 0, index, DASHES[index % len(DASHES)]
+        lines.append(
+            Line(
+                label=label[:80],
+                case=case,
+                curves=run.curves.get(case.id),
+                colour=COLOURS[look % len(COLOURS)],
+                dash=dash,
+                shape=(HOLLOW if of_family else SHAPES)[look % len(SHAPES)],
+            )
+        )
+    return lines
+
+
+def _family(cases: list[Case], settings: list[str]) -> tuple[str | None, list[str]]:
+    """A setting with two values beside others that vary, and these others."""
+    for name in settings:
+        values = {getattr(case.experiment, name) for case in cases}
+        if len(values) == 2 and len(settings) > 1:
+            return name, [other for other in settings if other != name]
+    return None, settings

@@ -1,0 +1,351 @@
+"""Reads a report folder back, as what it is: files from anywhere, of any size and age.
+
+What the page cannot do without (`summary.json`) raises ReportError in one line; a case, claim or
+record that is damaged or unknown is left out, and `Run.left_out` says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+
+from model.experiment import OUTCOMES, Experiment
+
+from ..claims import VERDICTS
+from ..report_dir import SPEED
+from ..summary import SCHEMA
+
+_MOST_BYTES = 64 * 2**20  # of one folder's files, all together; a run at the paper's scale has 2 MiB
+_MOST_CASES = 200
+
+
+class ReportError(Exception):
+    """A report folder cannot be read or written; one line says which and why."""
+
+
+def _experiment(value: Any) -> Experiment:
+    try:
+        return value if isinstance(value, Experiment) else Experiment(**value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+Text = Annotated[str, Field(max_length=5000)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+AnExperiment = Annotated[Any, BeforeValidator(_experiment)]
+
+
+class Exercise(BaseModel):
+    """An exercise as `summary.json` lists it; `cases` and `claims` are ids."""
+
+    number: Annotated[int, Field(ge=0, le=999)]
+    title: Text
+    question: Text = ""
+    source: Text
+    figure: Text = ""
+    epochs: Count
+    cases: list[Text]
+    claims: list[Text]
+
+
+class Published(BaseModel):
+    """What the assignment gives for a case."""
+
+    test_accuracy: Accuracy | None
+    seconds: Seconds | None
+
+
+class Reached(BaseModel):
+    """How soon each seed is first at a test accuracy; None where it never is."""
+
+    epochs: list[Count | None]
+    steps: list[Count | None]
+    seconds: list[Seconds | None]
+
+
+class Case(BaseModel):
+    """A case of `summary.json`: accuracies are fractions of 1, per seed; seconds are of all seeds."""
+
+    id: Text
+    experiment: AnExperiment
+    engine: Text
+    device: Text
+    resumed: bool = False
+    timing: Text
+    seeds: Annotated[list[int], Field(min_length=1)]
+    seconds: Seconds
+    prepare_seconds: Seconds
+    steps: Count
+    test_accuracy: list[Accuracy]
+    train_accuracy: list[Accuracy]
+    outcome: Literal[OUTCOMES]
+    speed: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
+    paper: Published
+
+    @model_validator(mode="after")
+    def _a_figure_for_each_seed(self) -> Case:
+        if not len(self.seeds) == len(self.test_accuracy) == len(self.train_accuracy):
+            raise ValueError("it has not as many accuracies as seeds")
+        return self
+
+
+class Claim(BaseModel):
+    """A decided claim of `summary.json`."""
+
+    id: Text
+    text: Text
+    source: Text
+    verdict: Literal[VERDICTS]
+    evidence: Text
+
+
+class Summary(BaseModel):
+    """What `summary.json` holds besides cases and claims, which are looked at one by one."""
+
+    scale: Text
+    dataset: Text
+    timing: Text
+    created: Text
+    commit: Text | None = None
+    command: Text
+    machine: dict[Text, Text | int | float | None]
+    exercises: Annotated[list[Exercise], Field(max_length=50)]
+    cases: list[Any]
+    claims: list[Any]
+
+
+class Curves(BaseModel):
+    """The arrays of a case's record. Curves have the shape (epochs + 1, seeds)."""
+
+    id: Text
+    experiment: AnExperiment
+    seeds: list[int]
+    epoch_seconds: list[float]
+    train_loss: list[list[float]]
+    train_accuracy: list[list[float]]
+    test_loss: list[list[float]]
+    test_accuracy: list[list[float]]
+    along_examples: list[Count] = []
+    along_class_accuracy: list[list[list[float]]] = []
+
+    @model_validator(mode="after")
+    def _shapes(self) -> Curves:
+        curve = (self.experiment.epochs + 1, len(self.seeds))
+        shapes = {
+            "epoch_seconds": curve[:1],
+            **dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), curve),
+            "along_class_accuracy": (len(self.along_examples), 10, len(self.seeds)),
+        }
+        for name, shape in shapes.items():
+            if name in self.model_fields_set and _shape(getattr(self, name)) != shape:
+                raise ValueError(f"{name} has not the shape {shape}")
+        return self
+
+
+class Bias(BaseModel):
+    """A gradient-bias measurement along one order; see `model.gradient_bias`."""
+
+    points: list[float]
+    counts: list[Count]
+    cosine: list[list[float]]
+    relative_error: list[list[float]]
+
+    @model_validator(mode="after")
+    def _shapes(self) -> Bias:
+        shape = (len(self.points), len(self.counts))
+        if not _shape(self.cosine) == _shape(self.relative_error) == shape:
+            raise ValueError(f"its curves have not the shape {shape}")
+        return self
+
+
+class Measurement(BaseModel):
+    """A record of something measured beside the trainings, seed by seed."""
+
+    id: Text
+    exercise: int
+    measured: list[Any]
+
+
+class SpeedRow(BaseModel):
+    """An engine's time per step, as `make speed` measured it."""
+
+    engine: Text
+    optimizer: Text
+    batch_size: Annotated[int, Field(ge=1)]
+    replicates: Annotated[int, Field(ge=1)]
+    us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    limit_us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    of_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Speed(BaseModel):
+    """`speed.json`."""
+
+    rows: Annotated[list[SpeedRow], Field(max_length=1000)]
+    machine: dict[Text, Text | int | float | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A report folder's content, as far as it could be read."""
+
+    folder: Path
+    summary: Summary
+    cases: dict[str, Case]
+    claims: dict[str, Claim]
+    curves: dict[str, Curves]
+    """By case; those whose record is there."""
+    biases: dict[int, list[dict[str, Bias]]]
+    """Gradient-bias measurements by exercise: per seed, by order."""
+    speed: Speed | None
+    left_out: list[str] = field(default_factory=list)
+    """What was not read, and why: a line each."""
+
+
+def load(folder: Path) -> Run:
+    """The run that `folder` is the report of.
+
+    Raises ReportError where it is none, or one that this version cannot read.
+    """
+    reader = _Reader()
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise ReportError(f"{folder} is no report of a finished run: it has no summary.json")
+    content = reader.read(path)
+    if not isinstance(content, dict):
+        raise ReportError(f"{path} cannot be read: it holds no summary")
+    if (schema := content.get("schema")) != SCHEMA:
+        raise ReportError(f"{path} has schema {str(schema)[:20]}; this version reads schema {SCHEMA}")
+    try:
+        summary = Summary.model_validate(content)
+    except ValidationError as error:
+        raise ReportError(f"{path} cannot be read: {_why(error)}") from None
+
+    left_out: list[str] = []
+    listed = {case for exercise in summary.exercises for case in exercise.cases}
+    cases = {case.id: case for case in _valid(Case, summary.cases[:_MOST_CASES], "the case", left_out)}
+    if len(summary.cases) > _MOST_CASES:
+        left_out.append(f"{len(summary.cases) - _MOST_CASES} cases beyond the first {_MOST_CASES}")
+    for case in [case for case in cases if case not in listed]:
+        left_out.append(f"the case {_short(case)}: no exercise lists it")
+        del cases[case]
+    claims = {claim.id: claim for claim in _valid(Claim, summary.claims, "the claim", left_out)}
+
+    curves, biases = {}, {}
+    for name, record in reader.records(folder / "runs", left_out):
+        if "measured" in record:
+            _add_bias(record, name, biases, left_out)
+        elif record.get("id") in cases:
+            for found in _valid(Curves, [record], f"{name} of", left_out):
+                if found.experiment == cases[found.id].experiment:
+                    curves[found.id] = found
+                else:
+                    left_out.append(f"{name}: its experiment is not the summary's")
+    left_out += [
+        f"curves of {_short(case)}: no record in runs/ that could be read"
+        for case in cases.keys() - curves.keys()
+    ]
+    return Run(folder, summary, cases, claims, curves, biases, reader.speed(folder, left_out), left_out)
+
+
+class _Reader:
+    """Reads JSON files, up to so many bytes in all."""
+
+    def __init__(self):
+        self._left = _MOST_BYTES
+
+    def read(self, path: Path) -> Any:
+        """Raises ReportError, naming the file, where it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                content = file.read(self._left + 1)
+            if len(content) > self._left:
+                raise ReportError(
+                    f"{path} cannot be read: with it, the report has more than {_MOST_BYTES >> 20} MiB"
+                )
+            self._left -= len(content)
+            return json.loads(content)
+        except OSError as error:
+            raise ReportError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            raise ReportError(f"{path} cannot be read: {error or 'it is nested too deeply'}") from None
+
+    def records(self, folder: Path, left_out: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The records in `folder` and their files' names."""
+        for path in sorted(path for path in folder.glob("*.json") if path.is_file()):
+            try:
+                record = self.read(path)
+            except ReportError as error:
+                left_out.append(str(error))
+                continue
+            if isinstance(record, dict):
+                yield f"runs/{path.name}", record
+            else:
+                left_out.append(f"{path} cannot be read: it holds no record")
+
+    def speed(self, folder: Path, left_out: list[str]) -> Speed | None:
+        """The folder's `speed.json`, if there is one."""
+        if not (path := folder / SPEED).is_file():
+            return None
+        try:
+            return Speed.model_validate(self.read(path))
+        except ReportError as error:
+            left_out.append(str(error))
+        except ValidationError as error:
+            left_out.append(f"{path} cannot be read: {_why(error)}")
+        return None
+
+
+def _valid(kind: type[BaseModel], entries: list[Any], what: str, left_out: list[str]) -> Iterator[Any]:
+    for entry in entries:
+        try:
+            yield kind.model_validate(entry)
+        except ValidationError as error:
+            name = entry.get("id", "without id") if isinstance(entry, dict) else "without id"
+            left_out.append(f"{what} {_short(name)}: {_why(error)}")
+
+
+def _add_bias(
+    record: dict[str, Any], name: str, biases: dict[int, list[dict[str, Bias]]], left_out: list[str]
+) -> None:
+    """Known by its id; other measurements are their claims' evidence and have no figure."""
+    if not str(record.get("id")).endswith("::gradient-bias"):
+        return
+    for found in _valid(Measurement, [record], f"{name} of", left_out):
+        try:
+            biases[found.exercise] = _BIASES.validate_python(found.measured)
+        except ValidationError as error:
+            left_out.append(f"{name} of {_short(found.id)}: {_why(error)}")
+
+
+_BIASES = TypeAdapter(Annotated[list[dict[str, Bias]], Field(min_length=1, max_length=1000)])
+
+
+def _why(error: ValidationError) -> str:
+    """The first of what is wrong, in a line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    return _short(f"{where}: {said}" if where else said)
+
+
+def _short(text: Any) -> str:
+    """At most a line of it."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 200 else f"{line[:200]}…"
+
+
+def _shape(nested: list) -> tuple[int, ...] | None:
+    """None where the lists are not equally long."""
+    try:
+        return np.shape(nested)
+    except ValueError:
+        return None

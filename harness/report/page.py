@@ -1,0 +1,133 @@
+"""`report.html`: one file with everything in it, that makes no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+
+from ..claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
+from ..intervals import mean
+from ..tables import row_name, seconds
+from .answer import answer
+from .charts import Figure
+from .compare import SLOWER, Comparison
+from .lines import Line, lines_of
+from .load import Claim, Exercise, Run
+
+_TEMPLATES = Path(__file__).parent / "template"
+_SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
+_KINDS = {REPRODUCED: "yes", NOT_REPRODUCED: "no", NOT_TESTABLE: "open"}
+_NONE = "–"
+
+
+def render(
+    run: Run,
+    exercises: Mapping[int, Sequence[Figure]],
+    engines: Sequence[Figure],
+    comparisons: Sequence[Comparison],
+) -> str:
+    """The page of a run: figures by exercise, those of its engines, and runs beside it."""
+    figures = [figure for each in (*exercises.values(), engines) for figure in each]
+    counts = Counter(claim.verdict for claim in run.claims.values())
+    listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
+    scripts = [_embeddable(vl_convert.javascript_bundle()), _text("page.js")]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the first variant comes first
+    environment.filters |= {"seconds": seconds, "mean": mean, "percent": _percent, "row_name": row_name}
+    return environment.get_template("report.html").render(
+        run=run,
+        summary=run.summary,
+        verdicts=[(verdict, _KINDS[verdict], _SIGNS[verdict], counts[verdict]) for verdict in VERDICTS],
+        undecided=listed - len(run.claims),
+        exercises=[
+            _exercise(run, exercise, exercises[exercise.number]) for exercise in run.summary.exercises
+        ],
+        engines=engines,
+        comparisons=comparisons,
+        slower=SLOWER,
+        seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
+        none=_NONE,
+        style=_text("style.css"),
+        scripts=scripts,
+        policy=_policy(scripts),
+        specs={figure.name: _specs(figure) for figure in figures},
+        data={name: rows for figure in figures for name, rows in figure.data.items()},
+    )
+
+
+def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[str, Any]:
+    lines = lines_of(run, exercise)
+    return {
+        "about": exercise,
+        "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
+        "answer": answer(lines),
+        "rows": [_row(line) for line in lines],
+        "missing": [row_name(case) or case for case in exercise.cases if case not in run.cases],
+        "figures": figures,
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {"about": claim, "kind": _KINDS[claim.verdict], "sign": _SIGNS[claim.verdict]}
+
+
+def _row(line: Line) -> dict[str, Any]:
+    """A row of an exercise's table: ours beside the published."""
+    case = line.case
+    first = min(case.speed, default=None)
+    epochs = [epoch for epoch in case.speed[first].epochs if epoch is not None] if first else []
+    return {
+        "label": line.label,
+        "name": row_name(case.id) or case.id,
+        "accuracy": mean(case.test_accuracy, decimals=4),
+        "published": _NONE if case.paper.test_accuracy is None else f"{case.paper.test_accuracy:.3f}",
+        "seconds": seconds(case.seconds),
+        "published_seconds": _NONE if case.paper.seconds is None else seconds(case.paper.seconds),
+        "soon": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else _NONE,
+        "outcome": case.outcome,
+        "engine": f"{case.engine}, {case.device}",
+    }
+
+
+def _specs(figure: Figure) -> dict[str, Any]:
+    """What the page's script draws a figure from; its rows are shared among figures."""
+    return {
+        "data": list(figure.data),
+        "title": figure.title,
+        "variants": figure.variants,
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy: these scripts, styles of its own, and nothing from anywhere."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
+
+
+@cache
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _embeddable(script: str) -> str:
+    """The script with nothing in it that would end the element that it stands in."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

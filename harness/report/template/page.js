@@ -1,0 +1,87 @@
+"use strict";
+(() => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const data = read("data");
+  const specs = read("specs");
+  const PANEL = 330; // pixels that a panel wants at least, its axis included
+  const drawn = new Map();
+
+  // Every legend in as many columns as there is room for.
+  const setColumns = (part, columns) => {
+    if (part === null || typeof part !== "object") return;
+    if (part.legend?.columns) part.legend.columns = columns;
+    Object.values(part).forEach((each) => setColumns(each, columns));
+  };
+
+  const specOf = (figure, variant, columns, width, room) => {
+    const spec = structuredClone(figure.variants[variant]);
+    spec.datasets = Object.fromEntries(figure.data.map((name) => [name, data[name]]));
+    spec.description = figure.title;
+    spec.background = null;
+    spec.columns = columns;
+    spec.concat.forEach((panel) => { panel.width = width; });
+    setColumns(spec, Math.max(1, Math.min(4, Math.floor(room / 210))));
+    return spec;
+  };
+
+  const draw = async (place, variant) => {
+    const figure = specs[place.dataset.figure];
+    const chart = place.querySelector(".chart");
+    const room = chart.clientWidth;
+    if (!room) return;
+    const before = drawn.get(place);
+    const now = variant ?? before?.variant ?? Object.keys(figure.variants)[0];
+    // Lines that were switched off stay off.
+    const state = before?.view.getState({ data: (name) => name === "shown_store", signals: () => false });
+    const columns = Math.max(1, Math.min(figure.variants[now].columns, Math.floor(room / PANEL)));
+    let width = Math.max(120, Math.floor(room / columns) - 70);
+    const spec = specOf(figure, now, columns, width, room);
+    // With `ast`, expressions are interpreted, as the page's policy allows no evaluation.
+    const { view, finalize } = await vegaEmbed(chart, spec, { renderer: "svg", actions: false, ast: true });
+    // What axes and labels take is known only now: the panels get the rest of the room.
+    const spare = room - Number(chart.querySelector("svg").getAttribute("width"));
+    width = Math.max(120, width + Math.floor(spare / columns) - 1);
+    const { signals } = view.getState({ data: () => false, signals: (name) => /^concat_\d+_width$/.test(name) });
+    Object.keys(signals).forEach((name) => view.signal(name, width));
+    await view.runAsync();
+    before?.finalize();
+    if (state?.data?.shown_store) await view.setState(state).runAsync();
+    drawn.set(place, { variant: now, view, finalize, room });
+    place.dataset.drawn = now;
+    for (const button of place.querySelectorAll("[data-variant]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.variant === now));
+    }
+  };
+
+  const places = [...document.querySelectorAll("[data-figure]")];
+  for (const place of places) {
+    place.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-variant]");
+      if (button) draw(place, button.dataset.variant);
+    });
+    place.closest("details")?.addEventListener("toggle", () => { if (!drawn.has(place)) draw(place); });
+  }
+
+  const drawAll = async () => {
+    for (const place of places) {
+      const chart = place.querySelector(".chart");
+      if (chart.clientWidth && drawn.get(place)?.room !== chart.clientWidth) {
+        await draw(place);
+        await new Promise((resume) => { setTimeout(resume); }); // the page answers in between
+      }
+    }
+    document.body.dataset.ready = "yes";
+  };
+  let waiting;
+  window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 200); });
+
+  // On paper every verdict shows its evidence.
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((each) => { each.open = true; });
+  });
+  window.addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
+
+  window.addEventListener("load", drawAll);
+})();
