@@ -24,6 +24,7 @@ from .trainings import training_of
 _REPORT_DIR = pytest.StashKey[ReportDir]()
 _TABLES = pytest.StashKey[list[str]]()
 _UNWRITTEN = pytest.StashKey[str]()
+_REPORTED = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -89,11 +90,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         jsonfile.write(folder / "summary.json", summary)
         texts = [tables.caption(summary), *tables.render(summary, "github")]
         jsonfile.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED:
+            config.stash[_REPORTED] = draw(folder)
     except OSError as error:
         config.stash[_UNWRITTEN] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     config.stash[_REPORT_DIR].close()
+
+
+def draw(folder: Path) -> str:
+    """Makes the page and the figures, and says so; or, where that cannot be, why and what can."""
+    later = f"`python -m harness.report {_shown(folder)}` makes them from what is written"
+    try:
+        from .report.build import build
+    except ImportError as error:
+        return f"No page and no figures: {error.name} is not installed. Where it is, {later}."
+    from .report.load import ReportError
+
+    try:
+        page, _ = build([folder])
+    except ReportError as error:
+        return f"No page and no figures: {error}. {later[0].upper() + later[1:]}."
+    return f"To look at: {_shown(page)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -111,6 +130,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
     else:
         terminalreporter.write_line(f"Written to {folder}/.")
+        later = f"`python -m harness.report {folder}` makes the page and the figures of what there is."
+        terminalreporter.write_line(config.stash.get(_REPORTED, later))
 
 
 def _shown(path: Path) -> Path:

@@ -41,6 +41,8 @@ def pytest_configure():
     harness.trainings.train_model = train
     harness.trainings.load = lambda *_: None
     harness.session.ensure = lambda *_: None
+    if "REAL_REPORT" not in os.environ:  # it takes seconds
+        harness.session.draw = lambda *_: "No report."
 """
 )
 

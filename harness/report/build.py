@@ -43,7 +43,10 @@ def _write_figures(run: Run, figures: list[Figure]) -> None:
     try:
         os.chmod(new, 0o755)  # mkdtemp's folders are for their owner alone
         for figure in figures:
-            svg = vl_convert.vegalite_to_svg(figure.standalone())
+            try:
+                svg = vl_convert.vegalite_to_svg(figure.standalone())
+            except ValueError as error:
+                raise ReportError(f"{figure.name} cannot be drawn: {str(error)[:200]}") from None
             (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
         shutil.rmtree(run.folder / "figures", ignore_errors=True)
         new.rename(run.folder / "figures")

@@ -10,9 +10,10 @@ import numpy as np
 from ..tables import row_name
 from .load import Case, Run
 
-SLOWER = (
-    1.1  # a time's ratio from which on it is said to be worse; timings vary by less on a quiet machine
-)
+# From which ratio of times on a case is said to be slower, and from how many percentage points on
+# worse or better where one seed leaves chance unknown.
+SLOWER = 1.1
+NOTABLE = 1
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Difference:
 
     @property
     def learns(self) -> str:
-        """`worse`, `better` or `same`: with one seed any difference counts, else a significant one."""
-        low, high = self.interval or (self.points, self.points)
+        """`worse`, `better` or `same`: by the interval, and without one from NOTABLE points on."""
+        if self.interval is None:
+            return "worse" if self.points <= -NOTABLE else "better" if self.points >= NOTABLE else "same"
+        low, high = self.interval
         return "worse" if high < 0 else "better" if low > 0 else "same"
 
     @property

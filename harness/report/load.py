@@ -223,7 +223,9 @@ def load(folder: Path) -> Run:
     if not isinstance(content, dict):
         raise ReportError(f"{path} cannot be read: it holds no summary")
     if (schema := content.get("schema")) != SCHEMA:
-        raise ReportError(f"{path} has schema {str(schema)[:20]}; this version reads schema {SCHEMA}")
+        raise ReportError(
+            f"{path} has schema {_short(repr(schema))}; this version reads schema {SCHEMA}"
+        )
     try:
         summary = Summary.model_validate(content)
     except ValidationError as error:
@@ -275,8 +277,10 @@ class _Reader:
             return json.loads(content)
         except OSError as error:
             raise ReportError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            raise ReportError(f"{path} cannot be read: {error or 'it is nested too deeply'}") from None
+        except RecursionError:
+            raise ReportError(f"{path} cannot be read: it is nested too deeply") from None
+        except ValueError as error:
+            raise ReportError(f"{path} cannot be read: {error}") from None
 
     def records(self, folder: Path, left_out: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The records in `folder` and their files' names."""

@@ -18,7 +18,7 @@ from ..intervals import mean
 from ..tables import row_name, seconds
 from .answer import answer
 from .charts import Figure
-from .compare import SLOWER, Comparison
+from .compare import NOTABLE, SLOWER, Comparison
 from .lines import Line, lines_of
 from .load import Claim, Exercise, Run
 
@@ -60,7 +60,8 @@ def render(
         comparisons=comparisons,
         slower=SLOWER,
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
-        none=_NONE,
+        dash=_NONE,
+        notable=NOTABLE,
         style=_text("style.css"),
         scripts=scripts,
         policy=_policy(scripts),

@@ -67,7 +67,8 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
     y_axis = log_axis() if quantity == "relative error" else alt.Axis()
     y = alt.Y(f"{key}:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis)
     base = alt.Chart(alt.NamedData(name)).transform_filter(f"isValid(datum.{key})")
-    band = base.mark_area(opacity=0.2).encode(
+    valid = base.transform_filter(f"isValid(datum.{key}_low)")
+    band = valid.mark_area(opacity=0.2, aria=False).encode(
         x,
         alt.Y(f"{key}_low:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis),
         alt.Y2(f"{key}_high:Q"),

@@ -110,7 +110,7 @@ def _chart(
     dashed: dict[tuple[int, ...], list[str]] = {}
     for line in lines:
         dashed.setdefault(line.dash, []).append(line.label)
-    has_bands = any(row.get(f"{quantity}_low") is not None for row in rows)
+    banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
     panels = []
     for index, part in enumerate(_SETS):
         base = (
@@ -120,14 +120,15 @@ def _chart(
         )
         if along == "seconds":
             base = base.transform_filter("datum.seconds > 0")
-        band = base.mark_area(opacity=0.2).encode(
+        valid = base.transform_filter(f"isValid(datum.{quantity}_low)")
+        band = valid.mark_area(opacity=0.2, aria=False).encode(
             x,
             alt.Y(f"{quantity}_low:Q", title=y_title, scale=scale, axis=y_axis),
             alt.Y2(f"{quantity}_high:Q"),
             color=colour,
         )
         layers = [
-            *([band] if has_bands else []),
+            *([band] if part in banded else []),
             # A layer for each dash and no scale, which would dash the legend's shapes, too.
             *(
                 base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))

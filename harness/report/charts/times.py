@@ -7,7 +7,7 @@ import numpy as np
 
 from ..lines import COLOURS, SHAPES, Line
 from ..load import Exercise
-from .figure import Figure, Rows, Spec, log_axis, number, seeds_note, side_by_side, spread
+from .figure import Figure, Rows, Spec, log_axis, log_scale, number, seeds_note, side_by_side, spread
 
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
@@ -43,8 +43,7 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
     colour = alt.Scale(domain=targets, range=[COLOURS[i % len(COLOURS)] for i in range(count)])
     shape = alt.Scale(domain=targets, range=[SHAPES[i % len(SHAPES)] for i in range(count)])
     legend = alt.Legend(title="test accuracy", orient="bottom", columns=3, symbolOpacity=1)
-    values = [row[measure] for row in rows if row[measure] > 0]
-    scale = alt.Scale(type="log", domain=[min(values) * 0.8, max(values) * 1.25], nice=False)
+    scale = log_scale(row[measure] for row in rows)
     base = alt.Chart(alt.NamedData(name)).transform_filter(f"datum.{measure} > 0")
     y = alt.Y("line:N", title=None, sort=lines)
     x = alt.X(f"{measure}:Q", title=_MEASURES[measure], scale=scale, axis=log_axis())

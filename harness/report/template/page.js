@@ -41,8 +41,9 @@
     // What axes and labels take is known only now: the panels get the rest of the room.
     const spare = room - Number(chart.querySelector("svg").getAttribute("width"));
     width = Math.max(120, width + Math.floor(spare / columns) - 1);
-    const { signals } = view.getState({ data: () => false, signals: (name) => /^concat_\d+_width$/.test(name) });
-    Object.keys(signals).forEach((name) => view.signal(name, width));
+    const named = (name) => /^(concat_\d+_width|childWidth)$/.test(name);
+    const panels = Object.keys(view.getState({ data: () => false, signals: named }).signals);
+    for (const name of panels.length ? panels : ["width"]) view.signal(name, width);
     await view.runAsync();
     before?.finalize();
     if (state?.data?.shown_store) await view.setState(state).runAsync();
@@ -66,7 +67,7 @@
     for (const place of places) {
       const chart = place.querySelector(".chart");
       if (chart.clientWidth && drawn.get(place)?.room !== chart.clientWidth) {
-        await draw(place);
+        await draw(place).catch((error) => console.error(place.dataset.figure, error));
         await new Promise((resume) => { setTimeout(resume); }); // the page answers in between
       }
     }

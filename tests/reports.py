@@ -1,0 +1,167 @@
+"""Report folders that no run wrote, with something for every kind of figure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import jsonfile
+from harness.exercise import Published
+from harness.records import to_case, to_record
+from model.experiment import Experiment
+from tests.data import made_up_training
+
+EPOCHS = 4
+RATES = (0.001, 0.01, 0.1)
+MARKUP = "</script><script>window.owned = true</script><b onclick=x>"
+FIGURES = {
+    "exercise-1-error", "exercise-1-seconds", "exercise-1-loss", "exercise-1-time-to-accuracy",
+    "exercise-1-learning-rate", "exercise-3-error", "exercise-3-seconds", "exercise-3-loss",
+    "exercise-3-time-to-accuracy", "exercise-3-classes", "exercise-3-gradient-bias", "speed",
+}  # fmt: skip
+
+
+def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 1.0) -> dict[str, Any]:
+    """Writes a report of six rows of two optimizers, two of two orders; returns its summary.
+
+    Accuracies are `better` than otherwise, times `slower`; the first row's alone are.
+    """
+    (folder / "runs").mkdir(parents=True)
+    records = []
+    for exercise, name, settings in _rows():
+        first = not records
+        records.append(
+            _record(
+                exercise,
+                name,
+                Experiment(epochs=EPOCHS, **settings),
+                tuple(range(seeds)),
+                better if first else 0.0,
+                slower if first else 1.0,
+            )
+        )
+    for index, record in enumerate(records):
+        jsonfile.write(folder / "runs" / f"{index}.json", record)
+    jsonfile.write(folder / "runs" / "bias.json", _bias(seeds))
+    jsonfile.write(folder / "speed.json", _speed())
+    summary = _summary(records)
+    jsonfile.write(folder / "summary.json", summary)
+    return summary
+
+
+def _rows():
+    for optimizer in ("adam", "sgd"):
+        for rate in RATES:
+            yield (
+                1,
+                f"{optimizer}-lr{rate}",
+                {"optimizer": optimizer, "learning_rate": rate, "batch_size": 32},
+            )
+    for order in ("by_class", "shuffled"):
+        yield 3, f"{order}-lr0.1", {"learning_rate": 0.1, "batch_size": 1, "order": order}
+
+
+def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]:
+    count = len(seeds)
+    ends = 0.97 - 0.02 * RATES.index(experiment.learning_rate) + better + np.arange(count) / 1000
+    accuracy = np.linspace(np.full(count, 0.1), ends, EPOCHS + 1)
+    looked = experiment.order == "by_class"
+    training = made_up_training(
+        experiment,
+        seeds,
+        steps=EPOCHS * 10,
+        epoch_seconds=np.arange(EPOCHS + 1) * slower,
+        train_loss=1 - accuracy,
+        test_loss=1.1 - accuracy,
+        # Training errors that end at exactly 0, which no logarithm has.
+        train_accuracy=np.linspace(np.full(count, 0.1), np.ones(count), EPOCHS + 1),
+        test_accuracy=accuracy,
+        along_examples=np.array([0, 300, 600, 1025] if looked else [0, 1025]),
+        along_class_accuracy=np.zeros((4 if looked else 2, 10, count)),
+    )
+    return {
+        "id": f"bench/test_{exercise}_x.py::test_training[{name}]",
+        "run": {"timing": "exclusive"},
+        "resumed": False,
+        "experiment": asdict(experiment),
+        **to_record(training, exercise=exercise, threads=1, published=Published(0.9, 500)),
+    }
+
+
+def _bias(seeds: int) -> dict[str, Any]:
+    along = {
+        "points": [0, 0.5],
+        "counts": [1, 10, 100],
+        "cosine": [[0.1, 0.5, 1]] * 2,
+        "relative_error": [[10, 3, 0]] * 2,
+    }
+    return {
+        "id": "bench/test_3_x.py::gradient-bias",
+        "exercise": 3,
+        "measured": [{"by_class": along, "shuffled": along}] * seeds,
+    }
+
+
+def _speed() -> dict[str, Any]:
+    rows = [
+        {
+            "engine": engine,
+            "optimizer": "sgd",
+            "batch_size": size,
+            "replicates": 1,
+            "us_per_step": 20.0 * size,
+            "limit_us_per_step": 5.0 * size,
+            "of_limit": 0.25,
+        }
+        for engine in ("numba", "eager")
+        for size in (1, 100)
+    ]
+    return {"rows": rows, "machine": {"device_name": "a machine"}}
+
+
+def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    claims = [
+        {
+            "id": f"bench/test_1_x.py::test_{kind}",
+            "exercise": 1,
+            "text": f"It is {kind} {MARKUP}.",
+            "source": f"Table 1 {MARKUP}",
+            "verdict": verdict,
+            "needs": None,
+            "evidence": f"Evidence of {kind} {MARKUP}.",
+        }
+        for kind, verdict in (
+            ("so", "reproduced"),
+            ("otherwise", "not reproduced"),
+            ("open", "not testable at this scale"),
+        )
+    ]
+    return {
+        "schema": 1,
+        "scale": "quick",
+        "dataset": "mnist",
+        "timing": "exclusive",
+        "created": "2026-01-02T03:04:05+00:00",
+        "commit": None,
+        "code": "0123456789ab",
+        "command": f"pytest bench/ {MARKUP}",
+        "machine": {"device": "cpu", "device_name": f"a machine {MARKUP}", "cores": 2, "cuda": None},
+        "exercises": [
+            {
+                "number": number,
+                "title": f"title {number} {MARKUP}",
+                "question": f"What is {number} {MARKUP}?",
+                "source": "Table 1",
+                "figure": "Figure 2",
+                "epochs": EPOCHS,
+                "cases": [record["id"] for record in records if record["exercise"] == number],
+                "claims": [claim["id"] for claim in claims if claim["exercise"] == number],
+            }
+            for number in (1, 3)
+        ],
+        "cases": [to_case(record) for record in records],
+        "claims": claims,
+    }

@@ -1,0 +1,317 @@
+"""The report from a run's files: its figures, what it leaves out, and two runs side by side."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from harness import session
+from harness.report import __main__ as command
+from harness.report import load as loading
+from harness.report.build import build
+from harness.report.charts import figures_of
+from harness.report.compare import compare
+from harness.report.lines import lines_of
+from harness.report.load import ReportError, load
+from harness.report.page import render
+from tests import reports
+
+ADAM = "bench/test_1_x.py::test_training[adam-lr0.001]"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    reports.write(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def changed(folder, name, change):
+    """Has `change` alter the content of one of the folder's JSON files."""
+    path = folder / name
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+class Elements(HTMLParser):
+    """The names of a page's elements, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.names, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, name, _):
+        self.names.append(name)
+
+    def handle_data(self, text):
+        self.text += text
+
+
+def page_of(folder):
+    run = load(folder)
+    figures = {each.number: figures_of(run, each.number) for each in run.summary.exercises}
+    return render(run, figures, [], [])
+
+
+def test_the_report(folder):
+    (folder / "report.html").write_text("old")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "old.svg").touch()
+    page, left_out = build([folder])
+    assert left_out == []
+    assert page == folder / "report.html"
+    drawn = {path.stem: path.read_text() for path in (folder / "figures").iterdir()}
+    assert drawn.keys() == reports.FIGURES
+    for svg in drawn.values():
+        assert svg.startswith("<svg")
+        assert not re.search(r' d="[^"]*NaN', svg)
+    assert "Exercise 1: error by epoch" in drawn["exercise-1-error"]
+    assert "95 % intervals of 2 seeds" in drawn["exercise-1-error"]
+    assert 5e5 < len(page.read_bytes()) < 6e6
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "figures", "report.html", "runs", "speed.json", "summary.json",
+    ]  # fmt: skip
+
+
+def test_every_chart_is_valid_vega_lite(folder, monkeypatch):
+    """As Altair checks it, which a report has no time for."""
+    import altair
+
+    real = altair.LayerChart.to_dict
+    monkeypatch.setattr(altair.LayerChart, "to_dict", lambda self, **_: real(self, validate=True))
+    run = load(folder)
+    assert len([*figures_of(run, 1), *figures_of(run, 3)]) == len(reports.FIGURES) - 1
+
+
+def test_bands_are_of_several_seeds_and_crosses_of_published_values(tmp_path):
+    for seeds in (1, 3):
+        reports.write(tmp_path / str(seeds), seeds=seeds)
+        error, *_ = figures_of(load(tmp_path / str(seeds)), 1)
+        last = next(row for row in error.data["curves-1"] if row["epoch"] == reports.EPOCHS)
+        assert last["error"] == pytest.approx(3 - (seeds - 1) / 20)
+        assert ("error_low" in last) == ("intervals" in error.notes) == (seeds > 1)
+    # Student's t for three seeds, of values 0.1 points apart.
+    assert last["error_high"] - last["error"] == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-3)
+    cross = error.data["curves-1-published"][0]
+    assert (cross["error"], cross["seconds"], cross["epoch"]) == (10, 500, reports.EPOCHS)
+
+
+def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
+    run = load(folder)
+    lines = lines_of(run, run.summary.exercises[0])
+    assert [line.label for line in lines][::3] == ["Adam, rate 0.001", "SGD, rate 0.001"]
+    assert len({(line.dash, line.shape) for line in lines}) == len(lines)
+    assert lines[0].colour == lines[3].colour != lines[1].colour
+
+
+def test_rates_near_the_best_are_unbroken_spans(folder):
+    rates = next(each for each in figures_of(load(folder), 1) if each.name.endswith("learning-rate"))
+    within = {row["within"]: row["decades"] for row in rates.data["rates-1-0-spans"]}
+    assert within == {"5 points": 2, "1 point": 0}
+
+
+def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder):
+    def diverge(record):
+        record["train_loss"][2:] = [["NaN", "Infinity"]] * 3
+        record["test_accuracy"][1:] = [[0.1, 0.1]] * 4
+
+    changed(folder, "runs/0.json", diverge)
+    changed(folder, "summary.json", lambda summary: summary["cases"][0].update(outcome="diverged"))
+    page, left_out = build([folder])
+    assert left_out == []
+    assert "NaN" not in page.read_text().partition('id="data">')[2].partition("</script>")[0]
+    assert "diverged" in Elements(page.read_text()).text
+
+
+def test_what_came_from_a_file_is_text(folder):
+    page = page_of(folder)
+    elements = Elements(page)
+    assert elements.names.count("script") == 4  # the rows, the charts, Vega and the page's own
+    assert "b" in elements.names  # the counts
+    assert "onclick=x" in elements.text
+    assert "<b onclick" not in page
+    assert "<script>window.owned" not in page
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "Expecting property name"),
+        ("[" * 100000, "nested too deeply"),
+        ("[]", "it holds no summary"),
+        ('{"schema": 2}', "has schema 2; this version reads schema 1"),
+        ('{"schema": 1}', "scale: Field required"),
+        ('{"schema": "\\n<b>"}', "has schema"),
+    ],
+)
+def test_a_damaged_summary_is_an_error_in_a_line(folder, content, said, capsys):
+    (folder / "summary.json").write_text(content)
+    assert command.main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(str(folder / "summary.json"))
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (folder / "report.html").exists()
+
+
+def test_a_folder_without_summary_and_one_that_cannot_be_written(tmp_path, folder):
+    with pytest.raises(ReportError, match=r"nothing is no report of a finished run"):
+        load(tmp_path / "nothing")
+    (folder / "report.html").mkdir()
+    with pytest.raises(ReportError, match="cannot be written"):
+        build([folder])
+
+
+def unknown_case(folder):
+    changed(folder, "summary.json", lambda s: s["cases"][0]["experiment"].update(optimizer="lion"))
+
+
+def newer_case(folder):
+    changed(folder, "summary.json", lambda s: s["cases"][0]["experiment"].update(momentum=0.9))
+
+
+def unlisted_case(folder):
+    changed(folder, "summary.json", lambda s: s["exercises"][0]["cases"].pop(0))
+
+
+def unknown_verdict(folder):
+    changed(folder, "summary.json", lambda s: s["claims"][0].update(verdict="perhaps"))
+
+
+def broken_record(folder):
+    (folder / "runs" / "0.json").write_text("{")
+
+
+def ragged_record(folder):
+    changed(folder, "runs/0.json", lambda record: record["test_accuracy"].pop())
+
+
+def another_record(folder):
+    changed(folder, "runs/0.json", lambda record: record["experiment"].update(batch_size=64))
+
+
+def broken_speed(folder):
+    (folder / "speed.json").write_text('{"rows": [{"us_per_step": 0}]}')
+
+
+def broken_bias(folder):
+    changed(folder, "runs/bias.json", lambda record: record["measured"][0]["shuffled"]["cosine"].pop())
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (unknown_case, "adam-lr0.001]: experiment: optimizer is 'lion'"),
+        (newer_case, "unexpected keyword argument 'momentum'"),
+        (unlisted_case, "adam-lr0.001]: no exercise lists it"),
+        (unknown_verdict, "test_so: verdict: Input should be"),
+        (broken_record, "0.json cannot be read"),
+        (ragged_record, "test_accuracy has not the shape (5, 2)"),
+        (another_record, "its experiment is not the summary's"),
+        (broken_speed, "speed.json cannot be read: rows.0."),
+        (broken_bias, "gradient-bias: 0.shuffled: its curves have not the shape (2, 3)"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
+    damage(folder)
+    run = load(folder)
+    assert any(said in line for line in run.left_out)
+    assert said in Elements(page_of(folder)).text
+    assert len(run.cases) >= 7
+
+
+def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
+    monkeypatch.setattr(loading, "_MOST_BYTES", (folder / "summary.json").stat().st_size + 5000)
+    run = load(folder)
+    assert 0 < len(run.curves) < len(run.cases)
+    assert any("the report has more than" in line for line in run.left_out)
+    monkeypatch.setattr(loading, "_MOST_BYTES", 1000)
+    with pytest.raises(ReportError, match="more than"):
+        load(folder)
+
+
+def test_long_trainings_are_thinned(tmp_path, monkeypatch):
+    monkeypatch.setattr(reports, "EPOCHS", 1000)
+    reports.write(tmp_path / "run", seeds=1)
+    error, *_ = figures_of(load(tmp_path / "run"), 1)
+    epochs = [row["epoch"] for row in error.data["curves-1"] if row["line"] == "Adam, rate 0.001"]
+    assert len(epochs) == 600  # of both sets
+    assert {0, 1000} <= set(epochs)
+
+
+def test_two_runs_side_by_side(tmp_path):
+    reports.write(tmp_path / "a", seeds=3, better=-0.02, slower=1.5)
+    reports.write(tmp_path / "b", seeds=3)
+    found = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    worst = found.differences[0]
+    assert worst.name == "adam-lr0.001"
+    assert worst.points == pytest.approx(-2)
+    # Welch's interval of two triples that are 0.1 points apart each.
+    assert worst.interval == pytest.approx((-2 - 0.2267, -2 + 0.2267), abs=1e-3)
+    assert (worst.learns, worst.ratio, worst.slower) == ("worse", 1.5, True)
+    assert {each.learns for each in found.differences[1:]} == {"same"}
+    assert {each.ratio for each in found.differences[1:]} == {1}
+    (best,) = (
+        each
+        for each in compare(load(tmp_path / "b"), load(tmp_path / "a")).differences
+        if each.learns == "better"
+    )
+    assert best.ratio == pytest.approx(1 / 1.5)
+    page, _ = build([tmp_path / "a", tmp_path / "b"])
+    assert page.parent == tmp_path / "a"
+    text = " ".join(Elements(page.read_text()).text.split())
+    assert "−2.00 worse" in text
+    assert "1.50 slower" in text
+    assert not (tmp_path / "b" / "report.html").exists()
+
+
+def test_slow_rows_come_before_those_that_are_as_they_were(tmp_path):
+    reports.write(tmp_path / "a", seeds=1, slower=2)
+    reports.write(tmp_path / "b", seeds=1)
+    first, second, *_ = compare(load(tmp_path / "a"), load(tmp_path / "b")).differences
+    assert (first.name, first.ratio, first.interval, first.learns) == ("adam-lr0.001", 2, None, "same")
+    assert not second.slower
+
+
+def test_rows_of_other_experiments_are_not_compared(tmp_path):
+    reports.write(tmp_path / "a")
+    reports.write(tmp_path / "b")
+    changed(tmp_path / "b", "summary.json", lambda s: s["cases"][0]["experiment"].update(epochs=9))
+    changed(tmp_path / "b", "summary.json", lambda s: s["cases"].pop(1))
+    found = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    assert len(found.differences) == 6
+    assert found.left_out == [
+        "adam-lr0.001: epochs 4 here, 9 there",
+        f"adam-lr0.01: not in {tmp_path / 'b'}",
+    ]
+
+
+def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("harness.report.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert command.main([str(folder)]) == 2
+    assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
+    said = session.draw(folder)
+    assert said.startswith("No page and no figures: vl_convert is not installed.")
+    assert f"python -m harness.report {folder}" in said
+
+
+def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
+    monkeypatch.setenv("REAL_REPORT", "yes")
+    result = suite.run("-k", "lr0.5")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["To look at: reports/latest/report.html"])
+    assert (suite.report / "figures" / "exercise-1-error.svg").exists()
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + "\nimport sys\nsys.modules['altair'] = None\n")
+    result = suite.run("-k", "lr0.5")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["No page and no figures: altair is not installed. *"])
+    assert len(suite.cases()) == 2
+    assert not (suite.report / "report.html").exists()

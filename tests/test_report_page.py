@@ -1,0 +1,137 @@
+"""The report's page in a real browser, opened from disk."""
+
+import os
+import shutil
+from functools import cache
+
+import pytest
+
+from harness.report.build import build
+from tests import reports
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    reports.write(folder / "a", better=-0.02)
+    reports.write(folder / "b")
+    return build([folder / "a", folder / "b"])[0]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # As root, as in containers, Chromium has no sandbox.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, report):
+    """`opened(width)`: the page with every figure drawn, and a list of what went wrong in it."""
+
+    @cache
+    def open_at(width):
+        wrong = []
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: wrong.append(request.url))
+        page.goto(report.as_uri())
+        page.wait_for_selector("body[data-ready]", timeout=20000)
+        wrong.remove(report.as_uri())
+        return page, wrong
+
+    return open_at
+
+
+@pytest.fixture
+def page(request, opened):
+    """The page, 1440 pixels wide or as wide as a test says; in no test may anything go wrong in it."""
+    page, wrong = opened(getattr(request, "param", 1440))
+    yield page
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", [375, 1440], indirect=True)
+def test_every_figure_is_drawn_and_nothing_overflows(page):
+    figures = page.locator("figure.figure")
+    assert {figure.get_attribute("id") for figure in figures.all()} == reports.FIGURES
+    for figure in figures.all():
+        svg = figure.locator(".chart svg")
+        assert svg.locator("[class*=mark-]").count() > 10
+        box, room = svg.bounding_box(), figure.locator(".chart").bounding_box()
+        assert 0.8 * room["width"] < box["width"] <= room["width"] + 1
+        # Neither cut off below nor squeezed: letters are as large as they were drawn.
+        assert box["width"] > 0.97 * float(svg.get_attribute("width"))
+    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+
+
+@pytest.mark.parametrize("page", [375], indirect=True)
+def test_verdicts_open_to_their_evidence_and_figure(page):
+    claim = page.locator("details.claim").nth(1)
+    evidence = claim.get_by_text("Evidence of otherwise")
+    assert not evidence.is_visible()
+    claim.locator("summary").click()
+    assert evidence.is_visible()
+    claim.locator("svg").wait_for()
+    counts = page.locator(".counts li").all_inner_texts()
+    assert [text.split()[0] for text in counts] == ["1", "1", "1"]
+
+
+def test_markup_from_files_stays_text(page):
+    assert page.evaluate("window.owned") is None
+    assert page.locator("summary b").count() == 0
+    assert page.locator("summary", has_text=reports.MARKUP).count() == 3
+
+
+def test_lines_switch_off_and_on_and_stay_off_on_another_scale(page):
+    figure = page.locator("#exercise-1-error")
+    lines = figure.locator("path[aria-roledescription='line mark']")
+    crosses = figure.locator("path[aria-roledescription='point'][aria-label*='seconds: 500']")
+    every = lines.count()
+    assert every == 12  # six rows on both sets
+    name = figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first
+    name.click()
+    playwright.expect(lines).to_have_count(every - 2)
+    figure.get_by_role("button", name="linear").click()
+    playwright.expect(figure).to_have_attribute("data-drawn", "linear")
+    playwright.expect(lines).to_have_count(every - 2)
+    assert crosses.count() == 5
+    figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first.click()
+    playwright.expect(lines).to_have_count(every)
+
+
+def test_a_point_shows_its_values(page):
+    figure = page.locator("#exercise-1-learning-rate")
+    figure.locator("path[aria-roledescription='point']").first.hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "Adam, rate 0.001" in tooltip.inner_text()
+
+
+def test_letters_are_legible_on_dark_and_on_paper(page):
+    """At least 7 to 1 against what is behind them, in the figures too."""
+    page.emulate_media(color_scheme="dark")
+    contrast = """() => {
+      const light = (colour) => colour.match(/\\d+/g).slice(0, 3).map((part) => part / 255)
+        .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+      const page = light(getComputedStyle(document.body).backgroundColor);
+      return [getComputedStyle(document.body).color,
+              getComputedStyle(document.querySelector(".chart svg text")).fill].map((colour) => {
+        const pair = [page, light(colour)].sort();
+        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+      });
+    }"""
+    assert min(page.evaluate(contrast)) > 7
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    page.emulate_media(media="print")
+    assert min(page.evaluate(contrast)) > 7
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
