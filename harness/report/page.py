@@ -47,7 +47,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the first variant comes first
-    environment.filters |= {"seconds": seconds, "mean": mean, "percent": _percent, "row_name": row_name}
+    environment.filters |= {"seconds": seconds, "mean": mean, "signed": _signed, "row_name": row_name}
     return environment.get_template("report.html").render(
         run=run,
         summary=run.summary,
@@ -113,7 +113,8 @@ def _specs(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _percent(value: float) -> str:
+def _signed(value: float) -> str:
+    """A difference in percentage points."""
     return f"{value:+.2f}".replace("-", "−")
 
 

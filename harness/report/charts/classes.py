@@ -37,7 +37,7 @@ def _panel(name: str, title: str) -> alt.LayerChart:
     x = alt.X(
         "seen:O",
         title="examples seen in the epoch (thousands)",
-        axis=alt.Axis(labelAngle=0, labelOverlap=True, grid=False),
+        axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=8, grid=False),
     )
     chart = (
         alt.Chart(alt.NamedData(name))
