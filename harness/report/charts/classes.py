@@ -24,8 +24,8 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
         Figure(
             name=f"exercise-{exercise.number}-classes",
             title=f"Exercise {exercise.number}: accuracy per class along the last epoch",
-            notes="The stream brings all examples of one class after the other. At its end a class is "
-            "known, and soon after the next one has begun it is forgotten."
+            notes="The stream brings all examples of one class after the other, zeros first; looked "
+            "at in the middle and at the end of every class."
             + (f" Means over {seeds} seeds." if seeds_note(seeds) else ""),
             variants={"all": side_by_side(panels)},
             data=data,

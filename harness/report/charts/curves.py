@@ -52,8 +52,8 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
         marked = quantity == "error" and (along == "epoch" or has_seconds) and published
         shown = published if marked else []
         charts = {
-            kind: _chart(name, lines, rows, quantity, along, scale, shown)
-            for kind, scale in (("logarithmic", log_scale(values)), ("linear", alt.Scale()))
+            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", shown)
+            for kind in ("logarithmic", "linear")
         }
         if not decades(values):
             charts = dict(reversed(charts.items()))
@@ -64,6 +64,8 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
         }[key]
         if key == "error" and exercise.figure:
             notes += f" The assignment's {exercise.figure}."
+        if 0 in values:
+            notes += " On a logarithmic axis 0 lies at the bottom."
         if marked:
             notes += f" {PUBLISHED_NOTE}"
         made.append(
@@ -84,7 +86,7 @@ def _chart(
     rows: Rows,
     quantity: str,
     along: str,
-    scale: alt.Scale,
+    logarithmic: bool,
     published: Rows,
 ) -> Spec:
     colours, shapes = looks(lines)
@@ -98,8 +100,7 @@ def _chart(
         # One domain for both panels, published times included.
         seconds = [row["seconds"] for row in (*rows, *published)]
         x = alt.X("seconds:Q", title="training time (s)", scale=log_scale(seconds), axis=log_axis())
-    y_axis = alt.Axis() if scale.to_dict().get("type") is None else log_axis()
-    y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
+    y_axis = log_axis() if logarithmic else alt.Axis()
     tooltip = [
         alt.Tooltip("line:N", title="row"),
         alt.Tooltip("epoch:Q", title="epoch"),
@@ -113,6 +114,10 @@ def _chart(
     banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
     panels = []
     for index, part in enumerate(_SETS):
+        # Each set has a scale of its own: training errors go on down to 0, test errors do not.
+        values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
+        scale = log_scale(values) if logarithmic else alt.Scale()
+        y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
         base = (
             alt.Chart(alt.NamedData(name))
             .transform_filter(alt.datum["set"] == part)
