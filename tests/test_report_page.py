@@ -44,7 +44,7 @@ def opened(browser, report):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: wrong.append(request.url))
         page.goto(report.as_uri())
-        page.wait_for_selector("body[data-ready]", timeout=20000)
+        page.wait_for_selector("body[data-ready]", timeout=60000)
         wrong.remove(report.as_uri())
         return page, wrong
 
