@@ -67,6 +67,9 @@ def results(folder: Path) -> str:
         f"Of the assignment's {sum(counts.values())} claims it decided: {verdicts}. "
         f"All of it is in [reports/published/{folder.name}](reports/published/{folder.name}/summary.md)."
     ]
+    for name, alternative in _FIGURES.items():
+        if (folder / "figures" / f"{name}.svg").exists():
+            parts.append(f"![{alternative}](reports/published/{folder.name}/figures/{name}.svg)")
     for exercise in summary["exercises"]:
         rows = [_row(cases[case]) for case in exercise["cases"] if case in cases]
         headers = ("row", "paper", "here", "paper (s)", "here (s)", "outcome")
@@ -131,6 +134,7 @@ def times(folder: Path) -> str:
     )
 
 
+_FIGURES = {"exercise-4-learning-rate": "Final test accuracy against learning rate, of Adam and SGD"}
 _PASSAGES = {"results": results, "speed": speed, "times": times}
 
 

@@ -50,10 +50,25 @@ class Figure:
     """The rows that its charts name."""
 
     def standalone(self) -> dict[str, Any]:
-        """The first variant with data, title and notes, for a file of its own."""
+        """The first variant with data, title and notes, for a file of its own that nobody points at."""
         title = {"text": self.title, "subtitle": wrap(self.notes, 110), "anchor": "start"}
-        spec = next(iter(self.variants.values()))
-        return {**spec, "title": {**title, "fontSize": 15, "offset": 14}, "datasets": self.data}
+        spec = _seen(next(iter(self.variants.values())))
+        config = {**spec.get("config", {}), "aria": False}
+        title |= {"fontSize": 15, "offset": 14}
+        return {**spec, "config": config, "title": title, "datasets": self.data}
+
+
+def _seen(spec: Spec) -> Spec:
+    """`spec` without the layers that are there for the pointer alone, and not seen."""
+    if "concat" in spec:
+        return {**spec, "concat": [_seen(panel) for panel in spec["concat"]]}
+    if "layer" in spec:
+        return {**spec, "layer": [_seen(part) for part in spec["layer"] if not _unseen(part)]}
+    return spec
+
+
+def _unseen(layer: Spec) -> bool:
+    return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
 
 
 def side_by_side(panels: Sequence[alt.LayerChart]) -> Spec:
