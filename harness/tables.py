@@ -31,7 +31,8 @@ def caption(summary: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"Scale {summary['scale']}, {summary['dataset']}, on {machine['device_name']} "
-            f"({machine['cores']} cores, torch {machine['torch']}, Python {machine['python']}).",
+            f"({machine['cores']} core{'s' if machine['cores'] > 1 else ''}, torch {machine['torch']}, "
+            f"Python {machine['python']}).",
             "Accuracies are final ones on the test set, "
             + (
                 "of one seed, and so are all comparisons."
