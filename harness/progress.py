@@ -15,12 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 import pytest
-from rich.console import Console
-from rich.progress_bar import ProgressBar
-from rich.table import Column, Table
 
 from model.evaluate import Evaluation
 
@@ -42,14 +39,14 @@ def telling(report_dir: Path, name: str, epochs: int) -> Iterator[AfterEpoch]:
     """What to call after each epoch of the training called `name`: with evaluations of both sets."""
     path = report_dir / _FOLDER / f"{short_digest(name)}.json"
     started = time.monotonic()
-    told = -_TOLD_EVERY
+    last = -_TOLD_EVERY
 
     def after_epoch(epoch: int, on_train: Evaluation, on_test: Evaluation) -> None:
-        nonlocal told
+        nonlocal last
         seconds = time.monotonic() - started
-        if seconds - told < _TOLD_EVERY and epoch < epochs:
+        if seconds - last < _TOLD_EVERY and epoch < epochs:
             return
-        told = seconds
+        last = seconds
         state = {
             "name": name,
             "epoch": epoch,
@@ -70,9 +67,17 @@ def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) ->
     if config.option.verbose < 0 or not epochs:
         return
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    terminal = reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
-    show = Bars(reporter, epochs) if terminal else Lines(reporter, epochs)
-    config.stash[_WATCH] = Watch(report_dir / _FOLDER, show)
+    config.stash[_WATCH] = Watch(report_dir / _FOLDER, _show(reporter, epochs))
+
+
+def _show(reporter: pytest.TerminalReporter, epochs: Mapping[str, int]) -> Show:
+    """Bars in a terminal, where rich is there to draw them; else lines."""
+    if reporter.isatty and os.environ.get("TERM", "dumb") != "dumb":
+        with suppress(ImportError):
+            from .bars import Bars
+
+            return Bars(reporter, epochs)
+    return Lines(reporter, epochs)
 
 
 def unwatch(config: pytest.Config, report_dir: Path) -> None:
@@ -116,79 +121,6 @@ class Watch:
             self._show.update(states)
 
 
-class Bars:
-    """Bars below what pytest prints: for each training that is under way, and for all rows.
-
-    pytest may be in the middle of a line, so they are drawn below the cursor, which then goes
-    back, and erased before pytest writes on.
-    """
-
-    def __init__(self, reporter: pytest.TerminalReporter, epochs: Mapping[str, int]):
-        self._whole = Whole(epochs)
-        self._writer = reporter._tw
-        self._below = Below(self._writer._file)
-        self._writer._file = self._below
-
-    def update(self, states: list[State]) -> None:
-        table = Table.grid(Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True), padding=(0, 1))
-        for state in _under_way(states):
-            bar = ProgressBar(total=state["epochs"], completed=state["epoch"])
-            table.add_row(_short(state["name"]), bar, _told(state))
-        done, left = self._whole.progress(states)
-        bar = ProgressBar(total=self._whole.total, completed=done)
-        table.add_row("all rows", bar, ", ".join([f"{done} of {self._whole.total} epochs", *left]))
-        # A column less than there is, as a full line would have the terminal begin another.
-        console = Console(
-            width=shutil.get_terminal_size().columns - 1,
-            force_terminal=True,
-            markup=False,
-            highlight=False,
-        )
-        with console.capture() as captured:
-            console.print(table)
-        self._below.draw(captured.get().splitlines())
-
-    def stop(self) -> None:
-        self._below.draw([])
-        self._writer._file = self._below.file
-
-
-class Below:
-    """A terminal's file that can show lines below what is written to it, until more is written."""
-
-    # Control sequences of ECMA-48 and the VT100.
-    _ERASE = "\x1b[J"  # from the cursor to the end of the screen
-    _DOWN = "\x1bD"  # a line down in the same column; at the bottom the screen scrolls
-    _UP = "\x1b[{}A"
-    _SAVE, _RESTORE = "\x1b7", "\x1b8"  # where the cursor is
-
-    def __init__(self, file: TextIO):
-        self.file = file
-        self._lock = threading.Lock()
-        self._drawn = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.file, name)
-
-    def write(self, text: str) -> int:
-        with self._lock:
-            erase = self._ERASE if self._drawn else ""
-            self._drawn = False
-            return self.file.write(erase + text)
-
-    def draw(self, lines: list[str]) -> None:
-        """Shows `lines`, each shorter than the terminal is wide, in the place of earlier ones."""
-        lines = lines[: shutil.get_terminal_size().lines - 1]
-        with self._lock:
-            text = self._ERASE if self._drawn else ""
-            if lines:
-                text += self._DOWN * len(lines) + self._UP.format(len(lines)) + self._SAVE
-                text += "".join(f"{self._DOWN}\r{line}" for line in lines) + self._RESTORE
-            self._drawn = bool(lines)
-            self.file.write(text)
-            self.file.flush()
-
-
 class Lines:
     """A line every half minute."""
 
@@ -201,7 +133,7 @@ class Lines:
         if time.monotonic() < self._next:
             return
         self._next += _LINE_EVERY
-        parts = [f"{_short(state['name'])} {_told(state)}" for state in _under_way(states)]
+        parts = [f"{short(state['name'])} {told(state)}" for state in under_way(states)]
         done, left = self._whole.progress(states)
         self._reporter.ensure_newline()
         parts.append(", ".join([f"all rows {done} of {self._whole.total} epochs", *left]))
@@ -228,18 +160,20 @@ class Whole:
         return done, [f"about {duration(seconds / done * (self.total - done))} left"]
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A case's node id as a bar has room for it: its exercise and row."""
     module, _, test = name.partition("::")
     number = Path(module).stem.removeprefix("test_").partition("_")[0]
     return f"{number}. {test.partition('[')[2].removesuffix(']')}"
 
 
-def _under_way(states: list[State]) -> list[State]:
+def under_way(states: list[State]) -> list[State]:
+    """Those that are not finished."""
     return [state for state in states if state["epoch"] < state["epochs"]]
 
 
-def _told(state: State) -> str:
+def told(state: State) -> str:
+    """Its epoch, loss, accuracy and the time that is left, in words."""
     left = state["seconds"] / state["epoch"] * (state["epochs"] - state["epoch"])
     return (
         f"{state['epoch']} of {state['epochs']}, loss {float(state['loss']):.4f}, "

@@ -12,7 +12,8 @@ import pyte
 import pytest
 
 from harness import progress
-from harness.progress import Below, Lines, Whole, duration, telling
+from harness.bars import Below
+from harness.progress import Lines, Whole, duration, telling
 from model.evaluate import Evaluation
 
 CASES = {f"bench/test_1_x.py::test_training[{name}]": 10 for name in ("a", "b")}
@@ -178,6 +179,13 @@ def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(slow, args):
     assert "3 passed" in seen
     assert "of 6 epochs" not in seen
     assert not (slow.report / "progress").exists()
+
+
+def test_without_rich_a_terminal_gets_lines(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.delitem(sys.modules, "harness.bars", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(progress._show(SimpleNamespace(isatty=True), CASES), Lines)
 
 
 def test_quiet_sessions_show_nothing(slow):
