@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
+import harness.session
+import harness.trainings
 
 # Small tensors all over: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -118,6 +122,8 @@ class Suite:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                # Ctrl-C works there, also where these tests run in the background of a shell.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     def hang(self) -> None:
@@ -168,6 +174,14 @@ class Suite:
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these runs are nobody's workers
+    # What its conftest puts in their place is put back, as `in_process` runs it in this process.
+    for module, name in (
+        (harness.session, "ensure"),
+        (harness.session, "draw"),
+        (harness.trainings, "load"),
+        (harness.trainings, "train_model"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.
     (pytester.path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
