@@ -6,13 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.intervals import mean
+from harness.intervals import above, every, mean
 from model.experiment import Training
 
 
 def accuracies(trainings: Mapping[object, Training]) -> str:
     """Final test accuracies by name: "100: 0.982, 1000: 0.964"."""
     return ", ".join(f"{name}: {mean(t.test_accuracy[-1])}" for name, t in trainings.items())
+
+
+def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
+    """Whether that one has the highest final test accuracy; None where the seeds leave it open."""
+    best = trainings[name].test_accuracy[-1]
+    return every(above(best, t.test_accuracy[-1]) for other, t in trainings.items() if other != name)
 
 
 def first_epochs(training: Training, reached: np.ndarray) -> np.ndarray:
