@@ -26,7 +26,7 @@ from model.order import epoch_order
 from model.train import train
 
 from .data import EXAMPLES, made_up, made_up_on
-from .test_engines import distance
+from .test_engines import distance, trained
 
 CUDA = torch.device("cuda")
 ONLINE = Experiment(learning_rate=0.03, batch_size=1, epochs=1)
@@ -298,24 +298,13 @@ needs_the_gpu = pytest.mark.skipif(
 )
 
 
-def trained(engine, experiment: Experiment, data: Data, seeds) -> list[torch.Tensor]:
-    running = engine.Engine(experiment, data, seeds)
-    labels = data.train_labels.cpu().numpy()
-    for epoch in range(experiment.epochs):
-        orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
-        running.epoch(torch.from_numpy(np.stack(orders)).to(data.device))
-    return [p.cpu() for p in running.parameters()]
-
-
 @needs_the_gpu
 @pytest.mark.parametrize("init", ["default", 0, 0.01])
 @pytest.mark.parametrize("order", ["shuffled", "by_class"])
 def test_ten_thousand_steps_are_eagers(order, init):
     experiment = replace(ONLINE, epochs=10, order=order, init=init)
     assert 10 * EXAMPLES > 10_000
-    fast, reference = (
-        trained(engine, experiment, made_up_on(CUDA), (0,)) for engine in (cluster, eager)
-    )
+    fast, reference = (trained(engine, experiment, on=made_up_on(CUDA)) for engine in (cluster, eager))
     assert distance(fast, reference) < 1e-4
 
 
@@ -332,9 +321,9 @@ def test_what_collapses_collapses_as_eagers(learning_rate):
 @needs_the_gpu
 def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
     data = made_up_on(CUDA)
-    alone = trained(cluster, ONLINE, data, (4,))
-    again = trained(cluster, ONLINE, data, (4,))
-    together = trained(cluster, ONLINE, data, tuple(range(16)))
+    alone = trained(cluster, ONLINE, (4,), on=data)
+    again = trained(cluster, ONLINE, (4,), on=data)
+    together = trained(cluster, ONLINE, tuple(range(16)), on=data)
     for a, b, t in zip(alone, again, together, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a[0], t[4])
