@@ -76,6 +76,11 @@ def case_id(module: str, row: str) -> str:
     return f"{module}::test_training[{row}]"
 
 
+def row_name(case: str) -> str:
+    """The row of a case's node id, what stands in its brackets; an id without any as it is."""
+    return case.partition("[")[2].removesuffix("]") or case
+
+
 def discover(config: pytest.Config) -> dict[str, ModuleType]:
     """The suite's exercises: modules with an `EXERCISE`, by their path as it stands in node ids.
 

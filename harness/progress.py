@@ -22,6 +22,7 @@ import pytest
 from model.evaluate import Evaluation
 
 from . import jsonfile
+from .exercise import row_name
 from .identity import short_digest
 
 _FOLDER = "progress"
@@ -162,9 +163,8 @@ class Whole:
 
 def short(name: str) -> str:
     """A case's node id as a bar has room for it: its exercise and row."""
-    module, _, test = name.partition("::")
-    number = Path(module).stem.removeprefix("test_").partition("_")[0]
-    return f"{number}. {test.partition('[')[2].removesuffix(']')}"
+    number = Path(name.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
+    return f"{number}. {row_name(name)}"
 
 
 def under_way(states: list[State]) -> list[State]:

@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from . import jsonfile, tables
 from .claims import VERDICTS
+from .exercise import row_name
 from .report_dir import SPEED, TIMES
 
 _ROOT = Path(__file__).parent.parent
@@ -150,7 +151,7 @@ def _both(case: dict[str, Any]) -> tuple[float, float]:
 
 
 def _row(case: dict[str, Any]) -> tuple[str, ...]:
-    cells = tables.cells(tables.row_name(case["id"]), case)
+    cells = tables.cells(row_name(case["id"]), case)
     name, here, paper, seconds, paper_seconds, outcome = cells[:6]
     return name, paper, here, paper_seconds, seconds, outcome
 

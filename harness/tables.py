@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from .claims import VERDICTS
+from .exercise import row_name
 from .intervals import margin, mean
 
 _NONE = "–"
@@ -132,11 +133,6 @@ def _table(rows, headers, align, style: str, widths=None) -> str:
         colalign=align,
         maxcolwidths=widths,
     )
-
-
-def row_name(case: str) -> str:
-    """The row of a case's node id: what stands in its brackets."""
-    return case.partition("[")[2].removesuffix("]")
 
 
 def cells(name: str, case: dict[str, Any]) -> list[str]:

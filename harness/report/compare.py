@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tables import row_name
+from ..exercise import row_name
 from .load import Case, Run
 
 # From which ratio of times on a case is said to be slower, and from how many percentage points on
@@ -94,7 +94,7 @@ def _difference(name: str, ours: Case, theirs: Case) -> Difference:
     here, there = np.array(ours.test_accuracy) * 100, np.array(theirs.test_accuracy) * 100
     of_seed = theirs.seconds / len(theirs.seeds)
     return Difference(
-        name=row_name(name) or name,
+        name=row_name(name),
         ours=ours,
         theirs=theirs,
         points=float(here.mean() - there.mean()),

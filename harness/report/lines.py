@@ -7,7 +7,7 @@ from typing import Any
 
 from model.experiment import Experiment
 
-from ..tables import row_name
+from ..exercise import row_name
 from .load import Case, Curves, Exercise, Run
 
 # M. Okabe and K. Ito's colours, which people tell apart whatever their colour vision, without
@@ -76,7 +76,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     settings = varying([case.experiment for case in cases])
     labels = [phrase(case.experiment, settings) for case in cases]
     if len(set(labels)) < len(labels) or not all(labels):
-        labels = [row_name(case.id) or case.id for case in cases]
+        labels = [row_name(case.id) for case in cases]
     family, rest = _family(cases, settings)
     seen: dict[Any, int] = {}
     families: dict[Any, int] = {}

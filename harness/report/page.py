@@ -14,8 +14,9 @@ import jinja2
 import vl_convert
 
 from ..claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
+from ..exercise import row_name
 from ..intervals import mean
-from ..tables import row_name, seconds
+from ..tables import seconds
 from .answer import answer
 from .charts import Figure
 from .compare import NOTABLE, SLOWER, Comparison
@@ -77,7 +78,7 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
         "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
         "answer": answer(lines),
         "rows": [_row(line) for line in lines],
-        "missing": [row_name(case) or case for case in exercise.cases if case not in run.cases],
+        "missing": [row_name(case) for case in exercise.cases if case not in run.cases],
         "figures": figures,
     }
 
@@ -93,7 +94,7 @@ def _row(line: Line) -> dict[str, Any]:
     epochs = [epoch for epoch in case.speed[first].epochs if epoch is not None] if first else []
     return {
         "label": line.label,
-        "name": row_name(case.id) or case.id,
+        "name": row_name(case.id),
         "accuracy": mean(case.test_accuracy, decimals=4),
         "published": _NONE if case.paper.test_accuracy is None else f"{case.paper.test_accuracy:.3f}",
         "seconds": seconds(case.seconds),
