@@ -97,7 +97,7 @@ def speed(folder: Path) -> str:
                 row = case[name]
                 body.append(
                     (
-                        {"sgd": "SGD", "adam": "Adam"}[optimizer],
+                        tables.OPTIMIZER_NAMES[optimizer],
                         batch_size,
                         f"{case['eager']['us_per_step']:.0f}",
                         name,

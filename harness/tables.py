@@ -13,6 +13,8 @@ from .intervals import margin, mean
 
 _NONE = "–"
 _RESUMED = "*"
+RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
+OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
 _ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
 # Columns of a terminal's table of claims: the sentence and the evidence are wrapped.
@@ -49,11 +51,7 @@ def caption(summary: dict[str, Any]) -> str:
             + " Getting engines ready (compiling, building networks) took another "
             f"{seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
             f"{_NONE}: not published, or not reached."
-            + (
-                f" {_RESUMED}: trained by an earlier session of this report, and timed by it."
-                if any(case["resumed"] for case in summary["cases"])
-                else ""
-            ),
+            + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
         ]
     )
 

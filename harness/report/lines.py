@@ -8,6 +8,7 @@ from typing import Any
 from model.experiment import Experiment
 
 from ..exercise import row_name
+from ..tables import OPTIMIZER_NAMES
 from .load import Case, Curves, Exercise, Run
 
 # M. Okabe and K. Ito's colours, which people tell apart whatever their colour vision, without
@@ -27,7 +28,7 @@ HOLLOW = (
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
 _PHRASES = {
-    "optimizer": lambda value: {"sgd": "SGD", "adam": "Adam"}[value],
+    "optimizer": lambda value: OPTIMIZER_NAMES[value],
     "learning_rate": lambda value: f"rate {value:g}",
     "batch_size": lambda value: f"batch {value}",
     "order": lambda value: {"shuffled": "shuffled", "by_class": "sorted by class"}[value],

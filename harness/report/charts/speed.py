@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
+from ...tables import OPTIMIZER_NAMES
 from ..lines import COLOURS, DASHES, SHAPES
 from ..load import Speed
 from .figure import HEIGHT, Figure, Rows, log_axis, number, side_by_side
@@ -19,7 +20,7 @@ def figures(speed: Speed) -> list[Figure]:
     """A panel for each optimizer and number of replicates."""
     groups: dict[str, list] = {}
     for row in speed.rows:
-        optimizer = {"sgd": "SGD", "adam": "Adam"}.get(row.optimizer, row.optimizer)
+        optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
         some = "1 replicate" if row.replicates == 1 else f"{row.replicates} replicates"
         groups.setdefault(f"{optimizer}, {some}", []).append(row)
     if not groups:
