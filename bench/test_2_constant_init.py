@@ -22,7 +22,7 @@ from bench.paper import ZERO_INIT
 from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Published, Row
 from harness.intervals import mean
-from model.gradient_flow import gradient_flow
+from model.diagnostics.gradient_flow import gradient_flow
 from model.network import PARAMETERS
 
 GRADIENT_DESCENT = 60000

@@ -28,9 +28,9 @@ from bench.paper import TABLE_2
 from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
 from harness.intervals import above, every, mean, negate
-from model.convexity import between_copies
-from model.gradient_bias import gradient_bias
-from model.order import epoch_order
+from model.data.presentation_order import epoch_order
+from model.diagnostics.convexity import between_copies
+from model.diagnostics.gradient_bias import gradient_bias
 
 # At the rate that is said to be best online, how many gradients to average, and after how many
 # epochs: before the first, in the middle of the fives, and between two epochs.
@@ -54,7 +54,7 @@ def _streams(data, seed):
 
 
 def _gradient_bias(data, seed):
-    """Along either order; see `model.gradient_bias`."""
+    """Along either order; see `model.diagnostics.gradient_bias`."""
     measure = partial(
         gradient_bias, data=data, seed=seed, learning_rate=_RATE, points=_POINTS, counts=_COUNTS
     )

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from model.data.mnist import Data
 from model.experiment import Experiment
-from model.mnist import Data
 
 
 @dataclass(frozen=True)

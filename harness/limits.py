@@ -16,8 +16,8 @@ from statistics import median
 
 import torch
 
+from model.data.mnist import Data
 from model.experiment import Experiment
-from model.mnist import Data
 from model.network import SIZES, build
 
 _FLOAT = 4  # bytes

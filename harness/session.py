@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from model.data.download import DataError, ensure
 from model.experiment import Experiment
-from model.fetch import DataError, ensure
 
 from . import jsonfile, tables
 from .estimate import training_seconds

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from model.data.mnist import Data, load
+from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, eager
 from model.experiment import OPTIMIZERS, Experiment
-from model.mnist import Data, load
-from model.order import epoch_order
 
 from . import jsonfile
 from .lease import available_cores, lease_cores, lease_gpu

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from model import engines
+from model.data.download import DataError
+from model.data.mnist import load
 from model.experiment import TARGETS, Experiment, Training
-from model.fetch import DataError
-from model.mnist import load
 from model.train import train as train_model
 
 from . import clock

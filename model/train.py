@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from .data.mnist import Data
+from .data.presentation_order import epoch_order
+from .diagnostics.unit_symmetry import ranks, spread
 from .engines import choose
 from .evaluate import Evaluation, evaluate
 from .experiment import Experiment, Training, classify
-from .mnist import Data
-from .order import epoch_order
 from .stopwatch import Stopwatch
-from .symmetry import ranks, spread
 
 
 def train(

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from model.data.mnist import Data
 from model.experiment import Experiment, Training
-from model.mnist import Data
 
 # One more than a power of two, so that the last batch of every size from 2 is a shorter one.
 EXAMPLES = 1025

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.engines import choose, cluster, eager
+from model.data.mnist import Data
+from model.data.presentation_order import epoch_order
+from model.engines import choose, eager
+from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
-from model.mnist import Data
 from model.network import PARAMETERS, build, stack
-from model.order import epoch_order
 from model.train import train
 
 from .data import EXAMPLES, made_up, made_up_on

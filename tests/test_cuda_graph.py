@@ -12,13 +12,15 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from model.engines import EngineError, choose, cuda_graph, eager
-from model.engines.plan import graphs, group_sizes, schedule, state_bytes, working_bytes
-from model.engines.replicates import Activations, Examples, Replicates
+from model.data.mnist import Data
+from model.data.presentation_order import epoch_order
+from model.engines import EngineError, choose, eager
+from model.engines.cuda_graph import engine as cuda_graph
+from model.engines.cuda_graph.memory import group_sizes, state_bytes, working_bytes
+from model.engines.cuda_graph.replicates import Activations, Examples, Replicates
+from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
-from model.mnist import Data
 from model.network import build, stack
-from model.order import epoch_order
 from model.train import train
 
 from .data import EXAMPLES, made_up, made_up_on

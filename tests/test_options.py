@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness import gate, options
 from harness.report_dir import ReportDir
-from model.fetch import DataError, ensure
+from model.data.download import DataError, ensure
 
 BAD = {
     ("--scale", "huge"): "--scale is 'huge'; it takes quick or paper",

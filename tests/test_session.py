@@ -133,7 +133,7 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text()
-        + "\n    from model.fetch import DataError"
+        + "\n    from model.data.download import DataError"
         + "\n    def ensure(*_):\n        raise DataError('the file is not what it should be')"
         + "\n    harness.session.ensure = ensure\n"
     )

@@ -151,7 +151,7 @@ class Curves(BaseModel):
 
 
 class Bias(BaseModel):
-    """A gradient-bias measurement along one order; see `model.gradient_bias`."""
+    """A gradient-bias measurement along one order; see `model.diagnostics.gradient_bias`."""
 
     points: list[float]
     counts: list[Count]

@@ -26,11 +26,14 @@ from types import ModuleType
 import torch
 
 from ..experiment import Experiment
-from . import cluster, cuda_graph, eager, numba_loop
+from . import eager
+from .cluster import engine as cluster_engine
+from .cuda_graph import engine as cuda_graph_engine
 from .error import EngineError
+from .numba_loop import engine as numba_engine
 
 # `auto` takes the first that does not refuse and is preferred.
-ENGINES: tuple[ModuleType, ...] = (cluster, numba_loop, cuda_graph, eager)
+ENGINES: tuple[ModuleType, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
 def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:

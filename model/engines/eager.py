@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..data.mnist import Data
 from ..experiment import Experiment
-from ..mnist import Data
 from ..network import build, stack
 
 NAME = "eager"

@@ -1,17 +1,14 @@
-"""What the cuda-graph engine captures, replays and has at a time: plain arithmetic."""
+"""How many replicates train at a time in the memory that a GPU has left: plain arithmetic."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from math import ceil
 
-from ..network import SIZES
-from .error import EngineError
+from ...network import SIZES
+from ..error import EngineError
 from .replicates import CLASSES, HIDDEN1, HIDDEN2, PIXELS, padded
-
-# Steps of the graphs. With these an epoch of MNIST takes at most 129 replays (at batch size 1; at
-# 100, five), while all four together are 585 steps to capture, and some ten thousand operations.
-STEPS = (512, 64, 8, 1)
+from .schedule import graphs
 
 _PARAMETERS = sum((inputs + 1) * outputs for inputs, outputs in pairwise(SIZES))
 _FLOAT, _INDEX = 4, 8  # bytes
@@ -20,23 +17,6 @@ _MIB = 2**20
 # Of a device's free memory, what is not planned: cuBLAS's workspaces (32 MiB a stream on
 # Hopper), the graphs, gaps between what PyTorch allocates, and evaluation between the epochs.
 _RESERVE = 512 * _MIB
-
-
-def graphs(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """The graphs, as (steps, examples a batch), that epochs and parts of them are made of."""
-    whole, rest = divmod(examples, batch_size)
-    shorter_last = [(1, rest)] if rest else []
-    return [(steps, batch_size) for steps in STEPS if steps <= whole] + shorter_last
-
-
-def schedule(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """The graphs to replay, in turn, for the next so many examples of an epoch."""
-    steps, rest = divmod(examples, batch_size)
-    replays = []
-    for length in STEPS:
-        replays += [(length, batch_size)] * (steps // length)
-        steps %= length
-    return replays + ([(1, rest)] if rest else [])
 
 
 def state_bytes(optimizer: str, examples: int) -> int:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..experiment import Experiment
-from ..mnist import Data
-from ..network import SIZES, build, stack
+from ...data.mnist import Data
+from ...experiment import Experiment
+from ...network import SIZES, build, stack
 
 NAME = "cluster"
 

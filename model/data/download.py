@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from .vision import mnist_module
+from .torchvision_mnist import mnist_module
 
 FILES = (
     "train-images-idx3-ubyte",

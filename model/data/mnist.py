@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .fetch import FILES, ensure
-from .vision import mnist_module
+from .download import FILES, ensure
+from .torchvision_mnist import mnist_module
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Data:
 def load(dataset: str, root: Path, device: torch.device) -> Data:
     """The data set (see `experiment.DATASETS`) from `root`, downloaded if need be, once per process.
 
-    Raises `fetch.DataError` where its files are wrong, or missing and not to be had.
+    Raises `download.DataError` where its files are wrong, or missing and not to be had.
     """
     raw = ensure(dataset, root)
     reader = mnist_module()

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ..experiment import Experiment
-from ..mnist import Data
-from ..network import SIZES, build, stack
+from ...data.mnist import Data
+from ...experiment import Experiment
+from ...network import SIZES, build, stack
 
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from .engines import choose
-from .evaluate import evaluate
-from .experiment import Experiment
-from .mnist import Data
-from .order import epoch_order
+from ..data.mnist import Data
+from ..data.presentation_order import epoch_order
+from ..engines import choose
+from ..evaluate import evaluate
+from ..experiment import Experiment
 
 
 def between_copies(data: Data, *, seed: int, learning_rate: float, steps: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The engine for small batches on a CPU: an epoch is one compiled loop, and a replicate has a core.
 
-PyTorch's step on a small batch mostly starts its fifty operations. `numba_kernels` holds the
+PyTorch's step on a small batch mostly starts its fifty operations. `kernels` holds the
 compiled loop and says how it computes; here is what it needs around it.
 """
 
@@ -16,9 +16,9 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from ..experiment import Experiment
-from ..mnist import Data
-from ..network import SIZES, build, stack
+from ...data.mnist import Data
+from ...experiment import Experiment
+from ...network import SIZES, build, stack
 
 NAME = "numba"
 
@@ -45,7 +45,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     if experiment.batch_size > LARGEST_BATCH:
         return f"it takes batches of up to {LARGEST_BATCH}"
     try:
-        from . import numba_kernels as kernels
+        from . import kernels
     except ImportError as error:
         return f"Numba is missing ({error})"
     except RuntimeError as error:
@@ -68,7 +68,7 @@ class Engine:
     """Replicates side by side; each has all its arrays to itself, and so the result it has alone."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
-        from . import numba_kernels as kernels
+        from . import kernels
 
         images, labels = _sparse(data), data.train_labels.numpy()
         batch_size = min(experiment.batch_size, len(labels))
@@ -110,7 +110,7 @@ class Engine:
 @lru_cache(maxsize=1)
 def _sparse(data: Data):
     """The training images without their zeros, a `Sparse`; made once for all engines on `data`."""
-    from .numba_kernels import Sparse
+    from .kernels import Sparse
 
     images = data.train_images.numpy()
     rows, columns = np.nonzero(images)
@@ -121,7 +121,7 @@ def _sparse(data: Data):
 
 def _padded(parameters: list[Tensor]):
     """A `Network` of one replicate's stacked parameters (1, in, out) and (1, out)."""
-    from .numba_kernels import Network
+    from .kernels import Network
 
     network = Network.zeros()
     for view, parameter in zip(_views(network), parameters, strict=True):
@@ -170,5 +170,5 @@ def _compile(optimizer: str, train, replicate) -> None:
 
     cache = Path(train.stats.cache_path)
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "numba_kernels.lock"), event.install_listener("numba:compile", Announcement()):
+    with FileLock(cache / "kernels.lock"), event.install_listener("numba:compile", Announcement()):
         replicate(np.zeros(0, np.uint32))

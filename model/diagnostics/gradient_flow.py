@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .mnist import Data
-from .network import PARAMETERS, build, stack
-from .order import epoch_order
-from .symmetry import ranks, spread
+from ..data.mnist import Data
+from ..data.presentation_order import epoch_order
+from ..network import PARAMETERS, build, stack
+from .unit_symmetry import ranks, spread
 
 _KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are told of; the last ends it
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .engines import choose
-from .experiment import Experiment
-from .mnist import Data
-from .network import forward
-from .order import epoch_order
+from ..data.mnist import Data
+from ..data.presentation_order import epoch_order
+from ..engines import choose
+from ..experiment import Experiment
+from ..network import forward
 
 _CHUNK = 500  # examples a backward pass
 

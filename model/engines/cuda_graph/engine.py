@@ -2,7 +2,7 @@
 
 A step on a small batch is little arithmetic in many operations, each of which PyTorch launches
 from Python. Here the steps of `Replicates` are captured once as CUDA graphs, of up to 512 steps
-each, and an epoch replays some of them (see `plan`): the training set and the epoch's orders lie
+each, and an epoch replays some of them (see `schedule`): the training set and the epoch's orders lie
 on the device, and nothing is read back.
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
@@ -18,10 +18,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from ..experiment import Experiment
-from ..mnist import Data
-from .plan import graphs, group_sizes, schedule, state_bytes, working_bytes
+from ...data.mnist import Data
+from ...experiment import Experiment
+from .memory import group_sizes, state_bytes, working_bytes
 from .replicates import Activations, Examples, Replicates
+from .schedule import graphs, schedule
 
 NAME = "cuda-graph"
 

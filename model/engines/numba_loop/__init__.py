@@ -1,0 +1,1 @@
+"""The engine `numba`: an epoch as one compiled loop, on CPUs."""
