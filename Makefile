@@ -25,16 +25,16 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 $(ARGS)
 
 speed: $(VENV)/installed
-	$(BIN)/python -m harness.speed $(ARGS)
+	$(BIN)/python -m harness speed $(ARGS)
 
 times: $(VENV)/installed
-	$(BIN)/python -m harness.times $(ARGS)
+	$(BIN)/python -m harness times $(ARGS)
 
 publish: $(VENV)/installed
-	$(BIN)/python -m harness.publish $(RUN) $(NAME)
+	$(BIN)/python -m harness publish $(RUN) $(NAME)
 
 report: $(VENV)/installed
-	$(BIN)/python -m harness.report $(RUNS)
+	$(BIN)/python -m harness report $(RUNS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,11 +1,1 @@
-pytest_plugins = [
-    "harness.options",
-    "harness.clock",
-    "harness.benchmarks",
-    "harness.gate",
-    "harness.machine",
-    "harness.trainings",
-    "harness.claims",
-    "harness.session",
-    "harness.interrupt",
-]
+pytest_plugins = ["harness.plugin"]

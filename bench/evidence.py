@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.intervals import above, every, mean
+from harness.stats import above, every, mean
 from model.experiment import Training
 
 

@@ -28,9 +28,9 @@ import pytest
 
 from bench.evidence import accuracies, epochs_to, first_epochs, is_best, soon
 from bench.paper import TABLE_1
-from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
-from harness.intervals import above, every, mean, negate
+from harness.stats import above, every, mean, negate
 
 EXERCISE = Exercise(
     number=1,

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from bench.paper import ZERO_INIT
-from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Published, Row
-from harness.intervals import mean
+from harness.stats import mean
 from model.diagnostics.gradient_flow import gradient_flow
 from model.network import PARAMETERS
 

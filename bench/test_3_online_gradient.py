@@ -25,9 +25,9 @@ import pytest
 
 from bench.evidence import accuracies, epochs_to, is_best, soon
 from bench.paper import TABLE_2
-from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
-from harness.intervals import above, every, mean, negate
+from harness.stats import above, every, mean, negate
 from model.data.presentation_order import epoch_order
 from model.diagnostics.convexity import between_copies
 from model.diagnostics.gradient_bias import gradient_bias

@@ -25,9 +25,9 @@ import pytest
 
 from bench.evidence import accuracies, epochs_to, is_best, soon
 from bench.paper import TABLE_3
-from harness.claims import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
-from harness.intervals import above, every, mean, negate
+from harness.stats import above, every, mean, negate
 
 # Guess: the assignment does not give the batch size. At 32, and 100 epochs, SGD at 0.001
 # reaches the published 0.927 within half a point; at 100 it has 0.57 after 30 epochs.

@@ -1,5 +1,10 @@
-"""pytest's side: options, leases, the store of trainings, timings, tables, the report.
+"""Everything between `bench` and `model`: running, timing, gating and reporting the exercises.
 
-`conftest.py` names the plugins in here; `bench` uses their fixtures, and nothing in here
-knows which exercises there are.
+A floor may import those below it, never one above:
+
+    plugin              what pytest loads
+    report              tables, figures, the page, publishing
+    results   timing    records on disk; pytest-benchmark
+    hardware            leases, the machine, engine speeds
+    exercise  claim  stats  settings  paths  atomic_json
 """

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import harness.session
-import harness.trainings
+import harness.plugin.fixtures
+import harness.plugin.session
 
 # Small tensors all over: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -40,13 +40,13 @@ def train(experiment, data, *, seeds, engine, after_epoch):
     )
 
 def pytest_configure():
-    import harness.session, harness.trainings
+    import harness.plugin.session, harness.plugin.fixtures
 
-    harness.trainings.train_model = train
-    harness.trainings.load = lambda *_: None
-    harness.session.ensure = lambda *_: None
+    harness.plugin.fixtures.train_model = train
+    harness.plugin.fixtures.load = lambda *_: None
+    harness.plugin.session.ensure = lambda *_: None
     if "REAL_REPORT" not in os.environ:  # it takes seconds
-        harness.session.draw = lambda *_: "No report."
+        harness.plugin.session.draw = lambda *_: "No report."
 """
 )
 
@@ -71,9 +71,9 @@ def test_training(train, row):
 """
 
 HANG = """
-import pathlib, time, harness.trainings
+import pathlib, time, harness.plugin.fixtures
 
-fake = harness.trainings.train_model
+fake = harness.plugin.fixtures.train_model
 
 def hanging(experiment, *args, **kwargs):
     with open("begun.txt", "a") as file:
@@ -83,7 +83,7 @@ def hanging(experiment, *args, **kwargs):
         time.sleep(120)
     return fake(experiment, *args, **kwargs)
 
-harness.trainings.train_model = hanging
+harness.plugin.fixtures.train_model = hanging
 """
 
 
@@ -176,10 +176,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these runs are nobody's workers
     # What its conftest puts in their place is put back, as `in_process` runs it in this process.
     for module, name in (
-        (harness.session, "ensure"),
-        (harness.session, "draw"),
-        (harness.trainings, "load"),
-        (harness.trainings, "train_model"),
+        (harness.plugin.session, "ensure"),
+        (harness.plugin.session, "draw"),
+        (harness.plugin.fixtures, "load"),
+        (harness.plugin.fixtures, "train_model"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from harness import jsonfile
+from harness import atomic_json
 from harness.exercise import Published
-from harness.records import to_case, to_record
+from harness.results.records import to_case, to_record
 from model.experiment import Experiment
 from tests.data import made_up_training
 
@@ -44,11 +44,11 @@ def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 
             )
         )
     for index, record in enumerate(records):
-        jsonfile.write(folder / "runs" / f"{index}.json", record)
-    jsonfile.write(folder / "runs" / "bias.json", _bias(seeds))
-    jsonfile.write(folder / "speed.json", _speed())
+        atomic_json.write(folder / "runs" / f"{index}.json", record)
+    atomic_json.write(folder / "runs" / "bias.json", _bias(seeds))
+    atomic_json.write(folder / "speed.json", _speed())
     summary = _summary(records)
-    jsonfile.write(folder / "summary.json", summary)
+    atomic_json.write(folder / "summary.json", summary)
     return summary
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 CLAIMS = """
-from harness.claims import REPRODUCED, NOT_REPRODUCED, claim
-from harness.intervals import above
+from harness.claim import REPRODUCED, NOT_REPRODUCED, claim
+from harness.stats import above
 
 @claim("Slow is slower.", source="Table 1", verdict=REPRODUCED)
 def test_slow_is_slower(trained, decide):

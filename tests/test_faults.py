@@ -27,13 +27,13 @@ def in_training(suite, code):
     """Runs `code` in exercise 1 when the training at 0.5 begins, until `suite.go()` was called."""
     suite.add(
         1,
-        "import pathlib, shutil, time, torch, harness.trainings\n"
-        "fake = harness.trainings.train_model\n"
+        "import pathlib, shutil, time, torch, harness.plugin.fixtures\n"
+        "fake = harness.plugin.fixtures.train_model\n"
         "def spoilt(experiment, *args, **kwargs):\n"
         "    if experiment.learning_rate == 0.5 and not pathlib.Path('go').exists():\n"
         f"        {code}\n"
         "    return fake(experiment, *args, **kwargs)\n"
-        "harness.trainings.train_model = spoilt\n",
+        "harness.plugin.fixtures.train_model = spoilt\n",
     )
 
 
@@ -112,7 +112,7 @@ def test_a_data_file_truncated_between_two_runs(suite):
     conftest.write_text(
         conftest.read_text() + "    from model.data import download\n"
         f"    download._UNPACKED_MD5['mnist'] = {digests}\n"
-        "    harness.session.ensure = download.ensure\n"
+        "    harness.plugin.session.ensure = download.ensure\n"
     )
     suite.run("-k", "test_1").assert_outcomes(passed=3)
     before = suite.records()
@@ -133,7 +133,7 @@ def test_a_gpu_without_memory(suite):
     result = suite.run("-k", "test_1")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(
-        ["CUDA out of memory. Tried to allocate 2 GiB. Fewer --replicates take less."]
+        ["CUDA out of memory. Tried to allocate 2 GiB. Fewer --replicates need less memory."]
     )
     assert ids(suite) == ["0.25", "1.0"]
 

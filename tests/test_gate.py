@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.gate import compare
+from harness.timing.gate import compare
 
 GATES = ("--benchmark-compare", "--benchmark-compare-fail=median:15%", "--accuracy-compare-fail=1")
 ALIKE = {

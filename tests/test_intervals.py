@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.intervals import above, every, margin, mean, negate, some
+from harness.stats import above, every, margin, mean, negate, some
 
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from harness import jsonfile
+from harness import atomic_json
 from harness.exercise import Published
-from harness.records import to_record, to_training
+from harness.results.records import to_record, to_training
 from model.experiment import Experiment
 from tests.data import made_up_training
 
@@ -24,7 +24,7 @@ def strictly(path):
 
 def test_numbers_that_are_not_finite_survive_a_strict_parser(tmp_path):
     path = tmp_path / "numbers.json"
-    jsonfile.write(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
+    atomic_json.write(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
     content = strictly(path)
     assert content["b"] == [None, "text"]
     assert [float(value) for value in content["a"]] == pytest.approx(
@@ -47,22 +47,22 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
     )
     path = tmp_path / "case.json"
     record = to_record(training, exercise=1, threads=1, published=Published())
-    jsonfile.write(path, {"experiment": asdict(training.experiment), **record})
+    atomic_json.write(path, {"experiment": asdict(training.experiment), **record})
     strictly(path)
-    again = to_training(jsonfile.read(path))
+    again = to_training(atomic_json.read(path))
     for name, value in vars(training).items():
         np.testing.assert_equal(getattr(again, name), value)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
-    jsonfile.write(path, "old")
+    atomic_json.write(path, "old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        jsonfile.write(path, "new")
-    assert jsonfile.read(path) == "old"
+        atomic_json.write(path, "new")
+    assert atomic_json.read(path) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]

@@ -11,8 +11,8 @@ import time
 import pytest
 import torch
 
-from harness import lease
-from harness.lease import available_cores, lease_cores, lease_gpu
+from harness.hardware import lease
+from harness.hardware.lease import available_cores, lease_cores, lease_gpu
 
 needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one core alone")
 
@@ -29,7 +29,11 @@ def folder(tmp_path, monkeypatch):
 def holder(code: str) -> subprocess.Popen:
     """A process that runs `code` with the leases at hand, and has said that it got so far."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from harness.lease import *\nimport time\n" + textwrap.dedent(code)],
+        [
+            sys.executable,
+            "-c",
+            "from harness.hardware.lease import *\nimport time\n" + textwrap.dedent(code),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -125,7 +129,7 @@ def test_many_greedy_processes_all_get_through():
     """Each wants some or all cores, again and again; a deadlock would outlast the timeout."""
     code = """
         import random, os, sys
-        from harness.lease import *
+        from harness.hardware.lease import *
         random.seed(int(sys.argv[1]))
         for _ in range(15):
             with lease_cores(random.choice([1, 2, 10**6])):

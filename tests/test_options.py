@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import gate, options
-from harness.report_dir import ReportDir
+from harness.plugin import options
+from harness.results.report_folder import ReportDir
+from harness.timing import gate
 from model.data.download import DataError, ensure
 
 BAD = {

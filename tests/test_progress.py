@@ -11,9 +11,13 @@ import numpy as np
 import pyte
 import pytest
 
-from harness import progress
-from harness.bars import Below
-from harness.progress import Lines, Whole, duration, telling
+from harness import atomic_json
+from harness.plugin.progress import lines as lines_module
+from harness.plugin.progress import watch, writer
+from harness.plugin.progress.bars import Below
+from harness.plugin.progress.lines import Lines
+from harness.plugin.progress.state import Overall, format_duration
+from harness.plugin.progress.writer import report_progress
 from model.evaluate import Evaluation
 
 CASES = {f"bench/test_1_x.py::test_training[{name}]": 10 for name in ("a", "b")}
@@ -32,9 +36,9 @@ def pytest_sessionstart():
     import time
     from types import SimpleNamespace
 
-    import harness.trainings
+    import harness.plugin.fixtures
 
-    fake = harness.trainings.train_model
+    fake = harness.plugin.fixtures.train_model
 
     def slow(experiment, data, *, after_epoch, **kwargs):
         on_train = SimpleNamespace(loss=np.array([0.125]))
@@ -43,7 +47,7 @@ def pytest_sessionstart():
         time.sleep(0.8)
         return fake(experiment, data, after_epoch=after_epoch, **kwargs)
 
-    harness.trainings.train_model = slow
+    harness.plugin.fixtures.train_model = slow
 """
 
 
@@ -95,7 +99,7 @@ def test_bars_at_the_bottom_scroll_what_is_above():
 
 def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     seconds = iter(range(1000))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(lines_module.time, "monotonic", lambda: next(seconds))
     written = []
     lines = Lines(SimpleNamespace(ensure_newline=lambda: None, write_line=written.append), CASES)
     for _ in range(90):
@@ -108,23 +112,23 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
 
 
 def test_what_is_not_among_the_rows_does_not_count():
-    assert Whole(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
+    assert Overall(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
 )
 def test_durations(seconds, said):
-    assert duration(seconds) == said
+    assert format_duration(seconds) == said
 
 
 def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
     writes = []
-    monkeypatch.setattr(progress.jsonfile, "write", lambda path, state: writes.append(state["epoch"]))
+    monkeypatch.setattr(atomic_json, "write", lambda path, state: writes.append(state["epoch"]))
     clock = iter(range(1000))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 20)
+    monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock) / 20)
     told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
-    with telling(tmp_path, "name", 13) as after_epoch:
+    with report_progress(tmp_path, "name", 13) as after_epoch:
         for epoch in range(1, 14):
             after_epoch(epoch, told, told)
     assert writes == [1, 6, 11, 13]
@@ -183,9 +187,9 @@ def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(slow, args):
 
 def test_without_rich_a_terminal_gets_lines(monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    monkeypatch.delitem(sys.modules, "harness.bars", raising=False)
+    monkeypatch.delitem(sys.modules, "harness.plugin.progress.bars", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(progress._show(SimpleNamespace(isatty=True), CASES), Lines)
+    assert isinstance(watch._display(SimpleNamespace(isatty=True), CASES), Lines)
 
 
 def test_quiet_sessions_show_nothing(slow):

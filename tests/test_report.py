@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness import session
-from harness.report import __main__ as command
+from harness import __main__ as command
+from harness.plugin import session
 from harness.report import load as loading
 from harness.report.build import build
-from harness.report.charts import figures_of
-from harness.report.compare import compare
+from harness.report.comparison import compare
+from harness.report.figures import figures_of
 from harness.report.lines import lines_of
 from harness.report.load import ReportError, load
 from harness.report.page import render
@@ -149,7 +149,7 @@ def test_what_came_from_a_file_is_text(folder):
 )
 def test_a_damaged_summary_is_an_error_in_a_line(folder, content, said, capsys):
     (folder / "summary.json").write_text(content)
-    assert command.main([str(folder)]) == 2
+    assert command.main(["report", str(folder)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(str(folder / "summary.json"))
     assert said in error
@@ -294,11 +294,11 @@ def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch,
     for name in [name for name in sys.modules if name.startswith("harness.report.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    assert command.main([str(folder)]) == 2
+    assert command.main(["report", str(folder)]) == 2
     assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
     said = session.draw(folder)
     assert said.startswith("No page and no figures: vl_convert is not installed.")
-    assert f"python -m harness.report {folder}" in said
+    assert f"python -m harness report {folder}" in said
 
 
 def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):

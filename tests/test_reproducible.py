@@ -14,8 +14,8 @@ CONFTEST = """
     import model.train
     from tests.data import made_up_on
 
-    harness.trainings.train_model = model.train.train
-    harness.trainings.load = lambda dataset, root, device: made_up_on(device)
+    harness.plugin.fixtures.train_model = model.train.train
+    harness.plugin.fixtures.load = lambda dataset, root, device: made_up_on(device)
 
 def pytest_collection_modifyitems(items):
     import random

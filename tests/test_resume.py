@@ -6,10 +6,10 @@ from dataclasses import asdict
 import pytest
 
 from harness.exercise import Published
-from harness.identity import code_version
-from harness.records import to_record
-from harness.report_dir import ReportDir
-from harness.store import Store
+from harness.results.fingerprint import code_version
+from harness.results.records import to_record
+from harness.results.report_folder import ReportDir
+from harness.results.store import Store
 from model.experiment import Experiment
 from tests.data import made_up_training
 from tests.processes import wait_for_the_end_of

@@ -7,7 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from harness.machine import device_name
+from harness.hardware.machine import device_name
 
 
 @pytest.mark.parametrize("spread", [(), ("-n", "2")], ids=["serial", "n2"])
@@ -86,13 +86,13 @@ def test_earlier_reports_move_aside_and_three_stay(suite):
 def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
     suite.add(
         1,
-        "import pathlib, harness.trainings\n"
-        "fake = harness.trainings.train_model\n"
+        "import pathlib, harness.plugin.fixtures\n"
+        "fake = harness.plugin.fixtures.train_model\n"
         "def counted(experiment, *args, **kwargs):\n"
         "    with open('trained.txt', 'a') as file:\n"
         "        file.write(f'{experiment.learning_rate}\\n')\n"
         "    return fake(experiment, *args, **kwargs)\n"
-        "harness.trainings.train_model = counted\n"
+        "harness.plugin.fixtures.train_model = counted\n"
         "def test_comparison(trained):\n"
         "    assert trained('sgd-lr0.25').seconds < trained('sgd-lr1.0').seconds\n",
     )
@@ -135,7 +135,7 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         conftest.read_text()
         + "\n    from model.data.download import DataError"
         + "\n    def ensure(*_):\n        raise DataError('the file is not what it should be')"
-        + "\n    harness.session.ensure = ensure\n"
+        + "\n    harness.plugin.session.ensure = ensure\n"
     )
     for spread in ("0", "2"):
         result = suite.run("-n", spread)
@@ -163,13 +163,13 @@ def test_an_engine_that_cannot_run_a_row_fails_it_in_one_line(suite):
 def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(suite):
     suite.add(
         1,
-        "import signal, harness.trainings\n"
-        "fake = harness.trainings.train_model\n"
+        "import signal, harness.plugin.fixtures\n"
+        "fake = harness.plugin.fixtures.train_model\n"
         "def killed(experiment, *args, **kwargs):\n"
         "    if experiment.learning_rate == 0.5:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)  # it holds the lease of its cores now\n"
         "    return fake(experiment, *args, **kwargs)\n"
-        "harness.trainings.train_model = killed\n",
+        "harness.plugin.fixtures.train_model = killed\n",
     )
     started = time.monotonic()
     result = suite.run("-n", "2", "-k", "test_1")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness import speed
-from harness.limits import dense_operations
+from harness.hardware import engine_speed
+from harness.hardware.roofline import dense_operations
 from model.engines import eager
 from model.experiment import Experiment
 
@@ -27,10 +27,10 @@ def test_a_steps_matrix_products_are_counted_as_pytorch_does():
 
 def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     """A batch larger than the training set is all of it, and no more."""
-    monkeypatch.setattr(speed, "ENGINES", (eager,))
-    monkeypatch.setattr(speed, "peak", lambda device: 1e9)
-    monkeypatch.setattr(speed, "seconds_of", lambda work, device: (1.0, "operations"))
+    monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
+    monkeypatch.setattr(engine_speed, "peak", lambda device: 1e9)
+    monkeypatch.setattr(engine_speed, "seconds_of", lambda work, device: (1.0, "operations"))
     case = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
-    (row,) = speed.measure(case, made_up(), replicates=1)
+    (row,) = engine_speed.measure(case, made_up(), replicates=1)
     assert row["of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
-    assert "of peak" in speed.render([row])
+    assert "of peak" in engine_speed.render([row])

@@ -1,4 +1,5 @@
-"""The report that people look at: `figures/*.svg` and `report.html`, from a run's files alone.
+"""A run presented: tables, figures, one page, and published runs.
 
-`python -m harness.report reports/a [reports/b ...]`, or `make report RUNS="reports/a reports/b"`.
+Made from a report folder's files alone, at any time. May import `results`, `hardware` and the modules
+beside this package.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..intervals import mean
+from ..stats import mean
 from .lines import Line, phrase, varying
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import vl_convert
 
-from .. import jsonfile
-from .charts import Figure, figures_of, speed_figures
-from .compare import compare
+from .. import atomic_json
+from .comparison import compare
+from .figures import Figure, figures_of, speed_figures
 from .load import ReportError, Run, load
 from .page import render
 
@@ -31,7 +31,7 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     page = render(run, exercises, engines, [compare(run, other) for other in others])
     try:
         _write_figures(run, [figure for figures in (*exercises.values(), engines) for figure in figures])
-        jsonfile.write_text(run.folder / PAGE, page)
+        atomic_json.write_text(run.folder / PAGE, page)
     except OSError as error:
         raise ReportError(f"{run.folder} cannot be written: {error.strerror or error}") from None
     return run.folder / PAGE, [line for each in (run, *others) for line in each.left_out]

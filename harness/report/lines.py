@@ -8,8 +8,8 @@ from typing import Any
 from model.experiment import Experiment
 
 from ..exercise import row_name
-from ..tables import OPTIMIZER_NAMES
 from .load import Case, Curves, Exercise, Run
+from .tables import OPTIMIZER_NAMES
 
 # M. Okabe and K. Ito's colours, which people tell apart whatever their colour vision, without
 # yellow and black, which are lost on white and on black; and a grey.

@@ -17,9 +17,9 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 
 from model.experiment import OUTCOMES, Experiment
 
-from ..claims import VERDICTS
-from ..report_dir import SPEED
-from ..summary import SCHEMA
+from ..claim import VERDICTS
+from ..paths import SPEED
+from ..results.summary import SCHEMA
 
 _MOST_BYTES = 64 * 2**20  # of one folder's files, all together; a run at the paper's scale has 2 MiB
 _MOST_CASES = 200

@@ -13,15 +13,15 @@ from typing import Any
 import jinja2
 import vl_convert
 
-from ..claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
+from ..claim import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
 from ..exercise import row_name
-from ..intervals import mean
-from ..tables import seconds
+from ..stats import mean
 from .answer import answer
-from .charts import Figure
-from .compare import NOTABLE, SLOWER, Comparison
+from .comparison import NOTABLE, SLOWER, Comparison
+from .figures import Figure
 from .lines import Line, lines_of
 from .load import Claim, Exercise, Run
+from .tables import seconds
 
 _TEMPLATES = Path(__file__).parent / "template"
 _SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}

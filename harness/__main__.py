@@ -1,0 +1,115 @@
+"""The project's commands besides pytest: `python -m harness COMMAND`, or `make COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command that `arguments` name; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    return options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    report = commands.add_parser("report", help="draw the page and the figures of a report folder")
+    report.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        default=[Path("reports/latest")],
+        metavar="FOLDER",
+        help="the report folder, and others to compare it with (default: reports/latest)",
+    )
+    report.set_defaults(run=_report)
+
+    publish = commands.add_parser("publish", help="keep a run in reports/published")
+    publish.add_argument("run", type=Path, metavar="FOLDER", help="the report folder of a finished run")
+    publish.add_argument("name", metavar="NAME", help="what to keep it as: epyc-2-cores, say")
+    publish.set_defaults(run=_publish)
+
+    speed = commands.add_parser("speed", help="measure every engine's time per step on this machine")
+    speed.add_argument("device", nargs="?", default="auto", help="as pytest's --device (default: auto)")
+    speed.set_defaults(run=_speed)
+
+    times = commands.add_parser("times", help="measure whether training times hold under -n")
+    times.add_argument(
+        "--workers",
+        type=_at_least_one,
+        default=2,
+        metavar="N",
+        help="workers to compare with none (default: 2)",
+    )
+    times.add_argument(
+        "--rounds",
+        type=_at_least_one,
+        default=3,
+        metavar="N",
+        help="runs of each kind, in turns (default: 3)",
+    )
+    times.set_defaults(run=_times)
+    return parser
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        from .report.build import build
+        from .report.load import ReportError
+    except ImportError as error:
+        return _refuse(f"The report needs {error.name}: `make report` installs it.")
+    try:
+        page, left_out = build(options.folders)
+    except ReportError as error:
+        return _refuse(str(error))
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    print(f"Written to {page} and {page.parent / 'figures'}/.")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from .report import publish
+
+    return _run(publish.main, options.run, options.name)
+
+
+def _speed(options: argparse.Namespace) -> int:
+    from .hardware import engine_speed
+
+    return _run(engine_speed.main, options.device)
+
+
+def _times(options: argparse.Namespace) -> int:
+    from .hardware import worker_overhead
+
+    return _run(worker_overhead.main, options.workers, options.rounds)
+
+
+def _run(command: Callable[..., None], *arguments: object) -> int:
+    """Calls `command`; a ValueError is bad input, which it explains in one line."""
+    try:
+        command(*arguments)
+    except ValueError as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""How fast every engine takes a step here, beside eager and beside what the hardware allows.
+
+`make speed`, or `python -m harness speed`. Writes `reports/latest/speed.json` and
+prints it as a table. Engines take turns, sample by sample, so that a drift of the machine
+hits all alike; a figure is the median of its samples.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+
+from model.data.mnist import Data, load
+from model.data.presentation_order import epoch_order
+from model.engines import ENGINES, eager
+from model.experiment import OPTIMIZERS, Experiment
+
+from .. import atomic_json
+from ..hardware.machine import candidate_devices
+from ..paths import LATEST, ROOT, SPEED
+from .lease import available_cores, lease
+from .machine import describe
+from .peak_memory import peak_mib
+from .roofline import dense_operations, peak, seconds_of, work_of
+
+BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
+SAMPLES = 7
+_SAMPLE_SECONDS = 0.1  # at least, as far as one epoch has steps for it
+
+
+@dataclass
+class Contender:
+    """An engine made ready for one experiment, and its samples."""
+
+    engine: ModuleType
+    runner: Any
+    peak_mib: float | None
+    steps: int = 1
+    samples: list[float] = field(default_factory=list)  # seconds a step
+
+    def sample(self, orders: torch.Tensor, batch_size: int) -> float:
+        """Seconds a step, over the first `steps` of an epoch."""
+        orders = orders[:, : self.steps * batch_size]
+        started = time.perf_counter()
+        self.runner.epoch(orders)
+        if orders.is_cuda:
+            torch.cuda.synchronize(orders.device)
+        return (time.perf_counter() - started) / self.steps
+
+
+def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[str, Any]]:
+    """The rows of all engines that run `experiment`, for so many replicates at once."""
+    seeds = tuple(range(replicates))
+    labels = data.train_labels.cpu().numpy()
+    drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
+    orders = torch.from_numpy(drawn).to(data.device)
+    able = [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
+    peaks = [peak_mib(engine, experiment, data, seeds, orders) for engine in able]
+    contenders = [
+        Contender(engine, engine.Engine(experiment, data, seeds), peak)
+        for engine, peak in zip(able, peaks, strict=True)
+    ]
+    most = experiment.steps_per_epoch(orders.shape[1])
+    for contender in contenders:
+        while contender.steps < most:
+            seconds = contender.sample(orders, experiment.batch_size) * contender.steps
+            if seconds >= _SAMPLE_SECONDS:
+                break
+            contender.steps = min(most, 2 * contender.steps)
+    for _ in range(SAMPLES):
+        for contender in contenders:
+            contender.samples.append(contender.sample(orders, experiment.batch_size))
+
+    # On a CPU replicates have a core each, and so each the whole limit of one core; on a GPU
+    # they share what there is.
+    work = work_of(experiment, data, orders[0])
+    limit, kind = seconds_of(work, data.device)
+    products = dense_operations(min(experiment.batch_size, len(labels))) / peak(data.device)
+    if data.device.type == "cuda":
+        limit *= replicates
+        products *= replicates
+    reference = median(next(c for c in contenders if c.engine is eager).samples)
+    return [
+        {
+            "engine": contender.engine.NAME,
+            "device": data.device.type,
+            "optimizer": experiment.optimizer,
+            "batch_size": experiment.batch_size,
+            "replicates": replicates,
+            "us_per_step": median(contender.samples) * 1e6,
+            "ratio_to_eager": reference / median(contender.samples),
+            "limit_us_per_step": limit * 1e6,
+            "limited_by": kind,
+            "of_limit": limit / median(contender.samples),
+            "of_peak": products / median(contender.samples),
+            "peak_mib": contender.peak_mib,
+        }
+        for contender in contenders
+    ]
+
+
+def render(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    headers = (
+        "optimizer",
+        "batch",
+        "replicates",
+        "engine",
+        "µs a step",
+        "x eager",
+        "limit (µs)",
+        "set by",
+        "of limit",
+        "of peak",
+        "memory (MiB)",
+    )
+    return tabulate(
+        [
+            (
+                row["optimizer"],
+                row["batch_size"],
+                row["replicates"],
+                row["engine"],
+                f"{row['us_per_step']:.1f}",
+                f"{row['ratio_to_eager']:.2f}",
+                f"{row['limit_us_per_step']:.2f}",
+                row["limited_by"],
+                f"{row['of_limit']:.0%}",
+                f"{row['of_peak']:.0%}",
+                "–" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
+            )
+            for row in rows
+        ],
+        headers=headers,
+        disable_numparse=True,
+        colalign=("left", "right", "right", "left", *["right"] * 3, "left", *["right"] * 3),
+    )
+
+
+def main(device_name: str = "auto") -> None:
+    device = candidate_devices(device_name)[0]
+    several = 8 if device.type == "cuda" else len(available_cores())
+    report = LATEST
+    report.mkdir(parents=True, exist_ok=True)
+    with lease([device], 1):
+        data = load("mnist", ROOT / "data", device)
+    machine = describe(device)
+    rows = []
+    for optimizer in OPTIMIZERS:
+        for batch_size in BATCH_SIZES:
+            experiment = Experiment(
+                optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1
+            )
+            for replicates in dict.fromkeys((1, several)):
+                with lease([device], replicates):
+                    rows += measure(experiment, data, replicates)
+                print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
+                atomic_json.write(report / SPEED, {"rows": rows, "machine": machine})
+    print(render(rows))
+    print(
+        f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of {SAMPLES} "
+        "samples, engines in turns.\nLimit: bytes over measured bandwidth, or operations over the "
+        "measured peak of a matrix product,\nwhichever takes longer (harness/hardware/roofline.py). "
+        "Of peak: what the whole matrix\nproducts, zeros and all, would take at that peak."
+    )

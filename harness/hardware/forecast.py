@@ -1,0 +1,51 @@
+"""How long trainings will take, from the steps' times that `make speed` measured on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from model import engines
+from model.experiment import Experiment
+
+from .. import atomic_json
+from ..hardware.machine import candidate_devices
+from ..paths import SPEED
+from ..settings import Settings
+from .machine import device_name
+
+_EXAMPLES = 60000  # of MNIST's training set, and its siblings'
+
+
+def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
+    """Seconds of training in all, without evaluation.
+
+    None where no table was measured, it lacks a case, or it is another machine's.
+    """
+    device = candidate_devices(settings.device)[0]
+    try:
+        table = atomic_json.read(settings.report_dir / SPEED)
+        if table["machine"]["device_name"] != device_name(device):
+            return None
+        return sum(_seconds(each, settings, device, table["rows"]) for each in experiments)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _seconds(
+    experiment: Experiment, settings: Settings, device: torch.device, rows: list[dict[str, Any]]
+) -> float:
+    """KeyError where no row is of the same optimizer, batch size and engine."""
+    engine = engines.choose(settings.engine, experiment, device).NAME
+    wanted = (experiment.optimizer, experiment.batch_size, engine)
+    by_replicates = {
+        row["replicates"]: row["us_per_step"]
+        for row in rows
+        if (row["optimizer"], row["batch_size"], row["engine"]) == wanted
+    }
+    # The most replicates that were measured at a time, and that so often.
+    together = max((count for count in by_replicates if count <= len(settings.seeds)), default=0)
+    steps = experiment.epochs * experiment.steps_per_epoch(_EXAMPLES)
+    return steps * by_replicates[together] * 1e-6 * len(settings.seeds) / together

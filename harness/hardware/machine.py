@@ -1,0 +1,86 @@
+"""What a run ran on: everything that a comparison of two runs has to know."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .lease import available_cores
+
+
+def candidate_devices(name: str) -> list[torch.device]:
+    """The devices that `--device name` leaves open: any of these will do."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    return [torch.device(name)]
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the GPU or CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """The machine and the versions, for a run on `device`."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": device.type,
+        "device_name": device_name(device),
+        "cpu": cpu_model(),
+        "cores": len(available_cores()),
+        "gpus": torch.cuda.device_count() if on_gpu else 0,
+        "driver": _driver() if on_gpu else None,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "cudnn": torch.backends.cudnn.version() if on_gpu else None,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in ("torch", "torchvision", "numpy", "numba")},
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        names = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        names = None
+    return names[1].strip() if names else platform.processor() or platform.machine()
+
+
+def commit(folder: Path) -> str | None:
+    """The checkout's commit, with "-dirty" where tracked files differ from it; None without git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        version = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return None
+    found = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", version)
+    return found[1] if found else None

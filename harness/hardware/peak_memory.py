@@ -1,0 +1,59 @@
+"""The most memory that an engine takes while it is made and takes a step."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from model.data.mnist import Data
+from model.experiment import Experiment
+
+
+def peak_mib(
+    engine: ModuleType,
+    experiment: Experiment,
+    data: Data,
+    seeds: tuple[int, ...],
+    orders: torch.Tensor,
+) -> float | None:
+    """The most memory while the engine is made and takes a step, in MiB; None where unknown.
+
+    Resident memory beyond that of a process that has only imported PyTorch; on a GPU, what
+    PyTorch's allocator handed out. The data set is part of either.
+    """
+    gc.collect()
+    on_gpu = data.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(data.device)
+    elif not _reset_peak():
+        return None
+    engine.Engine(experiment, data, seeds).epoch(orders[:, : experiment.batch_size])
+    if on_gpu:
+        return torch.cuda.max_memory_allocated(data.device) / 2**20
+    return (_status("VmHWM") - _IMPORTED) / 2**20
+
+
+def _reset_peak() -> bool:
+    """Sets the process's peak memory to what it holds now; whether that could be done (Linux)."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier cases freed is not this one's
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _status(name: str) -> int:
+    """A size in bytes from what Linux says of this process; 0 where it is not Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+_IMPORTED = _status("VmRSS")

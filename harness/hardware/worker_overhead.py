@@ -1,0 +1,65 @@
+"""Do times hold under `-n`? Trains exercises 1 and 4 serially and with workers, and compares.
+
+`make times`, or `python -m harness times`. The two ways take
+turns, so that a drift of the machine hits both alike, and a case's ratio is that of its
+medians. Aim: every ratio within 25 % of 1, their median within 10 %. Writes
+`reports/latest/times.json` and prints it as a table.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from tabulate import tabulate
+
+from .. import atomic_json
+from ..hardware.machine import candidate_devices
+from ..paths import LATEST, TIMES
+from .machine import describe
+
+MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
+
+
+def measure(workers: int) -> dict[str, float]:
+    """Training seconds by case, of one run with so many workers (0: in pytest's own process)."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report")
+        command = (sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training")
+        command += ("-n", str(workers), f"--report-dir={report}")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        cases = atomic_json.read(report / "summary.json")["cases"]
+    return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
+
+
+def main(workers: int, rounds: int) -> None:
+    serial, parallel = [], []
+    for _ in range(rounds):
+        serial.append(measure(0))
+        parallel.append(measure(workers))
+    rows, ratios = [], []
+    for case in serial[0]:
+        alone, beside = (median(run[case] for run in runs) for runs in (serial, parallel))
+        ratios.append(beside / alone)
+        rows.append((case, alone, beside, beside / alone))
+    headers = ("case", "serial (s)", f"-n {workers} (s)", "ratio")
+    print(tabulate(rows, headers=headers, floatfmt=".3f"))
+    found = {
+        "machine": describe(candidate_devices("auto")[0]),
+        "workers": workers,
+        "rounds": rounds,
+        "rows": [dict(zip(("case", "serial", "parallel", "ratio"), row, strict=True)) for row in rows],
+        "median": median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
+    report = LATEST
+    report.mkdir(parents=True, exist_ok=True)
+    atomic_json.write(report / TIMES, found)
+    print(
+        f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
+        f"medians of {rounds} runs each way, in turns."
+    )

@@ -1,0 +1,15 @@
+"""What pytest loads: the suite's options, fixtures and session. `conftest.py` names this package.
+
+May import everything else in `harness`; nothing else imports it.
+"""
+
+pytest_plugins = [
+    "harness.plugin.options",
+    "harness.timing.timer",
+    "harness.timing.xdist_bridge",
+    "harness.timing.gate",
+    "harness.timing.machine_info",
+    "harness.plugin.fixtures",
+    "harness.plugin.session",
+    "harness.plugin.shutdown",
+]

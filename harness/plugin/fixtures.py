@@ -1,0 +1,207 @@
+"""Fixtures: `train` for a row's own test; `trained`, `measured` and `decide` for claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+from model.data.download import DataError
+from model.data.mnist import load
+from model.engines import EngineError, choose
+from model.experiment import TARGETS, Experiment, Training
+from model.train import train as train_model
+
+from ..claim import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
+from ..exercise import Exercise, case_id
+from ..hardware.lease import available_cores, lease
+from ..hardware.machine import candidate_devices, device_name
+from ..results.fingerprint import run_of, training_key
+from ..results.records import to_record, to_training
+from ..results.store import Store, StoreError
+from ..settings import SETTINGS, Settings
+from ..timing import timer
+from .progress.writer import AfterEpoch, report_progress
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "claim: a sentence of the assignment, decided by this test")
+
+
+@pytest.fixture
+def train(request: pytest.FixtureRequest, benchmark, recorded) -> Callable[[str], Training]:
+    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
+
+    def run(name: str) -> Training:
+        record = recorded(name)
+        training = to_training(record)
+        settings = request.config.stash[SETTINGS]
+        exercise = request.module.EXERCISE
+        benchmark.group = f"exercise {exercise.number}: {exercise.title}"
+        device = torch.device(training.device)
+        benchmark.extra_info.update(
+            scale=settings.scale,
+            dataset=training.experiment.dataset,
+            epochs=training.experiment.epochs,
+            engine=training.engine,
+            device=device.type,
+            device_name=device_name(device),
+            timing=settings.timing,
+            seeds=list(training.seeds),
+            test_accuracy=training.test_accuracy[-1].tolist(),
+            epochs_to={f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
+            outcome=training.outcome,
+        )
+        # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
+        benchmark.disabled = benchmark.disabled or record["resumed"]
+        benchmark.pedantic(timer.advance, args=(training.seconds,), rounds=1, warmup_rounds=0)
+        return training
+
+    return run
+
+
+@pytest.fixture
+def trained(recorded) -> Callable[[str], Training]:
+    """`trained(name)`: the same training without timing it, for a test that compares rows.
+
+    It comes from the session's store; what no test has trained yet is trained now.
+    """
+    return lambda name: to_training(recorded(name))
+
+
+@pytest.fixture
+def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str, Any]]:
+    """`recorded(name)`: the record of that row's training."""
+    exercise: Exercise = request.module.EXERCISE
+    settings = request.config.stash[SETTINGS]
+    module = request.node.nodeid.partition("::")[0]
+
+    def get(name: str) -> dict[str, Any]:
+        row = exercise.row(name)
+        case = case_id(module, name)
+
+        def make() -> dict[str, Any]:
+            experiment = exercise.experiment(row, settings.scale, settings.dataset)
+            with report_progress(settings.report_dir, case, experiment.epochs) as after_epoch:
+                training, threads = _train(experiment, settings, after_epoch)
+            return to_record(
+                training, exercise=exercise.number, threads=threads, published=row.published
+            )
+
+        return stored(case, training_key(request.config, exercise, row), make)
+
+    return get
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dict[str, Any]]]:
+    """`measured(name)`: the exercise's measurement of that name, for each seed.
+
+    Like a training, it is made by the first test that asks for it, and kept in the store.
+    """
+    exercise: Exercise = request.module.EXERCISE
+    settings = request.config.stash[SETTINGS]
+    module = request.node.nodeid.partition("::")[0]
+
+    def get(name: str) -> list[dict[str, Any]]:
+        def make() -> dict[str, Any]:
+            with _leased(settings, cores=1) as device:
+                data = load(settings.dataset, settings.data_root, device)
+                found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
+            return {
+                "exercise": exercise.number,
+                "device": str(device),
+                "seeds": list(settings.seeds),
+                "measured": found,
+            }
+
+        return stored(f"{module}::{name}", {"run": run_of(request.config)}, make)["measured"]
+
+    return get
+
+
+@pytest.fixture
+def stored(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """`stored(name, key, make)`: `Store.get_or_make`; an expected error fails the test in one line."""
+    # An engine's messages ("compiling ...") are for the user, now: not captured.
+    uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
+    store = Store(request.config.stash[SETTINGS].report_dir)
+
+    def get(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        def make_uncaptured() -> dict[str, Any]:
+            with uncaptured():
+                return make()
+
+        try:
+            return store.get_or_make(name, key, make_uncaptured)
+        except (DataError, EngineError, StoreError) as error:
+            reason = str(error)
+        except torch.OutOfMemoryError as error:
+            reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
+        return pytest.fail(reason, pytrace=False)
+
+    return get
+
+
+@pytest.fixture
+def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]:
+    """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
+
+    `holds` is None where the seeds' intervals leave it open. The test fails where the verdict is the
+    opposite of the one that is expected.
+    """
+    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    settings = request.config.stash[SETTINGS]
+
+    def record(holds: bool | None, evidence: str) -> None:
+        if claim.needs and settings.scale == "quick":
+            verdict, said = NOT_TESTABLE, f"{evidence} It needs {claim.needs}."
+        elif holds is None:
+            verdict = NOT_TESTABLE
+            said = f"{evidence} The intervals of {len(settings.seeds)} seeds leave it open."
+        else:
+            verdict, said = REPRODUCED if holds else NOT_REPRODUCED, evidence
+        decided = {
+            "id": request.node.nodeid,
+            "exercise": request.module.EXERCISE.number,
+            **asdict(claim),
+            "verdict": verdict,
+            "evidence": said,
+        }
+        try:
+            Store(settings.report_dir).put_claim(decided)
+        except StoreError as error:
+            pytest.fail(str(error), pytrace=False)
+        opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}.get(claim.verdict)
+        if verdict == opposite and settings.dataset == "mnist":
+            pytest.fail(f"it is known as {claim.verdict}, and here: {evidence}", pytrace=False)
+
+    return record
+
+
+def _train(experiment: Experiment, settings: Settings, after_epoch: AfterEpoch) -> tuple[Training, int]:
+    """The training, and how many threads PyTorch had for it."""
+    engine = choose(settings.engine, experiment, candidate_devices(settings.device)[0])
+    # Data are loaded under the lease as well: on a machine with few cores, a worker that
+    # decodes images would slow down another one's training.
+    with _leased(settings, engine.cores(len(settings.seeds), len(available_cores()))) as device:
+        data = load(experiment.dataset, settings.data_root, device)
+        training = train_model(
+            experiment, data, seeds=settings.seeds, engine=engine.NAME, after_epoch=after_epoch
+        )
+        return training, torch.get_num_threads()
+
+
+@contextmanager
+def _leased(settings: Settings, cores: int) -> Iterator[torch.device]:
+    """A device that `--device` allows, leased unless timings are shared."""
+    candidates = candidate_devices(settings.device)
+    if settings.timing == "shared":
+        yield candidates[0]
+    else:
+        with lease(candidates, cores) as device:
+            yield device

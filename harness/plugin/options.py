@@ -1,0 +1,127 @@
+"""The suite's options, checked before anything runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.engines import ENGINES
+from model.experiment import DATASETS
+
+from ..settings import SCALES, SETTINGS, TIMINGS, Settings
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("minibatch-bench", "training the assignment's experiments")
+    # Values are checked in pytest_configure and not by argparse, whose errors span lines
+    # and begin with a usage text.
+    group.addoption(
+        "--scale",
+        default="quick",
+        metavar="quick|paper",
+        help="quick: every row, with as few epochs as still show the effect; paper: 100 epochs. "
+        "Default: %(default)s",
+    )
+    group.addoption(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="auto: CUDA where there is a GPU, else the CPU. Default: %(default)s",
+    )
+    group.addoption(
+        "--engine",
+        default="auto",
+        metavar="auto|NAME",
+        help="What runs the epochs. auto: the fastest that does it exactly. Default: %(default)s",
+    )
+    group.addoption(
+        "--replicates",
+        default="1",
+        metavar="N",
+        help="Train every row under the seeds 0 to N-1. Default: %(default)s",
+    )
+    group.addoption(
+        "--dataset", default="mnist", metavar="|".join(DATASETS), help="Default: %(default)s"
+    )
+    group.addoption(
+        "--data-root",
+        default=None,
+        metavar="DIR",
+        help="Where the data set lies, or is put when it is downloaded. Default: data/",
+    )
+    group.addoption(
+        "--timing",
+        default="exclusive",
+        metavar="exclusive|shared",
+        help="exclusive: a training has its GPU, or its cores, to itself, whatever runs beside it; "
+        "shared: it has not, and every table and record says so. Default: %(default)s",
+    )
+    group.addoption(
+        "--report-dir",
+        default=None,
+        metavar="DIR",
+        help="Where tables and records are written. Default: reports/latest",
+    )
+    group.addoption(
+        "--resume",
+        action="store_true",
+        help="Take what an interrupted run has finished in the report folder, and train the rest.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    option = config.option
+    _one_of("--scale", option.scale, SCALES)
+    _one_of("--dataset", option.dataset, DATASETS)
+    _one_of("--timing", option.timing, TIMINGS)
+    _check_device(option.device)
+    _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", option.replicates):
+        raise pytest.UsageError(
+            f"--replicates is {option.replicates!r}; it takes a whole number from 1 to 999999"
+        )
+    # Absolute from here on, so that xdist's workers, which inherit the options, agree.
+    option.data_root = str(_folder(config, option.data_root, "data"))
+    option.report_dir = str(_folder(config, option.report_dir, "reports/latest"))
+    config.stash[SETTINGS] = Settings(
+        scale=option.scale,
+        device=option.device,
+        engine=option.engine,
+        seeds=tuple(range(int(option.replicates))),
+        dataset=option.dataset,
+        data_root=Path(option.data_root),
+        timing=option.timing,
+        report_dir=Path(option.report_dir),
+        resume=option.resume,
+    )
+
+
+def _folder(config: pytest.Config, given: str | None, default: str) -> Path:
+    """A given folder is relative to where pytest was called, the default to the suite."""
+    return config.rootpath / default if given is None else config.invocation_params.dir / given
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise pytest.UsageError(f"{option} is {value!r}; it takes {' or '.join(allowed)}")
+
+
+def _check_device(value: str) -> None:
+    if value in ("auto", "cpu"):
+        return
+    if not re.fullmatch(r"cuda(:\d{1,3})?", value):
+        raise pytest.UsageError(f"--device is {value!r}; it takes auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if count == 0:
+        raise pytest.UsageError(
+            f"--device is {value!r}, but PyTorch {torch.__version__} sees no GPU here; "
+            "it takes auto or cpu"
+        )
+    if ":" in value and int(value.partition(":")[2]) >= count:
+        raise pytest.UsageError(
+            f"--device is {value!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}"
+        )

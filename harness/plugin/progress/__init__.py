@@ -1,0 +1,10 @@
+"""Progress while a session trains: bars in a terminal, lines in a log, nothing with -q.
+
+Each training writes its progress to a file of its own in the report folder (`writer`), whichever
+process it runs in. The session's controlling process reads these files twice a second (`watch`) and
+displays them: as bars (`bars`) or as lines (`lines`).
+"""
+
+from __future__ import annotations
+
+FOLDER = "progress"  # in the report folder, while a session runs

@@ -1,0 +1,35 @@
+"""The figures, as Vega-Lite charts: each module makes one kind, where a run has what it shows."""
+
+from __future__ import annotations
+
+from ..lines import Line, lines_of
+from ..load import Run
+from . import (
+    class_accuracy,
+    engine_speed,
+    gradient_bias,
+    learning_curves,
+    learning_rate,
+    time_to_accuracy,
+)
+from .figure import Figure
+
+__all__ = ["Figure", "figures_of", "speed_figures"]
+
+
+def figures_of(run: Run, number: int) -> list[Figure]:
+    """The figures of the exercise with that number, those of its learning curves first."""
+    (exercise,) = (each for each in run.summary.exercises if each.number == number)
+    lines: list[Line] = lines_of(run, exercise)
+    return [
+        *learning_curves.figures(exercise, lines),
+        *time_to_accuracy.figures(exercise, lines),
+        *learning_rate.figures(exercise, lines),
+        *class_accuracy.figures(exercise, lines),
+        *gradient_bias.figures(exercise, run.biases.get(number, [])),
+    ]
+
+
+def speed_figures(run: Run) -> list[Figure]:
+    """What `make speed` measured on this machine; empty where it has not."""
+    return engine_speed.figures(run.speed) if run.speed else []

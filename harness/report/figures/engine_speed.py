@@ -1,0 +1,99 @@
+"""Every engine's time per step beside the least that the hardware allows."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from ..lines import COLOURS, DASHES, SHAPES
+from ..load import Speed
+from ..tables import OPTIMIZER_NAMES
+from .figure import HEIGHT, Figure, Rows, log_axis, number, side_by_side
+
+_LIMIT = "limit"
+_QUANTITIES = {
+    "time per step": ("seconds", "time per step"),
+    "share of the limit": ("share", "of the limit (%)"),
+}
+
+
+def figures(speed: Speed) -> list[Figure]:
+    """A panel for each optimizer and number of replicates."""
+    groups: dict[str, list] = {}
+    for row in speed.rows:
+        optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
+        some = "1 replicate" if row.replicates == 1 else f"{row.replicates} replicates"
+        groups.setdefault(f"{optimizer}, {some}", []).append(row)
+    if not groups:
+        return []
+    data = {f"speed-{index}": _rows(rows) for index, rows in enumerate(groups.values())}
+    engines = list(dict.fromkeys(row.engine for row in speed.rows))
+    return [
+        Figure(
+            name="speed",
+            title="Engines: time per optimizer step beside the hardware's limit",
+            notes="The limit is the longer of bytes over measured bandwidth and operations over the "
+            f"measured peak of a matrix product, on {str(speed.machine.get('device_name'))[:60]}.",
+            variants={
+                said: side_by_side(
+                    [
+                        _panel(name, title, engines, *which)
+                        for name, title in zip(data, groups, strict=True)
+                    ]
+                )
+                for said, which in _QUANTITIES.items()
+            },
+            data=data,
+        )
+    ]
+
+
+def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> alt.LayerChart:
+    names = [*engines, _LIMIT]
+    colour, dash, shape = (
+        alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
+        for looks, limit in (
+            (COLOURS[:-1], COLOURS[-1]),
+            ([list(dash) for dash in DASHES], [2, 2]),
+            (SHAPES, "stroke"),
+        )
+    )
+    legend = alt.Legend(title=None, orient="bottom", columns=4)
+    x = alt.X("batch:Q", title="batch size", scale=alt.Scale(type="log"), axis=log_axis(format="~s"))
+    units = "format(datum.value, '~s') + 's'" if key == "seconds" else "datum.value"
+    y = alt.Y(f"{key}:Q", title=axis, scale=alt.Scale(type="log"), axis=log_axis(labelExpr=units))
+    base = alt.Chart(alt.NamedData(name)).transform_filter(f"isValid(datum.{key})")
+    lines = base.mark_line(strokeWidth=1.8).encode(
+        x,
+        y,
+        color=alt.Color("engine:N", scale=colour, legend=legend),
+        strokeDash=alt.StrokeDash("engine:N", scale=dash, legend=legend),
+    )
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(
+        x,
+        y,
+        color=alt.Color("engine:N", scale=colour, legend=legend),
+        shape=alt.Shape("engine:N", scale=shape, legend=legend),
+        tooltip=[
+            alt.Tooltip("engine:N"),
+            alt.Tooltip("batch:Q", title="batch size", format=","),
+            alt.Tooltip("seconds:Q", title="seconds a step", format=".3~s"),
+            alt.Tooltip("share:Q", title="of the limit (%)", format=".2~g"),
+        ],
+    )
+    return alt.layer(lines, points).properties(height=HEIGHT, title=title)
+
+
+def _rows(rows: list) -> Rows:
+    found = [
+        {
+            "engine": row.engine,
+            "batch": row.batch_size,
+            "seconds": number(row.us_per_step / 1e6),
+            "share": number(100 * row.of_limit),
+        }
+        for row in rows
+    ]
+    limits = {row.batch_size: row.limit_us_per_step for row in rows}
+    return found + [
+        {"engine": _LIMIT, "batch": batch, "seconds": number(us / 1e6)} for batch, us in limits.items()
+    ]

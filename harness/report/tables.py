@@ -1,0 +1,164 @@
+"""The tables, from a summary alone: the exercises' rows beside the published ones, and the claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tabulate import tabulate
+
+from ..claim import VERDICTS
+from ..exercise import row_name
+from ..stats import margin, mean
+
+_NONE = "–"
+_RESUMED = "*"
+RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
+OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
+_ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
+_ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
+# Columns of a terminal's table of claims: the sentence and the evidence are wrapped.
+_CLAIM_WIDTHS = (44, 14, 66)
+
+
+def render(summary: dict[str, Any], style: str) -> list[str]:
+    """The exercises' tables, then the claims'. `style` is one of tabulate's formats."""
+    texts = [_exercise(exercise, summary, style) for exercise in summary["exercises"]]
+    return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
+
+
+def caption(summary: dict[str, Any]) -> str:
+    """What the tables hold, and what they ran on, in a few lines."""
+    machine = summary["machine"]
+    replicates = max((len(case["seeds"]) for case in summary["cases"]), default=1)
+    return "\n".join(
+        [
+            f"Scale {summary['scale']}, {summary['dataset']}, on {machine['device_name']} "
+            f"({machine['cores']} core{'s' if machine['cores'] > 1 else ''}, torch {machine['torch']}, "
+            f"Python {machine['python']}).",
+            "Accuracies are final ones on the test set, "
+            + (
+                "of one seed, and so are all comparisons."
+                if replicates == 1
+                else f"means over {replicates} seeds with 95 % intervals."
+            ),
+            "Times are training alone, all seeds together"
+            + (
+                ", SHARED with whatever ran beside them."
+                if summary["timing"] == "shared"
+                else ", each on its own cores or GPU."
+            )
+            + " Getting engines ready (compiling, building networks) took another "
+            f"{seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
+            f"{_NONE}: not published, or not reached."
+            + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
+        ]
+    )
+
+
+def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
+    """Title, table of the rows, table of their speed, and what did not run."""
+    by_id = {case["id"]: case for case in summary["cases"]}
+    ran = {row_name(case): by_id[case] for case in exercise["cases"] if case in by_id}
+    missing = [row_name(case) for case in exercise["cases"] if case not in by_id]
+    epochs = exercise["epochs"]
+    parts = [
+        _title(
+            f"Exercise {exercise['number']}: {exercise['title']} "
+            f"({epochs} epoch{'s' if epochs > 1 else ''}; paper: {exercise['source']})",
+            style,
+        )
+    ]
+    if ran:
+        parts.append(_table([cells(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
+        parts += _speed(ran, style)
+    if missing:
+        parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
+    return "\n\n".join(parts)
+
+
+def _speed(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
+    """How soon each row is at each target, and which rows never are at the first."""
+    targets = list(next(iter(ran.values()))["speed"])
+    measures = ("epochs", "steps", "seconds")
+    reached = {name: case for name, case in ran.items() if any(case["speed"][targets[0]]["epochs"])}
+    if not reached:
+        return []
+    headers = [
+        "at test accuracy\nafter",
+        *(f"{float(target):.0%}\n{measure}" for target in targets for measure in measures),
+    ]
+    rows = [
+        [name, *(_soon(case["speed"][target][measure]) for target in targets for measure in measures)]
+        for name, case in reached.items()
+    ]
+    table = _table(rows, headers, ("left", *["right"] * (len(headers) - 1)), style)
+    never = [name for name in ran if name not in reached]
+    return [table, f"Never at {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
+
+
+def _claims(summary: dict[str, Any], style: str) -> str:
+    claims = summary["claims"]
+    counts = Counter(claim["verdict"] for claim in claims)
+    listed = sum(len(exercise["claims"]) for exercise in summary["exercises"])
+    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    parts = [_title(f"Claims: {counted}", style)]
+    if claims:
+        if style == "github":
+            rows = [[c["text"], c["source"], c["verdict"], c["evidence"]] for c in claims]
+            table = _table(rows, ("claim", "where", "verdict", "evidence"), ("left",) * 4, style)
+        else:
+            rows = [[f"{c['exercise']}. {c['text']}", c["verdict"], c["evidence"]] for c in claims]
+            table = _table(
+                rows, ("claim", "verdict", "evidence"), ("left",) * 3, style, widths=_CLAIM_WIDTHS
+            )
+        parts.append(table)
+    if len(claims) < listed:
+        parts.append(f"Not decided in this run: {listed - len(claims)} of {listed}.")
+    return "\n\n".join(parts)
+
+
+def _title(text: str, style: str) -> str:
+    return f"## {text}" if style == "github" else text
+
+
+def _table(rows, headers, align, style: str, widths=None) -> str:
+    return tabulate(
+        rows,
+        headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=align,
+        maxcolwidths=widths,
+    )
+
+
+def cells(name: str, case: dict[str, Any]) -> list[str]:
+    """A case's row, in the order of the tables' columns."""
+    published = case["paper"]
+    return [
+        f"{name} {_RESUMED}" if case["resumed"] else name,
+        mean(case["test_accuracy"], decimals=4),
+        _NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
+        seconds(case["seconds"]),
+        _NONE if published["seconds"] is None else seconds(published["seconds"]),
+        case["outcome"],
+        case["engine"],
+        case["device"],
+    ]
+
+
+def _soon(values: list[float | None]) -> str:
+    """The mean over the seeds, or how many of them got there at all."""
+    reached = [value for value in values if value is not None]
+    if not reached:
+        return _NONE
+    if len(reached) < len(values):
+        return f"{len(reached)} of {len(values)}"
+    middle, half = sum(reached) / len(reached), margin(reached)
+    return seconds(middle) if half is None else f"{seconds(middle)} ± {seconds(half)}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with three significant digits, whole from 100 on, and whole numbers as they are."""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"

@@ -1,0 +1,72 @@
+"""What the records of one run have in common, and what makes a record another run's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..exercise import Exercise, Row
+from ..hardware.machine import candidate_devices, device_name
+from ..paths import ROOT
+from ..settings import SETTINGS
+
+Run = Mapping[str, Any]
+
+_KEY = pytest.StashKey[Run]()
+
+
+def run_of(config: pytest.Config) -> Run:
+    """The run that this session's records belong to: what they can differ by, besides the experiment."""
+    if _KEY not in config.stash:
+        settings = config.stash[SETTINGS]
+        device = candidate_devices(settings.device)[0]
+        sources = [ROOT / "model", ROOT / "harness"]
+        sources += [config.rootpath / folder for folder in config.getini("testpaths")]
+        config.stash[_KEY] = {
+            "scale": settings.scale,
+            "dataset": settings.dataset,
+            "replicates": len(settings.seeds),
+            "engine": settings.engine,
+            "timing": settings.timing,
+            "device": device.type,
+            "device_name": device_name(device),
+            "torch": metadata.version("torch"),
+            "code": code_version(sources),
+        }
+    return config.stash[_KEY]
+
+
+def training_key(config: pytest.Config, exercise: Exercise, row: Row) -> dict[str, Any]:
+    """What the training of a row depends on: the session's fingerprint, and the experiment."""
+    settings = config.stash[SETTINGS]
+    experiment = exercise.experiment(row, settings.scale, settings.dataset)
+    return {"run": run_of(config), "experiment": asdict(experiment)}
+
+
+def difference(theirs: Run, ours: Run) -> str | None:
+    """In what another run is not ours, as "name there, name here"; None where it is the same."""
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            return f"{name} {theirs.get(name)} there, {value} here"
+    return None
+
+
+def code_version(folders: list[Path]) -> str:
+    """The first digits of a SHA-256 over every source file in `folders`, their names included."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu")):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def short_digest(content: Any) -> str:
+    """Eight hexadecimal digits that stand for what JSON can hold, to tell file names apart."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

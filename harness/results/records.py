@@ -1,0 +1,86 @@
+"""The record of one case, as it lies in `runs/`: the training whole, and what it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from model.experiment import TARGETS, Experiment, Training
+
+from ..exercise import Published
+
+# The fields of a training that are arrays: its curves, and what its networks ended as.
+_ARRAYS = tuple(field.name for field in fields(Training) if field.type == "np.ndarray")
+
+
+def to_record(
+    training: Training, *, exercise: int, threads: int, published: Published
+) -> dict[str, Any]:
+    """What the record of a case holds of its training; `threads` are PyTorch's on a CPU."""
+    return {
+        "exercise": exercise,
+        "engine": training.engine,
+        "device": training.device,
+        "threads": threads,
+        "seeds": list(training.seeds),
+        "seconds": training.seconds,
+        "prepare_seconds": training.prepare_seconds,
+        "steps": training.steps,
+        "outcomes": list(training.outcomes),
+        "paper": asdict(published),
+        **{name: getattr(training, name).tolist() for name in _ARRAYS},
+    }
+
+
+def to_training(record: dict[str, Any]) -> Training:
+    """The training that `record` was made from."""
+    return Training(
+        experiment=Experiment(**record["experiment"]),
+        engine=record["engine"],
+        device=record["device"],
+        seeds=tuple(record["seeds"]),
+        steps=record["steps"],
+        prepare_seconds=record["prepare_seconds"],
+        outcomes=tuple(record["outcomes"]),
+        **{name: np.array(record[name], dtype=float) for name in _ARRAYS},
+    )
+
+
+def is_whole(record: Any) -> bool:
+    """Whether `record`, read from a file, has what this version writes: of a case or a measurement."""
+    try:
+        if "experiment" in record:
+            to_case({**record, "resumed": True})
+        return isinstance(record["run"], dict) and {"id", "exercise", "seeds", "device"} <= record.keys()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def to_case(record: dict[str, Any]) -> dict[str, Any]:
+    """The case as `summary.json` lists it: the record with its curves cut to their ends."""
+    training = to_training(record)
+    kept = (
+        "id",
+        "exercise",
+        "experiment",
+        "engine",
+        "device",
+        "threads",
+        "resumed",
+        "seeds",
+        "seconds",
+        "prepare_seconds",
+        "steps",
+    )
+    return {
+        **{key: record[key] for key in kept},
+        "timing": record["run"]["timing"],
+        "test_accuracy": training.test_accuracy[-1].tolist(),
+        "train_accuracy": training.train_accuracy[-1].tolist(),
+        "outcome": training.outcome,
+        "epochs_to": {f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
+        "speed": {f"{target:.2f}": training.speed(target) for target in TARGETS},
+        "paper": record["paper"],
+    }

@@ -1,0 +1,89 @@
+"""The folder that a session writes its report to: new, and its own."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from ..paths import SPEED, TIMES
+from .fingerprint import Run, difference
+from .records import is_whole
+from .store import Store, StoreError
+
+_KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
+
+
+class ReportDir:
+    """Makes `folder` new, or resumes what is in it, and keeps other sessions out of it.
+
+    A new one moves an earlier report aside. Raises pytest.UsageError where the folder holds
+    anything but a report, cannot be written, is another session's, or has what is to be resumed
+    from another `run` than this one.
+    """
+
+    def __init__(self, folder: Path, *, run: Run, resume: bool):
+        self._folder = folder
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
+            self._lock.acquire()
+            if folder.exists():
+                names = {path.name for path in folder.iterdir()}
+                if names and not names & {"runs", SPEED, TIMES}:
+                    raise pytest.UsageError(
+                        f"--report-dir is {folder}, which holds other files; "
+                        "it takes a new or empty folder, or one with an earlier report"
+                    )
+                if resume:
+                    self._resume(run)
+                else:
+                    self._move_aside()
+            Store(folder).create()
+            for name in (SPEED, TIMES):
+                previous = folder.with_name(f"{folder.name}.1") / name
+                if previous.exists() and not resume:
+                    previous.rename(folder / name)
+        except Timeout:
+            raise pytest.UsageError(
+                f"--report-dir is {folder}, which another session is writing to; it takes another folder"
+            ) from None
+        except StoreError as error:
+            raise pytest.UsageError(
+                f"--resume: {error}; without that file its case is trained again"
+            ) from None
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
+            ) from None
+
+    def _resume(self, run: Run) -> None:
+        store = Store(self._folder)
+        for path, record in store.records().items():
+            if not is_whole(record):
+                raise StoreError(f"{path} is damaged, or of another version of this suite")
+            if differing := difference(record["run"], run):
+                raise pytest.UsageError(
+                    f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
+                    "moved aside, and --report-dir names another folder"
+                )
+        store.resume()
+
+    def close(self) -> None:
+        """Leaves the folder to readers."""
+        Store(self._folder).close()
+        self._lock.release()
+
+    def _move_aside(self) -> None:
+        ages = [
+            self._folder,
+            *(self._folder.with_name(f"{self._folder.name}.{age}") for age in range(1, _KEPT + 1)),
+        ]
+        if ages[-1].exists():
+            shutil.rmtree(ages[-1])
+        for younger, older in reversed(list(pairwise(ages))):
+            if younger.exists():
+                younger.rename(older)

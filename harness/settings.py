@@ -1,0 +1,30 @@
+"""The options of a session, checked, for everything that needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SCALES = ("quick", "paper")
+TIMINGS = ("exclusive", "shared")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of the suite's options, checked; paths are absolute."""
+
+    scale: str
+    device: str
+    engine: str
+    seeds: tuple[int, ...]
+    dataset: str
+    data_root: Path
+    timing: str
+    report_dir: Path
+    resume: bool
+
+
+SETTINGS = pytest.StashKey[Settings]()
+"""`config.stash[SETTINGS]` holds them from `pytest_configure` on."""

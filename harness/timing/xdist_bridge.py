@@ -1,0 +1,112 @@
+"""pytest-benchmark under pytest-xdist: what workers measure reaches the controlling process.
+
+pytest-benchmark switches itself off under xdist, because times taken side by side cannot be
+trusted and the records would stay in the workers. Here neither holds: a training leases
+what it runs on, and each test's records travel with its report. The controlling process's
+own pytest-benchmark session then does the rest: its table, saving, comparing and gating.
+(Not `--benchmark-cprofile`: around a training, there is nothing to profile but a clock.)
+
+This is the one file that touches pytest-benchmark's private state:
+`config._benchmarksession` with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`,
+`compared_mapping` and `compare_fail`, and `pytest_benchmark.stats.Metadata`. Tried with
+5.2.3 and 5.3.1.
+"""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pytest_benchmark import __version__
+from pytest_benchmark.stats import Metadata
+from pytest_benchmark.utils import safe_dumps
+
+_PRIVATE = (
+    "benchmarks",
+    "disabled",
+    "skip",
+    "only",
+    "xdist_warning",
+    "compared_mapping",
+    "compare_fail",
+)
+_ONLY = pytest.StashKey[bool]()
+
+
+def session_of(config: pytest.Config) -> Any:
+    """pytest-benchmark's own session; UsageError where it is not what this file knows."""
+    session = getattr(config, "_benchmarksession", None)
+    missing = [name for name in _PRIVATE if not hasattr(session, name)]
+    if missing:
+        raise pytest.UsageError(
+            f"pytest-benchmark {__version__} has no {', '.join(missing)} in its session, which "
+            "harness/timing/xdist_bridge.py needs; it was tried with 5.2.3 and 5.3.1"
+        )
+    return session
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before pytest-benchmark makes its session."""
+    # It refuses --benchmark-only where xdist is on; it is given back in pytest_sessionstart.
+    config.stash[_ONLY] = config.option.benchmark_only and _under_xdist(config)
+    if config.stash[_ONLY]:
+        config.option.benchmark_only = False
+    if hasattr(config, "workerinput"):
+        # A worker measures; loading, saving and comparing are the controlling process's.
+        option = config.option
+        option.benchmark_save = option.benchmark_autosave = option.benchmark_json = None
+        option.benchmark_compare, option.benchmark_compare_fail = [], None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    benchmarks = session_of(config)
+    if _under_xdist(config):
+        benchmarks.disabled = config.option.benchmark_disable and not config.option.benchmark_enable
+        benchmarks.xdist_warning = False
+    if config.stash[_ONLY]:
+        benchmarks.only, benchmarks.skip = True, False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    if call.when == "call" and hasattr(item.config, "workerinput"):
+        measured = session_of(item.config).benchmarks
+        # pytest serialises a report with all its attributes.
+        report.benchmarks = [_to_plain(benchmark) for benchmark in measured]
+        measured.clear()
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if (node := getattr(report, "node", None)) is not None:  # it came from a worker
+        session_of(node.config).benchmarks.extend(
+            _from_plain(plain) for plain in getattr(report, "benchmarks", ())
+        )
+
+
+def _under_xdist(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+
+
+def _to_plain(benchmark: Metadata) -> dict[str, Any]:
+    """What `_from_plain` needs, in types that xdist can send, as pytest-benchmark would save them."""
+    plain = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
+    return json.loads(safe_dumps(plain))
+
+
+def _from_plain(plain: dict[str, Any]) -> Metadata:
+    fixture = SimpleNamespace(
+        **{name: plain[name] for name in ("name", "fullname", "group", "param", "params", "extra_info")},
+        cprofile_stats=None,
+        has_error=plain["has_error"],
+    )
+    benchmark = Metadata(fixture, iterations=plain["stats"]["iterations"], options=plain["options"])
+    for seconds in plain["stats"]["data"]:
+        benchmark.stats.update(seconds)
+    return benchmark
