@@ -6,35 +6,38 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.stats import above, every, mean
-from model.experiment import Training
+from harness.stats import all_hold, exceeds, format_mean
+from model.experiment import Training, first_epochs
 
 
-def accuracies(trainings: Mapping[object, Training]) -> str:
+def format_accuracies(trainings: Mapping[object, Training]) -> str:
     """Final test accuracies by name: "100: 0.982, 1000: 0.964"."""
-    return ", ".join(f"{name}: {mean(t.test_accuracy[-1])}" for name, t in trainings.items())
+    return ", ".join(f"{name}: {format_mean(t.test_accuracy[-1])}" for name, t in trainings.items())
 
 
 def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
     """Whether that one has the highest final test accuracy; None where the seeds leave it open."""
     best = trainings[name].test_accuracy[-1]
-    return every(above(best, t.test_accuracy[-1]) for other, t in trainings.items() if other != name)
+    return all_hold(
+        exceeds(best, t.test_accuracy[-1]) for other, t in trainings.items() if other != name
+    )
 
 
-def first_epochs(training: Training, reached: np.ndarray) -> np.ndarray:
+def epochs_until(training: Training, reached: np.ndarray) -> np.ndarray:
     """Per replicate the first epoch at which `reached` (epochs + 1, replicates) is true.
 
     Where it never is, one epoch more than there were: later than all of them.
     """
-    return np.where(reached.any(axis=0), reached.argmax(axis=0), training.experiment.epochs + 1)
+    never = training.experiment.epochs + 1
+    return np.array([never if epoch is None else epoch for epoch in first_epochs(reached)])
 
 
 def epochs_to(training: Training, accuracy: float) -> np.ndarray:
-    """Per replicate the first epoch with that test accuracy; see `first_epochs`."""
-    return first_epochs(training, training.test_accuracy >= accuracy)
+    """Per replicate the first epoch with that test accuracy; see `epochs_until`."""
+    return epochs_until(training, training.test_accuracy >= accuracy)
 
 
-def soon(training: Training, epochs: np.ndarray) -> str:
+def format_epochs(training: Training, epochs: np.ndarray) -> str:
     """Epochs as `epochs_to` has them, in words."""
     if (epochs > training.experiment.epochs).any():
         late = np.count_nonzero(epochs > training.experiment.epochs)
@@ -42,4 +45,4 @@ def soon(training: Training, epochs: np.ndarray) -> str:
         return f"not in {training.experiment.epochs} epochs{share}"
     if (epochs == 1).all():
         return "after 1 epoch"
-    return f"after {mean(epochs, decimals=0 if len(epochs) == 1 else 1)} epochs"
+    return f"after {format_mean(epochs, decimals=0 if len(epochs) == 1 else 1)} epochs"

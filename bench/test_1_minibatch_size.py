@@ -26,11 +26,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.evidence import accuracies, epochs_to, first_epochs, is_best, soon
+from bench.evidence import epochs_to, epochs_until, format_accuracies, format_epochs, is_best
 from bench.paper import TABLE_1
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
-from harness.stats import above, every, mean, negate
+from harness.stats import all_hold, exceeds, format_mean, negate
 
 EXERCISE = Exercise(
     number=1,
@@ -103,109 +103,109 @@ def test_batch_size_1_falls_after_an_early_peak(trained):
 @claim(
     "Batch size 1000 has the best test accuracy of the five (0.979).",
     source="answer 1, Table 1",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
     needs="trainings that have ended: from 1000 up, 5 epochs are a beginning",
 )
 def test_1000_is_the_best_of_the_five(by_size, decide):
     found = by_size(*SIZES)
-    decide(is_best(found, 1000), f"Final test accuracies by batch size: {accuracies(found)}.")
+    decide(is_best(found, 1000), f"Final test accuracies by batch size: {format_accuracies(found)}.")
 
 
 @claim(
     "Batch sizes 100, 10000 and 60000 give sufficient accuracy, too (0.862 to 0.974).",
     source="answer 1, Table 1",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
     needs="trainings that have ended: from 1000 up, 5 epochs are a beginning",
 )
 def test_100_10000_and_60000_suffice(by_size, decide):
     """Sufficient is what the assignment calls so: 0.862 and more."""
     found = by_size(100, 10000, 60000)
-    holds = every(above(training.test_accuracy[-1], 0.862) for training in found.values())
-    decide(holds, f"Final test accuracies by batch size: {accuracies(found)}.")
+    holds = all_hold(exceeds(training.test_accuracy[-1], 0.862) for training in found.values())
+    decide(holds, f"Final test accuracies by batch size: {format_accuracies(found)}.")
 
 
 @claim(
     "Batch size 1000 ends better than gradient descent.",
     source="answer 1, Table 1",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_1000_is_better_than_gradient_descent(by_size, decide):
     found = by_size(1000, GRADIENT_DESCENT)
-    holds = above(found[1000].test_accuracy[-1], found[GRADIENT_DESCENT].test_accuracy[-1])
-    decide(holds, f"After the same epochs, by batch size: {accuracies(found)}.")
+    holds = exceeds(found[1000].test_accuracy[-1], found[GRADIENT_DESCENT].test_accuracy[-1])
+    decide(holds, f"After the same epochs, by batch size: {format_accuracies(found)}.")
 
 
 @claim(
     "Batch size 1 ends near 10 % (0.101).",
     source="answer 1, Table 1",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
     needs="more epochs: after 5 it has fallen from its peak, and not to the bottom",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
     """Near: under 0.15."""
     (training,) = by_size(1).values()
     ends = training.test_accuracy[-1]
-    decide(negate(above(ends, 0.15)), f"It ends at {mean(ends)}.")
+    decide(negate(exceeds(ends, 0.15)), f"It ends at {format_mean(ends)}.")
 
 
 @claim(
     "Batch size 1 has the lowest test accuracy of the five.",
     source="answer 1, Table 1",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
     needs="more epochs: after 5, batch size 1 is far from its end and gradient descent at its beginning",
 )
 def test_batch_size_1_is_the_worst_of_the_five(by_size, decide):
     found = by_size(*SIZES)
     worst = found[1].test_accuracy[-1]
-    holds = every(above(found[size].test_accuracy[-1], worst) for size in SIZES[1:])
-    decide(holds, f"Final test accuracies by batch size: {accuracies(found)}.")
+    holds = all_hold(exceeds(found[size].test_accuracy[-1], worst) for size in SIZES[1:])
+    decide(holds, f"Final test accuracies by batch size: {format_accuracies(found)}.")
 
 
 @claim(
     "The cause may be that 0.1 is too small a learning rate for batch size 1.",
     source="answer 1, on Table 1's first row",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
 )
 def test_0_1_is_too_small_for_batch_size_1(trained, decide):
     """Too small a rate would not reach a peak and fall from it, and a smaller one would do worse."""
     at = {rate: trained(f"sgd-lr{rate}-batch1") for rate in (0.1, 0.01, 0.001)}
     accuracy, loss = at[0.1].test_accuracy, at[0.1].train_loss
-    too_large = every(
+    too_large = all_hold(
         [
-            above(accuracy.max(axis=0), accuracy[-1], by=0.03),
-            above(at[0.01].test_accuracy[-1], accuracy[-1]),
-            above(at[0.001].test_accuracy[-1], accuracy[-1]),
+            exceeds(accuracy.max(axis=0), accuracy[-1], by=0.03),
+            exceeds(at[0.01].test_accuracy[-1], accuracy[-1]),
+            exceeds(at[0.001].test_accuracy[-1], accuracy[-1]),
         ]
     )
     decide(
         negate(too_large),
-        f"It is too large: at 0.1 the test accuracy peaks at {mean(accuracy.max(axis=0))} "
-        f"after {mean(accuracy.argmax(axis=0), decimals=0)} of {at[0.1].experiment.epochs} epochs and "
-        f"ends at {mean(accuracy[-1])}, the training loss goes from {mean(loss.min(axis=0), 2)} "
-        f"at its lowest to {mean(loss[-1], 2)}; "
-        f"a ten and a hundred times smaller rate ends at {mean(at[0.01].test_accuracy[-1])} "
-        f"and {mean(at[0.001].test_accuracy[-1])}.",
+        f"It is too large: at 0.1 the test accuracy peaks at {format_mean(accuracy.max(axis=0))} "
+        f"after {format_mean(accuracy.argmax(axis=0), 0)} of {at[0.1].experiment.epochs} epochs and "
+        f"ends at {format_mean(accuracy[-1])}, while the training loss rises from "
+        f"{format_mean(loss.min(axis=0), 2)} at its lowest to {format_mean(loss[-1], 2)}; "
+        f"a ten and a hundred times smaller rate ends at {format_mean(at[0.01].test_accuracy[-1])} "
+        f"and {format_mean(at[0.001].test_accuracy[-1])}.",
     )
 
 
 @claim(
     "Batch size 1000 converges faster than the others.",
     source="answer 1, Figure 2",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
 )
 def test_1000_converges_faster_than_the_others(by_size, decide):
     """Over the same epochs, as in the figure: to 90 % test accuracy."""
     found = by_size(*SIZES)
     epochs = {size: epochs_to(training, 0.9) for size, training in found.items()}
-    holds = every(above(epochs[size], epochs[1000]) for size in SIZES if size != 1000)
-    told = ", ".join(f"{size}: {soon(found[size], epochs[size])}" for size in SIZES)
+    holds = all_hold(exceeds(epochs[size], epochs[1000]) for size in SIZES if size != 1000)
+    told = ", ".join(f"{size}: {format_epochs(found[size], epochs[size])}" for size in SIZES)
     decide(holds, f"First at 90 %, by batch size: {told}.")
 
 
 @claim(
     "Smaller batches converge faster than larger ones.",
     source="answer 1, conclusion",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_smaller_batches_converge_faster(by_size, decide):
     """From 100 up: in epochs to the lowest training loss of the next larger size."""
@@ -213,48 +213,51 @@ def test_smaller_batches_converge_faster(by_size, decide):
     told, holds = [], []
     for small, large in pairwise(SIZES[1:]):
         lowest = found[large].train_loss.min(axis=0)
-        epochs = [first_epochs(found[size], found[size].train_loss <= lowest) for size in (small, large)]
-        holds.append(above(epochs[1], epochs[0]))
-        told.append(f"{small} {soon(found[small], epochs[0])}, {large} {soon(found[large], epochs[1])}")
+        epochs = [epochs_until(found[size], found[size].train_loss <= lowest) for size in (small, large)]
+        holds.append(exceeds(epochs[1], epochs[0]))
+        told.append(
+            f"{small} {format_epochs(found[small], epochs[0])}, "
+            f"{large} {format_epochs(found[large], epochs[1])}"
+        )
     decide(
-        every(holds),
+        all_hold(holds),
         f"At the larger one's lowest training loss is {'; '.join(told)}. Batch size 1 is at 90 % "
-        f"{soon(found[1], epochs_to(found[1], 0.9))}, but does not stay: "
-        f"it ends at {mean(found[1].test_accuracy[-1])}.",
+        f"{format_epochs(found[1], epochs_to(found[1], 0.9))}, but does not stay: "
+        f"it ends at {format_mean(found[1].test_accuracy[-1])}.",
     )
 
 
 @claim(
     "SGD, which updates with every instance, converges faster than gradient descent.",
     source="answer 1, on Figure 2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_sgd_converges_faster_than_gradient_descent(by_size, decide):
     """Batch sizes 1 and 100, in epochs to the lowest training loss of gradient descent."""
     found = by_size(1, 100, GRADIENT_DESCENT)
     slow = found[GRADIENT_DESCENT]
     lowest = slow.train_loss.min(axis=0)
-    epochs = {size: first_epochs(each, each.train_loss <= lowest) for size, each in found.items()}
+    epochs = {size: epochs_until(each, each.train_loss <= lowest) for size, each in found.items()}
     decide(
-        every(above(epochs[GRADIENT_DESCENT], epochs[size]) for size in (1, 100)),
-        f"The training loss that gradient descent has {soon(slow, epochs[GRADIENT_DESCENT])} "
-        f"({mean(lowest)}), batch size 1 has {soon(found[1], epochs[1])} "
-        f"and 100 {soon(found[100], epochs[100])}.",
+        all_hold(exceeds(epochs[GRADIENT_DESCENT], epochs[size]) for size in (1, 100)),
+        f"The training loss that gradient descent has {format_epochs(slow, epochs[GRADIENT_DESCENT])} "
+        f"({format_mean(lowest)}), batch size 1 has {format_epochs(found[1], epochs[1])} "
+        f"and 100 {format_epochs(found[100], epochs[100])}.",
     )
 
 
 @claim(
     "Gradient descent converges very slowly.",
     source="answer 1, on Figure 2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_gradient_descent_converges_very_slowly(by_size, decide):
     """Its training loss ends above that of every smaller batch that converges at this rate."""
     found = by_size(*SIZES[1:])
     slow = found[GRADIENT_DESCENT].train_loss
-    holds = every(above(slow[-1], found[size].train_loss[-1]) for size in SIZES[1:-1])
-    told = ", ".join(f"{size}: {mean(each.train_loss[-1])}" for size, each in found.items())
-    decide(holds, f"From {mean(slow[0])}, training losses by batch size end at {told}.")
+    holds = all_hold(exceeds(slow[-1], found[size].train_loss[-1]) for size in SIZES[1:-1])
+    told = ", ".join(f"{size}: {format_mean(each.train_loss[-1])}" for size, each in found.items())
+    decide(holds, f"From {format_mean(slow[0])}, training losses by batch size end at {told}.")
 
 
 @claim(

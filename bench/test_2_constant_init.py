@@ -21,7 +21,7 @@ import pytest
 from bench.paper import ZERO_INIT
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Published, Row
-from harness.stats import mean
+from harness.stats import format_mean
 from model.diagnostics.gradient_flow import gradient_flow
 from model.network import PARAMETERS
 
@@ -66,7 +66,7 @@ COPIES = 1e-4
 
 def moved(training):
     """How far each parameter went, by name, per seed."""
-    return dict(zip(PARAMETERS, training.moved, strict=True))
+    return dict(zip(PARAMETERS, training.distance_from_initialisation, strict=True))
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
@@ -77,8 +77,8 @@ def test_training(train, row):
     """
     training = train(row)
     assert "learned" not in training.outcomes
-    assert (training.spread <= COPIES).all()
-    assert (training.ranks <= 1).all()
+    assert (training.unit_spread <= COPIES).all()
+    assert (training.weight_ranks <= 1).all()
 
 
 @pytest.mark.parametrize("row", FROM_ZERO)
@@ -99,8 +99,8 @@ def test_from_zero_it_ends_near_ten_percent(trained, row):
 def test_from_0_01_all_parameters_have_a_gradient_and_units_stay_copies(measured):
     for found in (seed["0.01"] for seed in measured("gradient-flow")):
         assert found["first"] == [1] * 6
-        assert np.max(found["spread"]) <= COPIES
-        assert np.all(np.equal(found["ranks"], 1))
+        assert np.max(found["unit_spread"]) <= COPIES
+        assert np.all(np.equal(found["weight_ranks"], 1))
 
 
 @pytest.mark.parametrize("value", ["0.1", "1"])
@@ -113,7 +113,7 @@ def test_from_0_1_up_the_sigmoids_are_saturated(measured, value):
 @claim(
     "From zero, the test accuracy is 0.113 and the training accuracy 0.112.",
     source="answer 2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_zero_ends_at_0_113(trained, decide):
     by_gd, by_sgd = map(trained, FROM_ZERO)
@@ -121,17 +121,17 @@ def test_zero_ends_at_0_113(trained, decide):
     commonest = by_gd.predictions[:, 0].argmax()
     decide(
         bool((abs(test - 0.113) < 0.001).all() and (abs(train - 0.112) < 0.001).all()),
-        f"By gradient descent {mean(test, 4)} and {mean(train, 4)}: it takes every image for a "
-        f"{commonest}, the commonest class in training, and that is its share of both sets. By SGD "
-        f"{mean(by_sgd.test_accuracy[-1], 4)} and {mean(by_sgd.train_accuracy[-1], 4)}: "
-        "the class that the last batches favoured.",
+        f"By gradient descent {format_mean(test, 4)} and {format_mean(train, 4)}: it takes every image "
+        f"for a {commonest}, the commonest class in training, and that is its share of both sets. "
+        f"By SGD {format_mean(by_sgd.test_accuracy[-1], 4)} and "
+        f"{format_mean(by_sgd.train_accuracy[-1], 4)}: the class that the last batches favoured.",
     )
 
 
 @claim(
     "From zero, the losses do not decrease.",
     source="answer 2, Figure 4",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_zero_losses_do_not_decrease(trained, decide):
     """To what a figure shows: by less than 0.01 nats."""
@@ -141,7 +141,7 @@ def test_zero_losses_do_not_decrease(trained, decide):
         for row, each in found.items()
     }
     told = "; ".join(
-        f"{row}: {mean(each.train_loss[0], 4)} to {mean(each.train_loss[-1], 4)}"
+        f"{row}: {format_mean(each.train_loss[0], 4)} to {format_mean(each.train_loss[-1], 4)}"
         for row, each in found.items()
     )
     decide(
@@ -150,12 +150,12 @@ def test_zero_losses_do_not_decrease(trained, decide):
     )
 
 
-@claim("From zero, the network learns nothing.", source="answer 2, Figure 4", verdict=REPRODUCED)
+@claim("From zero, the network learns nothing.", source="answer 2, Figure 4", expected=REPRODUCED)
 def test_zero_learns_nothing(trained, decide):
     """Nothing about the images: every one of them gets the same class."""
     found = {row: trained(row) for row in FROM_ZERO}
     classes = {row: (each.predictions > 0).sum(axis=0) for row, each in found.items()}
-    told = ", ".join(f"{row}: {mean(each, 0)}" for row, each in classes.items())
+    told = ", ".join(f"{row}: {format_mean(each, 0)}" for row, each in classes.items())
     decide(
         bool(all((each == 1).all() for each in classes.values())),
         f"Classes that are given to any of 10000 test images at the end: {told}.",
@@ -165,13 +165,13 @@ def test_zero_learns_nothing(trained, decide):
 @claim(
     "Reason (i): behind f(0) ≠ 0 (sigmoid) all weights act together, and the space is not searched.",
     source="answer 2, (i)",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_zero_sigmoid_units_act_together(trained, measured, decide):
     found = [trained(row) for row in FROM_ZERO]
-    step_by_step = max(np.max(seed["0"]["spread"]) for seed in measured("gradient-flow"))
-    apart = max(step_by_step, *(each.spread[1].max() for each in found))
-    ranks = sorted({int(rank) for each in found for rank in each.ranks[2]})
+    step_by_step = max(np.max(seed["0"]["unit_spread"]) for seed in measured("gradient-flow"))
+    apart = max(step_by_step, *(each.unit_spread[1].max() for each in found))
+    ranks = sorted({int(rank) for each in found for rank in each.weight_ranks[2]})
     decide(
         bool(apart <= COPIES and ranks == [1]),
         f"The 100 sigmoid units stay copies: never further apart than {apart:.1g} of their largest "
@@ -182,7 +182,7 @@ def test_zero_sigmoid_units_act_together(trained, measured, decide):
 @claim(
     "Reason (ii): behind f(0) = 0 (ReLU) all outputs are 0, and so are the gradients of the weights.",
     source="answer 2, (ii)",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_zero_relu_units_are_dead(trained, measured, decide):
     """Exactly 0: the ReLU layer's output, and every gradient of its weights, its biases and the
@@ -204,7 +204,7 @@ def test_zero_relu_units_are_dead(trained, measured, decide):
 @claim(
     "Reason (ii), its end: the learning process stops.",
     source="answer 2, (ii)",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
 )
 def test_zero_stops_learning(trained, measured, decide):
     """It would stop if no parameter had a gradient."""
@@ -219,7 +219,7 @@ def test_zero_stops_learning(trained, measured, decide):
     )
 
 
-@claim("From zero, the weights become 0.", source="answer 2, conclusion", verdict=NOT_REPRODUCED)
+@claim("From zero, the weights become 0.", source="answer 2, conclusion", expected=NOT_REPRODUCED)
 def test_zero_weights_become_0(trained, decide):
     found = moved(trained("gd-init0")), moved(trained("sgd-init0"))
     told = ", ".join(

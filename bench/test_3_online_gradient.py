@@ -23,20 +23,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.evidence import accuracies, epochs_to, is_best, soon
+from bench.evidence import epochs_to, format_accuracies, format_epochs, is_best
 from bench.paper import TABLE_2
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
-from harness.stats import above, every, mean, negate
+from harness.stats import all_hold, exceeds, format_mean, negate
 from model.data.presentation_order import epoch_order
-from model.diagnostics.convexity import between_copies
+from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
 
 # At the rate that is said to be best online, how many gradients to average, and after how many
 # epochs: before the first, in the middle of the fives, and between two epochs.
 _RATE = 0.0001
 _COUNTS = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 60000]
-_POINTS = [0, 0.55, 3]
+_CHECKPOINTS = [0, 0.55, 3]
 
 
 def _streams(data, seed):
@@ -56,7 +56,12 @@ def _streams(data, seed):
 def _gradient_bias(data, seed):
     """Along either order; see `model.diagnostics.gradient_bias`."""
     measure = partial(
-        gradient_bias, data=data, seed=seed, learning_rate=_RATE, points=_POINTS, counts=_COUNTS
+        gradient_bias,
+        data=data,
+        seed=seed,
+        learning_rate=_RATE,
+        checkpoints=_CHECKPOINTS,
+        counts=_COUNTS,
     )
     return {order: measure(order) for order in ("by_class", "shuffled")}
 
@@ -80,7 +85,9 @@ EXERCISE = Exercise(
     measurements={
         "streams": _streams,
         "gradient-bias": _gradient_bias,
-        "convexity": lambda data, seed: between_copies(data, seed=seed, learning_rate=0.01, steps=10000),
+        "convexity": lambda data, seed: losses_between_copies(
+            data, seed=seed, learning_rate=0.01, steps=10000
+        ),
     },
 )
 
@@ -123,7 +130,7 @@ def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
 @claim(
     "The stream is not unique: inside a class the examples can change places.",
     source="answer 3",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_the_stream_is_not_unique(measured, decide):
     found = measured("streams")
@@ -135,7 +142,9 @@ def test_the_stream_is_not_unique(measured, decide):
     )
 
 
-@claim("In an online method the training data are not fixed.", source="answer 3", verdict=NOT_REPRODUCED)
+@claim(
+    "In an online method the training data are not fixed.", source="answer 3", expected=NOT_REPRODUCED
+)
 def test_the_training_data_are_not_fixed(measured, decide):
     found = measured("streams")
     decide(
@@ -152,21 +161,22 @@ def test_the_training_data_are_not_fixed(measured, decide):
 )
 def test_online_is_best_at_0_0001(online, decide):
     found = online()
-    decide(is_best(found, 0.0001), f"Final test accuracies by rate: {accuracies(found)}.")
+    decide(is_best(found, 0.0001), f"Final test accuracies by rate: {format_accuracies(found)}.")
 
 
 @claim(
     "At 0.1, 0.01 and 0.001 online does not converge.",
     source="Q1, Figure 5",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
     needs=THREE_EPOCHS,
 )
 def test_online_does_not_converge_above_0_0001(online, decide):
     """A method that converges would hold what it has learnt: 90 % test accuracy after the epoch."""
     found = {rate: training for rate, training in online().items() if rate != 0.0001}
-    holds = every(negate(above(each.test_accuracy[-1], 0.9)) for each in found.values())
+    holds = all_hold(negate(exceeds(each.test_accuracy[-1], 0.9)) for each in found.values())
     told = ", ".join(
-        f"{rate}: {mean(each.test_accuracy[-1])} (at most {mean(each.test_accuracy.max(axis=0))})"
+        f"{rate}: {format_mean(each.test_accuracy[-1])} "
+        f"(at most {format_mean(each.test_accuracy.max(axis=0))})"
         for rate, each in found.items()
     )
     decide(holds, f"Test accuracies after the last epoch, by rate: {told}.")
@@ -175,24 +185,25 @@ def test_online_does_not_converge_above_0_0001(online, decide):
 @claim(
     "At 0.0001 the training loss of online falls at first and rises after.",
     source="Q1, Figure 5",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
     needs=THREE_EPOCHS,
 )
 def test_online_at_0_0001_turns_up(online, decide):
     loss = online()[0.0001].train_loss
     lowest = loss.min(axis=0)
     decide(
-        every([above(loss[0], lowest), above(loss[-1], lowest, by=0.01)]),
-        f"From {mean(loss[0], 2)} its training loss is highest at {mean(loss.max(axis=0), 2)}, "
-        f"lowest at {mean(lowest, 2)} after {mean(loss.argmin(axis=0), 0)} epochs, "
-        f"and {mean(loss[-1], 2)} at the end.",
+        all_hold([exceeds(loss[0], lowest), exceeds(loss[-1], lowest, by=0.01)]),
+        f"From {format_mean(loss[0], 2)} its training loss rises to at most "
+        f"{format_mean(loss.max(axis=0), 2)}, is "
+        f"lowest at {format_mean(lowest, 2)} after {format_mean(loss.argmin(axis=0), 0)} epochs, "
+        f"and {format_mean(loss[-1], 2)} at the end.",
     )
 
 
 @claim(
     "Shuffled, 0.0001 converges very well, and the training loss falls.",
     source="Q1, Figure 5",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_shuffled_at_0_0001_converges(shuffled, decide):
     """It falls from epoch to epoch, but for rises of under 0.01 nats."""
@@ -201,23 +212,24 @@ def test_shuffled_at_0_0001_converges(shuffled, decide):
     decide(
         bool((rises < 0.01).all()),
         "The training loss falls from epoch to epoch, "
-        f"from {mean(training.train_loss[0])} to {mean(training.train_loss[-1])}; "
-        f"the test accuracy ends at {mean(training.test_accuracy[-1])}.",
+        f"from {format_mean(training.train_loss[0])} to {format_mean(training.train_loss[-1])}; "
+        f"the test accuracy ends at {format_mean(training.test_accuracy[-1])}.",
     )
 
 
-@claim("SGD converges faster than online.", source="Q1", verdict=REPRODUCED)
+@claim("SGD converges faster than online.", source="Q1", expected=REPRODUCED)
 def test_shuffled_is_faster_than_online(online, shuffled, decide):
     """At the rate that is best online: in epochs to 50 % test accuracy."""
     ours, theirs = online()[0.0001], shuffled()[0.0001]
     late, early = epochs_to(ours, 0.5), epochs_to(theirs, 0.5)
     decide(
-        above(late, early),
-        f"At 0.0001 and 50 % test accuracy: online {soon(ours, late)}, SGD {soon(theirs, early)}.",
+        exceeds(late, early),
+        f"At 0.0001 and 50 % test accuracy: online {format_epochs(ours, late)}, "
+        f"SGD {format_epochs(theirs, early)}.",
     )
 
 
-@claim("Online, the network learns one class after the other.", source="Q1", verdict=REPRODUCED)
+@claim("Online, the network learns one class after the other.", source="Q1", expected=REPRODUCED)
 def test_online_learns_one_class_after_the_other(online, decide):
     """Along the last epoch: where a class's part of the stream ends, it is the best known of all,
     and of what was known of the others most is forgotten."""
@@ -225,13 +237,13 @@ def test_online_learns_one_class_after_the_other(online, decide):
     for rate, training in online().items():
         # Looks are at the start, and in the middle and at the end of every class. Shape
         # (classes, classes, seeds): at the end of each one's part, the accuracy of each class.
-        at_ends = training.along_class_accuracy[2::2]
+        at_ends = training.checkpoint_class_accuracy[2::2]
         own = np.stack([at_ends[digit, digit] for digit in range(10)])
         others = (at_ends.sum(axis=1) - own) / 9
-        holds += [above(own.mean(axis=0), 0.9), above(own.mean(axis=0), others.mean(axis=0), by=0.1)]
-        told.append(f"{rate}: {mean(own.mean(axis=0))} and {mean(others.mean(axis=0))}")
+        holds += [exceeds(own.mean(axis=0), 0.9), exceeds(own.mean(axis=0), others.mean(axis=0), by=0.1)]
+        told.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
     decide(
-        every(holds),
+        all_hold(holds),
         "Along the last epoch, test accuracy of a class at the end of its part of the stream, and of "
         f"the nine others there, by rate: {'; '.join(told)}.",
     )
@@ -240,35 +252,37 @@ def test_online_learns_one_class_after_the_other(online, decide):
 @claim(
     "Random examples lead to lower losses than ordered ones.",
     source="Q1 and Q2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
 )
 def test_random_order_finds_lower_losses(online, shuffled, decide):
     """At the two rates that both have: the lowest training loss after any epoch."""
     told, holds = [], []
     for rate, theirs in shuffled().items():
         ours = online()[rate].train_loss.min(axis=0)
-        holds.append(above(ours, theirs.train_loss.min(axis=0)))
-        told.append(f"{rate}: {mean(theirs.train_loss.min(axis=0))} against {mean(ours)}")
-    decide(every(holds), f"Lowest training losses, shuffled against sorted, by rate: {'; '.join(told)}.")
+        holds.append(exceeds(ours, theirs.train_loss.min(axis=0)))
+        told.append(f"{rate}: {format_mean(theirs.train_loss.min(axis=0))} against {format_mean(ours)}")
+    decide(
+        all_hold(holds), f"Lowest training losses, shuffled against sorted, by rate: {'; '.join(told)}."
+    )
 
 
 @claim(
     "At 0.1 both SGD and online are very bad (0.101, 0.120).",
     source="Q2, Table 2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
     needs="more epochs: after 3, SGD has not fallen to the bottom",
 )
 def test_both_fail_at_0_1(online, shuffled, decide):
     """Very bad: under 0.25."""
     found = {"SGD": shuffled()[0.1], "online": online()[0.1]}
-    holds = every(negate(above(each.test_accuracy[-1], 0.25)) for each in found.values())
-    decide(holds, f"Final test accuracies: {accuracies(found)}.")
+    holds = all_hold(negate(exceeds(each.test_accuracy[-1], 0.25)) for each in found.values())
+    decide(holds, f"Final test accuracies: {format_accuracies(found)}.")
 
 
 @claim(
     "The cause is that 0.1 is too large for batch size 1, in either order.",
     source="Q2",
-    verdict=REPRODUCED,
+    expected=REPRODUCED,
     needs=THREE_EPOCHS,
 )
 def test_0_1_is_too_large(online, shuffled, decide):
@@ -276,28 +290,30 @@ def test_0_1_is_too_large(online, shuffled, decide):
     pairs = {
         name: (found[0.1], found[0.0001]) for name, found in (("SGD", shuffled()), ("online", online()))
     }
-    holds = every(
-        above(small.test_accuracy[-1], large.test_accuracy[-1]) for large, small in pairs.values()
+    holds = all_hold(
+        exceeds(small.test_accuracy[-1], large.test_accuracy[-1]) for large, small in pairs.values()
     )
     told = "; ".join(
-        f"{name}: {mean(large.test_accuracy[-1])} at 0.1, {mean(small.test_accuracy[-1])} at 0.0001"
+        f"{name}: {format_mean(large.test_accuracy[-1])} at 0.1, "
+        f"{format_mean(small.test_accuracy[-1])} at 0.0001"
         for name, (large, small) in pairs.items()
     )
     decide(holds, f"{told}.")
 
 
-@claim("At its best, online stays below SGD.", source="Q2, Table 2", verdict=REPRODUCED)
+@claim("At its best, online stays below SGD.", source="Q2, Table 2", expected=REPRODUCED)
 def test_online_stays_below_sgd(online, shuffled, decide):
     ours, theirs = (
         np.max([each.test_accuracy[-1] for each in found.values()], axis=0)
         for found in (online(), shuffled())
     )
     decide(
-        above(theirs, ours), f"Best final test accuracies: {mean(ours)} online, {mean(theirs)} by SGD."
+        exceeds(theirs, ours),
+        f"Best final test accuracies: {format_mean(ours)} online, {format_mean(theirs)} by SGD.",
     )
 
 
-@claim("The convergence proof of SGD does not carry over.", source="Q3", verdict=REPRODUCED)
+@claim("The convergence proof of SGD does not carry over.", source="Q3", expected=REPRODUCED)
 def test_the_proof_does_not_carry_over(measured, decide):
     """It needs stochastic gradients whose mean nears the full gradient: on the sorted stream the
     mean of 3000 is as wrong as the first one."""
@@ -312,23 +328,23 @@ def test_the_proof_does_not_carry_over(measured, decide):
         for order in ("by_class", "shuffled")
     }
     decide(
-        every(
+        all_hold(
             [
-                negate(above(gains["by_class"].max(axis=1), 2)),
-                above(gains["shuffled"].min(axis=1), 10),
+                negate(exceeds(gains["by_class"].max(axis=1), 2)),
+                exceeds(gains["shuffled"].min(axis=1), 10),
             ]
         ),
         "Averaging the next 3000 gradients in place of 1 divides the error against the full gradient "
         f"by {_three(gains['by_class'])} on the sorted stream and by {_three(gains['shuffled'])} on the "
-        f"shuffled one, after {', '.join(map(str, _POINTS))} epochs: the sorted stream's next gradients "
-        "are biased, given the weights.",
+        f"shuffled one, after {', '.join(map(str, _CHECKPOINTS))} epochs: "
+        "the sorted stream's next gradients are biased, given the weights.",
     )
 
 
 @claim(
     "What fails is smoothness: it cannot be assumed where examples are not random.",
     source="Q3",
-    verdict=NOT_REPRODUCED,
+    expected=NOT_REPRODUCED,
 )
 def test_what_fails_is_smoothness(measured, decide):
     """It is a property of each example's loss, and both orders have the same examples."""
@@ -341,22 +357,23 @@ def test_what_fails_is_smoothness(measured, decide):
         not same,
         "Both orders present the same 60000 functions, once an epoch, and each is as smooth in one as "
         "in the other. What differs is the bias: in the middle of the fives, the mean of the next 3000 "
-        f"gradients has a cosine of {mean(cosines['by_class'], 2)} to the full gradient when sorted, "
-        f"of {mean(cosines['shuffled'], 2)} when shuffled.",
+        f"gradients has a cosine of {format_mean(cosines['by_class'], 2)} to the full gradient when "
+        "sorted, "
+        f"of {format_mean(cosines['shuffled'], 2)} when shuffled.",
     )
 
 
-@claim("SGD's objective is convex and smooth.", source="Q3", verdict=NOT_REPRODUCED)
+@claim("SGD's objective is convex and smooth.", source="Q3", expected=NOT_REPRODUCED)
 def test_the_objective_is_convex(measured, decide):
     """Convex means no higher midway between two points than at both. (The ReLU is not even
     differentiable everywhere: assumption 1 of the assignment fails in either order.)"""
     found = {name: [each[name] for each in measured("convexity")] for name in ("here", "copy", "midway")}
-    higher = above(found["midway"], np.maximum(found["here"], found["copy"]))
+    higher = exceeds(found["midway"], np.maximum(found["here"], found["copy"]))
     decide(
         negate(higher),
         f"A network after 10000 steps of shuffled SGD and its copy with the hidden units renumbered "
-        f"have training losses of {mean(found['here'])} and {mean(found['copy'])}; "
-        f"midway it is {mean(found['midway'])}.",
+        f"have training losses of {format_mean(found['here'])} and {format_mean(found['copy'])}; "
+        f"midway it is {format_mean(found['midway'])}.",
     )
 
 

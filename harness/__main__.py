@@ -11,7 +11,7 @@ from pathlib import Path
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
     options = _parser().parse_args(arguments)
-    return options.run(options)
+    return options.command(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,16 +27,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="the report folder, and others to compare it with (default: reports/latest)",
     )
-    report.set_defaults(run=_report)
+    report.set_defaults(command=_report)
 
     publish = commands.add_parser("publish", help="keep a run in reports/published")
     publish.add_argument("run", type=Path, metavar="FOLDER", help="the report folder of a finished run")
     publish.add_argument("name", metavar="NAME", help="what to keep it as: epyc-2-cores, say")
-    publish.set_defaults(run=_publish)
+    publish.set_defaults(command=_publish)
 
     speed = commands.add_parser("speed", help="measure every engine's time per step on this machine")
     speed.add_argument("device", nargs="?", default="auto", help="as pytest's --device (default: auto)")
-    speed.set_defaults(run=_speed)
+    speed.set_defaults(command=_speed)
 
     times = commands.add_parser("times", help="measure whether training times hold under -n")
     times.add_argument(
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="runs of each kind, in turns (default: 3)",
     )
-    times.set_defaults(run=_times)
+    times.set_defaults(command=_times)
     return parser
 
 

@@ -1,8 +1,8 @@
 """Claims: the assignment's sentences, each decided by a test, and the verdicts on them.
 
-A claim is a test of an exercise's module, marked with what it is about:
+A claim is a test in an exercise's module, marked with what it is about:
 
-    @claim("Adam is best at 0.001.", source="answer 4.3", verdict=REPRODUCED)
+    @claim("Adam is best at 0.001.", source="answer 4.3", expected=REPRODUCED)
     def test_adam_is_best_at_0_001(trained, decide):
         ...
         decide(holds, "Adam ends at 0.974 at 0.001, at 0.944 at 0.01.")
@@ -12,13 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import pytest
 
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-NOT_TESTABLE = "not testable at this scale"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE)
+Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not testable at this scale"]
+
+REPRODUCED: Verdict = "reproduced"
+NOT_REPRODUCED: Verdict = "not reproduced"
+INCONCLUSIVE: Verdict = "inconclusive"
+"""The intervals of the seeds leave it open."""
+NOT_TESTABLE: Verdict = "not testable at this scale"
+"""The quick scale lacks what it takes."""
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_TESTABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +34,33 @@ class Claim:
     text: str
     source: str
     """Where it stands: exercise and table, figure or paragraph."""
-    verdict: str | None
-    """The verdict known from runs at the paper's scale on MNIST; None where machines may differ."""
+    expected: Verdict | None
+    """The verdict known from published runs at the paper's scale on MNIST; None where it may differ."""
     needs: str | None
     """What the quick scale lacks to decide it; None where that scale decides it as well."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A claim as a run decided it: an entry of `summary.json`."""
+
+    id: str
+    """The node id of its test."""
+    exercise: int
+    text: str
+    source: str
+    verdict: Verdict
+    evidence: str
+    """The figures that decided it, in a sentence or two."""
+    expected: Verdict | None = None
+    needs: str | None = None
+
+
 def claim(
-    text: str, *, source: str, verdict: str | None = None, needs: str | None = None
+    text: str, *, source: str, expected: Verdict | None = None, needs: str | None = None
 ) -> pytest.MarkDecorator:
     """Marks the test that decides a `Claim`."""
-    return pytest.mark.claim(Claim(text=text, source=source, verdict=verdict, needs=needs))
+    return pytest.mark.claim(Claim(text=text, source=source, expected=expected, needs=needs))
 
 
 def claims_of(module: ModuleType) -> dict[str, Claim]:

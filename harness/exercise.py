@@ -81,7 +81,7 @@ def row_name(case: str) -> str:
     return case.partition("[")[2].removesuffix("]") or case
 
 
-def discover(config: pytest.Config) -> dict[str, ModuleType]:
+def discover_exercises(config: pytest.Config) -> dict[str, ModuleType]:
     """The suite's exercises: modules with an `EXERCISE`, by their path as it stands in node ids.
 
     They are looked for where a bare `pytest` would look: in the files of `testpaths`. To be

@@ -29,7 +29,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evaluation:
-    """Evaluates stacked `parameters` (see `network.stack`) on images (n, 784) and labels (n,).
+    """Evaluates `parameters` (see `network.stack_parameters`) on images (n, 784) and labels (n,).
 
     A NaN among the logits counts as the prediction (as `torch.argmax` has it), so networks
     that are no longer finite have an accuracy too.

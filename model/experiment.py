@@ -83,24 +83,24 @@ class Training:
     train_accuracy: np.ndarray
     test_loss: np.ndarray
     test_accuracy: np.ndarray
-    along_examples: np.ndarray
+    checkpoint_examples: np.ndarray
     """Where in the last epoch the test accuracy per class was looked at: examples seen, shape (points,).
 
     From 0, the end of the epoch before, to the whole epoch; on a sorted stream also in the middle
     and at the end of every class.
     """
-    along_class_accuracy: np.ndarray
+    checkpoint_class_accuracy: np.ndarray
     """The test accuracy of each class there, shape (points, 10, replicates)."""
     predictions: np.ndarray
     """How often each class is predicted on the test set at the end, shape (10, replicates)."""
-    moved: np.ndarray
+    distance_from_initialisation: np.ndarray
     """How far each of `network.PARAMETERS` ended from where it began, shape (6, replicates).
 
     Euclidean norms. Exactly 0 under SGD means that the parameter never received a gradient.
     """
-    spread: np.ndarray
+    unit_spread: np.ndarray
     """How far apart the units of each hidden layer ended, shape (2, replicates); see `symmetry`."""
-    ranks: np.ndarray
+    weight_ranks: np.ndarray
     """The numerical rank that each weight matrix ended with, shape (3, replicates); see `symmetry`."""
     outcomes: tuple[str, ...]
     """What each replicate ended as: one of OUTCOMES."""
@@ -121,32 +121,27 @@ class Training:
         """Mean over the replicates of the test accuracy after the last epoch."""
         return float(self.test_accuracy[-1].mean())
 
-    def epochs_to(self, target: float) -> int | None:
-        """The first epoch after which the replicates' mean test accuracy is at least `target`."""
-        (reached,) = np.nonzero(self.test_accuracy.mean(axis=1) >= target)
-        return int(reached[0]) if len(reached) else None
+    def time_to_accuracy(self, target: float) -> dict[str, list[float | None]]:
+        """What each replicate takes to reach `target` test accuracy first; None where it never does.
 
-    def first_epochs(self, target: float) -> list[int | None]:
-        """For each replicate the first epoch after which its test accuracy is at least `target`."""
-        reached = self.test_accuracy >= target
-        return [int(each.argmax()) if each.any() else None for each in reached.T]
-
-    def speed(self, target: float) -> dict[str, list[float | None]]:
-        """How soon each replicate is first at `target` test accuracy: None where it never is.
-
-        `epochs`, optimizer `steps`, and `seconds` of training (of all replicates together, which
-        train side by side). It is looked at after whole epochs.
+        In `epochs`, optimizer `steps` and `seconds` of training (of all replicates together, which
+        train side by side). Accuracies are known after whole epochs.
         """
-        epochs = self.first_epochs(target)
+        epochs = first_epochs(self.test_accuracy >= target)
         steps = self.steps // self.experiment.epochs
         return {
-            "epochs": epochs,
+            "epochs": [*epochs],
             "steps": [None if epoch is None else epoch * steps for epoch in epochs],
             "seconds": [None if epoch is None else float(self.epoch_seconds[epoch]) for epoch in epochs],
         }
 
 
-def classify(*, finite: bool, classes_predicted: int, test_accuracy: float) -> str:
+def first_epochs(reached: np.ndarray) -> list[int | None]:
+    """Each replicate's first epoch at which `reached` (epochs + 1, replicates) is true, or None."""
+    return [int(each.argmax()) if each.any() else None for each in reached.T]
+
+
+def classify_outcome(*, finite: bool, classes_predicted: int, test_accuracy: float) -> str:
     """The outcome of one replicate, from the network that it ended with.
 
     `finite`: whether its parameters and losses are; `classes_predicted`: how many of the

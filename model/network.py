@@ -9,7 +9,7 @@ SIZES = (784, 300, 100, 10)
 PARAMETERS = ("weight1", "bias1", "weight2", "bias2", "weight3", "bias3")
 
 
-def build(init: str | float, seed: int) -> nn.Sequential:
+def build_network(init: str | float, seed: int) -> nn.Sequential:
     """The network on the CPU, float32, initialised by PyTorch's default or to a common value.
 
     The default draws from PyTorch's CPU generator under `seed`, whatever the device that
@@ -30,7 +30,7 @@ def build(init: str | float, seed: int) -> nn.Sequential:
     return network
 
 
-def stack(networks: list[nn.Sequential]) -> list[Tensor]:
+def stack_parameters(networks: list[nn.Sequential]) -> list[Tensor]:
     """The networks' parameters as replicates: weights (replicates, in, out), biases (replicates, out).
 
     In the order of PARAMETERS; copies.

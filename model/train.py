@@ -10,10 +10,10 @@ import torch
 
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
-from .diagnostics.unit_symmetry import ranks, spread
-from .engines import choose
+from .diagnostics.unit_symmetry import unit_spread, weight_ranks
+from .engines import choose_engine
 from .evaluate import Evaluation, evaluate
-from .experiment import Experiment, Training, classify
+from .experiment import Experiment, Training, classify_outcome
 from .stopwatch import Stopwatch
 
 
@@ -36,7 +36,7 @@ def train(
     """
     if data.name != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
-    chosen = choose(engine, experiment, data.device)
+    chosen = choose_engine(engine, experiment, data.device)
 
     preparing = Stopwatch(data.device)
     with preparing.running():
@@ -48,11 +48,11 @@ def train(
     initial = runner.parameters()
     on_train = [evaluate(initial, data.train_images, data.train_labels)]
     on_test = [evaluate(initial, data.test_images, data.test_labels)]
-    along_examples, along_class_accuracy = [0], []
+    checkpoint_examples, checkpoint_class_accuracy = [0], []
     for epoch in range(experiment.epochs):
         last = epoch == experiment.epochs - 1
         if last:
-            along_class_accuracy.append(on_test[-1].class_accuracy.T)
+            checkpoint_class_accuracy.append(on_test[-1].class_accuracy.T)
         orders = torch.from_numpy(
             np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
         ).to(data.device)
@@ -62,8 +62,8 @@ def train(
             parameters = runner.parameters()
             tested = evaluate(parameters, data.test_images, data.test_labels)
             if last:
-                along_examples.append(end)
-                along_class_accuracy.append(tested.class_accuracy.T)
+                checkpoint_examples.append(end)
+                checkpoint_class_accuracy.append(tested.class_accuracy.T)
         epoch_seconds.append(training.seconds)
         on_train.append(evaluate(parameters, data.train_images, data.train_labels))
         on_test.append(tested)
@@ -85,19 +85,19 @@ def train(
         train_accuracy=np.array([e.accuracy for e in on_train]),
         test_loss=np.array([e.loss for e in on_test]),
         test_accuracy=np.array([e.accuracy for e in on_test]),
-        along_examples=np.array(along_examples),
-        along_class_accuracy=np.array(along_class_accuracy),
+        checkpoint_examples=np.array(checkpoint_examples),
+        checkpoint_class_accuracy=np.array(checkpoint_class_accuracy),
         predictions=on_test[-1].predictions.T,
-        moved=np.array(
+        distance_from_initialisation=np.array(
             [
                 (after - before).flatten(1).double().norm(dim=1).cpu().numpy()
                 for before, after in zip(initial, parameters, strict=True)
             ]
         ),
-        spread=spread(parameters),
-        ranks=ranks(parameters),
+        unit_spread=unit_spread(parameters),
+        weight_ranks=weight_ranks(parameters),
         outcomes=tuple(
-            classify(
+            classify_outcome(
                 finite=bool(finite[i]),
                 classes_predicted=np.count_nonzero(on_test[-1].predictions[i]),
                 test_accuracy=on_test[-1].accuracy[i],

@@ -44,7 +44,7 @@ def pytest_configure():
 
     harness.plugin.fixtures.train_model = train
     harness.plugin.fixtures.load = lambda *_: None
-    harness.plugin.session.ensure = lambda *_: None
+    harness.plugin.session.ensure_downloaded = lambda *_: None
     if "REAL_REPORT" not in os.environ:  # it takes seconds
         harness.plugin.session.draw = lambda *_: "No report."
 """
@@ -176,7 +176,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these runs are nobody's workers
     # What its conftest puts in their place is put back, as `in_process` runs it in this process.
     for module, name in (
-        (harness.plugin.session, "ensure"),
+        (harness.plugin.session, "ensure_downloaded"),
         (harness.plugin.session, "draw"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),

@@ -79,8 +79,8 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
         # Training errors that end at exactly 0, which no logarithm has.
         train_accuracy=np.linspace(np.full(count, 0.1), np.ones(count), EPOCHS + 1),
         test_accuracy=accuracy,
-        along_examples=np.array([0, 300, 600, 1025] if looked else [0, 1025]),
-        along_class_accuracy=np.zeros((4 if looked else 2, 10, count)),
+        checkpoint_examples=np.array([0, 300, 600, 1025] if looked else [0, 1025]),
+        checkpoint_class_accuracy=np.zeros((4 if looked else 2, 10, count)),
     )
     return {
         "id": f"bench/test_{exercise}_x.py::test_training[{name}]",
@@ -93,7 +93,7 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
 
 def _bias(seeds: int) -> dict[str, Any]:
     along = {
-        "points": [0, 0.5],
+        "checkpoints": [0, 0.5],
         "counts": [1, 10, 100],
         "cosine": [[0.1, 0.5, 1]] * 2,
         "relative_error": [[10, 3, 0]] * 2,
@@ -113,8 +113,8 @@ def _speed() -> dict[str, Any]:
             "batch_size": size,
             "replicates": 1,
             "us_per_step": 20.0 * size,
-            "limit_us_per_step": 5.0 * size,
-            "of_limit": 0.25,
+            "roofline_us_per_step": 5.0 * size,
+            "share_of_roofline": 0.25,
         }
         for engine in ("numba", "eager")
         for size in (1, 100)
@@ -140,7 +140,7 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         )
     ]
     return {
-        "schema": 1,
+        "schema": 2,
         "scale": "quick",
         "dataset": "mnist",
         "timing": "exclusive",

@@ -20,10 +20,10 @@ import torch
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
-from model.engines import choose, eager
+from model.engines import choose_engine, eager
 from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
-from model.network import PARAMETERS, build, stack
+from model.network import PARAMETERS, build_network, stack_parameters
 from model.train import train
 
 from .data import EXAMPLES, made_up, made_up_on
@@ -182,7 +182,7 @@ def modelled(
     experiment: Experiment, data: Data, parts=(EXAMPLES,), buffers: int = 2
 ) -> list[torch.Tensor]:
     """The parameters after one epoch of the model, cut into launches of so many examples each."""
-    parameters = [p[0].numpy() for p in stack([build(experiment.init, 0)])]
+    parameters = [p[0].numpy() for p in stack_parameters([build_network(experiment.init, 0)])]
     choice = np.random.default_rng(0)
     for order in np.split(order_of(experiment, data), np.cumsum(parts)[:-1]):
         blocks = [
@@ -269,7 +269,7 @@ def test_nvcc_compiles_it_without_a_spill(tmp_path, architecture):
 def test_refusals_say_why(monkeypatch):
     def refused(why, device=CUDA, **fields):
         with pytest.raises(ValueError, match=f"engine cluster cannot.*{why}"):
-            choose("cluster", replace(ONLINE, **fields), device)
+            choose_engine("cluster", replace(ONLINE, **fields), device)
 
     refused("on CUDA, not on cpu", device=torch.device("cpu"))
     refused("batches of 1", batch_size=2)
@@ -284,13 +284,13 @@ def test_refusals_say_why(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     refused("capability 9.0, this GPU has 8.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert choose("cluster", ONLINE, CUDA) is cluster
+    assert choose_engine("cluster", ONLINE, CUDA) is cluster
     monkeypatch.setattr(cluster, "SIZES", (784, 300, 100, 26))
     refused("a network of")
 
 
 def test_auto_does_not_take_it_yet():
-    assert choose("auto", ONLINE, CUDA) is not cluster
+    assert choose_engine("auto", ONLINE, CUDA) is not cluster
 
 
 needs_the_gpu = pytest.mark.skipif(

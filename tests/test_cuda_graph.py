@@ -14,13 +14,13 @@ from torch.utils._pytree import tree_leaves
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
-from model.engines import EngineError, choose, eager
+from model.engines import EngineError, choose_engine, eager
 from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.cuda_graph.memory import group_sizes, state_bytes, working_bytes
 from model.engines.cuda_graph.replicates import Activations, Examples, Replicates
 from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
-from model.network import build, stack
+from model.network import build_network, stack_parameters
 from model.train import train
 
 from .data import EXAMPLES, made_up, made_up_on
@@ -91,12 +91,12 @@ def one(parameters: list[torch.Tensor], replicate: int) -> list[torch.Tensor]:
 
 def test_it_is_for_gpus_and_there_for_everything():
     with pytest.raises(EngineError, match=r"engine cuda-graph cannot.*runs on a GPU, not on cpu"):
-        choose("cuda-graph", experiment(), CPU)
-    assert choose("auto", experiment(), CPU) is not cuda_graph
+        choose_engine("cuda-graph", experiment(), CPU)
+    assert choose_engine("auto", experiment(), CPU) is not cuda_graph
     for batch_size in (1, 32, MNIST):
         for optimizer in ("sgd", "adam"):
             case = experiment(optimizer=optimizer, batch_size=batch_size)
-            assert choose("auto", case, GPU) is cuda_graph
+            assert choose_engine("auto", case, GPU) is cuda_graph
 
 
 # The plan
@@ -269,12 +269,12 @@ def test_warming_up_leaves_no_trace(optimizer):
     warm.train(2, 32)
     assert not all(p.isfinite().all() for p in warm.parameters())
     warm.restore()
-    assert same(warm.parameters(), stack([build(1, 0)]))
+    assert same(warm.parameters(), stack_parameters([build_network(1, 0)]))
     for replicates in (warm, fresh):
         replicates.begin(orders_of((0,)))
         replicates.train(1, 1)
     assert same(warm.parameters(), fresh.parameters())
-    assert not same(warm.parameters(), stack([build(1, 0)]))
+    assert not same(warm.parameters(), stack_parameters([build_network(1, 0)]))
 
 
 def stepping(case: Experiment, seeds) -> Replicates:
@@ -382,7 +382,7 @@ def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     """Neither in the parameters nor in the moments, by which eager's first step would differ."""
     case = experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=EXAMPLES, epochs=1)
     made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
-    assert same([p.cpu() for p in made.parameters()], stack([build("default", 0)]))
+    assert same([p.cpu() for p in made.parameters()], stack_parameters([build_network("default", 0)]))
     made.epoch(orders_of((0,)).to(GPU))
     assert distance(made.parameters(), trained(eager, case, on=made_up_on(GPU)), share=0.95) < 1e-6
 

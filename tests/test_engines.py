@@ -18,7 +18,7 @@ import torch
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, choose, eager
+from model.engines import ENGINES, choose_engine, eager
 from model.engines.numba_loop import engine as numba_loop
 from model.experiment import Experiment
 from model.train import train
@@ -168,27 +168,27 @@ def test_auto_takes_the_faster_one():
     def experiment(batch_size):
         return Experiment(learning_rate=0.1, batch_size=batch_size, epochs=1)
 
-    assert choose("auto", experiment(1), CPU) is numba_loop
-    assert choose("auto", experiment(1000), CPU) is numba_loop
+    assert choose_engine("auto", experiment(1), CPU) is numba_loop
+    assert choose_engine("auto", experiment(1000), CPU) is numba_loop
     torch.set_num_threads(4)
-    assert choose("auto", experiment(32), CPU) is numba_loop
-    assert choose("auto", experiment(1000), CPU) is eager
-    assert choose("numba", experiment(1000), CPU) is numba_loop
-    assert choose("auto", experiment(60000), CPU) is eager
+    assert choose_engine("auto", experiment(32), CPU) is numba_loop
+    assert choose_engine("auto", experiment(1000), CPU) is eager
+    assert choose_engine("numba", experiment(1000), CPU) is numba_loop
+    assert choose_engine("auto", experiment(60000), CPU) is eager
 
 
 def test_refusals_say_why(monkeypatch):
     large = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
     with pytest.raises(ValueError, match=r"engine numba cannot.*batches of up to"):
-        choose("numba", large, CPU)
+        choose_engine("numba", large, CPU)
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
-        choose("numba", ONLINE, torch.device("cuda"))
+        choose_engine("numba", ONLINE, torch.device("cuda"))
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "model.engines.numba_loop.kernels")
     monkeypatch.delattr("model.engines.numba_loop.kernels")
     with pytest.raises(ValueError, match=r"engine numba cannot.*Numba is missing"):
-        choose("numba", ONLINE, CPU)
-    assert choose("auto", ONLINE, CPU) is eager
+        choose_engine("numba", ONLINE, CPU)
+    assert choose_engine("auto", ONLINE, CPU) is eager
 
 
 def test_numba_is_not_imported_before_it_is_needed():

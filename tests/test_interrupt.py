@@ -12,15 +12,15 @@ from tests.processes import wait_for_the_end_of
 _SOON = 10
 
 
-@pytest.mark.parametrize("spread", ["0", "2"], ids=["serial", "n2"])
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
 @pytest.mark.parametrize(
     ("number", "whole_group"),
     [(signal.SIGINT, True), (signal.SIGTERM, False)],
     ids=["Ctrl-C", "SIGTERM"],  # a terminal sends Ctrl-C to the workers as well
 )
-def test_an_interrupted_session(suite, number, whole_group, spread):
+def test_an_interrupted_session(suite, number, whole_group, workers):
     suite.hang()
-    session = suite.start("-k", "test_1", "-n", spread, "--timing", "shared")
+    session = suite.start("-k", "test_1", "-n", workers, "--timing", "shared")
     suite.wait_until_it_hangs(others=1)
     finished = {record["id"] for record in suite.records()}
     started = time.monotonic()
@@ -34,4 +34,4 @@ def test_an_interrupted_session(suite, number, whole_group, spread):
     assert {case["id"] for case in suite.summary()["cases"]} == finished
     assert not (suite.report / "locks").exists()
     suite.go()
-    suite.run("-k", "test_1", "-n", spread, "--timing", "shared", "--resume").assert_outcomes(passed=3)
+    suite.run("-k", "test_1", "-n", workers, "--timing", "shared", "--resume").assert_outcomes(passed=3)

@@ -42,7 +42,7 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         train_accuracy=curve / 2,
         test_loss=curve * 2,
         test_accuracy=curve / 3,
-        moved=np.full((6, 2), math.inf),
+        distance_from_initialisation=np.full((6, 2), math.inf),
         outcomes=("diverged", "diverged"),
     )
     path = tmp_path / "case.json"

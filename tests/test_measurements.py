@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from model.data.presentation_order import epoch_order
-from model.diagnostics.convexity import between_copies
+from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
 from model.diagnostics.gradient_flow import gradient_flow
-from model.diagnostics.unit_symmetry import ranks, spread
-from model.network import build, stack
+from model.diagnostics.unit_symmetry import unit_spread, weight_ranks
+from model.network import build_network, stack_parameters
 
 from .data import EXAMPLES, made_up
 
@@ -18,29 +18,34 @@ DATA = made_up()
 
 
 def test_spread_and_ranks_of_copies_and_of_pytorchs_initialisation():
-    copies, default = stack([build(0.3, 0)]), stack([build("default", 0)])
-    assert spread(copies).tolist() == [[0], [0]]
-    assert ranks(copies)[:, 0].tolist() == [1, 1, 1]
-    assert ranks(stack([build(0, 0)]))[:, 0].tolist() == [0, 0, 0]
-    assert (spread(default) > 1).all(), "units that are drawn differ by more than their largest weight"
-    assert ranks(default)[:, 0].tolist() == [300, 100, 10]
-    assert spread(stack([build(0, 0)])).tolist() == [[0], [0]]
+    copies, default = (
+        stack_parameters([build_network(0.3, 0)]),
+        stack_parameters([build_network("default", 0)]),
+    )
+    assert unit_spread(copies).tolist() == [[0], [0]]
+    assert weight_ranks(copies)[:, 0].tolist() == [1, 1, 1]
+    assert weight_ranks(stack_parameters([build_network(0, 0)]))[:, 0].tolist() == [0, 0, 0]
+    assert (unit_spread(default) > 1).all(), (
+        "units that are drawn differ by more than their largest weight"
+    )
+    assert weight_ranks(default)[:, 0].tolist() == [300, 100, 10]
+    assert unit_spread(stack_parameters([build_network(0, 0)])).tolist() == [[0], [0]]
 
 
 @pytest.mark.parametrize("place", ["incoming", "bias", "outgoing"])
 def test_spread_sees_all_that_belongs_to_a_unit(place):
-    parameters = stack([build(1.0, 0)])
+    parameters = stack_parameters([build_network(1.0, 0)])
     tensor = {"incoming": parameters[0], "bias": parameters[1], "outgoing": parameters[2]}[place]
     tensor[(0, 7) if place == "bias" else (0, 3, 7) if place == "incoming" else (0, 7, 3)] = 1.5
-    assert spread(parameters)[0] == pytest.approx(0.5 / 1.5)
+    assert unit_spread(parameters)[0] == pytest.approx(0.5 / 1.5)
 
 
 def test_what_is_not_finite_has_neither_spread_nor_rank():
-    parameters = stack([build("default", 0), build("default", 1)])
+    parameters = stack_parameters([build_network("default", 0), build_network("default", 1)])
     parameters[0][1, 3, 7] = torch.inf
-    assert np.isnan(spread(parameters)[0, 1])
-    assert np.isnan(ranks(parameters)[0, 1])
-    assert ranks(parameters)[:, 0].tolist() == [300, 100, 10]
+    assert np.isnan(unit_spread(parameters)[0, 1])
+    assert np.isnan(weight_ranks(parameters)[0, 1])
+    assert weight_ranks(parameters)[:, 0].tolist() == [300, 100, 10]
 
 
 def test_gradient_flow_from_zero_reaches_the_last_layers_alone():
@@ -51,14 +56,14 @@ def test_gradient_flow_from_zero_reaches_the_last_layers_alone():
     assert (np.array(found["gradient"])[:, :3] == 0).all()
     assert found["active"] == [0] * 8
     assert found["loss"][0] == pytest.approx(np.log(10))
-    assert found["ranks"][-1] == [0, 0, 1]
+    assert found["weight_ranks"][-1] == [0, 0, 1]
 
 
 def test_gradient_flow_from_small_numbers_reaches_everything():
     found = gradient_flow(0.001, DATA, seed=0, batch_size=5)
     assert found["first"] == [1] * 6
     assert min(found["active"]) > 0
-    assert np.max(found["spread"]) < 1e-4
+    assert np.max(found["unit_spread"]) < 1e-4
 
 
 def gradient(network, indices):
@@ -73,11 +78,11 @@ def gradient(network, indices):
 def test_gradient_bias_against_gradients_taken_one_by_one(order):
     """At the start, and in mid-epoch after plain PyTorch steps."""
     found = gradient_bias(
-        order, DATA, seed=3, learning_rate=0.01, points=[0, 0.5], counts=[1, 40, EXAMPLES]
+        order, DATA, seed=3, learning_rate=0.01, checkpoints=[0, 0.5], counts=[1, 40, EXAMPLES]
     )
     labels = DATA.train_labels.numpy()
     stream = np.concatenate([epoch_order(order, labels, 3, epoch) for epoch in (0, 1)])
-    network = build("default", 3)
+    network = build_network("default", 3)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     for point, start in enumerate((0, round(EXAMPLES / 2))):
         if start:
@@ -97,6 +102,6 @@ def test_gradient_bias_against_gradients_taken_one_by_one(order):
 
 
 def test_copies_with_renumbered_units_compute_the_same_and_the_midway_network_does_not():
-    found = between_copies(DATA, seed=0, learning_rate=0.1, steps=1000)
+    found = losses_between_copies(DATA, seed=0, learning_rate=0.1, steps=1000)
     assert found["copy"] == pytest.approx(found["here"], rel=1e-5)
     assert found["midway"] > found["here"] + 0.1

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, EngineError, choose, eager
+from model.engines import ENGINES, EngineError, choose_engine, eager
 from model.evaluate import evaluate
-from model.experiment import OUTCOMES, Experiment, classify
-from model.network import PARAMETERS, build, forward, stack
+from model.experiment import OUTCOMES, Experiment, classify_outcome
+from model.network import PARAMETERS, build_network, forward, stack_parameters
 from model.train import train
 
 from .data import made_up, made_up_training
@@ -69,18 +69,18 @@ def test_default_initialisation_is_pytorchs_and_leaves_its_generator_alone():
     torch.manual_seed(3)
     expected = nn.Linear(784, 300).weight
     state = torch.random.get_rng_state()
-    assert torch.equal(build("default", 3)[0].weight, expected)
+    assert torch.equal(build_network("default", 3)[0].weight, expected)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_constant_initialisation_sets_every_weight_and_bias():
-    for parameter in build(0.01, 0).parameters():
+    for parameter in build_network(0.01, 0).parameters():
         assert (parameter == torch.tensor(0.01)).all()
 
 
 def test_stacked_parameters_compute_what_the_networks_do():
-    networks = [build("default", seed) for seed in (0, 1)]
-    stacked = stack(networks)
+    networks = [build_network("default", seed) for seed in (0, 1)]
+    stacked = stack_parameters(networks)
     assert [tuple(p.shape) for p in stacked] == [
         (2, 784, 300),
         (2, 300),
@@ -96,8 +96,8 @@ def test_stacked_parameters_compute_what_the_networks_do():
 
 
 def test_evaluation_against_pytorchs_own():
-    networks = [build("default", seed) for seed in (0, 1)]
-    result = evaluate(stack(networks), DATA.train_images, DATA.train_labels)
+    networks = [build_network("default", seed) for seed in (0, 1)]
+    result = evaluate(stack_parameters(networks), DATA.train_images, DATA.train_labels)
     for replicate, network in enumerate(networks):
         logits = network(DATA.train_images)
         loss = nn.functional.cross_entropy(logits, DATA.train_labels).item()
@@ -110,7 +110,7 @@ def test_evaluation_against_pytorchs_own():
 def test_the_whole_set_as_one_batch_is_gradient_descent():
     """Against the gradient written out by hand, in float64."""
     got = eager_parameters(experiment(batch_size=60000, learning_rate=0.5), epochs=3)
-    w1, b1, w2, b2, w3, b3 = (p[0].double() for p in stack([build("default", 0)]))
+    w1, b1, w2, b2, w3, b3 = (p[0].double() for p in stack_parameters([build_network("default", 0)]))
     x, y = DATA.train_images.double(), nn.functional.one_hot(DATA.train_labels, 10).double()
     for _ in range(3):
         z1 = x @ w1 + b1
@@ -137,8 +137,8 @@ def eager_parameters(experiment, epochs, seeds=(0,)):
 
 
 def test_accuracy_per_class_against_counting():
-    network = build("default", 0)
-    result = evaluate(stack([network]), DATA.test_images, DATA.test_labels)
+    network = build_network("default", 0)
+    result = evaluate(stack_parameters([network]), DATA.test_images, DATA.test_labels)
     predicted = network(DATA.test_images).argmax(1)
     for digit in range(10):
         own = predicted[DATA.test_labels == digit]
@@ -149,18 +149,20 @@ def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_clas
     settings = experiment(order="by_class", batch_size=10, epochs=2)
     result = train(settings, DATA, seeds=(0, 1), engine="eager")
     ends = np.cumsum(np.bincount(DATA.train_labels))
-    assert result.along_examples.shape == (21,)
-    assert (result.along_examples[2::2] // 10 == ends // 10).all()
-    assert result.along_examples[-1] == 1025
-    assert result.along_class_accuracy.shape == (21, 10, 2)
+    assert result.checkpoint_examples.shape == (21,)
+    assert (result.checkpoint_examples[2::2] // 10 == ends // 10).all()
+    assert result.checkpoint_examples[-1] == 1025
+    assert result.checkpoint_class_accuracy.shape == (21, 10, 2)
     shares = torch.bincount(DATA.test_labels).numpy() / len(DATA.test_labels)
     for look, epoch in ((0, 1), (-1, 2)):
-        assert shares @ result.along_class_accuracy[look] == pytest.approx(result.test_accuracy[epoch])
+        assert shares @ result.checkpoint_class_accuracy[look] == pytest.approx(
+            result.test_accuracy[epoch]
+        )
     # Looking changes nothing.
     parameters = eager_parameters(settings, epochs=2, seeds=(0, 1))
     at_end = evaluate(parameters, DATA.test_images, DATA.test_labels)
     assert (at_end.loss == result.test_loss[-1]).all()
-    assert len(train(experiment(epochs=2), DATA).along_examples) == 2
+    assert len(train(experiment(epochs=2), DATA).checkpoint_examples) == 2
 
 
 def test_training_keeps_its_curves():
@@ -174,18 +176,15 @@ def test_training_keeps_its_curves():
     assert result.train_loss[0] == pytest.approx(math.log(10), rel=0.05)
     assert (result.test_accuracy[-1] > 0.9).all()
     assert result.outcomes == ("learned", "learned")
-    first = result.epochs_to(0.9)
-    assert result.test_accuracy[first].mean() >= 0.9 > result.test_accuracy[first - 1].mean()
-    assert result.epochs_to(1.01) is None
-    epochs = result.first_epochs(0.9)
+    epochs = result.time_to_accuracy(0.9)["epochs"]
     for replicate, epoch in enumerate(epochs):
         assert result.test_accuracy[epoch, replicate] >= 0.9 > result.test_accuracy[epoch - 1, replicate]
-    assert result.speed(0.9) == {
+    assert result.time_to_accuracy(0.9) == {
         "epochs": epochs,
         "steps": [33 * epoch for epoch in epochs],
         "seconds": [result.epoch_seconds[epoch] for epoch in epochs],
     }
-    assert result.speed(1.01)["seconds"] == [None, None]
+    assert result.time_to_accuracy(1.01)["seconds"] == [None, None]
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_another():
@@ -207,7 +206,7 @@ def test_divergence_is_an_outcome():
 def test_zero_initialisation_is_constant():
     result = train(experiment(init=0, batch_size=2000, epochs=2), DATA)
     assert result.outcome == "constant"
-    assert dict(zip(PARAMETERS, result.moved[:, 0] > 0, strict=True)) == {
+    assert dict(zip(PARAMETERS, result.distance_from_initialisation[:, 0] > 0, strict=True)) == {
         "weight1": False,
         "bias1": False,
         "weight2": False,
@@ -227,7 +226,7 @@ def test_zero_initialisation_is_constant():
     ],
 )
 def test_outcomes(finite, classes, accuracy, outcome):
-    assert classify(finite=finite, classes_predicted=classes, test_accuracy=accuracy) == outcome
+    assert classify_outcome(finite=finite, classes_predicted=classes, test_accuracy=accuracy) == outcome
 
 
 def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
@@ -241,10 +240,10 @@ def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
 
 
 def test_engines_are_chosen_by_name_and_others_refused():
-    assert choose("eager", experiment(), CPU) is eager
-    assert choose("auto", experiment(), CPU) in ENGINES
+    assert choose_engine("eager", experiment(), CPU) is eager
+    assert choose_engine("auto", experiment(), CPU) in ENGINES
     with pytest.raises(EngineError, match=r"no engine is called 'steam'; there are auto, .*eager"):
-        choose("steam", experiment(), CPU)
+        choose_engine("steam", experiment(), CPU)
 
 
 def test_data_of_another_name_are_refused():

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.plugin import options
-from harness.results.report_folder import ReportDir
+from harness.results.report_folder import ReportFolder
 from harness.timing import gate
-from model.data.download import DataError, ensure
+from model.data.download import DataError, ensure_downloaded
 
 BAD = {
     ("--scale", "huge"): "--scale is 'huge'; it takes quick or paper",
@@ -107,10 +107,10 @@ def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
     (tmp_path / "file").touch()
     with pytest.raises(pytest.UsageError) as refused:
-        ReportDir(tmp_path / value, run={}, resume=False)
+        ReportFolder(tmp_path / value, run={}, resume=False)
     assert str(refused.value).startswith(f"--report-dir is {tmp_path / value}, which cannot be ")
     with pytest.raises(DataError) as missing:
-        ensure("mnist", tmp_path / value)
+        ensure_downloaded("mnist", tmp_path / value)
     assert str(tmp_path / value) in str(missing.value)
     assert len(f"{refused.value}{missing.value}".splitlines()) == 1
 

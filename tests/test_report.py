@@ -142,8 +142,8 @@ def test_what_came_from_a_file_is_text(folder):
         ("{", "Expecting property name"),
         ("[" * 100000, "nested too deeply"),
         ("[]", "it holds no summary"),
-        ('{"schema": 2}', "has schema 2; this version reads schema 1"),
-        ('{"schema": 1}', "scale: Field required"),
+        ('{"schema": 1}', "has schema 1; this version reads schema 2"),
+        ('{"schema": 2}', "scale: Field required"),
         ('{"schema": "\\n<b>"}', "has schema"),
     ],
 )

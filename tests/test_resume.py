@@ -6,9 +6,9 @@ from dataclasses import asdict
 import pytest
 
 from harness.exercise import Published
-from harness.results.fingerprint import code_version
+from harness.results.fingerprint import code_digest
 from harness.results.records import to_record
-from harness.results.report_folder import ReportDir
+from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
 from model.experiment import Experiment
 from tests.data import made_up_training
@@ -142,7 +142,7 @@ def record(folder, run=RUN):
 
 def refusal(folder, run=RUN):
     with pytest.raises(pytest.UsageError) as error:
-        ReportDir(folder, run=run, resume=True)
+        ReportFolder(folder, run=run, resume=True)
     (line,) = str(error.value).splitlines()
     return line
 
@@ -165,16 +165,16 @@ def test_records_of_two_runs_do_not_collide(tmp_path):
 def test_the_codes_version_is_of_its_sources(tmp_path):
     source = tmp_path / "x.py"
     source.write_text("1")
-    versions = [code_version([tmp_path])]
+    versions = [code_digest([tmp_path])]
     source.write_text("2")
-    versions.append(code_version([tmp_path]))
+    versions.append(code_digest([tmp_path]))
     source.rename(tmp_path / "y.py")
-    versions.append(code_version([tmp_path]))
+    versions.append(code_digest([tmp_path]))
     (tmp_path / "kernel.cu").write_text("")
-    versions.append(code_version([tmp_path]))
+    versions.append(code_digest([tmp_path]))
     (tmp_path / "notes.txt").write_text("not code")
     assert len({*versions}) == 4
-    assert code_version([tmp_path]) == versions[-1]
+    assert code_digest([tmp_path]) == versions[-1]
 
 
 @pytest.mark.parametrize(

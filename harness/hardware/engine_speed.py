@@ -27,9 +27,9 @@ from .. import atomic_json
 from ..hardware.machine import candidate_devices
 from ..paths import LATEST, ROOT, SPEED
 from .lease import available_cores, lease
-from .machine import describe
+from .machine import describe_machine
 from .peak_memory import peak_mib
-from .roofline import dense_operations, peak, seconds_of, work_of
+from .roofline import dense_flops, minimum_work, peak, roofline_bound
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
@@ -81,9 +81,9 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
 
     # On a CPU replicates have a core each, and so each the whole limit of one core; on a GPU
     # they share what there is.
-    work = work_of(experiment, data, orders[0])
-    limit, kind = seconds_of(work, data.device)
-    products = dense_operations(min(experiment.batch_size, len(labels))) / peak(data.device)
+    work = minimum_work(experiment, data, orders[0])
+    limit, kind = roofline_bound(work, data.device)
+    products = dense_flops(min(experiment.batch_size, len(labels))) / peak(data.device)
     if data.device.type == "cuda":
         limit *= replicates
         products *= replicates
@@ -97,10 +97,10 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
             "replicates": replicates,
             "us_per_step": median(contender.samples) * 1e6,
             "ratio_to_eager": reference / median(contender.samples),
-            "limit_us_per_step": limit * 1e6,
-            "limited_by": kind,
-            "of_limit": limit / median(contender.samples),
-            "of_peak": products / median(contender.samples),
+            "roofline_us_per_step": limit * 1e6,
+            "bound_by": kind,
+            "share_of_roofline": limit / median(contender.samples),
+            "share_of_peak": products / median(contender.samples),
             "peak_mib": contender.peak_mib,
         }
         for contender in contenders
@@ -131,10 +131,10 @@ def render(rows: list[dict[str, Any]]) -> str:
                 row["engine"],
                 f"{row['us_per_step']:.1f}",
                 f"{row['ratio_to_eager']:.2f}",
-                f"{row['limit_us_per_step']:.2f}",
-                row["limited_by"],
-                f"{row['of_limit']:.0%}",
-                f"{row['of_peak']:.0%}",
+                f"{row['roofline_us_per_step']:.2f}",
+                row["bound_by"],
+                f"{row['share_of_roofline']:.0%}",
+                f"{row['share_of_peak']:.0%}",
                 "–" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
             )
             for row in rows
@@ -152,7 +152,7 @@ def main(device_name: str = "auto") -> None:
     report.mkdir(parents=True, exist_ok=True)
     with lease([device], 1):
         data = load("mnist", ROOT / "data", device)
-    machine = describe(device)
+    machine = describe_machine(device)
     rows = []
     for optimizer in OPTIMIZERS:
         for batch_size in BATCH_SIZES:

@@ -38,7 +38,7 @@ def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[dict[str, Any]]
 ) -> float:
     """KeyError where no row is of the same optimizer, batch size and engine."""
-    engine = engines.choose(settings.engine, experiment, device).NAME
+    engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
     by_replicates = {
         row["replicates"]: row["us_per_step"]

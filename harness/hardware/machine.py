@@ -28,7 +28,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
-def describe(device: torch.device) -> dict[str, Any]:
+def describe_machine(device: torch.device) -> dict[str, Any]:
     """The machine and the versions, for a run on `device`."""
     on_gpu = device.type == "cuda"
     return {
@@ -55,7 +55,7 @@ def cpu_model() -> str:
     return names[1].strip() if names else platform.processor() or platform.machine()
 
 
-def commit(folder: Path) -> str | None:
+def git_commit(folder: Path) -> str | None:
     """The checkout's commit, with "-dirty" where tracked files differ from it; None without git."""
     try:
         described = subprocess.run(

@@ -18,7 +18,7 @@ import torch
 
 from model.data.mnist import Data
 from model.experiment import Experiment
-from model.network import SIZES, build
+from model.network import SIZES, build_network
 
 _FLOAT = 4  # bytes
 
@@ -35,14 +35,14 @@ class Work:
     """What it goes over: the memory that the bytes move through is the one that holds these."""
 
 
-def work_of(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
+def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
     """The least work of a step: a mean over the first batches of `order` (examples,), int64.
 
     Which ReLUs are off is taken from the network of seed 0 before its first step.
     """
     pixels, hidden1, hidden2, classes = SIZES
     size = experiment.batch_size
-    network = build(experiment.init, 0).to(data.device)
+    network = build_network(experiment.init, 0).to(data.device)
     counts = []
     for batch in order[: max(size, 1000 // size * size)].split(size):
         images = data.train_images[batch]
@@ -69,7 +69,7 @@ def work_of(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
     return Work(operations, 3 * _FLOAT * touched + example_bytes, _FLOAT * touched)
 
 
-def dense_operations(batch_size: int) -> float:
+def dense_flops(batch_size: int) -> float:
     """The float32 operations of a step's matrix products, of one replicate, where nothing is skipped.
 
     Forward, and backward to the weights; for the upper layers also backward to their input.
@@ -78,7 +78,7 @@ def dense_operations(batch_size: int) -> float:
     return 2 * batch_size * (2 * pixels * hidden1 + 3 * hidden1 * hidden2 + 3 * hidden2 * classes)
 
 
-def seconds_of(work: Work, device: torch.device) -> tuple[float, str]:
+def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:
     """The limit of a step in seconds, and which of the two it is: "bytes" or "operations".
 
     On a CPU for one core.

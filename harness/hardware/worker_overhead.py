@@ -19,7 +19,7 @@ from tabulate import tabulate
 from .. import atomic_json
 from ..hardware.machine import candidate_devices
 from ..paths import LATEST, TIMES
-from .machine import describe
+from .machine import describe_machine
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
 
@@ -48,7 +48,7 @@ def main(workers: int, rounds: int) -> None:
     headers = ("case", "serial (s)", f"-n {workers} (s)", "ratio")
     print(tabulate(rows, headers=headers, floatfmt=".3f"))
     found = {
-        "machine": describe(candidate_devices("auto")[0]),
+        "machine": describe_machine(candidate_devices("auto")[0]),
         "workers": workers,
         "rounds": rounds,
         "rows": [dict(zip(("case", "serial", "parallel", "ratio"), row, strict=True)) for row in rows],

@@ -12,15 +12,15 @@ import torch
 
 from model.data.download import DataError
 from model.data.mnist import load
-from model.engines import EngineError, choose
+from model.engines import EngineError, choose_engine
 from model.experiment import TARGETS, Experiment, Training
 from model.train import train as train_model
 
-from ..claim import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
+from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim, Decision
 from ..exercise import Exercise, case_id
 from ..hardware.lease import available_cores, lease
 from ..hardware.machine import candidate_devices, device_name
-from ..results.fingerprint import run_of, training_key
+from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store, StoreError
 from ..settings import SETTINGS, Settings
@@ -53,7 +53,9 @@ def train(request: pytest.FixtureRequest, benchmark, recorded) -> Callable[[str]
             timing=settings.timing,
             seeds=list(training.seeds),
             test_accuracy=training.test_accuracy[-1].tolist(),
-            epochs_to={f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
+            epochs_to={
+                f"{target:.2f}": training.time_to_accuracy(target)["epochs"] for target in TARGETS
+            },
             outcome=training.outcome,
         )
         # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
@@ -119,7 +121,7 @@ def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dic
                 "measured": found,
             }
 
-        return stored(f"{module}::{name}", {"run": run_of(request.config)}, make)["measured"]
+        return stored(f"{module}::{name}", {"run": fingerprint_of(request.config)}, make)["measured"]
 
     return get
 
@@ -159,33 +161,37 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
 
     def record(holds: bool | None, evidence: str) -> None:
         if claim.needs and settings.scale == "quick":
-            verdict, said = NOT_TESTABLE, f"{evidence} It needs {claim.needs}."
+            verdict, reason = NOT_TESTABLE, f" It needs {claim.needs}."
         elif holds is None:
-            verdict = NOT_TESTABLE
-            said = f"{evidence} The intervals of {len(settings.seeds)} seeds leave it open."
+            verdict, reason = (
+                INCONCLUSIVE,
+                f" The intervals of {len(settings.seeds)} seeds leave it open.",
+            )
         else:
-            verdict, said = REPRODUCED if holds else NOT_REPRODUCED, evidence
-        decided = {
-            "id": request.node.nodeid,
-            "exercise": request.module.EXERCISE.number,
+            verdict, reason = REPRODUCED if holds else NOT_REPRODUCED, ""
+        decision = Decision(
+            id=request.node.nodeid,
+            exercise=request.module.EXERCISE.number,
+            verdict=verdict,
+            evidence=evidence + reason,
             **asdict(claim),
-            "verdict": verdict,
-            "evidence": said,
-        }
+        )
         try:
-            Store(settings.report_dir).put_claim(decided)
+            Store(settings.report_dir).put_claim(asdict(decision))
         except StoreError as error:
             pytest.fail(str(error), pytrace=False)
-        opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}.get(claim.verdict)
-        if verdict == opposite and settings.dataset == "mnist":
-            pytest.fail(f"it is known as {claim.verdict}, and here: {evidence}", pytrace=False)
+        opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}
+        if claim.expected and verdict == opposite[claim.expected] and settings.dataset == "mnist":
+            pytest.fail(
+                f"verdict changed: expected {claim.expected}, got {verdict}: {evidence}", pytrace=False
+            )
 
     return record
 
 
 def _train(experiment: Experiment, settings: Settings, after_epoch: AfterEpoch) -> tuple[Training, int]:
     """The training, and how many threads PyTorch had for it."""
-    engine = choose(settings.engine, experiment, candidate_devices(settings.device)[0])
+    engine = choose_engine(settings.engine, experiment, candidate_devices(settings.device)[0])
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
     with _leased(settings, engine.cores(len(settings.seeds), len(available_cores()))) as device:

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from model.data.download import DataError, ensure
+from model.data.download import DataError, ensure_downloaded
 from model.experiment import Experiment
 
 from .. import atomic_json
-from ..exercise import case_id, discover
+from ..exercise import case_id, discover_exercises
 from ..hardware.forecast import training_seconds
 from ..paths import SPEED
 from ..report import tables
-from ..results.fingerprint import run_of, training_key
-from ..results.report_folder import ReportDir
+from ..results.fingerprint import fingerprint_of, training_key
+from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summary import summarise
 from ..settings import SETTINGS
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
 
-_REPORT_DIR = pytest.StashKey[ReportDir]()
+_REPORT_FOLDER = pytest.StashKey[ReportFolder]()
 _TABLES = pytest.StashKey[list[str]]()
 _UNWRITTEN = pytest.StashKey[str]()
 _REPORTED = pytest.StashKey[str]()
@@ -44,15 +44,15 @@ def pytest_xdist_node_collection_finished(node, ids: Sequence[str]) -> None:
 def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     """Once a session that selected tests of the exercises: the data, and a new report folder."""
     folders = tuple(f"{folder.rstrip('/')}/" for folder in config.getini("testpaths"))
-    if _REPORT_DIR in config.stash or not any(case.startswith(folders) for case in ids):
+    if _REPORT_FOLDER in config.stash or not any(case.startswith(folders) for case in ids):
         return
     settings = config.stash[SETTINGS]
     try:
-        ensure(settings.dataset, settings.data_root)
+        ensure_downloaded(settings.dataset, settings.data_root)
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_REPORT_DIR] = ReportDir(
-        settings.report_dir, run=run_of(config), resume=settings.resume
+    config.stash[_REPORT_FOLDER] = ReportFolder(
+        settings.report_dir, run=fingerprint_of(config), resume=settings.resume
     )
     experiments = _to_train(config, ids)
     seconds = training_seconds(experiments.values(), settings)
@@ -71,7 +71,7 @@ def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment
     selected = set(ids)
     return {
         case: module.EXERCISE.experiment(row, settings.scale, settings.dataset)
-        for path, module in discover(config).items()
+        for path, module in discover_exercises(config).items()
         for row in module.EXERCISE.rows
         if (case := case_id(path, row.name)) in selected
         and store.find(case, training_key(config, module.EXERCISE, row)) is None
@@ -82,15 +82,18 @@ def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Writes the summary from what is on disk: also after Ctrl-C, `-x` or a worker's crash."""
     config = session.config
-    if _REPORT_DIR not in config.stash:
+    if _REPORT_FOLDER not in config.stash:
         return
     folder = config.stash[SETTINGS].report_dir
     unwatch(config, folder)
     try:
-        summary = summarise(config, discover(config))
-        config.stash[_TABLES] = [*tables.render(summary, "simple"), tables.caption(summary)]
+        summary = summarise(config, discover_exercises(config))
+        config.stash[_TABLES] = [
+            *tables.format_tables(summary, "simple"),
+            tables.format_caption(summary),
+        ]
         atomic_json.write(folder / "summary.json", summary)
-        texts = [tables.caption(summary), *tables.render(summary, "github")]
+        texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
         if session.exitstatus != pytest.ExitCode.INTERRUPTED:
             config.stash[_REPORTED] = draw(folder)
@@ -98,7 +101,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.stash[_UNWRITTEN] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    config.stash[_REPORT_DIR].close()
+    config.stash[_REPORT_FOLDER].close()
 
 
 def draw(folder: Path) -> str:
@@ -119,7 +122,7 @@ def draw(folder: Path) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    if _REPORT_DIR not in config.stash:
+    if _REPORT_FOLDER not in config.stash:
         return
     folder = _shown(config.stash[SETTINGS].report_dir)
     terminalreporter.section("the assignment's tables and claims")

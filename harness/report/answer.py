@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..stats import mean
+from ..stats import format_mean
 from .lines import Line, phrase, varying
 
 
@@ -38,7 +38,7 @@ def _ways(lines: list[Line]) -> dict[str, list[Line]]:
 def _best(name: str, group: list[Line]) -> str:
     top = max(group, key=lambda line: float(np.mean(line.case.test_accuracy)))
     of_name = f" of {name}" if name and len(group) > 1 else ""
-    told = f"best test accuracy{of_name}: {mean(top.case.test_accuracy)} by {top.label}"
+    told = f"best test accuracy{of_name}: {format_mean(top.case.test_accuracy)} by {top.label}"
     published = [line for line in group if line.case.paper.test_accuracy is not None]
     if not published:
         return told

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exercise import row_name
+from ..stats import welch_interval
 from .load import Case, Run
 
 # From which ratio of times on a case is said to be slower, and from how many percentage points on
@@ -98,22 +99,9 @@ def _difference(name: str, ours: Case, theirs: Case) -> Difference:
         ours=ours,
         theirs=theirs,
         points=float(here.mean() - there.mean()),
-        interval=_interval(here, there),
+        interval=welch_interval(here.tolist(), there.tolist()),
         ratio=ours.seconds / len(ours.seeds) / of_seed if of_seed else None,
     )
-
-
-def _interval(here: np.ndarray, there: np.ndarray) -> tuple[float, float] | None:
-    """Of the difference of the means, 95 %, by Welch's approximation."""
-    if min(len(here), len(there)) < 2:
-        return None
-    difference = float(here.mean() - there.mean())
-    if here.std() == there.std() == 0:
-        return difference, difference
-    from scipy.stats import ttest_ind
-
-    found = ttest_ind(here, there, equal_var=False).confidence_interval(0.95)
-    return float(found.low), float(found.high)
 
 
 def _differing(ours: Case, theirs: Case) -> str:

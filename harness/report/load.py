@@ -9,15 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from model.experiment import OUTCOMES, Experiment
 
-from ..claim import VERDICTS
+from ..claim import Decision
+from ..exercise import Published
 from ..paths import SPEED
 from ..results.summary import SCHEMA
 
@@ -29,18 +39,28 @@ class ReportError(Exception):
     """A report folder cannot be read or written; one line says which and why."""
 
 
+Text = Annotated[str, Field(max_length=5000)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 def _experiment(value: Any) -> Experiment:
+    """Pydantic's own reading of a dataclass would pass over fields that it does not know."""
     try:
         return value if isinstance(value, Experiment) else Experiment(**value)
     except TypeError as error:
         raise ValueError(str(error)) from None
 
 
-Text = Annotated[str, Field(max_length=5000)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Accuracy = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AnExperiment = Annotated[Any, BeforeValidator(_experiment)]
+
+
+def _possible(published: Published) -> Published:
+    accuracy, seconds = published.test_accuracy, published.seconds
+    if not (accuracy is None or 0 <= accuracy <= 1) or not (seconds is None or 0 <= seconds < inf):
+        raise ValueError("a published figure is out of range")
+    return published
 
 
 class Exercise(BaseModel):
@@ -54,13 +74,6 @@ class Exercise(BaseModel):
     epochs: Count
     cases: list[Text]
     claims: list[Text]
-
-
-class Published(BaseModel):
-    """What the assignment gives for a case."""
-
-    test_accuracy: Accuracy | None
-    seconds: Seconds | None
 
 
 class Reached(BaseModel):
@@ -87,24 +100,14 @@ class Case(BaseModel):
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
     outcome: Literal[OUTCOMES]
-    speed: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
-    paper: Published
+    time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
+    paper: Annotated[Published, AfterValidator(_possible)]
 
     @model_validator(mode="after")
     def _a_figure_for_each_seed(self) -> Case:
         if not len(self.seeds) == len(self.test_accuracy) == len(self.train_accuracy):
             raise ValueError("it has not as many accuracies as seeds")
         return self
-
-
-class Claim(BaseModel):
-    """A decided claim of `summary.json`."""
-
-    id: Text
-    text: Text
-    source: Text
-    verdict: Literal[VERDICTS]
-    evidence: Text
 
 
 class Summary(BaseModel):
@@ -133,8 +136,8 @@ class Curves(BaseModel):
     train_accuracy: list[list[float]]
     test_loss: list[list[float]]
     test_accuracy: list[list[float]]
-    along_examples: list[Count] = []
-    along_class_accuracy: list[list[list[float]]] = []
+    checkpoint_examples: list[Count] = []
+    checkpoint_class_accuracy: list[list[list[float]]] = []
 
     @model_validator(mode="after")
     def _shapes(self) -> Curves:
@@ -142,7 +145,7 @@ class Curves(BaseModel):
         shapes = {
             "epoch_seconds": curve[:1],
             **dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy"), curve),
-            "along_class_accuracy": (len(self.along_examples), 10, len(self.seeds)),
+            "checkpoint_class_accuracy": (len(self.checkpoint_examples), 10, len(self.seeds)),
         }
         for name, shape in shapes.items():
             if name in self.model_fields_set and _shape(getattr(self, name)) != shape:
@@ -153,14 +156,14 @@ class Curves(BaseModel):
 class Bias(BaseModel):
     """A gradient-bias measurement along one order; see `model.diagnostics.gradient_bias`."""
 
-    points: list[float]
+    checkpoints: list[float]
     counts: list[Count]
     cosine: list[list[float]]
     relative_error: list[list[float]]
 
     @model_validator(mode="after")
     def _shapes(self) -> Bias:
-        shape = (len(self.points), len(self.counts))
+        shape = (len(self.checkpoints), len(self.counts))
         if not _shape(self.cosine) == _shape(self.relative_error) == shape:
             raise ValueError(f"its curves have not the shape {shape}")
         return self
@@ -182,8 +185,8 @@ class SpeedRow(BaseModel):
     batch_size: Annotated[int, Field(ge=1)]
     replicates: Annotated[int, Field(ge=1)]
     us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    limit_us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    of_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    roofline_us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    share_of_roofline: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Speed(BaseModel):
@@ -200,7 +203,7 @@ class Run:
     folder: Path
     summary: Summary
     cases: dict[str, Case]
-    claims: dict[str, Claim]
+    claims: dict[str, Decision]
     curves: dict[str, Curves]
     """By case; those whose record is there."""
     biases: dict[int, list[dict[str, Bias]]]
@@ -239,7 +242,7 @@ def load(folder: Path) -> Run:
     for case in [case for case in cases if case not in listed]:
         left_out.append(f"the case {_short(case)}: no exercise lists it")
         del cases[case]
-    claims = {claim.id: claim for claim in _valid(Claim, summary.claims, "the claim", left_out)}
+    claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
 
     curves, biases = {}, {}
     for name, record in reader.records(folder / "runs", left_out):
@@ -308,10 +311,10 @@ class _Reader:
         return None
 
 
-def _valid(kind: type[BaseModel], entries: list[Any], what: str, left_out: list[str]) -> Iterator[Any]:
+def _valid(kind: type, entries: list[Any], what: str, left_out: list[str]) -> Iterator[Any]:
     for entry in entries:
         try:
-            yield kind.model_validate(entry)
+            yield TypeAdapter(kind).validate_python(entry)
         except ValidationError as error:
             name = entry.get("id", "without id") if isinstance(entry, dict) else "without id"
             left_out.append(f"{what} {_short(name)}: {_why(error)}")

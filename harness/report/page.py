@@ -13,19 +13,19 @@ from typing import Any
 import jinja2
 import vl_convert
 
-from ..claim import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
+from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS, Decision
 from ..exercise import row_name
-from ..stats import mean
+from ..stats import format_mean
 from .answer import answer
 from .comparison import NOTABLE, SLOWER, Comparison
 from .figures import Figure
 from .lines import Line, lines_of
-from .load import Claim, Exercise, Run
-from .tables import seconds
+from .load import Exercise, Run
+from .tables import format_seconds
 
 _TEMPLATES = Path(__file__).parent / "template"
-_SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
-_KINDS = {REPRODUCED: "yes", NOT_REPRODUCED: "no", NOT_TESTABLE: "open"}
+_SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", INCONCLUSIVE: "?", NOT_TESTABLE: "–"}
+_KINDS = {REPRODUCED: "yes", NOT_REPRODUCED: "no", INCONCLUSIVE: "open", NOT_TESTABLE: "open"}
 _NONE = "–"
 
 
@@ -48,7 +48,12 @@ def render(
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the first variant comes first
-    environment.filters |= {"seconds": seconds, "mean": mean, "signed": _signed, "row_name": row_name}
+    environment.filters |= {
+        "seconds": format_seconds,
+        "format_mean": format_mean,
+        "signed": _signed,
+        "row_name": row_name,
+    }
     return environment.get_template("report.html").render(
         run=run,
         summary=run.summary,
@@ -83,22 +88,24 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
     }
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
+def _claim(claim: Decision) -> dict[str, Any]:
     return {"about": claim, "kind": _KINDS[claim.verdict], "sign": _SIGNS[claim.verdict]}
 
 
 def _row(line: Line) -> dict[str, Any]:
     """A row of an exercise's table: ours beside the published."""
     case = line.case
-    first = min(case.speed, default=None)
-    epochs = [epoch for epoch in case.speed[first].epochs if epoch is not None] if first else []
+    first = min(case.time_to_accuracy, default=None)
+    epochs = (
+        [epoch for epoch in case.time_to_accuracy[first].epochs if epoch is not None] if first else []
+    )
     return {
         "label": line.label,
         "name": row_name(case.id),
-        "accuracy": mean(case.test_accuracy, decimals=4),
+        "accuracy": format_mean(case.test_accuracy, decimals=4),
         "published": _NONE if case.paper.test_accuracy is None else f"{case.paper.test_accuracy:.3f}",
-        "seconds": seconds(case.seconds),
-        "published_seconds": _NONE if case.paper.seconds is None else seconds(case.paper.seconds),
+        "seconds": format_seconds(case.seconds),
+        "published_seconds": _NONE if case.paper.seconds is None else format_seconds(case.paper.seconds),
         "soon": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else _NONE,
         "outcome": case.outcome,
         "engine": f"{case.engine}, {case.device}",

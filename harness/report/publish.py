@@ -101,7 +101,7 @@ def speed(folder: Path) -> str:
                         name,
                         f"{row['us_per_step']:.1f}",
                         f"{row['ratio_to_eager']:.1f}",
-                        f"{row['of_limit']:.0%}",
+                        f"{row['share_of_roofline']:.0%}",
                     )
                 )
     headers = (
@@ -149,7 +149,7 @@ def _both(case: dict[str, Any]) -> tuple[float, float]:
 
 
 def _row(case: dict[str, Any]) -> tuple[str, ...]:
-    cells = tables.cells(row_name(case["id"]), case)
+    cells = tables.format_row(row_name(case["id"]), case)
     name, here, paper, seconds, paper_seconds, outcome = cells[:6]
     return name, paper, here, paper_seconds, seconds, outcome
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from ..claim import VERDICTS
 from ..exercise import row_name
-from ..stats import margin, mean
+from ..stats import format_mean, half_width
 
 _NONE = "–"
 _RESUMED = "*"
@@ -21,13 +21,13 @@ _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
 _CLAIM_WIDTHS = (44, 14, 66)
 
 
-def render(summary: dict[str, Any], style: str) -> list[str]:
+def format_tables(summary: dict[str, Any], style: str) -> list[str]:
     """The exercises' tables, then the claims'. `style` is one of tabulate's formats."""
     texts = [_exercise(exercise, summary, style) for exercise in summary["exercises"]]
     return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
 
 
-def caption(summary: dict[str, Any]) -> str:
+def format_caption(summary: dict[str, Any]) -> str:
     """What the tables hold, and what they ran on, in a few lines."""
     machine = summary["machine"]
     replicates = max((len(case["seeds"]) for case in summary["cases"]), default=1)
@@ -49,7 +49,7 @@ def caption(summary: dict[str, Any]) -> str:
                 else ", each on its own cores or GPU."
             )
             + " Getting engines ready (compiling, building networks) took another "
-            f"{seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
+            f"{format_seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
             f"{_NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
         ]
@@ -70,18 +70,20 @@ def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> 
         )
     ]
     if ran:
-        parts.append(_table([cells(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
-        parts += _speed(ran, style)
+        parts.append(_table([format_row(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
+        parts += _time_to_accuracy(ran, style)
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return "\n\n".join(parts)
 
 
-def _speed(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
+def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
     """How soon each row is at each target, and which rows never are at the first."""
-    targets = list(next(iter(ran.values()))["speed"])
+    targets = list(next(iter(ran.values()))["time_to_accuracy"])
     measures = ("epochs", "steps", "seconds")
-    reached = {name: case for name, case in ran.items() if any(case["speed"][targets[0]]["epochs"])}
+    reached = {
+        name: case for name, case in ran.items() if any(case["time_to_accuracy"][targets[0]]["epochs"])
+    }
     if not reached:
         return []
     headers = [
@@ -89,7 +91,14 @@ def _speed(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
         *(f"{float(target):.0%}\n{measure}" for target in targets for measure in measures),
     ]
     rows = [
-        [name, *(_soon(case["speed"][target][measure]) for target in targets for measure in measures)]
+        [
+            name,
+            *(
+                _format_reached(case["time_to_accuracy"][target][measure])
+                for target in targets
+                for measure in measures
+            ),
+        ]
         for name, case in reached.items()
     ]
     table = _table(rows, headers, ("left", *["right"] * (len(headers) - 1)), style)
@@ -133,32 +142,34 @@ def _table(rows, headers, align, style: str, widths=None) -> str:
     )
 
 
-def cells(name: str, case: dict[str, Any]) -> list[str]:
+def format_row(name: str, case: dict[str, Any]) -> list[str]:
     """A case's row, in the order of the tables' columns."""
     published = case["paper"]
     return [
         f"{name} {_RESUMED}" if case["resumed"] else name,
-        mean(case["test_accuracy"], decimals=4),
+        format_mean(case["test_accuracy"], decimals=4),
         _NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
-        seconds(case["seconds"]),
-        _NONE if published["seconds"] is None else seconds(published["seconds"]),
+        format_seconds(case["seconds"]),
+        _NONE if published["seconds"] is None else format_seconds(published["seconds"]),
         case["outcome"],
         case["engine"],
         case["device"],
     ]
 
 
-def _soon(values: list[float | None]) -> str:
+def _format_reached(values: list[float | None]) -> str:
     """The mean over the seeds, or how many of them got there at all."""
     reached = [value for value in values if value is not None]
     if not reached:
         return _NONE
     if len(reached) < len(values):
         return f"{len(reached)} of {len(values)}"
-    middle, half = sum(reached) / len(reached), margin(reached)
-    return seconds(middle) if half is None else f"{seconds(middle)} ± {seconds(half)}"
+    middle, half = sum(reached) / len(reached), half_width(reached)
+    return (
+        format_seconds(middle) if half is None else f"{format_seconds(middle)} ± {format_seconds(half)}"
+    )
 
 
-def seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     """Seconds with three significant digits, whole from 100 on, and whole numbers as they are."""
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"

@@ -22,7 +22,7 @@ Run = Mapping[str, Any]
 _KEY = pytest.StashKey[Run]()
 
 
-def run_of(config: pytest.Config) -> Run:
+def fingerprint_of(config: pytest.Config) -> Run:
     """The run that this session's records belong to: what they can differ by, besides the experiment."""
     if _KEY not in config.stash:
         settings = config.stash[SETTINGS]
@@ -38,7 +38,7 @@ def run_of(config: pytest.Config) -> Run:
             "device": device.type,
             "device_name": device_name(device),
             "torch": metadata.version("torch"),
-            "code": code_version(sources),
+            "code": code_digest(sources),
         }
     return config.stash[_KEY]
 
@@ -47,7 +47,7 @@ def training_key(config: pytest.Config, exercise: Exercise, row: Row) -> dict[st
     """What the training of a row depends on: the session's fingerprint, and the experiment."""
     settings = config.stash[SETTINGS]
     experiment = exercise.experiment(row, settings.scale, settings.dataset)
-    return {"run": run_of(config), "experiment": asdict(experiment)}
+    return {"run": fingerprint_of(config), "experiment": asdict(experiment)}
 
 
 def difference(theirs: Run, ours: Run) -> str | None:
@@ -58,7 +58,7 @@ def difference(theirs: Run, ours: Run) -> str | None:
     return None
 
 
-def code_version(folders: list[Path]) -> str:
+def code_digest(folders: list[Path]) -> str:
     """The first digits of a SHA-256 over every source file in `folders`, their names included."""
     digest = hashlib.sha256()
     for folder in folders:

@@ -48,7 +48,7 @@ def to_training(record: dict[str, Any]) -> Training:
     )
 
 
-def is_whole(record: Any) -> bool:
+def is_valid_record(record: Any) -> bool:
     """Whether `record`, read from a file, has what this version writes: of a case or a measurement."""
     try:
         if "experiment" in record:
@@ -80,7 +80,6 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
         "test_accuracy": training.test_accuracy[-1].tolist(),
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,
-        "epochs_to": {f"{target:.2f}": training.epochs_to(target) for target in TARGETS},
-        "speed": {f"{target:.2f}": training.speed(target) for target in TARGETS},
+        "time_to_accuracy": {f"{target:.2f}": training.time_to_accuracy(target) for target in TARGETS},
         "paper": record["paper"],
     }

@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 
 from ..paths import SPEED, TIMES
 from .fingerprint import Run, difference
-from .records import is_whole
+from .records import is_valid_record
 from .store import Store, StoreError
 
 _KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
 
 
-class ReportDir:
+class ReportFolder:
     """Makes `folder` new, or resumes what is in it, and keeps other sessions out of it.
 
     A new one moves an earlier report aside. Raises pytest.UsageError where the folder holds
@@ -63,7 +63,7 @@ class ReportDir:
     def _resume(self, run: Run) -> None:
         store = Store(self._folder)
         for path, record in store.records().items():
-            if not is_whole(record):
+            if not is_valid_record(record):
                 raise StoreError(f"{path} is damaged, or of another version of this suite")
             if differing := difference(record["run"], run):
                 raise pytest.UsageError(

@@ -15,15 +15,15 @@ from ..claim import claims_of
 from ..exercise import case_id
 from ..hardware import machine
 from ..settings import SETTINGS
-from .fingerprint import run_of, training_key
+from .fingerprint import fingerprint_of, training_key
 from .records import to_case
 from .store import Store
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[str, Any]:
-    """The summary of what is on disk, in the order of the exercises' `modules` (see `discover`)."""
+    """The summary of what is on disk, in the order of `modules` (see `discover_exercises`)."""
     settings = config.stash[SETTINGS]
     exercises = [
         {
@@ -52,10 +52,10 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         "dataset": settings.dataset,
         "timing": settings.timing,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.commit(config.rootpath),
-        "code": run_of(config)["code"],
+        "commit": machine.git_commit(config.rootpath),
+        "code": fingerprint_of(config)["code"],
         "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
-        "machine": machine.describe(torch.device(cases[0]["device"] if cases else "cpu")),
+        "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,
         "cases": cases,
         "claims": [decided[claim] for each in exercises for claim in each["claims"] if claim in decided],

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ..settings import SETTINGS
-from .xdist_bridge import session_of
+from ..stats import significantly_less
+from .xdist_bridge import benchmark_session
 
-_SIGNIFICANCE = 0.05
 # What must be alike in a case and its baseline, as its `extra_info` names it; the time gate
 # needs the very same model of CPU or GPU, too.
 _ALIKE = ("scale", "dataset", "timing", "device", "engine")
@@ -99,7 +99,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if not _gates(config) or not session.testscollected:
         return
-    benchmarks = session_of(config)
+    benchmarks = benchmark_session(config)
     current = _cases({benchmark.fullname: benchmark.extra_info for benchmark in benchmarks.benchmarks})
     points = config.option.accuracy_compare_fail
     failures, notes = [], []
@@ -167,16 +167,8 @@ def compare(
 
 
 def _fell(ours: Sequence[float], theirs: Sequence[float], points: float) -> bool:
-    """Whether the mean fell by more than `points`, and not by chance."""
-    if (_mean(theirs) - _mean(ours)) * 100 <= points:
-        return False
-    if len(ours) < 2 or len(theirs) < 2:
-        return True
-    from scipy.stats import ttest_ind  # slow to import, and few sessions gate
-
-    if len({*ours}) == len({*theirs}) == 1:  # no spread, no t value, and no chance
-        return True
-    return ttest_ind(ours, theirs, equal_var=False, alternative="less").pvalue < _SIGNIFICANCE
+    """Whether the mean fell by more than `points` percentage points, and significantly."""
+    return (_mean(theirs) - _mean(ours)) * 100 > points and significantly_less(ours, theirs)
 
 
 def _readable(info: Mapping[str, Any]) -> bool:
@@ -207,7 +199,7 @@ def _gates(config: pytest.Config) -> str:
 def _baselines(config: pytest.Config) -> dict[str, Cases]:
     return {
         str(path): _cases({name: case.get("extra_info") or {} for name, case in benchmarks.items()})
-        for path, benchmarks in session_of(config).compared_mapping.items()
+        for path, benchmarks in benchmark_session(config).compared_mapping.items()
     }
 
 

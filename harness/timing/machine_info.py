@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ..hardware.machine import candidate_devices, describe
+from ..hardware.machine import candidate_devices, describe_machine
 from ..settings import SETTINGS
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Has pytest-benchmark save the same; without the CPU's clock rate, which never stands still."""
-    machine_info["suite"] = describe(candidate_devices(config.stash[SETTINGS].device)[0])
+    machine_info["suite"] = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
     for volatile in ("hz_actual", "hz_actual_friendly"):
         machine_info.get("cpu", {}).pop(volatile, None)

@@ -35,7 +35,7 @@ _PRIVATE = (
 _ONLY = pytest.StashKey[bool]()
 
 
-def session_of(config: pytest.Config) -> Any:
+def benchmark_session(config: pytest.Config) -> Any:
     """pytest-benchmark's own session; UsageError where it is not what this file knows."""
     session = getattr(config, "_benchmarksession", None)
     missing = [name for name in _PRIVATE if not hasattr(session, name)]
@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    benchmarks = session_of(config)
+    benchmarks = benchmark_session(config)
     if _under_xdist(config):
         benchmarks.disabled = config.option.benchmark_disable and not config.option.benchmark_enable
         benchmarks.xdist_warning = False
@@ -76,7 +76,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = yield
     if call.when == "call" and hasattr(item.config, "workerinput"):
-        measured = session_of(item.config).benchmarks
+        measured = benchmark_session(item.config).benchmarks
         # pytest serialises a report with all its attributes.
         report.benchmarks = [_to_plain(benchmark) for benchmark in measured]
         measured.clear()
@@ -85,7 +85,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if (node := getattr(report, "node", None)) is not None:  # it came from a worker
-        session_of(node.config).benchmarks.extend(
+        benchmark_session(node.config).benchmarks.extend(
             _from_plain(plain) for plain in getattr(report, "benchmarks", ())
         )
 

@@ -48,7 +48,7 @@ class DataError(Exception):
     """The data set cannot be had, or is not what it should be; one line says why."""
 
 
-def ensure(dataset: str, root: Path) -> Path:
+def ensure_downloaded(dataset: str, root: Path) -> Path:
     """The folder with the verified files of `dataset` under `root`, downloaded if they are not there.
 
     Processes that ask at once download once: the first takes a lock, the others wait. A file

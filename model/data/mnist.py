@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .download import FILES, ensure
+from .download import FILES, ensure_downloaded
 from .torchvision_mnist import mnist_module
 
 
@@ -39,7 +39,7 @@ def load(dataset: str, root: Path, device: torch.device) -> Data:
 
     Raises `download.DataError` where its files are wrong, or missing and not to be had.
     """
-    raw = ensure(dataset, root)
+    raw = ensure_downloaded(dataset, root)
     reader = mnist_module()
     # The readers and not the data set's class, which would prefer a `processed/training.pt`
     # of old torchvisions, whose digest nobody knows.

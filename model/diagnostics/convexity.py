@@ -6,12 +6,14 @@ import torch
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..engines import choose
+from ..engines import choose_engine
 from ..evaluate import evaluate
 from ..experiment import Experiment
 
 
-def between_copies(data: Data, *, seed: int, learning_rate: float, steps: int) -> dict[str, float]:
+def losses_between_copies(
+    data: Data, *, seed: int, learning_rate: float, steps: int
+) -> dict[str, float]:
     """The mean training loss at a network, at its copy with the hidden units reversed, and midway.
 
     The network is trained for so many steps at batch size 1. Its copy computes the same function,
@@ -19,7 +21,7 @@ def between_copies(data: Data, *, seed: int, learning_rate: float, steps: int) -
     in nats.
     """
     experiment = Experiment(learning_rate=learning_rate, batch_size=1, epochs=1, dataset=data.name)
-    engine = choose("auto", experiment, data.device).Engine(experiment, data, (seed,))
+    engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]
     engine.epoch(torch.from_numpy(order).to(data.device)[None])
     here = engine.parameters()

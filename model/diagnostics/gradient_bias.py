@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..engines import choose
+from ..engines import choose_engine
 from ..experiment import Experiment
 from ..network import forward
 
@@ -26,38 +26,44 @@ _CHUNK = 500  # examples a backward pass
 
 
 def gradient_bias(
-    order: str, data: Data, *, seed: int, learning_rate: float, points: list[float], counts: list[int]
+    order: str,
+    data: Data,
+    *,
+    seed: int,
+    learning_rate: float,
+    checkpoints: list[float],
+    counts: list[int],
 ) -> dict[str, Any]:
-    """Trains at batch size 1 along `order`, and at each of `points` looks at the gradients to come.
+    """Trains at batch size 1 along `order`, and at each of `checkpoints` looks at the gradients to come.
 
-    `points` are epochs trained, ascending, fractions too; `counts` are the numbers k of gradients
-    to average, ascending, an epoch at most. All gradients of a point are at its weights, and the
-    full gradient is that of the whole training set. Returns `points`, `counts`
-    and, each of shape (points, counts), `cosine` between that mean and the full gradient and
+    `checkpoints` are epochs trained, ascending, fractions too; `counts` are the numbers k of gradients
+    to average, ascending, an epoch at most. All gradients of a checkpoint are at its weights, and the
+    full gradient is that of the whole training set. Returns `checkpoints`, `counts`
+    and, each of shape (checkpoints, counts), `cosine` between that mean and the full gradient and
     `relative_error`, the norm of their difference over the full gradient's.
     """
     experiment = Experiment(
         learning_rate=learning_rate, batch_size=1, epochs=1, order=order, dataset=data.name
     )
-    engine = choose("auto", experiment, data.device).Engine(experiment, data, (seed,))
+    engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     labels = data.train_labels.cpu().numpy()
     examples = len(labels)
-    epochs = int(max(points)) + 2
+    epochs = int(max(checkpoints)) + 2
     stream = torch.from_numpy(
         np.concatenate([epoch_order(order, labels, seed, epoch) for epoch in range(epochs)])
     ).to(data.device)
     cosines, errors = [], []
-    for before, point in pairwise([0, *points]):
-        engine.epoch(stream[None, round(before * examples) : round(point * examples)])
+    for before, checkpoint in pairwise([0, *checkpoints]):
+        engine.epoch(stream[None, round(before * examples) : round(checkpoint * examples)])
         weights = [parameter[0] for parameter in engine.parameters()]
-        to_come = stream[round(point * examples) :][:examples]
+        to_come = stream[round(checkpoint * examples) :][:examples]
         means = _means(weights, data, to_come, [*counts, examples])
         full = means.pop()
         if len(to_come.unique()) < examples:  # parts of two epochs' orders
             (full,) = _means(weights, data, to_come.new_tensor(range(examples)), [examples])
         cosines.append([float(mean @ full / (mean.norm() * full.norm())) for mean in means])
         errors.append([float((mean - full).norm() / full.norm()) for mean in means])
-    return {"points": points, "counts": counts, "cosine": cosines, "relative_error": errors}
+    return {"checkpoints": checkpoints, "counts": counts, "cosine": cosines, "relative_error": errors}
 
 
 def _means(weights: list[Tensor], data: Data, indices: Tensor, counts: list[int]) -> list[Tensor]:

@@ -9,8 +9,8 @@ from torch import nn
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..network import PARAMETERS, build, stack
-from .unit_symmetry import ranks, spread
+from ..network import PARAMETERS, build_network, stack_parameters
+from .unit_symmetry import unit_spread, weight_ranks
 
 _KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are told of; the last ends it
 
@@ -26,12 +26,12 @@ def gradient_flow(
     `symmetry`. `first` has the first of all steps in which each parameter's gradient was not
     0, or None.
     """
-    network = build(init, seed).to(data.device)
+    network = build_network(init, seed).to(data.device)
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     order = torch.from_numpy(epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0))
     first: list[int | None] = [None] * len(PARAMETERS)
     kept: dict[str, list] = {
-        name: [] for name in ("steps", "gradient", "loss", "active", "spread", "ranks")
+        name: [] for name in ("steps", "gradient", "loss", "active", "unit_spread", "weight_ranks")
     }
     batches = order.to(data.device).split(batch_size)[: _KEPT[-1]]
     for step, batch in enumerate(batches, start=1):
@@ -45,11 +45,11 @@ def gradient_flow(
             active = network[:2](images).max().item()
         optimizer.step()
         if step in _KEPT:
-            parameters = stack([network])
+            parameters = stack_parameters([network])
             kept["steps"].append(step)
             kept["gradient"].append(gradient)
             kept["loss"].append(loss.item())
             kept["active"].append(active)
-            kept["spread"].append(spread(parameters)[:, 0].tolist())
-            kept["ranks"].append(ranks(parameters)[:, 0].tolist())
+            kept["unit_spread"].append(unit_spread(parameters)[:, 0].tolist())
+            kept["weight_ranks"].append(weight_ranks(parameters)[:, 0].tolist())
     return {**kept, "first": first}

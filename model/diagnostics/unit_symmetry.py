@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def spread(parameters: list[Tensor]) -> np.ndarray:
+def unit_spread(parameters: list[Tensor]) -> np.ndarray:
     """How far apart the units of each hidden layer are, float64 of shape (2, replicates).
 
     Over all that belongs to a unit (its incoming weights, its bias and its outgoing weights): the
@@ -24,7 +24,7 @@ def spread(parameters: list[Tensor]) -> np.ndarray:
     return np.array(layers)
 
 
-def ranks(parameters: list[Tensor]) -> np.ndarray:
+def weight_ranks(parameters: list[Tensor]) -> np.ndarray:
     """The numerical rank of each weight matrix, float64 of shape (3, replicates).
 
     Singular values count from float32's rounding of the largest one on, as NumPy's

@@ -10,7 +10,7 @@ An engine is a module here with
   replicates on a CPU where `available` may be used; it takes `torch.get_num_threads()` of them;
 - `Engine(experiment, data, seeds)`, ready to train (compiled, warmed up) when it is made,
   with `epoch(orders)`, which trains every replicate on its row of `orders`, and
-  `parameters()`, the stacked parameters as they are now (see `model.network.stack`).
+  `parameters()`, the stacked parameters as they are now (see `model.network.stack_parameters`).
   Making it raises EngineError where the device has not the memory for it. An epoch may be
   handed over in parts; all but its last one are of whole batches.
 
@@ -36,7 +36,7 @@ from .numba_loop import engine as numba_engine
 ENGINES: tuple[ModuleType, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
-def choose(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
+def choose_engine(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
     """The engine called `name`, or for "auto" the fastest that runs `experiment` on `device`.
 
     Raises EngineError where there is none of that name, or it refuses, with its reason.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..data.mnist import Data
 from ..experiment import Experiment
-from ..network import build, stack
+from ..network import build_network, stack_parameters
 
 NAME = "eager"
 
@@ -38,7 +38,7 @@ class Engine:
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         self._data = data
         self._batch_size = experiment.batch_size
-        self._networks = [build(experiment.init, seed).to(data.device) for seed in seeds]
+        self._networks = [build_network(experiment.init, seed).to(data.device) for seed in seeds]
         self._optimizers = [
             _OPTIMIZERS[experiment.optimizer](network.parameters(), lr=experiment.learning_rate)
             for network in self._networks
@@ -55,5 +55,5 @@ class Engine:
                 optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack`."""
-        return stack(self._networks)
+        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        return stack_parameters(self._networks)

@@ -7,14 +7,14 @@ import numpy as np
 
 from ..lines import Line
 from ..load import Exercise
-from .figure import Figure, Rows, number, seeds_note, side_by_side
+from .figure import Figure, Rows, interval_note, json_number, side_by_side
 
 _EDGES = 2  # points that every record has: the ends of the epoch before and of the last
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     """A panel for each row that was looked at inside its last epoch."""
-    looked = [line for line in lines if line.curves and len(line.curves.along_examples) > _EDGES]
+    looked = [line for line in lines if line.curves and len(line.curves.checkpoint_examples) > _EDGES]
     if not looked:
         return []
     data = {f"classes-{exercise.number}-{index}": _rows(line) for index, line in enumerate(looked)}
@@ -26,7 +26,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             title=f"Exercise {exercise.number}: accuracy per class along the last epoch",
             notes="The stream brings all examples of one class after the other, zeros first; looked "
             "at in the middle and at the end of every class."
-            + (f" Means over {seeds} seeds." if seeds_note(seeds) else ""),
+            + (f" Means over {seeds} seeds." if interval_note(seeds) else ""),
             variants={"all": side_by_side(panels)},
             data=data,
         )
@@ -62,9 +62,9 @@ def _panel(name: str, title: str) -> alt.LayerChart:
 
 
 def _rows(line: Line) -> Rows:
-    accuracies = 100 * np.asarray(line.curves.along_class_accuracy).mean(axis=-1)
+    accuracies = 100 * np.asarray(line.curves.checkpoint_class_accuracy).mean(axis=-1)
     return [
-        {"class": digit, "seen": round(seen / 1000, 1), "accuracy": number(accuracies[at, digit])}
-        for at, seen in enumerate(line.curves.along_examples)
+        {"class": digit, "seen": round(seen / 1000, 1), "accuracy": json_number(accuracies[at, digit])}
+        for at, seen in enumerate(line.curves.checkpoint_examples)
         for digit in range(accuracies.shape[1])
     ]

@@ -7,7 +7,7 @@ import altair as alt
 from ..lines import COLOURS, DASHES, SHAPES
 from ..load import Speed
 from ..tables import OPTIMIZER_NAMES
-from .figure import HEIGHT, Figure, Rows, log_axis, number, side_by_side
+from .figure import HEIGHT, Figure, Rows, json_number, log_axis, side_by_side
 
 _LIMIT = "limit"
 _QUANTITIES = {
@@ -88,12 +88,13 @@ def _rows(rows: list) -> Rows:
         {
             "engine": row.engine,
             "batch": row.batch_size,
-            "seconds": number(row.us_per_step / 1e6),
-            "share": number(100 * row.of_limit),
+            "seconds": json_number(row.us_per_step / 1e6),
+            "share": json_number(100 * row.share_of_roofline),
         }
         for row in rows
     ]
-    limits = {row.batch_size: row.limit_us_per_step for row in rows}
+    limits = {row.batch_size: row.roofline_us_per_step for row in rows}
     return found + [
-        {"engine": _LIMIT, "batch": batch, "seconds": number(us / 1e6)} for batch, us in limits.items()
+        {"engine": _LIMIT, "batch": batch, "seconds": json_number(us / 1e6)}
+        for batch, us in limits.items()
     ]

@@ -9,9 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 import altair as alt
-import numpy as np
 
-from ...stats import margins
 from ..lines import Line
 
 PUBLISHED = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"  # an x, which no line has for its shape
@@ -92,7 +90,7 @@ def side_by_side(panels: Sequence[alt.LayerChart]) -> Spec:
     }
 
 
-def looks(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
+def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
     """The scales that give the field `line` its colour and shape."""
     labels = [line.label for line in lines]
     return (
@@ -101,7 +99,7 @@ def looks(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
     )
 
 
-def switch(lines: Sequence[Line]) -> alt.Parameter:
+def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
     """The lines that are shown: a click on the legend takes one away, and brings it back."""
     return alt.selection_point(
         name="shown",
@@ -114,20 +112,7 @@ def switch(lines: Sequence[Line]) -> alt.Parameter:
     )
 
 
-def spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and 95 % interval over the last axis; an interval of one value is that value.
-
-    Where a value is not finite, neither are these.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        values = np.where(np.isfinite(values), values, np.nan)
-        middle = values.mean(axis=-1)
-        half = margins(values)
-        half = 0 if half is None else half
-        return middle, middle - half, middle + half
-
-
-def number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
     """For JSON: five digits, and None where it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
@@ -148,12 +133,12 @@ def log_axis(**settings: Any) -> alt.Axis:
     return alt.Axis(tickCount=5, labelOverlap=True, **settings)
 
 
-def decades(values: Iterable[float | None]) -> bool:
+def spans_decades(values: Iterable[float | None]) -> bool:
     """Whether the values span so much that a linear axis would hide most of it."""
     positive = [value for value in values if value is not None and value > 0]
     return bool(positive) and max(positive) > 20 * min(positive)
 
 
-def seeds_note(seeds: int, what: str = "bands") -> str:
+def interval_note(seeds: int, what: str = "bands") -> str:
     """What the bands are, where there are any."""
     return f" {what.capitalize()}: 95 % intervals of {seeds} seeds." if seeds > 1 else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...stats import mean_and_interval
 from ..lines import COLOURS
 from ..load import Bias, Exercise
-from .figure import HEIGHT, Figure, Rows, log_axis, log_scale, number, seeds_note, side_by_side, spread
+from .figure import HEIGHT, Figure, Rows, interval_note, json_number, log_axis, log_scale, side_by_side
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
 _QUANTITIES = {
@@ -18,25 +19,26 @@ _UNBIASED = "unbiased: 1/√k"
 
 
 def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
-    """A panel for each point in training at which it was measured, by order."""
+    """A panel for each checkpoint in training at which it was measured, by order."""
     orders = [order for order in _ORDERS if all(order in seed for seed in seeds)]
     if not seeds or not orders:
         return []
-    points = seeds[0][orders[0]].points
+    checkpoints = seeds[0][orders[0]].checkpoints
     data = {
-        f"bias-{exercise.number}-{index}": _rows(seeds, orders, index) for index in range(len(points))
+        f"bias-{exercise.number}-{index}": _rows(seeds, orders, index)
+        for index in range(len(checkpoints))
     }
     return [
         Figure(
             name=f"exercise-{exercise.number}-gradient-bias",
             title=f"Exercise {exercise.number}: how far the next gradients' mean is from the full one",
             notes="At fixed weights, over the next k single-example gradients of either order. "
-            f"Where they are unbiased, the error falls as 1/√k (dotted).{seeds_note(len(seeds))}",
+            f"Where they are unbiased, the error falls as 1/√k (dotted).{interval_note(len(seeds))}",
             variants={
                 quantity: side_by_side(
                     [
-                        _panel(name, quantity, rows, f"after {point:g} epochs")
-                        for (name, rows), point in zip(data.items(), points, strict=True)
+                        _panel(name, quantity, rows, f"after {checkpoint:g} epochs")
+                        for (name, rows), checkpoint in zip(data.items(), checkpoints, strict=True)
                     ]
                 )
                 for quantity in _QUANTITIES
@@ -90,20 +92,20 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
     return alt.layer(*([band] if has_band else []), line).properties(height=HEIGHT, title=title)
 
 
-def _rows(seeds: list[dict[str, Bias]], orders: list[str], point: int) -> Rows:
-    """Both orders' curves at a point, and how fast an unbiased mean's error falls."""
+def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> Rows:
+    """Both orders' curves at a checkpoint, and how fast an unbiased mean's error falls."""
     rows: Rows = []
     for order in orders:
         found = {
-            key: spread(np.array([getattr(seed[order], key)[point] for seed in seeds]).T)
+            key: mean_and_interval(np.array([getattr(seed[order], key)[checkpoint] for seed in seeds]).T)
             for key in ("relative_error", "cosine")
         }
         for at, count in enumerate(seeds[0][order].counts):
             row = {"line": _ORDERS[order], "k": count}
             for key, (middle, low, high) in found.items():
-                row[key] = number(middle[at])
+                row[key] = json_number(middle[at])
                 if low[at] < high[at]:
-                    row |= {f"{key}_low": number(low[at]), f"{key}_high": number(high[at])}
+                    row |= {f"{key}_low": json_number(low[at]), f"{key}_high": json_number(high[at])}
             rows.append(row)
     first = [row for row in rows if row["line"] == _ORDERS["shuffled"]][:1] or rows[:1]
     begin = first[0]
@@ -111,7 +113,7 @@ def _rows(seeds: list[dict[str, Bias]], orders: list[str], point: int) -> Rows:
         {
             "line": _UNBIASED,
             "k": k,
-            "relative_error": number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
+            "relative_error": json_number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
         }
         for k in (begin["k"], seeds[0][orders[0]].counts[-1])
         if begin["relative_error"] and begin["k"] and k

@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...stats import mean_and_interval
 from ..lines import Line
 from ..load import Exercise
 from .figure import (
@@ -14,15 +15,14 @@ from .figure import (
     Figure,
     Rows,
     Spec,
-    decades,
+    colour_and_shape,
+    interval_note,
+    json_number,
+    legend_toggle,
     log_axis,
     log_scale,
-    looks,
-    number,
-    seeds_note,
     side_by_side,
-    spread,
-    switch,
+    spans_decades,
 )
 
 _SETS = ("test", "training")
@@ -55,7 +55,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", shown)
             for kind in ("logarithmic", "linear")
         }
-        if not decades(values):
+        if not spans_decades(values):
             charts = dict(reversed(charts.items()))
         notes = {
             "error": "Images taken for another class, of the test set and of the training set.",
@@ -72,7 +72,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             Figure(
                 name=f"exercise-{exercise.number}-{key}",
                 title=f"Exercise {exercise.number}: {title[0].lower()}{title[1:]}",
-                notes=notes + seeds_note(seeds),
+                notes=notes + interval_note(seeds),
                 variants=charts,
                 data=data,
             )
@@ -89,8 +89,8 @@ def _chart(
     logarithmic: bool,
     published: Rows,
 ) -> Spec:
-    colours, shapes = looks(lines)
-    shown = switch(lines)
+    colours, shapes = colour_and_shape(lines)
+    shown = legend_toggle(lines)
     legend = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1, symbolStrokeWidth=0)
     colour = alt.Color("line:N", scale=colours, legend=legend)
     y_title = _QUANTITIES[quantity]
@@ -185,15 +185,15 @@ def _rows(lines: list[Line]) -> Rows:
         marked = {*chosen[index % every :: every].tolist(), last}
         seconds = np.asarray(curves.epoch_seconds)[chosen]
         for part, key in zip(_SETS, ("test", "train"), strict=True):
-            error = spread(100 - 100 * np.asarray(getattr(curves, f"{key}_accuracy"))[chosen])
-            loss = spread(np.asarray(getattr(curves, f"{key}_loss"))[chosen])
+            error = mean_and_interval(100 - 100 * np.asarray(getattr(curves, f"{key}_accuracy"))[chosen])
+            loss = mean_and_interval(np.asarray(getattr(curves, f"{key}_loss"))[chosen])
             for at, epoch in enumerate(chosen.tolist()):
                 rows.append(
                     {
                         "line": line.label,
                         "set": part,
                         "epoch": epoch,
-                        "seconds": number(seconds[at]),
+                        "seconds": json_number(seconds[at]),
                         "mark": epoch in marked,
                         **_three("error", error, at),
                         **_three("loss", loss, at),
@@ -204,7 +204,7 @@ def _rows(lines: list[Line]) -> Rows:
 
 def _three(name: str, values: tuple[np.ndarray, np.ndarray, np.ndarray], at: int) -> dict:
     """Mean and interval at an epoch; where the interval is a point, the point alone."""
-    middle, low, high = (number(each[at]) for each in values)
+    middle, low, high = (json_number(each[at]) for each in values)
     if low == high:
         return {name: middle}
     return {name: middle, f"{name}_low": max(low, 0) if low is not None else None, f"{name}_high": high}
@@ -215,7 +215,7 @@ def _published(lines: list[Line]) -> Rows:
         {
             "line": line.label,
             "epoch": line.case.experiment.epochs,
-            "error": number(100 - 100 * line.case.paper.test_accuracy),
+            "error": json_number(100 - 100 * line.case.paper.test_accuracy),
             "seconds": line.case.paper.seconds,
         }
         for line in lines

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ...stats import mean_and_interval, span_around_best
 from ..lines import COLOURS, Line, phrase, varying
 from ..load import Exercise
 from .figure import (
@@ -16,10 +17,9 @@ from .figure import (
     PUBLISHED_NOTE,
     Figure,
     Rows,
-    number,
-    seeds_note,
+    interval_note,
+    json_number,
     side_by_side,
-    spread,
 )
 
 _SPANS = {"5 points": 0.16, "1 point": 0.34}  # and how dark they are shaded
@@ -45,7 +45,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             name=f"exercise-{exercise.number}-learning-rate",
             title=f"Exercise {exercise.number}: final accuracy against learning rate",
             notes="Shaded: the unbroken span of tried rates that end within 5 points of the best, and, "
-            f"darker, within 1.{f' {PUBLISHED_NOTE}' if published else ''}{seeds_note(seeds, 'bars')}",
+            "darker, within 1."
+            + (f" {PUBLISHED_NOTE}" if published else "")
+            + interval_note(seeds, "bars"),
             variants={"all": side_by_side(panels)},
             data=data,
         )
@@ -111,17 +113,17 @@ def _panel(name: str, title: str, colour: str, rates: list[float]) -> alt.LayerC
 def _points(group: list[Line]) -> Rows:
     rows = []
     for line in group:
-        middle, low, high = spread(100 * np.asarray(line.case.test_accuracy))
+        middle, low, high = mean_and_interval(100 * np.asarray(line.case.test_accuracy))
         published = line.case.paper.test_accuracy
         row: dict[str, Any] = {
             "line": line.label,
             "rate": line.case.experiment.learning_rate,
-            "accuracy": number(middle),
-            "low": number(max(low, 0)),
-            "high": number(min(high, 100)),
+            "accuracy": json_number(middle),
+            "low": json_number(max(low, 0)),
+            "high": json_number(min(high, 100)),
         }
         if published is not None:
-            row["published"] = number(100 * published)
+            row["published"] = json_number(100 * published)
         rows.append(row)
     return rows
 
@@ -130,21 +132,15 @@ def _within(group: list[Line]) -> Rows:
     """The unbroken span around the best rate, of mean accuracies, for each of `_SPANS`."""
     rates = [line.case.experiment.learning_rate for line in group]
     means = [float(np.mean(line.case.test_accuracy)) for line in group]
-    top = means.index(max(means))
     rows = []
     for within in _SPANS:
-        least = means[top] - int(within.split()[0]) / 100
-        low = high = top
-        while low > 0 and means[low - 1] >= least:
-            low -= 1
-        while high < len(means) - 1 and means[high + 1] >= least:
-            high += 1
+        low, high = span_around_best(means, int(within.split()[0]) / 100)
         rows.append(
             {
                 "within": within,
-                "low": number(rates[low] / _TENTH),
-                "high": number(rates[high] * _TENTH),
-                "decades": number(math.log10(rates[high] / rates[low])),
+                "low": json_number(rates[low] / _TENTH),
+                "high": json_number(rates[high] * _TENTH),
+                "decades": json_number(math.log10(rates[high] / rates[low])),
             }
         )
     return rows

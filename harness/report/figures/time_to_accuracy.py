@@ -5,9 +5,10 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...stats import mean_and_interval
 from ..lines import COLOURS, SHAPES, Line
 from ..load import Exercise
-from .figure import Figure, Rows, Spec, log_axis, log_scale, number, seeds_note, side_by_side, spread
+from .figure import Figure, Rows, Spec, interval_note, json_number, log_axis, log_scale, side_by_side
 
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
@@ -24,12 +25,13 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     targets = sorted({row["target"] for row in rows})
     notes = f"The first epoch's end at which the test accuracy is {', '.join(targets)}."
     if never:
-        notes += f" Never at {_percent(min(lines[0].case.speed, default='0.9'))}: {'; '.join(never)}."
+        first = min(lines[0].case.time_to_accuracy, default="0.9")
+        notes += f" Never at {_percent(first)}: {'; '.join(never)}."
     return [
         Figure(
             name=f"exercise-{exercise.number}-time-to-accuracy",
             title=f"Exercise {exercise.number}: time to accuracy",
-            notes=notes + seeds_note(seeds, "bars"),
+            notes=notes + interval_note(seeds, "bars"),
             variants={measure: _chart(name, rows, measure) for measure in _MEASURES},
             data={name: rows},
         )
@@ -87,20 +89,20 @@ def _rows(lines: list[Line]) -> Rows:
     """A row for each line and target that any of its seeds reaches: means over those that do."""
     rows = []
     for line in lines:
-        for target, reached in line.case.speed.items():
+        for target, reached in line.case.time_to_accuracy.items():
             row = {"line": line.label, "target": _percent(target)}
             for measure in _MEASURES:
                 values = [value for value in getattr(reached, measure) if value is not None]
                 if not values:
                     break
                 row["seeds"] = f"{len(values)} of {len(line.case.seeds)}"
-                middle, low, high = spread(np.array(values, dtype=float))
-                row[measure] = number(middle)
+                middle, low, high = mean_and_interval(np.array(values, dtype=float))
+                row[measure] = json_number(middle)
                 if low < high:
                     # On a logarithmic axis an interval that reaches 0 ends at its edge.
                     row |= {
-                        f"{measure}_low": number(max(low, middle / 1e3)),
-                        f"{measure}_high": number(high),
+                        f"{measure}_low": json_number(max(low, middle / 1e3)),
+                        f"{measure}_high": json_number(high),
                     }
             else:
                 rows.append(row)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import SIZES, build, stack
+from ...network import SIZES, build_network, stack_parameters
 
 NAME = "cluster"
 
@@ -64,7 +64,7 @@ class Engine:
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         self._data = data
         self._rate = np.float32(experiment.learning_rate)
-        stacked = stack([build(experiment.init, seed) for seed in seeds])
+        stacked = stack_parameters([build_network(experiment.init, seed) for seed in seeds])
         self._parameters = [parameter.to(data.device) for parameter in stacked]
         self._kernel = _kernel(data.device)
         # CUDA loads a kernel at its first launch; on no example it does nothing else.
@@ -92,7 +92,7 @@ class Engine:
             )
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack`."""
+        """The replicates' parameters as they are now; see `network.stack_parameters`."""
         return [parameter.clone() for parameter in self._parameters]
 
 

@@ -84,7 +84,7 @@ class Engine:
                 replays[graph]()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack`."""
+        """The replicates' parameters as they are now; see `network.stack_parameters`."""
         parameters = zip(*(group.parameters() for group in self._groups), strict=True)
         return [torch.cat(groups) for groups in parameters]
 

@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import SIZES, build, stack
+from ...network import SIZES, build_network, stack_parameters
 
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
 
@@ -85,7 +85,7 @@ class Replicates:
         seeds: tuple[int, ...],
     ):
         device = examples.images.device
-        stacked = stack([build(experiment.init, seed) for seed in seeds])
+        stacked = stack_parameters([build_network(experiment.init, seed) for seed in seeds])
         self._initial = [
             torch.cat([weight, bias[:, None]], dim=1)
             for weight, bias in zip(stacked[::2], stacked[1::2], strict=True)
@@ -149,5 +149,5 @@ class Replicates:
         self._optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """The parameters as they are now, weights and biases apart (see `network.stack`); views."""
+        """The parameters as they are now, weights and biases apart: views (see `stack_parameters`)."""
         return [view for layer in self._layers for view in (layer[:, :-1], layer[:, -1])]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import SIZES, build, stack
+from ...network import SIZES, build_network, stack_parameters
 
 NAME = "numba"
 
@@ -73,7 +73,9 @@ class Engine:
         images, labels = _sparse(data), data.train_labels.numpy()
         batch_size = min(experiment.batch_size, len(labels))
         train = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}[experiment.optimizer]
-        self._networks = [_padded(stack([build(experiment.init, seed)])) for seed in seeds]
+        self._networks = [
+            _padded(stack_parameters([build_network(experiment.init, seed)])) for seed in seeds
+        ]
         self._replicates = [
             partial(
                 train,
@@ -103,7 +105,7 @@ class Engine:
             future.result()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack`."""
+        """The replicates' parameters as they are now; see `network.stack_parameters`."""
         return [torch.stack(views) for views in zip(*map(_views, self._networks), strict=True)]
 
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import above, every, margin, mean, negate, some
+from harness.stats import all_hold, exceeds, format_mean, half_width, negate
 
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 
 
-def test_the_margin_is_students():
+def test_the_interval_is_students():
     low, high = stats.t.interval(0.95, 3, loc=np.mean(SEEDS), scale=stats.sem(SEEDS))
-    assert margin(SEEDS) == pytest.approx((high - low) / 2)
-    assert margin(SEEDS[:1]) is None
+    assert half_width(SEEDS) == pytest.approx((high - low) / 2)
+    assert half_width(SEEDS[:1]) is None
 
 
-def test_a_mean_is_told_with_its_margin_and_of_one_seed_without():
-    assert mean(SEEDS, 2) == f"0.93 ± {margin(SEEDS):.2f}"
-    assert mean(SEEDS[:1]) == "0.910"
+def test_a_mean_has_its_interval_and_with_one_seed_none():
+    assert format_mean(SEEDS, 2) == f"0.93 ± {half_width(SEEDS):.2f}"
+    assert format_mean(SEEDS[:1]) == "0.910"
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,12 @@ def test_a_mean_is_told_with_its_margin_and_of_one_seed_without():
         ([0.9, 0.9, 0.9], 0.85, 0, True),
     ],
 )
-def test_above(ours, theirs, by, expected):
-    assert above(ours, theirs, by) is expected
+def test_exceeds(ours, theirs, by, expected):
+    assert exceeds(ours, theirs, by) is expected
 
 
 def test_logic_of_three_values():
-    assert every([True, True]) is True
-    assert every([True, None]) is None
-    assert every([None, False]) is False
-    assert some([False, True, None]) is True
-    assert some([False, None]) is None
-    assert some([False, False]) is False
+    assert all_hold([True, True]) is True
+    assert all_hold([True, None]) is None
+    assert all_hold([None, False]) is False
     assert [negate(truth) for truth in (True, False, None)] == [False, True, None]
