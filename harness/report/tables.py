@@ -11,7 +11,7 @@ from ..claim import VERDICTS
 from ..exercise import row_name
 from ..stats import format_mean, half_width
 
-_NONE = "–"
+NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
 OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
@@ -23,7 +23,7 @@ _CLAIM_WIDTHS = (44, 14, 66)
 
 def format_tables(summary: dict[str, Any], style: str) -> list[str]:
     """The exercises' tables, then the claims'. `style` is one of tabulate's formats."""
-    texts = [_exercise(exercise, summary, style) for exercise in summary["exercises"]]
+    texts = [format_exercise(exercise, summary, style) for exercise in summary["exercises"]]
     return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
 
 
@@ -50,13 +50,13 @@ def format_caption(summary: dict[str, Any]) -> str:
             )
             + " Getting engines ready (compiling, building networks) took another "
             f"{format_seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
-            f"{_NONE}: not published, or not reached."
+            f"{NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
         ]
     )
 
 
-def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
+def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
     """Title, table of the rows, table of their speed, and what did not run."""
     by_id = {case["id"]: case for case in summary["cases"]}
     ran = {row_name(case): by_id[case] for case in exercise["cases"] if case in by_id}
@@ -148,9 +148,9 @@ def format_row(name: str, case: dict[str, Any]) -> list[str]:
     return [
         f"{name} {_RESUMED}" if case["resumed"] else name,
         format_mean(case["test_accuracy"], decimals=4),
-        _NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
+        NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
         format_seconds(case["seconds"]),
-        _NONE if published["seconds"] is None else format_seconds(published["seconds"]),
+        NONE if published["seconds"] is None else format_seconds(published["seconds"]),
         case["outcome"],
         case["engine"],
         case["device"],
@@ -161,7 +161,7 @@ def _format_reached(values: list[float | None]) -> str:
     """The mean over the seeds, or how many of them got there at all."""
     reached = [value for value in values if value is not None]
     if not reached:
-        return _NONE
+        return NONE
     if len(reached) < len(values):
         return f"{len(reached)} of {len(values)}"
     middle, half = sum(reached) / len(reached), half_width(reached)
