@@ -162,12 +162,12 @@ def test_online_does_not_converge_above_0_0001(online, decide):
     """A method that converges would hold what it has learnt: 90 % test accuracy after the epoch."""
     found = {rate: training for rate, training in online().items() if rate != 0.0001}
     holds = all_hold(negate(exceeds(each.test_accuracy[-1], 0.9)) for each in found.values())
-    told = ", ".join(
+    figures = ", ".join(
         f"{rate}: {format_mean(each.test_accuracy[-1])} "
         f"(at most {format_mean(each.test_accuracy.max(axis=0))})"
         for rate, each in found.items()
     )
-    decide(holds, f"Test accuracies after the last epoch, by rate: {told}.")
+    decide(holds, f"Test accuracies after the last epoch, by rate: {figures}.")
 
 
 @claim(
@@ -221,7 +221,7 @@ def test_shuffled_is_faster_than_online(online, shuffled, decide):
 def test_online_learns_one_class_after_the_other(online, decide):
     """Along the last epoch: where a class's part of the stream ends, it is the best known of all,
     and of what was known of the others most is forgotten."""
-    told, holds = [], []
+    figures, holds = [], []
     for rate, training in online().items():
         # Looks are at the start, and in the middle and at the end of every class. Shape
         # (classes, classes, seeds): at the end of each one's part, the accuracy of each class.
@@ -229,11 +229,11 @@ def test_online_learns_one_class_after_the_other(online, decide):
         own = np.stack([at_ends[digit, digit] for digit in range(10)])
         others = (at_ends.sum(axis=1) - own) / 9
         holds += [exceeds(own.mean(axis=0), 0.9), exceeds(own.mean(axis=0), others.mean(axis=0), by=0.1)]
-        told.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
+        figures.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
     decide(
         all_hold(holds),
         "Along the last epoch, test accuracy of a class at the end of its part of the stream, and of "
-        f"the nine others there, by rate: {'; '.join(told)}.",
+        f"the nine others there, by rate: {'; '.join(figures)}.",
     )
 
 
@@ -244,13 +244,16 @@ def test_online_learns_one_class_after_the_other(online, decide):
 )
 def test_random_order_finds_lower_losses(online, shuffled, decide):
     """At the two rates that both have: the lowest training loss after any epoch."""
-    told, holds = [], []
+    figures, holds = [], []
     for rate, theirs in shuffled().items():
         ours = online()[rate].train_loss.min(axis=0)
         holds.append(exceeds(ours, theirs.train_loss.min(axis=0)))
-        told.append(f"{rate}: {format_mean(theirs.train_loss.min(axis=0))} against {format_mean(ours)}")
+        figures.append(
+            f"{rate}: {format_mean(theirs.train_loss.min(axis=0))} against {format_mean(ours)}"
+        )
     decide(
-        all_hold(holds), f"Lowest training losses, shuffled against sorted, by rate: {'; '.join(told)}."
+        all_hold(holds),
+        f"Lowest training losses, shuffled against sorted, by rate: {'; '.join(figures)}.",
     )
 
 
@@ -281,12 +284,12 @@ def test_0_1_is_too_large(online, shuffled, decide):
     holds = all_hold(
         exceeds(small.test_accuracy[-1], large.test_accuracy[-1]) for large, small in pairs.values()
     )
-    told = "; ".join(
+    figures = "; ".join(
         f"{name}: {format_mean(large.test_accuracy[-1])} at 0.1, "
         f"{format_mean(small.test_accuracy[-1])} at 0.0001"
         for name, (large, small) in pairs.items()
     )
-    decide(holds, f"{told}.")
+    decide(holds, f"{figures}.")
 
 
 @claim("At its best, online stays below SGD.", source="Q2, Table 2", expected=REPRODUCED)
