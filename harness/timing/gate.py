@@ -30,9 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--accuracy-compare-fail",
         default=None,
         metavar="POINTS",
-        help="With --benchmark-compare: fail where a case's mean test accuracy fell by more than POINTS "
-        "percentage points and the fall is significant (Welch's one-sided test at 5 %%; with one seed "
-        "on a side, any such fall).",
+        help="With --benchmark-compare: fail if a case's mean test accuracy fell by more than POINTS "
+        "percentage points, significantly so where both sides have several seeds",
     )
 
 
