@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
@@ -99,7 +100,7 @@ def train(
         outcomes=tuple(
             classify_outcome(
                 finite=bool(finite[i]),
-                classes_predicted=np.count_nonzero(on_test[-1].predictions[i]),
+                classes_predicted=int(np.count_nonzero(on_test[-1].predictions[i])),
                 test_accuracy=on_test[-1].accuracy[i],
             )
             for i in range(len(seeds))
@@ -107,7 +108,7 @@ def train(
     )
 
 
-def _cuts(experiment: Experiment, labels: np.ndarray, last: bool) -> list[int]:
+def _cuts(experiment: Experiment, labels: NDArray[np.int64], last: bool) -> list[int]:
     """Where an epoch is cut, both ends included: after whole batches.
 
     The last one of a sorted stream in the middle and at the end of every class, else nowhere.

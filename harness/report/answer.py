@@ -39,9 +39,11 @@ def _best(name: str, group: list[Line]) -> str:
     top = max(group, key=lambda line: float(np.mean(line.case.test_accuracy)))
     of_name = f" of {name}" if name and len(group) > 1 else ""
     told = f"best test accuracy{of_name}: {format_mean(top.case.test_accuracy)} by {top.label}"
-    published = [line for line in group if line.case.paper.test_accuracy is not None]
+    published = [
+        (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
+    ]
     if not published:
         return told
-    theirs = max(published, key=lambda line: line.case.paper.test_accuracy)
+    accuracy, theirs = max(published, key=lambda each: each[0])
     which = "the same" if theirs is top else theirs.label
-    return f"{told} (published: {theirs.case.paper.test_accuracy:.3f} by {which})"
+    return f"{told} (published: {accuracy:.3f} by {which})"
