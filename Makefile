@@ -4,7 +4,7 @@
 # make times   whether training times hold under -n
 # make publish RUN=reports/latest NAME=some-hardware   keep a run, and have the README tell of it
 # make report  the page and figures of reports/latest; RUNS="reports/a reports/b" for another, beside others
-# make lint    ruff
+# make lint    ruff, types and who imports whom
 # make lock    resolve pyproject.toml again, keeping the pins that still fit
 #
 # Each sets up .venv first, once; PYTHON names the interpreter that it is made with, and
@@ -39,6 +39,8 @@ report: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # A mark that is left only after everything was installed, and outdated by a new lock.
 $(VENV)/installed: requirements.lock requirements-torch.lock requirements-cuda.lock

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .data.mnist import Data
@@ -14,7 +15,7 @@ from .data.presentation_order import epoch_order
 from .diagnostics.unit_symmetry import unit_spread, weight_ranks
 from .engines import choose_engine
 from .evaluate import Evaluation, evaluate
-from .experiment import Experiment, Training, classify_outcome
+from .experiment import Experiment, Outcome, Training, classify_outcome
 from .stopwatch import Stopwatch
 
 
@@ -83,13 +84,15 @@ def train(
     )
 
 
-def _orders(experiment: Experiment, labels: np.ndarray, seeds: tuple[int, ...], epoch: int) -> Tensor:
+def _orders(
+    experiment: Experiment, labels: NDArray[np.int64], seeds: tuple[int, ...], epoch: int
+) -> Tensor:
     """Each replicate's presentation order of the epoch, int64 of shape (replicates, examples)."""
     drawn = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
     return torch.from_numpy(np.stack(drawn))
 
 
-def _checkpoints(experiment: Experiment, labels: np.ndarray) -> list[int]:
+def _checkpoints(experiment: Experiment, labels: NDArray[np.int64]) -> list[int]:
     """Where the last epoch stops to be evaluated, in examples, both its ends included.
 
     On a sorted stream in the middle and at the end of every class, rounded down to whole batches.
@@ -103,13 +106,15 @@ def _checkpoints(experiment: Experiment, labels: np.ndarray) -> list[int]:
     return sorted(checkpoints)
 
 
-def _distance(before: list[Tensor], after: list[Tensor]) -> np.ndarray:
+def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
     """The Euclidean norm of each parameter's change, float64 of shape (6, replicates)."""
     changes = [(now - then).flatten(1).double() for then, now in zip(before, after, strict=True)]
     return np.array([change.norm(dim=1).cpu().numpy() for change in changes])
 
 
-def _outcomes(parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation) -> tuple[str, ...]:
+def _outcomes(
+    parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
+) -> tuple[Outcome, ...]:
     """What each replicate ended as."""
     finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in parameters]).all(dim=0)
     all_finite = finite.cpu().numpy() & np.isfinite(on_train.loss) & np.isfinite(on_test.loss)

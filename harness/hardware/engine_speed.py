@@ -11,7 +11,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from statistics import median
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from tabulate import tabulate
 
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, eager
+from model.engines import ENGINES, EngineModule, eager
+from model.engines.protocol import Runner
 from model.experiment import OPTIMIZERS, Experiment
 
 from .. import atomic_json
@@ -40,8 +40,8 @@ _SAMPLE_SECONDS = 0.1  # at least, as far as one epoch has steps for it
 class Contender:
     """An engine made ready for one experiment, and its samples."""
 
-    engine: ModuleType
-    runner: Any
+    engine: EngineModule
+    runner: Runner
     peak_mib: float | None
     steps: int = 1
     samples: list[float] = field(default_factory=list)  # seconds a step

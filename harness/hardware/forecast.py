@@ -40,7 +40,7 @@ def _seconds(
     """KeyError where no row is of the same optimizer, batch size and engine."""
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
-    by_replicates = {
+    by_replicates: dict[int, float] = {
         row["replicates"]: row["us_per_step"]
         for row in rows
         if (row["optimizer"], row["batch_size"], row["engine"]) == wanted

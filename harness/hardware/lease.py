@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows
+if sys.platform == "win32":
     fcntl = None
+else:
+    import fcntl
+
+_Resource = TypeVar("_Resource")
 
 _POLL = 0.01  # seconds between two looks at what is free
 
@@ -111,11 +115,11 @@ def _queue(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(resources: dict[str, object], count: int) -> Iterator[list]:
+def _held(resources: Mapping[str, _Resource], count: int) -> Iterator[list[_Resource]]:
     """Holds the locks of any `count` of `resources` and yields these resources' values."""
     folder = lease_folder()
     with ExitStack() as locks:
-        held = []
+        held: list[_Resource] = []
         with _queue(folder / "turnstile.lock"):
             while len(held) < count:
                 for name, resource in resources.items():

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ctypes
 import gc
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
 from model.data.mnist import Data
+from model.engines import EngineModule
 from model.experiment import Experiment
 
 
 def peak_mib(
-    engine: ModuleType,
+    engine: EngineModule,
     experiment: Experiment,
     data: Data,
     seeds: tuple[int, ...],

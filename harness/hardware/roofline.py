@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import median
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.data.mnist import Data
 from model.experiment import Experiment
@@ -100,7 +102,7 @@ def bandwidth(size: int, device: torch.device) -> float:
     buffer = torch.zeros(size // _FLOAT, device=device)
     passes = max(1, 2**24 // size) if device.type == "cpu" else 20
 
-    def run():
+    def run() -> None:
         if device.type == "cpu":
             _compiled()(buffer.numpy(), passes)
         else:
@@ -119,12 +121,12 @@ def peak(device: torch.device) -> float:
 
 
 @cache
-def _compiled():
+def _compiled() -> Callable[[NDArray[np.float32], int], None]:
     """y + 1 over a buffer, repeated, without a call in between (numba is a CPU engine's anyway)."""
     from numba import njit
 
     @njit(fastmath=True)
-    def passes(buffer, count):
+    def passes(buffer: NDArray[np.float32], count: int) -> None:
         for _ in range(count):
             for i in range(buffer.size):
                 buffer[i] += 1
@@ -145,4 +147,4 @@ def _median_seconds(run: Callable[[], None], device: torch.device) -> float:
 
 def _rounded(size: float) -> int:
     """To a power of two from 64 KiB on, so that few buffers are measured."""
-    return 2 ** max(16, round(size).bit_length())
+    return 1 << max(16, round(size).bit_length())

@@ -28,8 +28,8 @@ def measure(workers: int) -> dict[str, float]:
     """Training seconds by case, of one run with so many workers (0: in pytest's own process)."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
-        command = (sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training")
-        command += ("-n", str(workers), f"--report-dir={report}")
+        command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
+        command += ["-n", str(workers), f"--report-dir={report}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         cases = atomic_json.read(report / "summary.json")["cases"]
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}

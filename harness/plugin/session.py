@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,9 @@ from ..settings import SETTINGS
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
 _TABLES = pytest.StashKey[list[str]]()
 _UNWRITTEN = pytest.StashKey[str]()
@@ -36,7 +40,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node, ids: Sequence[str]) -> None:
+def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
     """xdist's controlling process collects nothing, but hears of what its workers collected."""
     _prepare(node.config, ids)
 
@@ -126,7 +130,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     folder = _shown(config.stash[SETTINGS].report_dir)
     terminalreporter.section("the assignment's tables and claims")
-    terminalreporter.write_line("\n\n".join(config.stash.get(_TABLES, [])))
+    texts: list[str] = config.stash.get(_TABLES, [])
+    terminalreporter.write_line("\n\n".join(texts))
     if _UNWRITTEN in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_UNWRITTEN]}. Cases that finished are in "

@@ -18,7 +18,11 @@ def pytest_configure(config: pytest.Config) -> None:
         threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
     elif threading.current_thread() is threading.main_thread():
         before = signal.signal(signal.SIGTERM, _interrupt)
-        config.add_cleanup(lambda: signal.signal(signal.SIGTERM, before))
+
+        def restore() -> None:
+            signal.signal(signal.SIGTERM, before)
+
+        config.add_cleanup(restore)
 
 
 def pytest_keyboard_interrupt() -> None:

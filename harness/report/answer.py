@@ -38,13 +38,11 @@ def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[st
 
 
 def _best(name: str, group: list[Line], settings: list[str]) -> str:
-    """ "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
+    """Like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
     top = max(group, key=lambda line: float(np.mean(line.case.test_accuracy)))
     text = f"{name} {format_mean(top.case.test_accuracy)} at {phrase(top.case.experiment, settings)}"
     published = [
-        (line.case.paper.test_accuracy, line)
-        for line in group
-        if line.case.paper.test_accuracy is not None
+        (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
     ]
     if published:
         accuracy, theirs = max(published, key=lambda pair: pair[0])

@@ -79,7 +79,7 @@ def compare(run: Run, other: Run) -> Comparison:
     )
 
 
-def _badness(difference: Difference) -> tuple:
+def _badness(difference: Difference) -> tuple[bool, float, bool, float]:
     """Worse accuracies first, the worst on top, then the slowest times."""
     worse = difference.learns == "worse"
     slower = difference.slower

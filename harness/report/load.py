@@ -11,20 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
-from model.experiment import OUTCOMES, Experiment
+from model.experiment import Experiment, Outcome
 
 from ..claim import Decision
 from ..exercise import Published
@@ -33,6 +34,9 @@ from ..results.summary import SCHEMA
 
 _MOST_BYTES = 64 * 2**20  # of one folder's files, all together; a run at the paper's scale has 2 MiB
 _MOST_CASES = 200
+
+
+_Kind = TypeVar("_Kind")
 
 
 class ReportError(Exception):
@@ -53,7 +57,7 @@ def _experiment(value: Any) -> Experiment:
         raise ValueError(str(error)) from None
 
 
-AnExperiment = Annotated[Any, BeforeValidator(_experiment)]
+AnExperiment = Annotated[Experiment, PlainValidator(_experiment)]
 
 
 def _possible(published: Published) -> Published:
@@ -99,7 +103,7 @@ class Case(BaseModel):
     steps: Count
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
-    outcome: Literal[OUTCOMES]
+    outcome: Outcome
     time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
     paper: Annotated[Published, AfterValidator(_possible)]
 
@@ -244,7 +248,8 @@ def load(folder: Path) -> Run:
         del cases[case]
     claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
 
-    curves, biases = {}, {}
+    curves: dict[str, Curves] = {}
+    biases: dict[int, list[dict[str, Bias]]] = {}
     for name, record in reader.records(folder / "runs", left_out):
         if "measured" in record:
             _add_bias(record, name, biases, left_out)
@@ -264,7 +269,7 @@ def load(folder: Path) -> Run:
 class _Reader:
     """Reads JSON files, up to so many bytes in all."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._left = _MOST_BYTES
 
     def read(self, path: Path) -> Any:
@@ -311,7 +316,7 @@ class _Reader:
         return None
 
 
-def _valid(kind: type, entries: list[Any], what: str, left_out: list[str]) -> Iterator[Any]:
+def _valid(kind: type[_Kind], entries: list[Any], what: str, left_out: list[str]) -> Iterator[_Kind]:
     for entry in entries:
         try:
             yield TypeAdapter(kind).validate_python(entry)
@@ -350,7 +355,7 @@ def _short(text: Any) -> str:
     return line if len(line) <= 200 else f"{line[:200]}…"
 
 
-def _shape(nested: list) -> tuple[int, ...] | None:
+def _shape(nested: ArrayLike) -> tuple[int, ...] | None:
     """None where the lists are not equally long."""
     try:
         return np.shape(nested)

@@ -39,7 +39,8 @@ def render(
     figures = [figure for each in (*exercises.values(), engines) for figure in each]
     counts = Counter(claim.verdict for claim in run.claims.values())
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
-    scripts = [_embeddable(vl_convert.javascript_bundle()), _text("page.js")]
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
+    scripts = [_embeddable(bundle), _text("page.js")]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

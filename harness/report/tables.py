@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -131,7 +132,13 @@ def _title(text: str, style: str) -> str:
     return f"## {text}" if style == "github" else text
 
 
-def _table(rows, headers, align, style: str, widths=None) -> str:
+def _table(
+    rows: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    align: Sequence[str],
+    style: str,
+    widths: Sequence[int] | None = None,
+) -> str:
     return tabulate(
         rows,
         headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
@@ -166,7 +173,9 @@ def _format_reached(values: list[float | None]) -> str:
         return f"{len(reached)} of {len(values)}"
     middle, half = sum(reached) / len(reached), half_width(reached)
     return (
-        format_seconds(middle) if half is None else f"{format_seconds(middle)} ± {format_seconds(half)}"
+        format_seconds(middle)
+        if half is None
+        else f"{format_seconds(middle)} ± {format_seconds(float(half))}"
     )
 
 

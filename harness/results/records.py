@@ -12,7 +12,7 @@ from model.experiment import TARGETS, Experiment, Training
 from ..exercise import Published
 
 # The fields of a training that are arrays: its curves, and what its networks ended as.
-_ARRAYS = tuple(field.name for field in fields(Training) if field.type == "np.ndarray")
+_ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
 
 
 def to_record(

@@ -55,10 +55,7 @@ class Store:
         It has `resumed`: whether an earlier session made it.
         """
         path = self._path(name, what)
-        if not path.exists():
-            return None
-        resumed = self._resumed.exists() and path.name in atomic_json.read(self._resumed)
-        return {**self._read(path), "resumed": resumed}
+        return self._load(path) if path.exists() else None
 
     def get_or_make(
         self, name: str, what: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -75,7 +72,7 @@ class Store:
                 record = {"id": name, **what, **make()}
                 self._remake()
                 self._write(path, record)
-            return self.find(name, what)
+            return self._load(path)
 
     def claims(self) -> list[dict[str, Any]]:
         """Every claim that has been decided."""
@@ -106,6 +103,10 @@ class Store:
             atomic_json.write(path, content)
         except OSError as error:
             raise StoreError(f"{path} could not be written: {error.strerror}") from None
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        resumed = self._resumed.exists() and path.name in atomic_json.read(self._resumed)
+        return {**self._read(path), "resumed": resumed}
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

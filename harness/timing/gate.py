@@ -101,7 +101,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     benchmarks = benchmark_session(config)
     current = _cases({benchmark.fullname: benchmark.extra_info for benchmark in benchmarks.benchmarks})
     points = config.option.accuracy_compare_fail
-    failures, notes = [], []
+    failures: list[str] = []
+    notes: list[str] = []
     for path, baseline in _baselines(config).items():
         for found, lines in zip(
             (failures, notes),

@@ -15,6 +15,7 @@ This is the one file that touches pytest-benchmark's private state:
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,12 +74,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and hasattr(item.config, "workerinput"):
         measured = benchmark_session(item.config).benchmarks
         # pytest serialises a report with all its attributes.
-        report.benchmarks = [_to_plain(benchmark) for benchmark in measured]
+        vars(report)["benchmarks"] = [_to_plain(benchmark) for benchmark in measured]
         measured.clear()
     return report
 
@@ -96,8 +99,9 @@ def _under_xdist(config: pytest.Config) -> bool:
 
 def _to_plain(benchmark: Metadata) -> dict[str, Any]:
     """What `_from_plain` needs, in types that xdist can send, as pytest-benchmark would save them."""
-    plain = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
-    return json.loads(safe_dumps(plain))
+    whole = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
+    plain: dict[str, Any] = json.loads(safe_dumps(whole))
+    return plain
 
 
 def _from_plain(plain: dict[str, Any]) -> Metadata:

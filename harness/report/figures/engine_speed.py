@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 
 from ..lines import COLOURS, DASHES, SHAPES
-from ..load import Speed
+from ..load import Speed, SpeedRow
 from ..tables import OPTIMIZER_NAMES
-from .figure import HEIGHT, Figure, Rows, json_number, log_axis, side_by_side
+from .figure import HEIGHT, Figure, Panel, Rows, json_number, log_axis, side_by_side
 
 _LIMIT = "limit"
 _QUANTITIES = {
@@ -18,7 +18,7 @@ _QUANTITIES = {
 
 def figures(speed: Speed) -> list[Figure]:
     """A panel for each optimizer and number of replicates."""
-    groups: dict[str, list] = {}
+    groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:
         optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
         some = "1 replicate" if row.replicates == 1 else f"{row.replicates} replicates"
@@ -47,7 +47,7 @@ def figures(speed: Speed) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> alt.LayerChart:
+def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Panel:
     names = [*engines, _LIMIT]
     colour, dash, shape = (
         alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
@@ -83,7 +83,7 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> al
     return alt.layer(lines, points).properties(height=HEIGHT, title=title)
 
 
-def _rows(rows: list) -> Rows:
+def _rows(rows: list[SpeedRow]) -> Rows:
     found = [
         {
             "engine": row.engine,

@@ -32,6 +32,7 @@ _CONFIG = {
 
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
+Panel = alt.LayerChart | alt.FacetChart
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class Figure:
 
     def standalone(self) -> dict[str, Any]:
         """The first variant with data, title and notes, for a file of its own that nobody points at."""
-        title = {"text": self.title, "subtitle": wrap(self.notes, 110), "anchor": "start"}
+        title: dict[str, Any] = {
+            "text": self.title,
+            "subtitle": wrap(self.notes, 110),
+            "anchor": "start",
+        }
         spec = _seen(next(iter(self.variants.values())))
         config = {**spec.get("config", {}), "aria": False}
         title |= {"fontSize": 15, "offset": 14}
@@ -69,7 +74,7 @@ def _unseen(layer: Spec) -> bool:
     return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
 
 
-def side_by_side(panels: Sequence[alt.LayerChart]) -> Spec:
+def side_by_side(panels: Sequence[Panel]) -> Spec:
     """Panels in two columns, or all of three in a row; the page has fewer columns where it is narrow.
 
     They are put together as plain Vega-Lite: Altair copies every part of a chart whenever it is put

@@ -8,7 +8,17 @@ import numpy as np
 from ...stats import mean_and_interval
 from ..lines import COLOURS
 from ..load import Bias, Exercise
-from .figure import HEIGHT, Figure, Rows, interval_note, json_number, log_axis, log_scale, side_by_side
+from .figure import (
+    HEIGHT,
+    Figure,
+    Panel,
+    Rows,
+    interval_note,
+    json_number,
+    log_axis,
+    log_scale,
+    side_by_side,
+)
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
 _QUANTITIES = {
@@ -48,7 +58,7 @@ def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
     ]
 
 
-def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
+def _panel(name: str, quantity: str, rows: Rows, title: str) -> Panel:
     key = quantity.replace(" ", "_")
     names = [*(name for name in _ORDERS.values()), _UNBIASED]
     colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])

@@ -16,6 +16,7 @@ from .figure import (
     PUBLISHED,
     PUBLISHED_NOTE,
     Figure,
+    Panel,
     Rows,
     interval_note,
     json_number,
@@ -67,7 +68,7 @@ def _groups(lines: list[Line]) -> dict[str, list[Line]]:
     return dict(sorted(groups.items(), key=lambda item: order.index(item[0])))
 
 
-def _panel(name: str, title: str, colour: str, rates: list[float]) -> alt.LayerChart:
+def _panel(name: str, title: str, colour: str, rates: list[float]) -> Panel:
     x_scale = alt.Scale(type="log", domain=[min(rates) / 1.6, max(rates) * 1.6], nice=False)
     y_scale = alt.Scale(domain=[0, 100])
     axis = alt.Axis(values=sorted(set(rates)), format="~g")
@@ -113,7 +114,7 @@ def _panel(name: str, title: str, colour: str, rates: list[float]) -> alt.LayerC
 def _points(group: list[Line]) -> Rows:
     rows = []
     for line in group:
-        middle, low, high = mean_and_interval(100 * np.asarray(line.case.test_accuracy))
+        middle, low, high = map(float, mean_and_interval(100 * np.asarray(line.case.test_accuracy)))
         published = line.case.paper.test_accuracy
         row: dict[str, Any] = {
             "line": line.label,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 
@@ -90,13 +92,13 @@ def _rows(lines: list[Line]) -> Rows:
     rows = []
     for line in lines:
         for target, reached in line.case.time_to_accuracy.items():
-            row = {"line": line.label, "target": _percent(target)}
+            row: dict[str, Any] = {"line": line.label, "target": _percent(target)}
             for measure in _MEASURES:
                 values = [value for value in getattr(reached, measure) if value is not None]
                 if not values:
                     break
                 row["seeds"] = f"{len(values)} of {len(line.case.seeds)}"
-                middle, low, high = mean_and_interval(np.array(values, dtype=float))
+                middle, low, high = map(float, mean_and_interval(np.array(values, dtype=float)))
                 row[measure] = json_number(middle)
                 if low < high:
                     # On a logarithmic axis an interval that reaches 0 ends at its edge.
