@@ -76,7 +76,7 @@ def test_a_report_folder_that_is_removed_during_the_run(suite, workers):
     result = suite.run("-k", "test_1", "-n", workers)
     result.assert_outcomes(passed=3, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*latest was removed while this session ran; records till then are lost*"]
+        ["*latest was removed while this session ran; its records so far are lost*"]
     )
     assert "0.5" in ids(suite)
     assert [case["id"] for case in suite.summary()["cases"]] == [

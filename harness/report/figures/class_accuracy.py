@@ -9,15 +9,15 @@ from ..lines import Line
 from ..load import Curves, Exercise
 from .figure import Figure, Panel, Rows, interval_note, json_number, side_by_side
 
-_EDGES = 2  # points that every record has: the ends of the epoch before and of the last
+_EPOCH_ENDS = 2  # checkpoints that every record has: the ends of the last two epochs
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """A panel for each row that was looked at inside its last epoch."""
+    """A panel for each row that has checkpoints inside its last epoch."""
     looked = [
         (line, line.curves)
         for line in lines
-        if line.curves and len(line.curves.checkpoint_examples) > _EDGES
+        if line.curves and len(line.curves.checkpoint_examples) > _EPOCH_ENDS
     ]
     if not looked:
         return []

@@ -1,4 +1,4 @@
-"""Every engine's time per step beside the least that the hardware allows."""
+"""Every engine's time per step beside the roofline bound."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..load import Speed, SpeedRow
 from ..tables import OPTIMIZER_NAMES
 from .figure import HEIGHT, Figure, Panel, Rows, json_number, log_axis, side_by_side
 
-_LIMIT = "limit"
+_BOUND = "roofline bound"
 _QUANTITIES = {
     "time per step": ("seconds", "time per step"),
-    "share of the limit": ("share", "of the limit (%)"),
+    "share of the bound": ("share", "of the roofline bound (%)"),
 }
 
 
@@ -30,8 +30,8 @@ def figures(speed: Speed) -> list[Figure]:
     return [
         Figure(
             name="speed",
-            title="Engines: time per optimizer step beside the hardware's limit",
-            notes="The limit is the longer of bytes over measured bandwidth and operations over the "
+            title="Engines: time per optimizer step beside the roofline bound",
+            notes="The bound is the longer of bytes over measured bandwidth and operations over the "
             f"measured peak of a matrix product, on {str(speed.machine.get('device_name'))[:60]}.",
             variants={
                 said: side_by_side(
@@ -48,7 +48,7 @@ def figures(speed: Speed) -> list[Figure]:
 
 
 def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Panel:
-    names = [*engines, _LIMIT]
+    names = [*engines, _BOUND]
     colour, dash, shape = (
         alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
         for looks, limit in (
@@ -77,7 +77,7 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Pa
             alt.Tooltip("engine:N"),
             alt.Tooltip("batch:Q", title="batch size", format=","),
             alt.Tooltip("seconds:Q", title="seconds a step", format=".3~s"),
-            alt.Tooltip("share:Q", title="of the limit (%)", format=".2~g"),
+            alt.Tooltip("share:Q", title="of the bound (%)", format=".2~g"),
         ],
     )
     return alt.layer(lines, points).properties(height=HEIGHT, title=title)
@@ -95,6 +95,6 @@ def _rows(rows: list[SpeedRow]) -> Rows:
     ]
     limits = {row.batch_size: row.roofline_us_per_step for row in rows}
     return found + [
-        {"engine": _LIMIT, "batch": batch, "seconds": json_number(us / 1e6)}
+        {"engine": _BOUND, "batch": batch, "seconds": json_number(us / 1e6)}
         for batch, us in limits.items()
     ]

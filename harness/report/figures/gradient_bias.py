@@ -29,7 +29,7 @@ _UNBIASED = "unbiased: 1/√k"
 
 
 def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
-    """A panel for each checkpoint in training at which it was measured, by order."""
+    """A panel for each checkpoint, with a line for each order."""
     orders = [order for order in _ORDERS if all(order in seed for seed in seeds)]
     if not seeds or not orders:
         return []
@@ -103,7 +103,7 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Panel:
 
 
 def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> Rows:
-    """Both orders' curves at a checkpoint, and how fast an unbiased mean's error falls."""
+    """Both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
     rows: Rows = []
     for order in orders:
         found = {

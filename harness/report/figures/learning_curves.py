@@ -29,8 +29,8 @@ from .figure import (
 
 _SETS = ("test", "training")
 _QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
-_POINTS = 9000  # of an exercise's lines together, for each set
-_MARKS = 7  # shapes along a line
+_MAX_POINTS = 9000  # of all lines of an exercise, for each set
+_SHAPES_PER_LINE = 7
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
@@ -117,7 +117,7 @@ def _chart(
     banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
     panels: list[Panel] = []
     for index, part in enumerate(_SETS):
-        # Each set has a scale of its own: training errors go on down to 0, test errors do not.
+        # Each set has its own scale: training errors fall to 0, test errors do not.
         values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
         scale = log_scale(values) if logarithmic else alt.Scale()
         y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
@@ -137,7 +137,7 @@ def _chart(
         )
         layers = [
             *([band] if part in banded else []),
-            # A layer for each dash and no scale, which would dash the legend's shapes, too.
+            # A layer for each dash instead of a scale, which would dash the legend's shapes, too.
             *(
                 base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
                 .mark_line(strokeWidth=1.8, strokeDash=list(dash))
@@ -177,14 +177,14 @@ def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parame
 
 
 def _rows(lines: list[tuple[Line, Curves]]) -> Rows:
-    """A row for each line, set and epoch; of long trainings a part of the epochs, evenly."""
-    most = max(20, min(300, _POINTS // len(lines)))
+    """A row for each line, set and epoch; long trainings are thinned out evenly."""
+    most = max(20, min(300, _MAX_POINTS // len(lines)))
     rows = []
     for index, (line, curves) in enumerate(lines):
         last = curves.experiment.epochs
         chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
-        # Shapes stand apart from other lines' shapes, and one at the end.
-        every = max(1, len(chosen) // _MARKS)
+        # Shapes are staggered between lines, with one at the end of each.
+        every = max(1, len(chosen) // _SHAPES_PER_LINE)
         marked = {*chosen[index % every :: every].tolist(), last}
         seconds = np.asarray(curves.epoch_seconds)[chosen]
         for part, key in zip(_SETS, ("test", "train"), strict=True):
@@ -206,7 +206,7 @@ def _rows(lines: list[tuple[Line, Curves]]) -> Rows:
 
 
 def _three(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
-    """Mean and interval at an epoch; where the interval is a point, the point alone."""
+    """Mean and interval at an epoch; the mean alone where the interval has no width."""
     middle, low, high = (json_number(each[at]) for each in values)
     if low == high:
         return {name: middle}
