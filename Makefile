@@ -49,6 +49,8 @@ lint: $(VENV)/installed
 $(VENV)/installed: requirements.lock requirements-torch.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test ! -L $(VENV) && { test ! -e $(VENV) || test -f $(VENV)/pyvenv.cfg; } || \
+	  { echo "$(VENV) is a link, or not a virtual environment, and would be emptied; move it away"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) --require-hashes -r requirements.lock
 	$(INSTALL) -r requirements-torch.lock -c requirements-cuda.lock

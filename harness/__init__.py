@@ -6,5 +6,6 @@ A floor may import those below it, never one above:
     report              tables, figures, the page, publishing
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
-    exercise  claim  stats  settings  paths  atomic_json
+    exercise  claim  stats  settings  ownership  atomic_json
+    paths
 """

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .ownership import ForeignFilesError
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
@@ -99,10 +101,10 @@ def _times(options: argparse.Namespace) -> int:
 
 
 def _run(command: Callable[..., None], *arguments: object) -> int:
-    """Calls `command`; a ValueError is bad input, which it explains in one line."""
+    """Calls `command`; a ValueError or ForeignFilesError explains in one line what it refuses."""
     try:
         command(*arguments)
-    except ValueError as error:
+    except (ValueError, ForeignFilesError) as error:
         return _refuse(str(error))
     return 0
 

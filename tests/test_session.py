@@ -22,7 +22,7 @@ def test_the_report(suite, workers):
         ]
     )
     summary = suite.summary()
-    assert summary["schema"] == 1
+    assert summary["schema"] == 2
     assert (summary["scale"], summary["dataset"], summary["timing"]) == ("quick", "mnist", "exclusive")
     assert summary["machine"].keys() >= {"device", "device_name", "cores", "torch", "cuda", "python"}
     assert [case["id"] for case in summary["cases"]] == [
@@ -52,7 +52,7 @@ def test_the_report(suite, workers):
         "seconds": [0.25, 0.25],
     }
     written = sorted(path.name for path in suite.report.iterdir())
-    assert written == ["claims", "runs", "summary.json", "summary.md"]
+    assert written == [".minibatch-bench", "claims", "runs", "summary.json", "summary.md"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,9 @@ def test_a_folder_that_is_no_report_is_refused(suite):
     (suite.path / "mine" / "thesis.txt").write_text("irreplaceable")
     result = suite.run("--report-dir", "mine")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --report-dir is *mine, which holds other files*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --report-dir is *mine, but * holds other files; it takes a new or empty folder*"]
+    )
     assert (suite.path / "mine" / "thesis.txt").exists()
 
 
@@ -138,7 +140,7 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         conftest.read_text()
         + "\n    from model.data.download import DataError"
         + "\n    def missing(*_):\n        raise DataError('the file is not what it should be')"
-        + "\n    harness.plugin.session.ensure_downloaded = ensure\n"
+        + "\n    harness.plugin.session.ensure_downloaded = missing\n"
     )
     for workers in ("0", "2"):
         result = suite.run("-n", workers)

@@ -23,7 +23,7 @@ from model.engines import ENGINES, EngineModule, eager
 from model.engines.protocol import Runner
 from model.experiment import OPTIMIZERS, Experiment
 
-from .. import atomic_json
+from .. import atomic_json, ownership
 from ..hardware.machine import candidate_devices
 from ..paths import LATEST, ROOT, SPEED
 from .lease import available_cores, lease
@@ -148,8 +148,7 @@ def render(rows: list[dict[str, Any]]) -> str:
 def main(device_name: str = "auto") -> None:
     device = candidate_devices(device_name)[0]
     several = 8 if device.type == "cuda" else len(available_cores())
-    report = LATEST
-    report.mkdir(parents=True, exist_ok=True)
+    ownership.make(LATEST)
     with lease([device], 1):
         data = load("mnist", ROOT / "data", device)
     machine = describe_machine(device)
@@ -163,7 +162,7 @@ def main(device_name: str = "auto") -> None:
                 with lease([device], replicates):
                     rows += measure(experiment, data, replicates)
                 print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
-                atomic_json.write(report / SPEED, {"rows": rows, "machine": machine})
+                atomic_json.write(LATEST / SPEED, {"rows": rows, "machine": machine})
     print(render(rows))
     print(
         f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of {SAMPLES} "

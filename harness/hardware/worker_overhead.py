@@ -16,7 +16,7 @@ from statistics import median
 
 from tabulate import tabulate
 
-from .. import atomic_json
+from .. import atomic_json, ownership
 from ..hardware.machine import candidate_devices
 from ..paths import LATEST, TIMES
 from .machine import describe_machine
@@ -31,7 +31,7 @@ def measure(workers: int) -> dict[str, float]:
         command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
         command += ["-n", str(workers), f"--report-dir={report}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        cases = atomic_json.read(report / "summary.json")["cases"]
+        cases = atomic_json.read(LATEST / "summary.json")["cases"]
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
@@ -56,9 +56,8 @@ def main(workers: int, rounds: int) -> None:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
-    report = LATEST
-    report.mkdir(parents=True, exist_ok=True)
-    atomic_json.write(report / TIMES, found)
+    ownership.make(LATEST)
+    atomic_json.write(LATEST / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
         f"medians of {rounds} runs each way, in turns."

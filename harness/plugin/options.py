@@ -104,8 +104,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _folder(config: pytest.Config, given: str | None, default: str) -> Path:
-    """A given folder is relative to where pytest was called, the default to the suite."""
-    return config.rootpath / default if given is None else config.invocation_params.dir / given
+    """A given folder is relative to where pytest was called, the default to the suite.
+
+    Links are resolved: what is renamed or replaced later is the folder itself.
+    """
+    folder = config.rootpath / default if given is None else config.invocation_params.dir / given
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError):  # too long, or a circle of links: whoever opens it says so
+        return folder
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -35,7 +35,9 @@ _PAGE_NOTE = pytest.StashKey[str]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Prepares a session without xdist. (A worker collects too, but its controller prepares.)"""
-    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+    option = session.config.option
+    runs_tests = not (option.collectonly or option.setuponly)  # --setup-plan sets setuponly
+    if runs_tests and not hasattr(session.config, "workerinput"):
         _prepare(session.config, [item.nodeid for item in session.items])
 
 

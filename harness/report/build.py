@@ -11,6 +11,7 @@ from pathlib import Path
 import vl_convert
 
 from .. import atomic_json
+from ..ownership import first_without
 from .comparison import compare
 from .figures import Figure, figures_of, speed_figures
 from .load import ReportError, Run, load
@@ -48,7 +49,10 @@ def _write_figures(run: Run, figures: list[Figure]) -> None:
             except ValueError as error:
                 raise ReportError(f"{figure.name} cannot be drawn: {str(error)[:200]}") from None
             (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
-        shutil.rmtree(run.folder / "figures", ignore_errors=True)
+        earlier = run.folder / "figures"
+        if earlier.exists() and (found := first_without(".svg", earlier)):
+            raise ReportError(f"{found} is no figure of this suite; move it away")
+        shutil.rmtree(earlier, ignore_errors=True)
         new.rename(run.folder / "figures")
     finally:
         shutil.rmtree(new, ignore_errors=True)

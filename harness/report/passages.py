@@ -48,7 +48,7 @@ def _overview(folder: Path) -> str:
     cases = _cases(summary)
     counts = Counter(claim["verdict"] for claim in summary["claims"])
     verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-    replicates = max(len(case["seeds"]) for case in cases.values())
+    replicates = max((len(case["seeds"]) for case in cases.values()), default=1)
     table_1 = [cases[case] for case in summary["exercises"][0]["cases"] if case in cases]
     table_1 = [case for case in table_1 if case["paper"]["seconds"]]
     sentences = [
@@ -93,9 +93,14 @@ def _findings(folder: Path, number: int) -> str:
 
 def _steps(folder: Path) -> str:
     """Table 1 by optimizer steps: test accuracies of its batch sizes after equally many."""
-    runs = {run["id"]: run for run in map(atomic_json.read, (folder / "runs").glob("*.json"))}
+    records = map(atomic_json.read, (folder / "runs").glob("*.json"))
+    runs = {record["id"]: record for record in records if "experiment" in record}
     summary = _summary(folder)
-    table_1 = [runs[case] for case in summary["exercises"][0]["cases"] if runs[case]["paper"]["seconds"]]
+    table_1 = [
+        runs[case]
+        for case in summary["exercises"][0]["cases"]
+        if case in runs and runs[case]["paper"]["seconds"]
+    ]
     counts = sorted({run["steps"] for run in table_1})
     rows = []
     for run in table_1:

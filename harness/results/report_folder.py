@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
+from .. import ownership
 from ..paths import SPEED, TIMES
 from .fingerprint import Fingerprint, first_difference
 from .records import is_valid_record
@@ -28,25 +28,26 @@ class ReportFolder:
     def __init__(self, folder: Path, *, run: Fingerprint, resume: bool):
         self._folder = folder
         try:
+            if not ownership.owns(folder):
+                ownership.check_new(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
             self._lock.acquire()
-            if folder.exists():
-                names = {path.name for path in folder.iterdir()}
-                if names and not names & {"runs", SPEED, TIMES}:
-                    raise pytest.UsageError(
-                        f"--report-dir is {folder}, which holds other files; "
-                        "it takes a new or empty folder, or one with an earlier report"
-                    )
-                if resume:
-                    self._resume(run)
-                else:
-                    self._move_aside()
+            if resume:
+                self._resume(run)
+            elif ownership.owns(folder):
+                self._move_aside()
+            ownership.make(folder)
             Store(folder).create()
             for name in (SPEED, TIMES):
                 previous = folder.with_name(f"{folder.name}.1") / name
                 if previous.exists() and not resume:
                     previous.rename(folder / name)
+        except ownership.ForeignFilesError as error:
+            raise pytest.UsageError(
+                f"--report-dir is {folder}, but {error}; it takes a new or empty folder, or an "
+                f"earlier report (which has a file {ownership.MARK})"
+            ) from None
         except Timeout:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which another session is writing to; it takes another folder"
@@ -78,6 +79,10 @@ class ReportFolder:
         self._lock.release()
 
     def _move_aside(self) -> None:
+        """Renames `folder` to `folder.1`, that to `folder.2`, and so on; deletes the oldest.
+
+        Checks first that all of them are the suite's own.
+        """
         ages = [
             self._folder,
             *(
@@ -85,8 +90,13 @@ class ReportFolder:
                 for age in range(1, _EARLIER_REPORTS + 1)
             ),
         ]
+        for path in ages:
+            if path.is_symlink() or (path.exists() and not ownership.owns(path)):
+                raise ownership.ForeignFilesError(
+                    f"the report before it would become {path}, which is not a report of this suite"
+                )
         if ages[-1].exists():
-            shutil.rmtree(ages[-1])
+            ownership.remove(ages[-1])
         for younger, older in reversed(list(pairwise(ages))):
             if younger.exists():
                 younger.rename(older)

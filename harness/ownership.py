@@ -1,0 +1,86 @@
+"""Folders that the suite owns: only these does it move, replace or delete.
+
+A report folder carries a mark, and holds only files that the suite writes. Anything else belongs to
+somebody, and stays where it is.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from .paths import SPEED, TIMES
+
+MARK = ".minibatch-bench"
+_TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
+
+_FILES = (MARK, "summary.json", "summary.md", "report.html", "resumed.json", SPEED, TIMES)
+_FOLDERS = {
+    "runs": ".json",
+    "claims": ".json",
+    "locks": ".lock",
+    "progress": ".json",
+    "figures": ".svg",
+}  # and the files in them
+
+
+class ForeignFilesError(OSError):
+    """A folder holds something that the suite did not write; the message says what, in one line."""
+
+
+def make(folder: Path) -> None:
+    """Makes a report folder, or takes an empty one. ForeignFilesError if it is neither new nor owned."""
+    if not owns(folder):
+        check_new(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text(_TEXT)
+
+
+def check_new(folder: Path) -> None:
+    """Raises ForeignFilesError if `folder` exists and is not empty."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ForeignFilesError(f"{folder} holds other files")
+
+
+def owns(folder: Path) -> bool:
+    """Whether the folder carries the mark."""
+    try:
+        return (folder / MARK).read_text() == _TEXT
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def remove(folder: Path) -> None:
+    """Deletes an owned folder. ForeignFilesError if it is not owned, or holds anything else, too."""
+    if folder.is_symlink() or not owns(folder):
+        raise ForeignFilesError(f"{folder} is not a report of this suite")
+    if found := foreign_file(folder):
+        raise ForeignFilesError(f"{folder} holds {found.relative_to(folder)}, which no report has")
+    shutil.rmtree(folder)
+
+
+def foreign_file(folder: Path) -> Path | None:
+    """The first file in a report folder that the suite did not write, or None."""
+    for path in sorted(folder.iterdir()):
+        name = _without_temporary(path.name)
+        if path.is_symlink() or name not in (*_FILES, *_FOLDERS) or path.is_dir() != (name in _FOLDERS):
+            return path
+        if path.is_dir() and (found := first_without(_FOLDERS[name], path)):
+            return found
+    return None
+
+
+def first_without(suffix: str, folder: Path) -> Path | None:
+    """The first entry of `folder` that is not a regular file with that suffix, or None."""
+    for path in sorted(folder.iterdir()):
+        regular = path.is_file() and not path.is_symlink()
+        if not regular or not _without_temporary(path.name).endswith(suffix):
+            return path
+    return None
+
+
+def _without_temporary(name: str) -> str:
+    """The name of the file that a temporary one, left by a killed process, was to become."""
+    found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}", name)
+    return found[1] if found else name

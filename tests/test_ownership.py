@@ -1,0 +1,212 @@
+"""Only what the suite wrote is moved, replaced or deleted."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness import ownership
+from harness.__main__ import main
+from harness.ownership import MARK, ForeignFilesError
+from harness.paths import PUBLISHED, ROOT
+from harness.report import passages, publish
+from harness.report.build import build
+from harness.report.load import ReportError
+from harness.results.report_folder import ReportFolder
+from tests import reports
+
+RUN = {"scale": "quick"}
+
+
+def run(folder, **options):
+    """What a session does to its report folder, from its first case to its last."""
+    ReportFolder(folder, run=RUN, **{"resume": False, **options}).close()
+
+
+def refusal(folder, **options):
+    """The line with which a session refuses the folder."""
+    with pytest.raises(pytest.UsageError) as refused:
+        run(folder, **options)
+    (line,) = str(refused.value).splitlines()
+    return line
+
+
+def content(folder):
+    """Every file below it, with what it holds."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".v1.lock"
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A report folder with a record in it."""
+    path = tmp_path / "v1"
+    run(path)
+    (path / "runs" / "a.json").write_text("{}")
+    return path
+
+
+def test_three_earlier_reports_are_kept(folder):
+    for age in range(5):
+        (folder / "summary.md").write_text(str(age))
+        run(folder)
+    kept = {path.name: path for path in folder.parent.glob("v1.*")}
+    assert kept.keys() == {"v1.1", "v1.2", "v1.3"}
+    assert [(kept[f"v1.{age}"] / "summary.md").read_text() for age in (1, 2, 3)] == ["4", "3", "2"]
+    assert not (folder / "summary.md").exists()
+
+
+@pytest.mark.parametrize("sibling", ["v1.1", "v1.2", "v1.3"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_a_sibling_that_is_no_report_stays(folder, sibling, kind):
+    theirs = folder.with_name(sibling)
+    if kind == "folder":
+        theirs.mkdir()
+        (theirs / "thesis.txt").write_text("irreplaceable")
+    elif kind == "file":
+        theirs.write_text("irreplaceable")
+    else:
+        shutil.copytree(folder, folder.with_name("elsewhere"))
+        theirs.symlink_to(folder.with_name("elsewhere"))
+    before = content(folder.parent)
+    assert f"would become {theirs}, which is not a report" in refusal(folder)
+    assert content(folder.parent) == before
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "runs/measured.csv", "figures/plot.png", "notes/a.json"])
+def test_a_report_with_something_else_in_it_is_not_deleted(folder, name):
+    for _ in range(3):
+        run(folder)
+    theirs = folder.with_name("v1.3") / name
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("irreplaceable")
+    before = content(folder.parent)
+    assert f"{folder.with_name('v1.3')} holds {name.partition('/')[0]}" in refusal(folder)
+    assert content(folder.parent) == before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
+    theirs = tmp_path / "v1"
+    (theirs / "runs").mkdir(parents=True)
+    (theirs / "runs" / "a.json").write_text("{}")
+    before = content(tmp_path)
+    assert refusal(theirs, resume=resume).startswith(
+        f"--report-dir is {theirs}, but {theirs} holds other files"
+    )
+    assert content(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
+
+
+@pytest.mark.parametrize("mark", ["", "somebody else's", "\udcff"], ids=["empty", "other", "bytes"])
+def test_another_mark_is_none(folder, mark):
+    (folder / MARK).write_bytes(os.fsencode(mark))
+    assert not ownership.owns(folder)
+    with pytest.raises(ForeignFilesError):
+        ownership.remove(folder)
+    assert (folder / "runs" / "a.json").exists()
+
+
+def test_what_a_killed_run_leaves_is_the_suites(folder):
+    """Temporary files and folders have the names of what they were to become."""
+    (folder / ".summary.json-ab12_xyz").touch()
+    (folder / ".figures-ab12_xyz").mkdir()
+    (folder / "runs" / ".b.json-ab12_xyz").touch()
+    ownership.remove(folder)
+    assert not folder.exists()
+
+
+def test_a_link_is_not_renamed_and_its_target_gets_the_results(suite):
+    (suite.path / "disk").mkdir()
+    (suite.path / "link").symlink_to(suite.path / "disk")
+    for _ in range(2):
+        suite.run("-k", "test_1 and lr0.25", "--report-dir", "link").assert_outcomes(passed=1)
+    assert (suite.path / "link").is_symlink()
+    assert (suite.path / "disk" / "summary.json").exists()
+    assert (suite.path / "disk.1" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])
+def test_a_session_that_trains_nothing_leaves_reports_alone(suite, option):
+    suite.run("-k", "test_1 and lr0.25")
+    before = content(suite.report.parent)
+    suite.run("-k", "test_1 and lr0.25", option)
+    assert content(suite.report.parent) == before
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """`reports/published/` with one run, and a document that quotes it."""
+    folder = tmp_path / "published"
+    shutil.copytree(PUBLISHED / "epyc-1-core", folder / "kept")
+    document = tmp_path / "README.md"
+    document.write_text("<!-- overview: kept --><!-- end -->")
+    monkeypatch.setattr(publish, "PUBLISHED", folder)
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr(publish, "DOCUMENTS", (document,))
+    monkeypatch.setattr(passages, "PUBLISHED", folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "a/b", "", "-x"])
+def test_a_name_that_leads_elsewhere_is_refused(published, tmp_path, name, capsys):
+    before = content(tmp_path)
+    assert main(["publish", str(published / "kept"), "--", name]) == 2
+    assert capsys.readouterr().err.startswith(f"the name is {name!r}; it takes")
+    assert content(tmp_path) == before
+
+
+def test_a_run_is_not_published_onto_itself(published, tmp_path, capsys):
+    before = content(tmp_path)
+    assert main(["publish", str(published / "kept"), "kept"]) == 2
+    assert "one is inside the other" in capsys.readouterr().err
+    assert content(tmp_path) == before
+
+
+def test_a_folder_that_is_no_report_is_neither_published_nor_replaced(published, tmp_path, capsys):
+    shutil.copytree(published / "kept", tmp_path / "new")
+    (published / "kept" / MARK).unlink()
+    before = content(tmp_path)
+    assert main(["publish", str(tmp_path / "new"), "kept"]) == 2
+    assert main(["publish", str(published / "kept"), "other"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"{published / 'kept'} is not a report of this suite"] * 2
+    assert content(tmp_path) == before
+
+
+def test_a_run_of_some_rows_can_be_published(suite, published, tmp_path):
+    suite.run("-k", "test_1 and lr0.25")
+    assert main(["publish", str(suite.report), "kept"]) == 0
+    assert (published / "kept" / "summary.md").read_text() == (suite.report / "summary.md").read_text()
+    assert "1 rows of 1 epochs" in (tmp_path / "README.md").read_text()
+
+
+def test_figures_of_somebody_else_are_not_replaced(tmp_path):
+    reports.write(tmp_path / "a")
+    (tmp_path / "a" / "figures").mkdir()
+    (tmp_path / "a" / "figures" / "mine.png").write_text("irreplaceable")
+    with pytest.raises(ReportError, match=r"mine\.png is no figure"):
+        build([tmp_path / "a"])
+    assert (tmp_path / "a" / "figures" / "mine.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_make_empties_nothing_but_a_virtual_environment(tmp_path, kind):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("irreplaceable")
+    given = theirs
+    if kind == "link":
+        (theirs / "pyvenv.cfg").touch()
+        given = tmp_path / "venv"
+        given.symlink_to(theirs)
+    made = subprocess.run(
+        ["make", f"VENV={given}", f"{given}/installed"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert made.returncode != 0
+    assert "would be emptied" in made.stdout
+    assert (theirs / "thesis.txt").exists()
