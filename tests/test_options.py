@@ -34,7 +34,7 @@ BAD = {
 
 def refused(suite, *args):
     """What the session says, which must be one line and nothing run."""
-    result = suite.in_process(*args)
+    result = suite.run(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "passed" not in result.stdout.str()
     assert not suite.report.exists()
@@ -125,7 +125,7 @@ def test_cuda_without_a_gpu_is_refused(suite):
 
 
 def test_the_options_stand_under_one_heading(suite):
-    text = suite.in_process("--help").stdout.str()
+    text = suite.run("--help").stdout.str()
     ours = text[text.index("training the assignment's experiments:") :].split("\n\n")[0]
     names = "scale device engine replicates dataset data-root timing report-dir accuracy-compare-fail"
     for name in names.split():

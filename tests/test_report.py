@@ -303,13 +303,13 @@ def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch,
 
 def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
     monkeypatch.setenv("REAL_REPORT", "yes")
-    result = suite.run("-k", "lr0.5")
+    result = suite.run_apart("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["To look at: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
     conftest = suite.path / "conftest.py"
     conftest.write_text(conftest.read_text() + "\nimport sys\nsys.modules['altair'] = None\n")
-    result = suite.run("-k", "lr0.5")
+    result = suite.run_apart("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["No page and no figures: altair is not installed. *"])

@@ -24,8 +24,14 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.fixture(scope="session")
+def compiler():
+    """PyTorch imports it with an optimizer's first step, and cannot do so twice (see `prepared`)."""
+    import torch._dynamo
+
+
 @pytest.fixture
-def real(suite):
+def real(compiler, suite):
     (suite.path / "conftest.py").open("a").write(CONFTEST)
     for number, batch_size in ((1, 1), (2, 128)):
         module = suite.module(number)

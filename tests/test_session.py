@@ -22,7 +22,7 @@ def test_the_report(suite, workers):
         ]
     )
     summary = suite.summary()
-    assert summary["schema"] == 1
+    assert summary["schema"] == 2
     assert (summary["scale"], summary["dataset"], summary["timing"]) == ("quick", "mnist", "exclusive")
     assert summary["machine"].keys() >= {"device", "device_name", "cores", "torch", "cuda", "python"}
     assert [case["id"] for case in summary["cases"]] == [
@@ -138,7 +138,7 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         conftest.read_text()
         + "\n    from model.data.download import DataError"
         + "\n    def missing(*_):\n        raise DataError('the file is not what it should be')"
-        + "\n    harness.plugin.session.ensure_downloaded = ensure\n"
+        + "\n    harness.plugin.session.ensure_downloaded = missing\n"
     )
     for workers in ("0", "2"):
         result = suite.run("-n", workers)
