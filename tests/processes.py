@@ -31,9 +31,9 @@ class ForkedWorker(Popen2IO):
         self._worker.start()
         stdin.close()
         stdout.close()
-        super().__init__(
-            open(os.dup(to_worker.fileno()), "wb"), open(os.dup(from_worker.fileno()), "rb"), execmodel
-        )
+        writing = os.fdopen(os.dup(to_worker.fileno()), "wb")
+        reading = os.fdopen(os.dup(from_worker.fileno()), "rb")
+        super().__init__(writing, reading, execmodel)
 
     def wait(self) -> int | None:
         self._worker.join()
@@ -52,7 +52,7 @@ def _work(code: str, stdin, stdout, folder: str, environment: dict[str, str]) ->
     os.dup2(stdout.fileno(), 1)
     stdin.close()
     stdout.close()
-    sys.stdin = open(0, closefd=False)
+    sys.stdin = os.fdopen(0, closefd=False)
     exec(code, {"__name__": "__main__"})
 
 

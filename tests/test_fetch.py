@@ -109,8 +109,8 @@ def _ensure_slowly(root, digests, downloads):
     ensure_downloaded("mnist", root)
 
 
-def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
-    context = multiprocessing.get_context("spawn")
+def test_four_processes_at_once_download_once_and_none_reads_half_a_file(prepared, tmp_path):
+    context = multiprocessing.get_context("forkserver")
     downloads = context.Queue()
     digests = {name: md5(content) for name, content in CONTENT.items()}
     workers = [

@@ -290,10 +290,15 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
     ]
 
 
-def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
+def take_away(monkeypatch, library):
+    """As if the library were not installed, and nothing that needs it imported."""
     for name in [name for name in sys.modules if name.startswith("harness.report.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    monkeypatch.setitem(sys.modules, library, None)
+
+
+def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
+    take_away(monkeypatch, "vl_convert")
     assert command.main(["report", str(folder)]) == 2
     assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
     said = session.draw(folder)
@@ -303,13 +308,12 @@ def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch,
 
 def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
     monkeypatch.setenv("REAL_REPORT", "yes")
-    result = suite.run_apart("-k", "lr0.5")
+    result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["To look at: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
-    conftest = suite.path / "conftest.py"
-    conftest.write_text(conftest.read_text() + "\nimport sys\nsys.modules['altair'] = None\n")
-    result = suite.run_apart("-k", "lr0.5")
+    take_away(monkeypatch, "altair")
+    result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["No page and no figures: altair is not installed. *"])
