@@ -1,14 +1,5 @@
-# make bench   the whole suite at the quick scale, four workers, on whatever device there is
-# make test    the tests of the suite itself
-# make speed   every engine's time per step, beside what the hardware allows
-# make times   whether training times hold under -n
-# make publish RUN=reports/latest NAME=some-hardware   keep a run, and have the README tell of it
-# make report  the page and figures of reports/latest; RUNS="reports/a reports/b" for another, beside others
-# make lint    ruff
-# make lock    resolve pyproject.toml again, keeping the pins that still fit
-#
-# Each sets up .venv first, once; PYTHON names the interpreter that it is made with, and
-# ARGS adds options: make bench ARGS="--scale paper --device cpu".
+# make help lists the commands. Each sets up .venv first, once; PYTHON names the interpreter that it
+# is made with, and ARGS adds options: make bench ARGS="--scale paper --device cpu".
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +8,19 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 RUNS ?= reports/latest
 
-.PHONY: bench test speed times report publish lint lock
+.DEFAULT_GOAL := bench
+
+.PHONY: bench test lint speed times report publish lock help
+help:
+	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
+	@echo "make test     test the suite itself"
+	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
+	@echo "make speed    measure every engine's time per step on this machine"
+	@echo "make times    measure whether training times hold under -n"
+	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
+	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
+
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
@@ -39,6 +42,8 @@ report: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # A mark that is left only after everything was installed, and outdated by a new lock.
 $(VENV)/installed: requirements.lock requirements-torch.lock requirements-cuda.lock

@@ -11,7 +11,8 @@ from pathlib import Path
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
     options = _parser().parse_args(arguments)
-    return options.command(options)
+    command: Callable[[argparse.Namespace], int] = options.command
+    return command(options)
 
 
 def _parser() -> argparse.ArgumentParser:

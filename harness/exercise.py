@@ -1,4 +1,4 @@
-"""What a module in `bench` declares: an exercise, and the rows of its table."""
+"""What a module in `bench` declares: an exercise and the rows of its table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model.experiment import Experiment
 
 @dataclass(frozen=True)
 class Published:
-    """What the assignment gives for a row; None for what it does not give."""
+    """The assignment's figures for a row; None where it gives none."""
 
     test_accuracy: float | None = None
     seconds: float | None = None
@@ -36,7 +36,7 @@ class Row:
     published: Published = Published()
 
 
-# What is measured beside trainings: of a data set, for one seed, something that JSON can hold.
+# A measurement besides training: takes the data set and a seed, returns what JSON can hold.
 Measurement = Callable[[Data, int], dict[str, Any]]
 
 
@@ -48,18 +48,18 @@ class Exercise:
     title: str
     question: str
     source: str
-    """Where the published figures stand."""
+    """Where the assignment has the figures, like "Table 1"."""
     figure: str
     """Which of the assignment's figures shows its learning curves."""
     epochs: Mapping[str, int]
     """Epochs of every row, per scale."""
     rows: tuple[Row, ...]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
-    """What its claims need besides trainings, by name."""
+    """Measurements that its claims need besides trainings, by name."""
 
     @property
     def names(self) -> list[str]:
-        """The rows' names, to parametrise a test with."""
+        """The rows' names, for `pytest.mark.parametrize`."""
         return [row.name for row in self.rows]
 
     def row(self, name: str) -> Row:
@@ -67,26 +67,25 @@ class Exercise:
         return {row.name: row for row in self.rows}[name]
 
     def experiment(self, row: Row, scale: str, dataset: str) -> Experiment:
-        """What `row` trains at `scale` on `dataset`."""
+        """The experiment of `row` at `scale` on `dataset`."""
         return Experiment(**row.settings, epochs=self.epochs[scale], dataset=dataset)
 
 
 def case_id(module: str, row: str) -> str:
-    """The node id of a row's own test, by which everything about it is matched."""
+    """The node id of a row's test, which identifies it everywhere."""
     return f"{module}::test_training[{row}]"
 
 
 def row_name(case: str) -> str:
-    """The row of a case's node id, what stands in its brackets; an id without any as it is."""
+    """The row's name in a case's node id: what is in brackets, or the whole id without any."""
     return case.partition("[")[2].removesuffix("]") or case
 
 
 def discover_exercises(config: pytest.Config) -> dict[str, ModuleType]:
-    """The suite's exercises: modules with an `EXERCISE`, by their path as it stands in node ids.
+    """The suite's exercises: the modules in `testpaths` with an `EXERCISE`, by path as in node ids.
 
-    They are looked for where a bare `pytest` would look: in the files of `testpaths`. To be
-    called after collection alone, as a module imported here first would reach pytest
-    without its rewritten assertions.
+    Call it after collection only: pytest does not rewrite the assertions of a module that was
+    imported before.
     """
     found = {}
     for folder in config.getini("testpaths"):

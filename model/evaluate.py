@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -21,10 +22,10 @@ _CHUNK = {"cpu": 1000, "cuda": 20000}
 class Evaluation:
     """Per replicate: mean cross-entropy in nats, accuracies, and how often each class is predicted."""
 
-    loss: np.ndarray  # (replicates,)
-    accuracy: np.ndarray  # (replicates,)
-    class_accuracy: np.ndarray  # (replicates, 10), of each class's own images
-    predictions: np.ndarray  # (replicates, 10), counts
+    loss: NDArray[np.float64]  # (replicates,)
+    accuracy: NDArray[np.float64]  # (replicates,)
+    class_accuracy: NDArray[np.float64]  # (replicates, 10), of each class's own images
+    predictions: NDArray[np.int64]  # (replicates, 10), counts
 
 
 @torch.no_grad()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 OPTIMIZERS = ("sgd", "adam")
 ORDERS = ("shuffled", "by_class")
 DATASETS = ("mnist", "fashion-mnist", "kmnist")
-OUTCOMES = ("learned", "partial", "constant", "diverged")
+Outcome = Literal["learned", "partial", "constant", "diverged"]
+OUTCOMES: tuple[Outcome, ...] = ("learned", "partial", "constant", "diverged")
 
 # The test accuracies whose first epoch the tables name, and the least of them,
 # from which on a training counts as having learned.
@@ -36,7 +39,7 @@ class Experiment:
     init: str | float = "default"
     dataset: str = "mnist"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field, allowed in (("optimizer", OPTIMIZERS), ("order", ORDERS), ("dataset", DATASETS)):
             if getattr(self, field) not in allowed:
                 raise ValueError(
@@ -77,32 +80,32 @@ class Training:
     """Optimizer steps of one replicate."""
     prepare_seconds: float
     """What the engine took to get ready (building, compiling, warming up); not training time."""
-    epoch_seconds: np.ndarray
+    epoch_seconds: NDArray[np.float64]
     """Training time of all replicates together after each epoch, shape (epochs + 1,), from 0."""
-    train_loss: np.ndarray
-    train_accuracy: np.ndarray
-    test_loss: np.ndarray
-    test_accuracy: np.ndarray
-    checkpoint_examples: np.ndarray
+    train_loss: NDArray[np.float64]
+    train_accuracy: NDArray[np.float64]
+    test_loss: NDArray[np.float64]
+    test_accuracy: NDArray[np.float64]
+    checkpoint_examples: NDArray[np.int64 | np.float64]
     """Where in the last epoch the test accuracy per class was looked at: examples seen, shape (points,).
 
     From 0, the end of the epoch before, to the whole epoch; on a sorted stream also in the middle
     and at the end of every class.
     """
-    checkpoint_class_accuracy: np.ndarray
+    checkpoint_class_accuracy: NDArray[np.float64]
     """The test accuracy of each class there, shape (points, 10, replicates)."""
-    predictions: np.ndarray
+    predictions: NDArray[np.int64 | np.float64]
     """How often each class is predicted on the test set at the end, shape (10, replicates)."""
-    distance_from_initialisation: np.ndarray
+    distance_from_initialisation: NDArray[np.float64]
     """How far each of `network.PARAMETERS` ended from where it began, shape (6, replicates).
 
     Euclidean norms. Exactly 0 under SGD means that the parameter never received a gradient.
     """
-    unit_spread: np.ndarray
+    unit_spread: NDArray[np.float64]
     """How far apart the units of each hidden layer ended, shape (2, replicates); see `symmetry`."""
-    weight_ranks: np.ndarray
+    weight_ranks: NDArray[np.float64]
     """The numerical rank that each weight matrix ended with, shape (3, replicates); see `symmetry`."""
-    outcomes: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
     """What each replicate ended as: one of OUTCOMES."""
 
     @property
@@ -111,7 +114,7 @@ class Training:
         return float(self.epoch_seconds[-1])
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> Outcome:
         """The outcome of most replicates; of equally many, the worse."""
         counts = Counter(self.outcomes)
         return max(counts, key=lambda outcome: (counts[outcome], OUTCOMES.index(outcome)))
@@ -136,12 +139,12 @@ class Training:
         }
 
 
-def first_epochs(reached: np.ndarray) -> list[int | None]:
+def first_epochs(reached: NDArray[np.bool]) -> list[int | None]:
     """Each replicate's first epoch at which `reached` (epochs + 1, replicates) is true, or None."""
     return [int(each.argmax()) if each.any() else None for each in reached.T]
 
 
-def classify_outcome(*, finite: bool, classes_predicted: int, test_accuracy: float) -> str:
+def classify_outcome(*, finite: bool, classes_predicted: int, test_accuracy: float) -> Outcome:
     """The outcome of one replicate, from the network that it ended with.
 
     `finite`: whether its parameters and losses are; `classes_predicted`: how many of the

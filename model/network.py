@@ -35,11 +35,8 @@ def stack_parameters(networks: list[nn.Sequential]) -> list[Tensor]:
 
     In the order of PARAMETERS; copies.
     """
-    stacked = []
-    for layer in (0, 2, 4):
-        stacked.append(torch.stack([network[layer].weight.detach().T for network in networks]))
-        stacked.append(torch.stack([network[layer].bias.detach() for network in networks]))
-    return stacked
+    parameters = zip(*(network.parameters() for network in networks), strict=True)
+    return [torch.stack([each.detach().t() for each in replicates]) for replicates in parameters]
 
 
 def forward(parameters: list[Tensor], images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -21,7 +22,7 @@ class Stopwatch:
         return time.perf_counter()
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Counts the time that the block takes."""
         started = self._read()
         yield

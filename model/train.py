@@ -7,13 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
 from .diagnostics.unit_symmetry import unit_spread, weight_ranks
 from .engines import choose_engine
 from .evaluate import Evaluation, evaluate
-from .experiment import Experiment, Training, classify_outcome
+from .experiment import Experiment, Outcome, Training, classify_outcome
 from .stopwatch import Stopwatch
 
 
@@ -27,52 +29,39 @@ def train(
 ) -> Training:
     """Trains `experiment` once per seed, on the device that `data` is on.
 
-    The clock runs while the engine runs epochs. Making the engine ready, drawing the orders
-    and evaluating all replicates on the training and test set after every epoch are outside;
-    so are looks at the test accuracy per class along the last epoch of a sorted stream.
-    `after_epoch` is told, outside as well, how many epochs are done, and the evaluations of the
-    training and the test set. Divergence is a result like any other. Raises ValueError where
-    `engine` names none that can run this, or `data` is another data set than the experiment's.
+    The clock runs while the engine runs epochs, and at no other time: not while the engine gets ready,
+    while orders are drawn, while both sets are evaluated after every epoch, or while `after_epoch` is
+    called with the number of epochs done and the evaluations of the training and the test set.
+    Divergence is a result like any other. Raises ValueError where `engine` names none that can run
+    this, or `data` is another data set than the experiment's.
     """
     if data.name != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
     chosen = choose_engine(engine, experiment, data.device)
-
-    preparing = Stopwatch(data.device)
+    preparing, training = Stopwatch(data.device), Stopwatch(data.device)
     with preparing.running():
         runner = chosen.Engine(experiment, data, seeds)
 
-    training = Stopwatch(data.device)
     labels = data.train_labels.cpu().numpy()
-    epoch_seconds = [0.0]
     initial = runner.parameters()
+    epoch_seconds = [0.0]
     on_train = [evaluate(initial, data.train_images, data.train_labels)]
     on_test = [evaluate(initial, data.test_images, data.test_labels)]
-    checkpoint_examples, checkpoint_class_accuracy = [0], []
     for epoch in range(experiment.epochs):
+        orders = _orders(experiment, labels, seeds, epoch).to(data.device)
         last = epoch == experiment.epochs - 1
-        if last:
-            checkpoint_class_accuracy.append(on_test[-1].class_accuracy.T)
-        orders = torch.from_numpy(
-            np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
-        ).to(data.device)
-        for start, end in pairwise(_cuts(experiment, labels, last)):
+        checkpoints = _checkpoints(experiment, labels) if last else [0, len(labels)]
+        at_checkpoints = [on_test[-1]]
+        for start, end in pairwise(checkpoints):
             with training.running():
                 runner.epoch(orders[:, start:end])
             parameters = runner.parameters()
-            tested = evaluate(parameters, data.test_images, data.test_labels)
-            if last:
-                checkpoint_examples.append(end)
-                checkpoint_class_accuracy.append(tested.class_accuracy.T)
+            at_checkpoints.append(evaluate(parameters, data.test_images, data.test_labels))
         epoch_seconds.append(training.seconds)
         on_train.append(evaluate(parameters, data.train_images, data.train_labels))
-        on_test.append(tested)
+        on_test.append(at_checkpoints[-1])
         after_epoch(epoch + 1, on_train[-1], on_test[-1])
 
-    finite = (
-        torch.stack([p.isfinite().flatten(1).all(dim=1) for p in parameters]).all(dim=0).cpu().numpy()
-    )
-    finite = finite & np.isfinite(on_train[-1].loss) & np.isfinite(on_test[-1].loss)
     return Training(
         experiment=experiment,
         engine=chosen.NAME,
@@ -81,42 +70,59 @@ def train(
         steps=experiment.epochs * experiment.steps_per_epoch(len(labels)),
         prepare_seconds=preparing.seconds,
         epoch_seconds=np.array(epoch_seconds),
-        train_loss=np.array([e.loss for e in on_train]),
-        train_accuracy=np.array([e.accuracy for e in on_train]),
-        test_loss=np.array([e.loss for e in on_test]),
-        test_accuracy=np.array([e.accuracy for e in on_test]),
-        checkpoint_examples=np.array(checkpoint_examples),
-        checkpoint_class_accuracy=np.array(checkpoint_class_accuracy),
+        train_loss=np.array([each.loss for each in on_train]),
+        train_accuracy=np.array([each.accuracy for each in on_train]),
+        test_loss=np.array([each.loss for each in on_test]),
+        test_accuracy=np.array([each.accuracy for each in on_test]),
+        checkpoint_examples=np.array(checkpoints),
+        checkpoint_class_accuracy=np.array([each.class_accuracy.T for each in at_checkpoints]),
         predictions=on_test[-1].predictions.T,
-        distance_from_initialisation=np.array(
-            [
-                (after - before).flatten(1).double().norm(dim=1).cpu().numpy()
-                for before, after in zip(initial, parameters, strict=True)
-            ]
-        ),
+        distance_from_initialisation=_distance(initial, parameters),
         unit_spread=unit_spread(parameters),
         weight_ranks=weight_ranks(parameters),
-        outcomes=tuple(
-            classify_outcome(
-                finite=bool(finite[i]),
-                classes_predicted=np.count_nonzero(on_test[-1].predictions[i]),
-                test_accuracy=on_test[-1].accuracy[i],
-            )
-            for i in range(len(seeds))
-        ),
+        outcomes=_outcomes(parameters, on_train[-1], on_test[-1]),
     )
 
 
-def _cuts(experiment: Experiment, labels: np.ndarray, last: bool) -> list[int]:
-    """Where an epoch is cut, both ends included: after whole batches.
+def _orders(
+    experiment: Experiment, labels: NDArray[np.int64], seeds: tuple[int, ...], epoch: int
+) -> Tensor:
+    """Each replicate's presentation order of the epoch, int64 of shape (replicates, examples)."""
+    drawn = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
+    return torch.from_numpy(np.stack(drawn))
 
-    The last one of a sorted stream in the middle and at the end of every class, else nowhere.
+
+def _checkpoints(experiment: Experiment, labels: NDArray[np.int64]) -> list[int]:
+    """Where the last epoch stops to be evaluated, in examples, both its ends included.
+
+    On a sorted stream in the middle and at the end of every class, rounded down to whole batches.
     """
-    cuts = {0, len(labels)}
-    if last and experiment.order == "by_class":
+    checkpoints = {0, len(labels)}
+    if experiment.order == "by_class":
         ends = np.cumsum(np.bincount(labels))
         middles = (ends + np.append(0, ends[:-1])) // 2
-        cuts |= {
-            int(cut) // experiment.batch_size * experiment.batch_size for cut in (*ends[:-1], *middles)
-        }
-    return sorted(cuts)
+        size = experiment.batch_size
+        checkpoints |= {int(example) // size * size for example in (*ends[:-1], *middles)}
+    return sorted(checkpoints)
+
+
+def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
+    """The Euclidean norm of each parameter's change, float64 of shape (6, replicates)."""
+    changes = [(now - then).flatten(1).double() for then, now in zip(before, after, strict=True)]
+    return np.array([change.norm(dim=1).cpu().numpy() for change in changes])
+
+
+def _outcomes(
+    parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
+) -> tuple[Outcome, ...]:
+    """What each replicate ended as."""
+    finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in parameters]).all(dim=0)
+    all_finite = finite.cpu().numpy() & np.isfinite(on_train.loss) & np.isfinite(on_test.loss)
+    return tuple(
+        classify_outcome(
+            finite=bool(all_finite[replicate]),
+            classes_predicted=int(np.count_nonzero(on_test.predictions[replicate])),
+            test_accuracy=float(on_test.accuracy[replicate]),
+        )
+        for replicate in range(len(all_finite))
+    )

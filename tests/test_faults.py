@@ -82,7 +82,7 @@ def test_a_report_folder_that_is_removed_during_the_run(suite, workers, before, 
     result = suite.run("-k", "test_1", "-n", workers, "--timing", "shared")
     result.assert_outcomes(passed=3, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*latest was removed while this session ran; records till then are lost*"]
+        ["*latest was removed while this session ran; its records so far are lost*"]
     )
     assert ids(suite) == kept
     assert [case["id"] for case in suite.summary()["cases"]] == [

@@ -145,7 +145,7 @@ def test_a_baseline_with_some_of_the_cases_gates_these_and_lists_the_others(suit
     result = suite.run(*GATES, "-n", "2")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
-        ["not gated, as the baseline has them not: *test_2_fake*sgd-lr0.25*", "gated: 3 cases*"]
+        ["not gated, not in the baseline: *test_2_fake*sgd-lr0.25*", "gated: 3 cases*"]
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from harness import atomic_json
 from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
-from harness.plugin.progress.bars import Below
+from harness.plugin.progress.bars import LinesBelowCursor
 from harness.plugin.progress.lines import Lines
 from harness.plugin.progress.state import Overall, format_duration
 from harness.plugin.progress.writer import report_progress
@@ -70,7 +70,7 @@ class Screen:
 
 def test_bars_stand_below_what_is_written_and_leave_nothing_behind():
     screen = Screen()
-    below = Below(screen)
+    below = LinesBelowCursor(screen)
     below.write("a.py .")
     below.draw(["one", "two"])
     assert screen.lines() == ["a.py .", "one", "two"]
@@ -86,7 +86,7 @@ def test_bars_stand_below_what_is_written_and_leave_nothing_behind():
 
 def test_bars_at_the_bottom_scroll_what_is_above():
     screen = Screen()
-    below = Below(screen)
+    below = LinesBelowCursor(screen)
     for number in range(12):
         below.write(f"line {number}\n")
     below.write("and")

@@ -1,4 +1,4 @@
-"""What is published and what the README tells of it agree."""
+"""What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
 
 import json
 import re
@@ -6,30 +6,49 @@ import re
 import pytest
 
 from harness.__main__ import main
-from harness.report import publish
-from harness.report.publish import PUBLISHED, README, keep, rewritten
+from harness.paths import PUBLISHED, ROOT
+from harness.report import passages
+from harness.report.passages import DOCUMENTS, rewrite
+from harness.report.publish import keep
+
+KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "times"}
+PAGES = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md")
 
 
-def test_the_readme_has_the_published_figures():
-    text = README.read_text()
-    assert {kind for kind, _ in re.findall(r"<!-- (\w+): (\S+) -->", text)} == {
-        "results",
-        "speed",
-        "times",
-    }
-    assert rewritten(text) == text
+def test_the_documents_have_the_published_figures():
+    texts = [document.read_text() for document in DOCUMENTS]
+    assert set(re.findall(r"<!-- (\w+)[ \d]*: \S+ -->", "".join(texts))) == KINDS
+    assert [rewrite(text) for text in texts] == texts
 
 
 def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
-    text = README.read_text()
-    ((_, name), *_) = re.findall(r"<!-- (results): (\S+) -->", text)
-    keep(PUBLISHED / name, tmp_path / name)
-    path = tmp_path / name / "summary.json"
+    """In every passage of a text, not in its first alone."""
+    keep(PUBLISHED / "epyc-1-core", tmp_path / "a")
+    path = tmp_path / "a" / "summary.json"
     summary = json.loads(path.read_text())
     summary["cases"][0]["test_accuracy"] = [0.9999]
+    summary["cases"][-1]["test_accuracy"] = [0.1111]
     path.write_text(json.dumps(summary))
-    monkeypatch.setattr(publish, "PUBLISHED", tmp_path)
-    assert "0.9999" in rewritten(text)
+    monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
+    text = "<!-- findings 1: a -->old<!-- end --> between <!-- terminal 4: a -->old<!-- end -->"
+    first, between, second = rewrite(text).partition(" between ")
+    assert between
+    assert "0.9999" in first
+    assert "0.1111" in second
+    assert "old" not in first + second
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in titles]
 
 
 def test_reports_are_kept_whole_and_small():
@@ -43,12 +62,12 @@ def test_reports_are_kept_whole_and_small():
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (("nowhere", "x"), "nowhere holds no summary.json; it takes the report folder*"),
         (("nowhere", "../x"), "the name is '../x'; it takes letters*"),
     ],
 )
-def test_what_cannot_be_published_is_refused(args, said, capsys):
+def test_what_cannot_be_published_is_refused(args, message, capsys):
     assert main(["publish", *args]) == 2
-    pytest.LineMatcher(capsys.readouterr().err.splitlines()).fnmatch_lines([said])
+    pytest.LineMatcher(capsys.readouterr().err.splitlines()).fnmatch_lines([message])

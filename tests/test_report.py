@@ -302,7 +302,7 @@ def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch,
     assert command.main(["report", str(folder)]) == 2
     assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
     said = session.draw(folder)
-    assert said.startswith("No page and no figures: vl_convert is not installed.")
+    assert said.startswith("No page or figures: vl_convert is not installed.")
     assert f"python -m harness report {folder}" in said
 
 
@@ -310,12 +310,12 @@ def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["To look at: reports/latest/report.html"])
+    result.stdout.fnmatch_lines(["Page: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
     take_away(monkeypatch, "altair")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["No page and no figures: altair is not installed. *"])
+    result.stdout.fnmatch_lines(["No page or figures: altair is not installed. *"])
     assert len(suite.cases()) == 2
     assert not (suite.report / "report.html").exists()

@@ -72,7 +72,7 @@ def test_what_was_resumed_is_not_gated(killed):
     result.stdout.fnmatch_lines(
         [
             "*gate: held*",
-            "not gated, as they were not timed in this run: *sgd-lr0.25*",
+            "not gated, not timed in this run: *sgd-lr0.25*",
             "gated: 2 cases*",
         ]
     )

@@ -191,6 +191,6 @@ def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told
     suite.report.mkdir(parents=True)
     (suite.report / "speed.json").write_text(json.dumps(speed))
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
-    said = "3 rows to train: 7 s of training by speed.json, and evaluation besides"
+    said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"
     assert (said in result.outlines) == told
     assert (suite.report / "speed.json").exists()

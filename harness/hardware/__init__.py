@@ -1,4 +1,4 @@
-"""The machine: leases on its cores and GPUs, its description, and how fast it takes a step.
+"""The machine: leases on its cores and GPUs, its description, roofline bounds and engine speeds.
 
 May import `model` and the modules beside this package.
 """

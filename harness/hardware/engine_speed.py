@@ -1,8 +1,8 @@
-"""How fast every engine takes a step here, beside eager and beside what the hardware allows.
+"""Measures every engine's time per step on this machine, beside eager's and the roofline bound.
 
 `make speed`, or `python -m harness speed`. Writes `reports/latest/speed.json` and
-prints it as a table. Engines take turns, sample by sample, so that a drift of the machine
-hits all alike; a figure is the median of its samples.
+prints it as a table. Engines take turns, sample by sample, so that drift
+affects all alike; a figure is the median of its samples.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from statistics import median
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from tabulate import tabulate
 
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, eager
+from model.engines import ENGINES, EngineModule, eager
+from model.engines.protocol import Runner
 from model.experiment import OPTIMIZERS, Experiment
 
 from .. import atomic_json
@@ -33,21 +33,21 @@ from .roofline import dense_flops, minimum_work, peak, roofline_bound
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
-_SAMPLE_SECONDS = 0.1  # at least, as far as one epoch has steps for it
+_SAMPLE_SECONDS = 0.1  # at least, unless a whole epoch takes less
 
 
 @dataclass
 class Contender:
-    """An engine made ready for one experiment, and its samples."""
+    """An engine, ready for one experiment, and its samples."""
 
-    engine: ModuleType
-    runner: Any
+    engine: EngineModule
+    runner: Runner
     peak_mib: float | None
     steps: int = 1
     samples: list[float] = field(default_factory=list)  # seconds a step
 
     def sample(self, orders: torch.Tensor, batch_size: int) -> float:
-        """Seconds a step, over the first `steps` of an epoch."""
+        """Runs the first `steps` of an epoch; returns seconds per step."""
         orders = orders[:, : self.steps * batch_size]
         started = time.perf_counter()
         self.runner.epoch(orders)
@@ -57,7 +57,7 @@ class Contender:
 
 
 def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[str, Any]]:
-    """The rows of all engines that run `experiment`, for so many replicates at once."""
+    """Measures all engines that run `experiment`, with `replicates` at once; a row for each."""
     seeds = tuple(range(replicates))
     labels = data.train_labels.cpu().numpy()
     drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
@@ -79,8 +79,8 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
         for contender in contenders:
             contender.samples.append(contender.sample(orders, experiment.batch_size))
 
-    # On a CPU replicates have a core each, and so each the whole limit of one core; on a GPU
-    # they share what there is.
+    # On a CPU each replicate has a core, and the bound is that of one core; on a GPU the
+    # replicates share the device.
     work = minimum_work(experiment, data, orders[0])
     limit, kind = roofline_bound(work, data.device)
     products = dense_flops(min(experiment.batch_size, len(labels))) / peak(data.device)
@@ -108,7 +108,7 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
 
 
 def render(rows: list[dict[str, Any]]) -> str:
-    """The rows as a table."""
+    """Formats the rows as a table."""
     headers = (
         "optimizer",
         "batch",

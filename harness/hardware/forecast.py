@@ -1,4 +1,4 @@
-"""How long trainings will take, from the steps' times that `make speed` measured on this machine."""
+"""Forecasts training time from the times per step that `make speed` measured on this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..paths import SPEED
 from ..settings import Settings
 from .machine import device_name
 
-_EXAMPLES = 60000  # of MNIST's training set, and its siblings'
+_TRAINING_EXAMPLES = 60000  # of every data set
 
 
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
-    """Seconds of training in all, without evaluation.
+    """Total seconds of training, without evaluation.
 
-    None where no table was measured, it lacks a case, or it is another machine's.
+    None if there is no such measurement, it lacks a case, or it is of another machine.
     """
     device = candidate_devices(settings.device)[0]
     try:
@@ -37,15 +37,15 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
 def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[dict[str, Any]]
 ) -> float:
-    """KeyError where no row is of the same optimizer, batch size and engine."""
+    """Raises KeyError if no row has the same optimizer, batch size and engine."""
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
-    by_replicates = {
+    by_replicates: dict[int, float] = {
         row["replicates"]: row["us_per_step"]
         for row in rows
         if (row["optimizer"], row["batch_size"], row["engine"]) == wanted
     }
-    # The most replicates that were measured at a time, and that so often.
+    # The largest number of replicates measured together, repeated as often as needed.
     together = max((count for count in by_replicates if count <= len(settings.seeds)), default=0)
-    steps = experiment.epochs * experiment.steps_per_epoch(_EXAMPLES)
+    steps = experiment.epochs * experiment.steps_per_epoch(_TRAINING_EXAMPLES)
     return steps * by_replicates[together] * 1e-6 * len(settings.seeds) / together

@@ -1,14 +1,12 @@
-"""Leases: a training has the GPU, or the CPU cores, that it uses to itself.
+"""Leases: exclusive use of a GPU, or of CPU cores, for the time of a training.
 
-A lease is a lock on a file, one per GPU and one per core, that every process of this user
-on this machine looks at, whichever session and checkout it belongs to. The operating system
-releases the locks of a process that dies, however it dies.
+A lease is a lock on a file, one per GPU and one per core, that all processes of this user on this
+machine share, whichever session and checkout they belong to. The operating system releases the
+locks of a process when it dies.
 
-Deadlock is impossible: a process that holds a lease waits for no other lock (a training
-needs nothing but its lease), so every lease ends; and of the processes that wait, one at a
-time collects its locks, behind the turnstile lock, so that no two can each hold what the
-other one wants. The order is fixed too: turnstile first, resources second, and the
-turnstile is left as soon as the resources are held.
+Deadlock is impossible. A process that holds a lease waits for no other lock, so every lease ends. Of
+the processes that wait, only the one that holds the turnstile lock collects resource locks, so no two
+can each hold what the other one wants. It releases the turnstile as soon as it has its resources.
 """
 
 from __future__ import annotations
@@ -18,26 +16,28 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     import torch
 
-try:
-    import fcntl
-except ImportError:  # Windows
+if sys.platform == "win32":
     fcntl = None
+else:
+    import fcntl
 
-_POLL = 0.01  # seconds between two looks at what is free
+_Resource = TypeVar("_Resource")
+
+_POLL_SECONDS = 0.01  # between two attempts to lock a resource
 
 
 def lease_folder() -> Path:
-    """Where this user's lock files are: outside any checkout, since checkouts share the machine."""
+    """The folder of this user's lock files: outside any checkout, since all checkouts share it."""
     folder = Path(tempfile.gettempdir(), f"minibatch-bench-leases-{getpass.getuser()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -56,13 +56,13 @@ def lease(candidates: list[torch.device], cores: int) -> Iterator[torch.device]:
 
 @contextmanager
 def lease_cores(count: int) -> Iterator[None]:
-    """Holds any `count` of the cores that this process may run on, pinned to them.
+    """Holds any `count` of the cores that this process may use, and pins it to them.
 
     PyTorch's threads are set to as many, and everything is as before afterwards. Where the
     system cannot pin (macOS), the lease and the thread count alone keep trainings apart.
     """
     cores = available_cores()
-    with _held({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
+    with _locked({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
         # A process that has not imported PyTorch has no threads of it; those of one that imports
         # it now are as many as the cores that it is pinned to.
         torch = sys.modules.get("torch")
@@ -84,29 +84,29 @@ def lease_gpu(devices: list[torch.device]) -> Iterator[torch.device]:
     import torch
 
     names = {f"gpu-{torch.cuda.get_device_properties(device).uuid}": device for device in devices}
-    with _held(names, 1) as (device,):
+    with _locked(names, 1) as (device,):
         yield device
 
 
 def available_cores() -> list[int]:
-    """The cores that this process may run on, by number."""
+    """The numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def _pin(cores: list[int]) -> None:
-    """Moves all threads of this process to `cores`; new ones inherit it."""
+    """Pins all threads of this process to `cores`; new threads inherit that."""
     if not hasattr(os, "sched_setaffinity"):
         return
     for thread in os.listdir("/proc/self/task"):
-        with suppress(ProcessLookupError):  # it ended meanwhile
+        with suppress(ProcessLookupError):  # the thread has ended
             os.sched_setaffinity(int(thread), cores)
 
 
 @contextmanager
-def _queue(path: Path) -> Iterator[None]:
-    """Holds the lock of a file; who waits for it longer comes first.
+def _fifo_lock(path: Path) -> Iterator[None]:
+    """Holds a lock on a file; waiters get it first come, first served.
 
     `FileLock` looks every now and then whether a lock is free. A worker that has just ended
     a training and begins the next would always be faster than those that have waited for
@@ -117,17 +117,17 @@ def _queue(path: Path) -> Iterator[None]:
             yield
         return
     with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given up when the file is closed, or the process dies
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed or the process dies
         yield
 
 
 @contextmanager
-def _held(resources: dict[str, object], count: int) -> Iterator[list]:
-    """Holds the locks of any `count` of `resources` and yields these resources' values."""
+def _locked(resources: Mapping[str, _Resource], count: int) -> Iterator[list[_Resource]]:
+    """Locks any `count` of `resources`, which map lock names to values; yields the values."""
     folder = lease_folder()
     with ExitStack() as locks:
-        held = []
-        with _queue(folder / "turnstile.lock"):
+        held: list[_Resource] = []
+        with _fifo_lock(folder / "turnstile.lock"):
             while len(held) < count:
                 for name, resource in resources.items():
                     if len(held) < count and resource not in held:
@@ -137,5 +137,5 @@ def _held(resources: dict[str, object], count: int) -> Iterator[list]:
                             continue
                         held.append(resource)
                 if len(held) < count:
-                    time.sleep(_POLL)
+                    time.sleep(_POLL_SECONDS)
         yield held

@@ -1,4 +1,4 @@
-"""What a run ran on: everything that a comparison of two runs has to know."""
+"""Hardware and software versions of a run: what a comparison of two runs has to know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .lease import available_cores
 
 
 def candidate_devices(name: str) -> list[torch.device]:
-    """The devices that `--device name` leaves open: any of these will do."""
+    """The devices that `--device name` allows; a training takes any one of them."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -24,12 +24,12 @@ def candidate_devices(name: str) -> list[torch.device]:
 
 
 def device_name(device: torch.device) -> str:
-    """The model of the GPU or CPU."""
+    """The model name of the GPU or CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """The machine and the versions, for a run on `device`."""
+    """Hardware and software versions of a run on `device`."""
     on_gpu = device.type == "cuda"
     return {
         "device": device.type,
@@ -47,7 +47,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's model name."""
     try:
         names = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -56,7 +56,7 @@ def cpu_model() -> str:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The checkout's commit, with "-dirty" where tracked files differ from it; None without git."""
+    """The checkout's commit, with "-dirty" if tracked files were changed; None without git."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -1,26 +1,26 @@
-"""The most memory that an engine takes while it is made and takes a step."""
+"""The peak memory of an engine."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
 from model.data.mnist import Data
+from model.engines import EngineModule
 from model.experiment import Experiment
 
 
 def peak_mib(
-    engine: ModuleType,
+    engine: EngineModule,
     experiment: Experiment,
     data: Data,
     seeds: tuple[int, ...],
     orders: torch.Tensor,
 ) -> float | None:
-    """The most memory while the engine is made and takes a step, in MiB; None where unknown.
+    """The peak memory of making the engine and taking a step, in MiB; None if unknown.
 
     Resident memory beyond that of a process that has only imported PyTorch; on a GPU, what
     PyTorch's allocator handed out. The data set is part of either.
@@ -38,9 +38,9 @@ def peak_mib(
 
 
 def _reset_peak() -> bool:
-    """Sets the process's peak memory to what it holds now; whether that could be done (Linux)."""
+    """Resets the process's peak memory to its current use; False if that is impossible."""
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier cases freed is not this one's
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # memory that earlier cases freed does not count
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return False
@@ -48,7 +48,7 @@ def _reset_peak() -> bool:
 
 
 def _status(name: str) -> int:
-    """A size in bytes from what Linux says of this process; 0 where it is not Linux."""
+    """A size in bytes from Linux's /proc/self/status; 0 on other systems."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

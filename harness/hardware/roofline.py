@@ -1,9 +1,10 @@
-"""The least time that a machine allows a training step, whoever computes it.
+"""Roofline bounds: the least time that a training step can take on this machine.
 
-A step must do so many operations and move so many bytes; divided by the rates that this
-machine was measured to have, the larger of the two times is the limit. Zeros count neither
-way: a pixel that is 0 in every example of a batch has weights that the step need not touch
-(but for Adam, whose moments move every weight), and neither has a ReLU that is off.
+A step must do a number of operations and move a number of bytes. Each divided by the peak rate that
+was measured here gives a time, and the longer of the two is the bound (S. Williams, A. Waterman,
+D. Patterson, "Roofline: An Insightful Visual Performance Model", 2009). Zeros count in neither: a pixel
+that is 0 in every example of a batch has weights that the step need not touch (except under Adam, whose
+moments move every weight), and so has a ReLU that is off.
 """
 
 from __future__ import annotations
@@ -14,29 +15,31 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import median
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.data.mnist import Data
 from model.experiment import Experiment
 from model.network import SIZES, build_network
 
-_FLOAT = 4  # bytes
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one step of one replicate takes at least."""
+    """The least work of one step of one replicate."""
 
     operations: float
     """Float32 additions and multiplications."""
     bytes_moved: float
-    """Of parameters, moments and the examples' pixels that are not 0, read and written."""
+    """Parameters, moments and the examples' nonzero pixels, read and written."""
     bytes_held: float
-    """What it goes over: the memory that the bytes move through is the one that holds these."""
+    """The working set: the bytes move through the smallest memory that holds these."""
 
 
 def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
-    """The least work of a step: a mean over the first batches of `order` (examples,), int64.
+    """The least work of a step, averaged over the first batches of `order` (examples,), int64.
 
     Which ReLUs are off is taken from the network of seed 0 before its first step.
     """
@@ -58,19 +61,23 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
     touched = rows1 * hidden1 + rows2 * hidden2 + hidden2 * classes
     # Forward, and backward to the weights; for the upper layers also backward to their input.
     operations = 2 * (2 * entries1 * hidden1 + 3 * entries2 * hidden2 + 3 * size * hidden2 * classes)
-    example_bytes = entries1 * (_FLOAT + 2)  # value and index
+    example_bytes = entries1 * (_FLOAT_BYTES + 2)  # value and index
     if experiment.optimizer == "adam":
         # Weights are read forward; weights and both moments are read and written by the
         # update, which takes about a dozen operations.
         operations += 12 * weights
-        return Work(operations, _FLOAT * (touched + 6 * weights) + example_bytes, 3 * _FLOAT * weights)
+        return Work(
+            operations,
+            _FLOAT_BYTES * (touched + 6 * weights) + example_bytes,
+            3 * _FLOAT_BYTES * weights,
+        )
     operations += 2 * touched
     # Read forward, read and written by the update.
-    return Work(operations, 3 * _FLOAT * touched + example_bytes, _FLOAT * touched)
+    return Work(operations, 3 * _FLOAT_BYTES * touched + example_bytes, _FLOAT_BYTES * touched)
 
 
 def dense_flops(batch_size: int) -> float:
-    """The float32 operations of a step's matrix products, of one replicate, where nothing is skipped.
+    """The float32 operations of one replicate's matrix products in a step, with nothing skipped.
 
     Forward, and backward to the weights; for the upper layers also backward to their input.
     """
@@ -79,7 +86,7 @@ def dense_flops(batch_size: int) -> float:
 
 
 def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:
-    """The limit of a step in seconds, and which of the two it is: "bytes" or "operations".
+    """The bound in seconds per step, and what sets it: "bytes" or "operations".
 
     On a CPU for one core.
     """
@@ -90,17 +97,17 @@ def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:
 
 @cache
 def bandwidth(size: int, device: torch.device) -> float:
-    """Bytes a second of reading and writing again a buffer of `size` bytes, over and over.
+    """Bytes per second of reading and writing a buffer of `size` bytes, repeatedly.
 
     On a CPU that is the bandwidth of the cache that the buffer fits in, for one core. On a
     GPU, where a launch would be most of a small buffer's time, it is that of its memory.
     """
     if device.type == "cuda":
         size = 2**30
-    buffer = torch.zeros(size // _FLOAT, device=device)
+    buffer = torch.zeros(size // _FLOAT_BYTES, device=device)
     passes = max(1, 2**24 // size) if device.type == "cpu" else 20
 
-    def run():
+    def run() -> None:
         if device.type == "cpu":
             _compiled()(buffer.numpy(), passes)
         else:
@@ -112,19 +119,19 @@ def bandwidth(size: int, device: torch.device) -> float:
 
 @cache
 def peak(device: torch.device) -> float:
-    """Operations a second of PyTorch's float32 matrix product, on a CPU's one core."""
+    """Operations per second of PyTorch's float32 matrix product; on a CPU, on one core."""
     size = 1024 if device.type == "cpu" else 8192
     left, right = torch.rand(2, size, size, device=device)
     return 2 * size**3 / _median_seconds(lambda: left @ right, device)
 
 
 @cache
-def _compiled():
-    """y + 1 over a buffer, repeated, without a call in between (numba is a CPU engine's anyway)."""
+def _compiled() -> Callable[[NDArray[np.float32], int], None]:
+    """Adds 1 to a buffer repeatedly, compiled, so that no calls come between the passes."""
     from numba import njit
 
     @njit(fastmath=True)
-    def passes(buffer, count):
+    def passes(buffer: NDArray[np.float32], count: int) -> None:
         for _ in range(count):
             for i in range(buffer.size):
                 buffer[i] += 1
@@ -140,9 +147,9 @@ def _median_seconds(run: Callable[[], None], device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - started)
-    return median(times[1:])  # the first one warms up
+    return median(times[1:])  # the first is the warm-up
 
 
 def _rounded(size: float) -> int:
-    """To a power of two from 64 KiB on, so that few buffers are measured."""
-    return 2 ** max(16, round(size).bit_length())
+    """Rounds up to a power of two, at least 64 KiB, so that few buffers are measured."""
+    return 1 << max(16, round(size).bit_length())

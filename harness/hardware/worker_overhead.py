@@ -1,4 +1,4 @@
-"""Do times hold under `-n`? Trains exercises 1 and 4 serially and with workers, and compares.
+"""Measures whether times hold under `-n`: exercises 1 and 4 serially and with workers, in turns.
 
 `make times`, or `python -m harness times`. The two ways take
 turns, so that a drift of the machine hits both alike, and a case's ratio is that of its
@@ -25,11 +25,11 @@ MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
 
 
 def measure(workers: int) -> dict[str, float]:
-    """Training seconds by case, of one run with so many workers (0: in pytest's own process)."""
+    """Runs once with `workers` workers (0: serially); returns training seconds by case."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
-        command = (sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training")
-        command += ("-n", str(workers), f"--report-dir={report}")
+        command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
+        command += ["-n", str(workers), f"--report-dir={report}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         cases = atomic_json.read(report / "summary.json")["cases"]
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}

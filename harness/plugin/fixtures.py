@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from model.data.download import DataError
 from model.data.mnist import load
@@ -27,13 +28,21 @@ from ..settings import SETTINGS, Settings
 from ..timing import timer
 from .progress.writer import AfterEpoch, report_progress
 
+# What the fixtures offer each other.
+Record = dict[str, Any]
+Make = Callable[[], Record]
+Recorded = Callable[[str], Record]
+Stored = Callable[[str, Mapping[str, Any], Make], Record]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "claim: a sentence of the assignment, decided by this test")
 
 
 @pytest.fixture
-def train(request: pytest.FixtureRequest, benchmark, recorded) -> Callable[[str], Training]:
+def train(
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, recorded: Recorded
+) -> Callable[[str], Training]:
     """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
 
     def run(name: str) -> Training:
@@ -67,7 +76,7 @@ def train(request: pytest.FixtureRequest, benchmark, recorded) -> Callable[[str]
 
 
 @pytest.fixture
-def trained(recorded) -> Callable[[str], Training]:
+def trained(recorded: Recorded) -> Callable[[str], Training]:
     """`trained(name)`: the same training without timing it, for a test that compares rows.
 
     It comes from the session's store; what no test has trained yet is trained now.
@@ -76,7 +85,7 @@ def trained(recorded) -> Callable[[str], Training]:
 
 
 @pytest.fixture
-def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str, Any]]:
+def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     """`recorded(name)`: the record of that row's training."""
     exercise: Exercise = request.module.EXERCISE
     settings = request.config.stash[SETTINGS]
@@ -86,7 +95,7 @@ def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str
         row = exercise.row(name)
         case = case_id(module, name)
 
-        def make() -> dict[str, Any]:
+        def make() -> Record:
             experiment = exercise.experiment(row, settings.scale, settings.dataset)
             with report_progress(settings.report_dir, case, experiment.epochs) as after_epoch:
                 training, threads = _train(experiment, settings, after_epoch)
@@ -100,7 +109,7 @@ def recorded(request: pytest.FixtureRequest, stored) -> Callable[[str], dict[str
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dict[str, Any]]]:
+def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], list[dict[str, Any]]]:
     """`measured(name)`: the exercise's measurement of that name, for each seed.
 
     Like a training, it is made by the first test that asks for it, and kept in the store.
@@ -110,7 +119,7 @@ def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dic
     module = request.node.nodeid.partition("::")[0]
 
     def get(name: str) -> list[dict[str, Any]]:
-        def make() -> dict[str, Any]:
+        def make() -> Record:
             with _leased(settings, cores=1) as device:
                 data = load(settings.dataset, settings.data_root, device)
                 found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
@@ -121,20 +130,22 @@ def measured(request: pytest.FixtureRequest, stored) -> Callable[[str], list[dic
                 "measured": found,
             }
 
-        return stored(f"{module}::{name}", {"run": fingerprint_of(request.config)}, make)["measured"]
+        record = stored(f"{module}::{name}", {"run": fingerprint_of(request.config)}, make)
+        found: list[dict[str, Any]] = record["measured"]
+        return found
 
     return get
 
 
 @pytest.fixture
-def stored(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+def stored(request: pytest.FixtureRequest) -> Stored:
     """`stored(name, key, make)`: `Store.get_or_make`; an expected error fails the test in one line."""
     # An engine's messages ("compiling ...") are for the user, now: not captured.
     uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     store = Store(request.config.stash[SETTINGS].report_dir)
 
-    def get(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        def make_uncaptured() -> dict[str, Any]:
+    def get(name: str, key: Mapping[str, Any], make: Make) -> Record:
+        def make_uncaptured() -> Record:
             with uncaptured():
                 return make()
 

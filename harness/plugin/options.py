@@ -16,59 +16,62 @@ from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("minibatch-bench", "training the assignment's experiments")
-    # Values are checked in pytest_configure and not by argparse, whose errors span lines
-    # and begin with a usage text.
+    # pytest_configure checks the values, and not argparse, whose errors take several lines and
+    # begin with a usage text.
     group.addoption(
         "--scale",
         default="quick",
         metavar="quick|paper",
-        help="quick: every row, with as few epochs as still show the effect; paper: 100 epochs. "
-        "Default: %(default)s",
+        help="quick: as few epochs as still show the effect; paper: 100 epochs (default: %(default)s)",
     )
     group.addoption(
         "--device",
         default="auto",
         metavar="auto|cpu|cuda|cuda:N",
-        help="auto: CUDA where there is a GPU, else the CPU. Default: %(default)s",
+        help="Device to train on. auto: CUDA where there is a GPU, else the CPU (default: %(default)s)",
     )
     group.addoption(
         "--engine",
         default="auto",
         metavar="auto|NAME",
-        help="What runs the epochs. auto: the fastest that does it exactly. Default: %(default)s",
+        help="Engine that runs the epochs. auto: the fastest that computes exactly what PyTorch's "
+        "plain loop does (default: %(default)s)",
     )
     group.addoption(
         "--replicates",
         default="1",
         metavar="N",
-        help="Train every row under the seeds 0 to N-1. Default: %(default)s",
+        help="Train every row under the seeds 0 to N-1 (default: %(default)s)",
     )
     group.addoption(
-        "--dataset", default="mnist", metavar="|".join(DATASETS), help="Default: %(default)s"
+        "--dataset",
+        default="mnist",
+        metavar="|".join(DATASETS),
+        help="Data set to train on (default: %(default)s)",
     )
     group.addoption(
         "--data-root",
         default=None,
         metavar="DIR",
-        help="Where the data set lies, or is put when it is downloaded. Default: data/",
+        help="Folder that holds the data set, or that it is downloaded to (default: data)",
     )
     group.addoption(
         "--timing",
         default="exclusive",
         metavar="exclusive|shared",
-        help="exclusive: a training has its GPU, or its cores, to itself, whatever runs beside it; "
-        "shared: it has not, and every table and record says so. Default: %(default)s",
+        help="exclusive: a training has its cores or GPU to itself; shared: it does not, and every "
+        "table and record says so (default: %(default)s)",
     )
     group.addoption(
         "--report-dir",
         default=None,
         metavar="DIR",
-        help="Where tables and records are written. Default: reports/latest",
+        help="Folder to write tables, records and the page to (default: reports/latest)",
     )
     group.addoption(
         "--resume",
         action="store_true",
-        help="Take what an interrupted run has finished in the report folder, and train the rest.",
+        help="Take the finished rows of an interrupted run from the report folder, and train the rest",
     )
 
 

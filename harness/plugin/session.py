@@ -1,9 +1,10 @@
-"""A session of the suite: made ready before the first case, summed up after the last."""
+"""A session of the suite: data and report folder before the first case, the report after the last."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,26 +24,29 @@ from ..settings import SETTINGS
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
 _TABLES = pytest.StashKey[list[str]]()
-_UNWRITTEN = pytest.StashKey[str]()
-_REPORTED = pytest.StashKey[str]()
+_WRITE_ERROR = pytest.StashKey[str]()
+_PAGE_NOTE = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Without xdist this process trains; its workers collect too, but prepare nothing."""
+    """Prepares a session without xdist. (A worker collects too, but its controller prepares.)"""
     if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
         _prepare(session.config, [item.nodeid for item in session.items])
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node, ids: Sequence[str]) -> None:
-    """xdist's controlling process collects nothing, but hears of what its workers collected."""
+def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
+    """Prepares a session with xdist, whose controller learns from its workers what they collected."""
     _prepare(node.config, ids)
 
 
 def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
-    """Once a session that selected tests of the exercises: the data, and a new report folder."""
+    """Checks the data and opens the report folder, once, if any exercise is selected."""
     folders = tuple(f"{folder.rstrip('/')}/" for folder in config.getini("testpaths"))
     if _REPORT_FOLDER in config.stash or not any(case.startswith(folders) for case in ids):
         return
@@ -58,14 +62,14 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
         config.get_terminal_writer().line(
-            f"{len(experiments)} rows to train: {format_duration(seconds)} of training by {SPEED}, "
-            "and evaluation besides"
+            f"{len(experiments)} rows to train: about {format_duration(seconds)} of training, "
+            f"as {SPEED} predicts, plus evaluation"
         )
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
 
 
 def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment]:
-    """The selected rows that no record is there of, by their cases' ids."""
+    """The experiments of the selected rows that have no record yet, by case."""
     settings = config.stash[SETTINGS]
     store = Store(settings.report_dir)
     selected = set(ids)
@@ -80,7 +84,7 @@ def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes the summary from what is on disk: also after Ctrl-C, `-x` or a worker's crash."""
+    """Writes the summary from the records on disk, also after Ctrl-C, `-x` or a worker's crash."""
     config = session.config
     if _REPORT_FOLDER not in config.stash:
         return
@@ -96,48 +100,51 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
         if session.exitstatus != pytest.ExitCode.INTERRUPTED:
-            config.stash[_REPORTED] = draw(folder)
+            config.stash[_PAGE_NOTE] = draw(folder)
     except OSError as error:
-        config.stash[_UNWRITTEN] = str(error)
+        config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     config.stash[_REPORT_FOLDER].close()
 
 
 def draw(folder: Path) -> str:
-    """Makes the page and the figures, and says so; or, where that cannot be, why and what can."""
-    later = f"`python -m harness report {_shown(folder)}` makes them from what is written"
+    """Draws the page and the figures; returns a line that says where they are, or why there are none."""
+    later = f"`python -m harness report {_relative(folder)}` draws them from the files in that folder"
     try:
         from ..report.build import build
     except ImportError as error:
-        return f"No page and no figures: {error.name} is not installed. Where it is, {later}."
+        return f"No page or figures: {error.name} is not installed. Where it is, {later}."
     from ..report.load import ReportError
 
     try:
         page, _ = build([folder])
     except ReportError as error:
-        return f"No page and no figures: {error}. {later[0].upper() + later[1:]}."
-    return f"To look at: {_shown(page)}"
+        return f"No page or figures: {error}. Later, {later}."
+    return f"Page: {_relative(page)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if _REPORT_FOLDER not in config.stash:
         return
-    folder = _shown(config.stash[SETTINGS].report_dir)
+    folder = _relative(config.stash[SETTINGS].report_dir)
     terminalreporter.section("the assignment's tables and claims")
-    terminalreporter.write_line("\n\n".join(config.stash.get(_TABLES, [])))
-    if _UNWRITTEN in config.stash:
+    texts: list[str] = config.stash.get(_TABLES, [])
+    terminalreporter.write_line("\n\n".join(texts))
+    if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
-            f"The summary could not be written: {config.stash[_UNWRITTEN]}. Cases that finished are in "
-            f"{folder}/runs/; --resume takes them from there.",
+            f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are in "
+            f"{folder}/runs/, and --resume takes them from there.",
             red=True,
         )
     else:
         terminalreporter.write_line(f"Written to {folder}/.")
-        later = f"`python -m harness report {folder}` makes the page and the figures of what there is."
-        terminalreporter.write_line(config.stash.get(_REPORTED, later))
+        later = (
+            f"`python -m harness report {folder}` draws the page and the figures of what has finished."
+        )
+        terminalreporter.write_line(config.stash.get(_PAGE_NOTE, later))
 
 
-def _shown(path: Path) -> Path:
+def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

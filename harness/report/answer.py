@@ -9,39 +9,43 @@ from .lines import Line, phrase, varying
 
 
 def answer(lines: list[Line]) -> str:
-    """The best row of each way to train, beside the best published one, and how many learned."""
+    """The best row, beside the best published one, and how many rows learned.
+
+    Where one setting divides the rows in two (two optimizers, two orders), the best row of each.
+    """
     if not lines:
         return "None of its rows ran."
-    best = [_best(name, group) for name, group in _ways(lines).items()]
-    learned = [line for line in lines if line.case.outcome == "learned"]
-    outcome = (
-        f"{len(learned)} of {len(lines)} rows learned (90 % test accuracy or more)"
-        if learned
-        else f"none of {len(lines)} rows learned (90 % test accuracy or more)"
+    settings = varying([line.case.experiment for line in lines])
+    divided_by, groups = _groups(lines, settings)
+    others = [name for name in settings if name != divided_by] or settings
+    best = "; ".join(_best(name, group, others) for name, group in groups.items())
+    learned = sum(line.case.outcome == "learned" for line in lines)
+    return (
+        f"Best test accuracy: {best}. "
+        f"{learned or 'None'} of {len(lines)} rows learned (90 % test accuracy or more)."
     )
-    told = f"{'; '.join(best)}; {outcome}."
-    return told[0].upper() + told[1:]
 
 
-def _ways(lines: list[Line]) -> dict[str, list[Line]]:
-    """By optimizer, order or batch size, if there are two of them; else all together."""
-    experiments = [line.case.experiment for line in lines]
-    for setting in varying(experiments):
+def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[str, list[Line]]]:
+    """The setting that divides the lines in two, and the lines by its value; or all together."""
+    for setting in settings:
         groups: dict[str, list[Line]] = {}
         for line in lines:
             groups.setdefault(phrase(line.case.experiment, [setting]), []).append(line)
         if len(groups) == 2 and len(lines) > 2:
-            return groups
-    return {"": lines}
+            return setting, groups
+    return None, {"": lines}
 
 
-def _best(name: str, group: list[Line]) -> str:
+def _best(name: str, group: list[Line], settings: list[str]) -> str:
+    """Like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
     top = max(group, key=lambda line: float(np.mean(line.case.test_accuracy)))
-    of_name = f" of {name}" if name and len(group) > 1 else ""
-    told = f"best test accuracy{of_name}: {format_mean(top.case.test_accuracy)} by {top.label}"
-    published = [line for line in group if line.case.paper.test_accuracy is not None]
-    if not published:
-        return told
-    theirs = max(published, key=lambda line: line.case.paper.test_accuracy)
-    which = "the same" if theirs is top else theirs.label
-    return f"{told} (published: {theirs.case.paper.test_accuracy:.3f} by {which})"
+    text = f"{name} {format_mean(top.case.test_accuracy)} at {phrase(top.case.experiment, settings)}"
+    published = [
+        (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
+    ]
+    if published:
+        accuracy, theirs = max(published, key=lambda pair: pair[0])
+        where = "the same" if theirs is top else phrase(theirs.case.experiment, settings)
+        text += f" (published: {accuracy:.3f} at {where})"
+    return text.strip()

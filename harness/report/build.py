@@ -1,4 +1,4 @@
-"""Makes the report of a run: its page and its figures, in the run's folder."""
+"""Draws the report of a run, its page and figures, into the run's folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = "report.html"
 
 
 def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
-    """The report of the first folder, beside the others: its page, and what it leaves out.
+    """Draws the report of the first folder, compared with the others; returns page and omissions.
 
     Writes `report.html` and `figures/*.svg` into the first folder. Raises ReportError where a
     folder cannot be read or the report cannot be written.
@@ -38,10 +38,10 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
 
 
 def _write_figures(run: Run, figures: list[Figure]) -> None:
-    """The figures as SVG, in place of those of an earlier report."""
+    """Writes the figures as SVG, in place of those of an earlier report."""
     new = Path(tempfile.mkdtemp(dir=run.folder, prefix=".figures-"))
     try:
-        os.chmod(new, 0o755)  # mkdtemp's folders are for their owner alone
+        os.chmod(new, 0o755)  # mkdtemp's folders are readable by their owner alone
         for figure in figures:
             try:
                 svg = vl_convert.vegalite_to_svg(figure.standalone())

@@ -1,4 +1,4 @@
-"""Two runs side by side: times as ratios, accuracies as differences with 95 % intervals."""
+"""Compares two runs: times as ratios, accuracies as differences with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ..exercise import row_name
 from ..stats import welch_interval
 from .load import Case, Run
 
-# From which ratio of times on a case is said to be slower, and from how many percentage points on
-# worse or better where one seed leaves chance unknown.
+# A case is slower from this ratio of times on; with one seed on a side, which gives no interval, it
+# is worse or better from this many percentage points on.
 SLOWER = 1.1
 NOTABLE = 1
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What a case is in this run, less what it is in the other."""
+    """The difference of a case between this run and the other."""
 
     name: str
     ours: Case
     theirs: Case
     points: float
-    """Of mean test accuracy, in percentage points."""
+    """Of mean test accuracy, this run's minus the other's, in percentage points."""
     interval: tuple[float, float] | None
-    """Its 95 % interval (Welch); None where a side has one seed."""
+    """The 95 % interval of `points` (Welch); None if a side has one seed."""
     ratio: float | None
-    """Of training times per seed; None where the other took none."""
+    """Of training times per seed, this run's over the other's; None if the other's is 0."""
 
     @property
     def learns(self) -> str:
-        """`worse`, `better` or `same`: by the interval, and without one from NOTABLE points on."""
+        """`worse`, `better` or `same`, by the interval; without one, from NOTABLE points on."""
         if self.interval is None:
             return "worse" if self.points <= -NOTABLE else "better" if self.points >= NOTABLE else "same"
         low, high = self.interval
@@ -41,24 +41,24 @@ class Difference:
 
     @property
     def slower(self) -> bool:
-        """Whether it takes notably longer."""
+        """Whether the ratio of times is SLOWER or more."""
         return self.ratio is not None and self.ratio >= SLOWER
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run beside another; what got worse comes first."""
+    """A run compared with another; what got worse comes first."""
 
     other: Run
     differences: list[Difference]
     left_out: list[str]
-    """Cases that are not compared, and why."""
+    """Cases that are not compared, each with the reason."""
     settings: list[tuple[str, Any, Any]]
-    """What else the runs differ in: name, here, there."""
+    """Other differences between the runs: name, value here, value there."""
 
 
 def compare(run: Run, other: Run) -> Comparison:
-    """The cases of both that trained the same experiment."""
+    """Compares the cases that trained the same experiment in both runs."""
     differences, left_out = [], []
     for name, ours in run.cases.items():
         theirs = other.cases.get(name)
@@ -79,8 +79,8 @@ def compare(run: Run, other: Run) -> Comparison:
     )
 
 
-def _badness(difference: Difference) -> tuple:
-    """Worse accuracies first, the worst on top, then the slowest times."""
+def _badness(difference: Difference) -> tuple[bool, float, bool, float]:
+    """A sort key: the worst accuracies first, then the slowest times."""
     worse = difference.learns == "worse"
     slower = difference.slower
     return (

@@ -1,4 +1,4 @@
-"""An exercise's cases as lines of its figures: what each is called and looks like in all of them."""
+"""An exercise's cases as lines of its figures: one label and one style each, in every figure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..exercise import row_name
 from .load import Case, Curves, Exercise, Run
 from .tables import OPTIMIZER_NAMES
 
-# M. Okabe and K. Ito's colours, which people tell apart whatever their colour vision, without
-# yellow and black, which are lost on white and on black; and a grey.
+# M. Okabe and K. Ito's palette, which is safe for colour-blind readers, without yellow and black, which
+# do not show on white and on black; and a grey.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
-# The same with a hole, as SVG paths: an outline, and a smaller one the other way round.
+# The same shapes hollow, as SVG paths: an outline, and a smaller one in the opposite direction.
 HOLLOW = (
     "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0ZM.5,0A.5,.5,0,1,0,-.5,0A.5,.5,0,1,0,.5,0Z",
     "M-.9,-.9H.9V.9H-.9ZM-.45,-.45V.45H.45V-.45Z",
@@ -38,7 +38,7 @@ _PHRASES = {
 
 @dataclass(frozen=True)
 class Line:
-    """A case in the figures. Colour, dash and shape tell lines apart, each without the others."""
+    """A case in the figures. Colour, or dash and shape, alone suffice to tell lines apart."""
 
     label: str
     case: Case
@@ -49,7 +49,7 @@ class Line:
 
 
 def phrase(experiment: Experiment, settings: list[str]) -> str:
-    """Those settings in words: "SGD, rate 0.1"."""
+    """The settings in words, like "SGD, rate 0.1"."""
     return ", ".join(_PHRASES[name](getattr(experiment, name)) for name in settings)
 
 
@@ -71,7 +71,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     """The exercise's cases that ran, in its order.
 
     They are named by the settings in which they differ. Where one of these has two values (two
-    optimizers, two orders), it is told by dashes and hollow shapes, the others by colour and shape.
+    optimizers, two orders), dashes and hollow shapes show it, colours and shapes the others.
     """
     cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
     settings = varying([case.experiment for case in cases])
@@ -103,7 +103,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
 
 
 def _family(cases: list[Case], settings: list[str]) -> tuple[str | None, list[str]]:
-    """A setting with two values beside others that vary, and these others."""
+    """A setting with two values, if others vary too, and those others."""
     for name in settings:
         values = {getattr(case.experiment, name) for case in cases}
         if len(values) == 2 and len(settings) > 1:

@@ -1,6 +1,6 @@
-"""Reads a report folder back, as what it is: files from anywhere, of any size and age.
+"""Reads a report folder, whose files may come from anywhere, be of any size, and be damaged.
 
-What the page cannot do without (`summary.json`) raises ReportError in one line; a case, claim or
+Without a valid `summary.json` there is no page: ReportError says why in one line. A case, claim or
 record that is damaged or unknown is left out, and `Run.left_out` says so.
 """
 
@@ -11,32 +11,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
-from model.experiment import OUTCOMES, Experiment
+from model.experiment import Experiment, Outcome
 
 from ..claim import Decision
 from ..exercise import Published
 from ..paths import SPEED
 from ..results.summary import SCHEMA
 
-_MOST_BYTES = 64 * 2**20  # of one folder's files, all together; a run at the paper's scale has 2 MiB
-_MOST_CASES = 200
+_MAX_BYTES = 64 * 2**20  # of all files of a folder; a run at the paper's scale has 2 MiB
+_MAX_CASES = 200
+
+
+_Kind = TypeVar("_Kind")
 
 
 class ReportError(Exception):
-    """A report folder cannot be read or written; one line says which and why."""
+    """A report folder cannot be read or written; the message says which and why, in one line."""
 
 
 Text = Annotated[str, Field(max_length=5000)]
@@ -46,14 +50,14 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _experiment(value: Any) -> Experiment:
-    """Pydantic's own reading of a dataclass would pass over fields that it does not know."""
+    """Makes an Experiment; pydantic itself would ignore unknown fields."""
     try:
         return value if isinstance(value, Experiment) else Experiment(**value)
     except TypeError as error:
         raise ValueError(str(error)) from None
 
 
-AnExperiment = Annotated[Any, BeforeValidator(_experiment)]
+AnExperiment = Annotated[Experiment, PlainValidator(_experiment)]
 
 
 def _possible(published: Published) -> Published:
@@ -77,7 +81,7 @@ class Exercise(BaseModel):
 
 
 class Reached(BaseModel):
-    """How soon each seed is first at a test accuracy; None where it never is."""
+    """What each seed takes to reach a test accuracy; None where it never does."""
 
     epochs: list[Count | None]
     steps: list[Count | None]
@@ -85,7 +89,7 @@ class Reached(BaseModel):
 
 
 class Case(BaseModel):
-    """A case of `summary.json`: accuracies are fractions of 1, per seed; seconds are of all seeds."""
+    """A case of `summary.json`. Accuracies are fractions of 1, per seed; seconds are of all seeds."""
 
     id: Text
     experiment: AnExperiment
@@ -99,7 +103,7 @@ class Case(BaseModel):
     steps: Count
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
-    outcome: Literal[OUTCOMES]
+    outcome: Outcome
     time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
     paper: Annotated[Published, AfterValidator(_possible)]
 
@@ -111,7 +115,7 @@ class Case(BaseModel):
 
 
 class Summary(BaseModel):
-    """What `summary.json` holds besides cases and claims, which are looked at one by one."""
+    """`summary.json`; its cases and claims are validated one by one."""
 
     scale: Text
     dataset: Text
@@ -170,7 +174,7 @@ class Bias(BaseModel):
 
 
 class Measurement(BaseModel):
-    """A record of something measured beside the trainings, seed by seed."""
+    """A record of a measurement besides training, seed by seed."""
 
     id: Text
     exercise: int
@@ -198,23 +202,23 @@ class Speed(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A report folder's content, as far as it could be read."""
+    """A run, as far as its report folder could be read."""
 
     folder: Path
     summary: Summary
     cases: dict[str, Case]
     claims: dict[str, Decision]
     curves: dict[str, Curves]
-    """By case; those whose record is there."""
+    """By case, for those that have a record."""
     biases: dict[int, list[dict[str, Bias]]]
     """Gradient-bias measurements by exercise: per seed, by order."""
     speed: Speed | None
     left_out: list[str] = field(default_factory=list)
-    """What was not read, and why: a line each."""
+    """What was left out, and why: a line each."""
 
 
 def load(folder: Path) -> Run:
-    """The run that `folder` is the report of.
+    """Reads the run in `folder`.
 
     Raises ReportError where it is none, or one that this version cannot read.
     """
@@ -236,15 +240,16 @@ def load(folder: Path) -> Run:
 
     left_out: list[str] = []
     listed = {case for exercise in summary.exercises for case in exercise.cases}
-    cases = {case.id: case for case in _valid(Case, summary.cases[:_MOST_CASES], "the case", left_out)}
-    if len(summary.cases) > _MOST_CASES:
-        left_out.append(f"{len(summary.cases) - _MOST_CASES} cases beyond the first {_MOST_CASES}")
+    cases = {case.id: case for case in _valid(Case, summary.cases[:_MAX_CASES], "the case", left_out)}
+    if len(summary.cases) > _MAX_CASES:
+        left_out.append(f"{len(summary.cases) - _MAX_CASES} cases beyond the first {_MAX_CASES}")
     for case in [case for case in cases if case not in listed]:
         left_out.append(f"the case {_short(case)}: no exercise lists it")
         del cases[case]
     claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
 
-    curves, biases = {}, {}
+    curves: dict[str, Curves] = {}
+    biases: dict[int, list[dict[str, Bias]]] = {}
     for name, record in reader.records(folder / "runs", left_out):
         if "measured" in record:
             _add_bias(record, name, biases, left_out)
@@ -262,19 +267,19 @@ def load(folder: Path) -> Run:
 
 
 class _Reader:
-    """Reads JSON files, up to so many bytes in all."""
+    """Reads JSON files, up to _MAX_BYTES in all."""
 
-    def __init__(self):
-        self._left = _MOST_BYTES
+    def __init__(self) -> None:
+        self._left = _MAX_BYTES
 
     def read(self, path: Path) -> Any:
-        """Raises ReportError, naming the file, where it cannot be read."""
+        """The file's content. Raises ReportError, which names the file, if it cannot be read."""
         try:
             with path.open("rb") as file:
                 content = file.read(self._left + 1)
             if len(content) > self._left:
                 raise ReportError(
-                    f"{path} cannot be read: with it, the report has more than {_MOST_BYTES >> 20} MiB"
+                    f"{path} cannot be read: with it, the report has more than {_MAX_BYTES >> 20} MiB"
                 )
             self._left -= len(content)
             return json.loads(content)
@@ -286,7 +291,7 @@ class _Reader:
             raise ReportError(f"{path} cannot be read: {error}") from None
 
     def records(self, folder: Path, left_out: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The records in `folder` and their files' names."""
+        """The records in `folder`, with their file names."""
         for path in sorted(path for path in folder.glob("*.json") if path.is_file()):
             try:
                 record = self.read(path)
@@ -311,7 +316,7 @@ class _Reader:
         return None
 
 
-def _valid(kind: type, entries: list[Any], what: str, left_out: list[str]) -> Iterator[Any]:
+def _valid(kind: type[_Kind], entries: list[Any], what: str, left_out: list[str]) -> Iterator[_Kind]:
     for entry in entries:
         try:
             yield TypeAdapter(kind).validate_python(entry)
@@ -323,7 +328,7 @@ def _valid(kind: type, entries: list[Any], what: str, left_out: list[str]) -> It
 def _add_bias(
     record: dict[str, Any], name: str, biases: dict[int, list[dict[str, Bias]]], left_out: list[str]
 ) -> None:
-    """Known by its id; other measurements are their claims' evidence and have no figure."""
+    """Adds a gradient-bias record, the only measurement that has a figure."""
     if not str(record.get("id")).endswith("::gradient-bias"):
         return
     for found in _valid(Measurement, [record], f"{name} of", left_out):
@@ -337,7 +342,7 @@ _BIASES = TypeAdapter(Annotated[list[dict[str, Bias]], Field(min_length=1, max_l
 
 
 def _why(error: ValidationError) -> str:
-    """The first of what is wrong, in a line."""
+    """The first error, in one line."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     said = first["msg"].removeprefix("Value error, ")
@@ -345,13 +350,13 @@ def _why(error: ValidationError) -> str:
 
 
 def _short(text: Any) -> str:
-    """At most a line of it."""
+    """At most 200 characters, in one line."""
     line = " ".join(str(text).split())
     return line if len(line) <= 200 else f"{line[:200]}…"
 
 
-def _shape(nested: list) -> tuple[int, ...] | None:
-    """None where the lists are not equally long."""
+def _shape(nested: ArrayLike) -> tuple[int, ...] | None:
+    """The shape of nested lists; None if they are ragged."""
     try:
         return np.shape(nested)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`report.html`: one file with everything in it, that makes no request to anywhere."""
+"""`report.html`: one self-contained file, which makes no request to anywhere."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def render(
     engines: Sequence[Figure],
     comparisons: Sequence[Comparison],
 ) -> str:
-    """The page of a run: figures by exercise, those of its engines, and runs beside it."""
+    """Renders the page of a run: figures by exercise, engine figures, comparisons with other runs."""
     figures = [figure for each in (*exercises.values(), engines) for figure in each]
     counts = Counter(claim.verdict for claim in run.claims.values())
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
-    scripts = [_embeddable(vl_convert.javascript_bundle()), _text("page.js")]
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
+    scripts = [_embeddable(bundle), _text("page.js")]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -113,7 +114,7 @@ def _row(line: Line) -> dict[str, Any]:
 
 
 def _specs(figure: Figure) -> dict[str, Any]:
-    """What the page's script draws a figure from; its rows are shared among figures."""
+    """What page.js draws a figure from; data rows are shared among figures."""
     return {
         "data": list(figure.data),
         "title": figure.title,
@@ -127,7 +128,7 @@ def _signed(value: float) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """A content security policy: these scripts, styles of its own, and nothing from anywhere."""
+    """A content security policy that allows these scripts and inline styles, and no requests."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
@@ -139,5 +140,5 @@ def _text(name: str) -> str:
 
 
 def _embeddable(script: str) -> str:
-    """The script with nothing in it that would end the element that it stands in."""
+    """The script, escaped so that it cannot end the element that it stands in."""
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

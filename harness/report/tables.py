@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -11,24 +12,24 @@ from ..claim import VERDICTS
 from ..exercise import row_name
 from ..stats import format_mean, half_width
 
-_NONE = "–"
+NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
 OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
 _ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
-# Columns of a terminal's table of claims: the sentence and the evidence are wrapped.
+# Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
 _CLAIM_WIDTHS = (44, 14, 66)
 
 
 def format_tables(summary: dict[str, Any], style: str) -> list[str]:
-    """The exercises' tables, then the claims'. `style` is one of tabulate's formats."""
-    texts = [_exercise(exercise, summary, style) for exercise in summary["exercises"]]
+    """The tables of the exercises, then of the claims. `style` is one of tabulate's formats."""
+    texts = [format_exercise(exercise, summary, style) for exercise in summary["exercises"]]
     return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
 
 
 def format_caption(summary: dict[str, Any]) -> str:
-    """What the tables hold, and what they ran on, in a few lines."""
+    """What the tables show and what was run on what, in a few lines."""
     machine = summary["machine"]
     replicates = max((len(case["seeds"]) for case in summary["cases"]), default=1)
     return "\n".join(
@@ -48,16 +49,16 @@ def format_caption(summary: dict[str, Any]) -> str:
                 if summary["timing"] == "shared"
                 else ", each on its own cores or GPU."
             )
-            + " Getting engines ready (compiling, building networks) took another "
+            + " Preparing the engines (compiling, building networks) took another "
             f"{format_seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
-            f"{_NONE}: not published, or not reached."
+            f"{NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
         ]
     )
 
 
-def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
-    """Title, table of the rows, table of their speed, and what did not run."""
+def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
+    """Title, table of the rows, table of time to accuracy, and the rows that did not run."""
     by_id = {case["id"]: case for case in summary["cases"]}
     ran = {row_name(case): by_id[case] for case in exercise["cases"] if case in by_id}
     missing = [row_name(case) for case in exercise["cases"] if case not in by_id]
@@ -78,7 +79,7 @@ def _exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> 
 
 
 def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
-    """How soon each row is at each target, and which rows never are at the first."""
+    """The table of time to accuracy, and the rows that never reach the lowest target."""
     targets = list(next(iter(ran.values()))["time_to_accuracy"])
     measures = ("epochs", "steps", "seconds")
     reached = {
@@ -87,7 +88,7 @@ def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
     if not reached:
         return []
     headers = [
-        "at test accuracy\nafter",
+        "time to\ntest accuracy",
         *(f"{float(target):.0%}\n{measure}" for target in targets for measure in measures),
     ]
     rows = [
@@ -103,7 +104,7 @@ def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
     ]
     table = _table(rows, headers, ("left", *["right"] * (len(headers) - 1)), style)
     never = [name for name in ran if name not in reached]
-    return [table, f"Never at {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
+    return [table, f"Never reached {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
 
 
 def _claims(summary: dict[str, Any], style: str) -> str:
@@ -131,7 +132,13 @@ def _title(text: str, style: str) -> str:
     return f"## {text}" if style == "github" else text
 
 
-def _table(rows, headers, align, style: str, widths=None) -> str:
+def _table(
+    rows: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    align: Sequence[str],
+    style: str,
+    widths: Sequence[int] | None = None,
+) -> str:
     return tabulate(
         rows,
         headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
@@ -143,14 +150,14 @@ def _table(rows, headers, align, style: str, widths=None) -> str:
 
 
 def format_row(name: str, case: dict[str, Any]) -> list[str]:
-    """A case's row, in the order of the tables' columns."""
+    """A case's cells, in the order of the columns."""
     published = case["paper"]
     return [
         f"{name} {_RESUMED}" if case["resumed"] else name,
         format_mean(case["test_accuracy"], decimals=4),
-        _NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
+        NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
         format_seconds(case["seconds"]),
-        _NONE if published["seconds"] is None else format_seconds(published["seconds"]),
+        NONE if published["seconds"] is None else format_seconds(published["seconds"]),
         case["outcome"],
         case["engine"],
         case["device"],
@@ -158,18 +165,20 @@ def format_row(name: str, case: dict[str, Any]) -> list[str]:
 
 
 def _format_reached(values: list[float | None]) -> str:
-    """The mean over the seeds, or how many of them got there at all."""
+    """The mean over the seeds, or how many of them reached the target at all."""
     reached = [value for value in values if value is not None]
     if not reached:
-        return _NONE
+        return NONE
     if len(reached) < len(values):
         return f"{len(reached)} of {len(values)}"
     middle, half = sum(reached) / len(reached), half_width(reached)
     return (
-        format_seconds(middle) if half is None else f"{format_seconds(middle)} ± {format_seconds(half)}"
+        format_seconds(middle)
+        if half is None
+        else f"{format_seconds(middle)} ± {format_seconds(float(half))}"
     )
 
 
 def format_seconds(value: float) -> str:
-    """Seconds with three significant digits, whole from 100 on, and whole numbers as they are."""
+    """Seconds with three significant digits; whole numbers, and all from 100 on, without decimals."""
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"

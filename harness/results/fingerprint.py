@@ -1,4 +1,4 @@
-"""What the records of one run have in common, and what makes a record another run's."""
+"""The fingerprint of a run: everything that its records depend on besides the experiment."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..hardware.machine import candidate_devices, device_name
 from ..paths import ROOT
 from ..settings import SETTINGS
 
-Run = Mapping[str, Any]
+Fingerprint = Mapping[str, Any]
 
-_KEY = pytest.StashKey[Run]()
+_FINGERPRINT = pytest.StashKey[Fingerprint]()
 
 
-def fingerprint_of(config: pytest.Config) -> Run:
-    """The run that this session's records belong to: what they can differ by, besides the experiment."""
-    if _KEY not in config.stash:
+def fingerprint_of(config: pytest.Config) -> Fingerprint:
+    """The fingerprint of this session's run."""
+    if _FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
         sources = [ROOT / "model", ROOT / "harness"]
         sources += [config.rootpath / folder for folder in config.getini("testpaths")]
-        config.stash[_KEY] = {
+        config.stash[_FINGERPRINT] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
@@ -40,7 +40,7 @@ def fingerprint_of(config: pytest.Config) -> Run:
             "torch": metadata.version("torch"),
             "code": code_digest(sources),
         }
-    return config.stash[_KEY]
+    return config.stash[_FINGERPRINT]
 
 
 def training_key(config: pytest.Config, exercise: Exercise, row: Row) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def training_key(config: pytest.Config, exercise: Exercise, row: Row) -> dict[st
     return {"run": fingerprint_of(config), "experiment": asdict(experiment)}
 
 
-def difference(theirs: Run, ours: Run) -> str | None:
-    """In what another run is not ours, as "name there, name here"; None where it is the same."""
+def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:
+    """The first difference between two fingerprints, in words; None if they are equal."""
     for name, value in ours.items():
         if theirs.get(name) != value:
             return f"{name} {theirs.get(name)} there, {value} here"
@@ -59,7 +59,7 @@ def difference(theirs: Run, ours: Run) -> str | None:
 
 
 def code_digest(folders: list[Path]) -> str:
-    """The first digits of a SHA-256 over every source file in `folders`, their names included."""
+    """The first 12 digits of a SHA-256 over the names and contents of all source files in `folders`."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu")):
@@ -68,5 +68,5 @@ def code_digest(folders: list[Path]) -> str:
 
 
 def short_digest(content: Any) -> str:
-    """Eight hexadecimal digits that stand for what JSON can hold, to tell file names apart."""
+    """Eight hexadecimal digits of a SHA-256 over `content` as JSON, to make file names unique."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

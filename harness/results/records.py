@@ -1,4 +1,4 @@
-"""The record of one case, as it lies in `runs/`: the training whole, and what it was."""
+"""The record of a case, as `runs/` holds it: the whole training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from model.experiment import TARGETS, Experiment, Training
 
 from ..exercise import Published
 
-# The fields of a training that are arrays: its curves, and what its networks ended as.
-_ARRAYS = tuple(field.name for field in fields(Training) if field.type == "np.ndarray")
+# The fields of a training that are arrays.
+_ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
 
 
 def to_record(
     training: Training, *, exercise: int, threads: int, published: Published
 ) -> dict[str, Any]:
-    """What the record of a case holds of its training; `threads` are PyTorch's on a CPU."""
+    """The part of a case's record that comes from its training; `threads` are PyTorch's on a CPU."""
     return {
         "exercise": exercise,
         "engine": training.engine,
@@ -35,7 +35,7 @@ def to_record(
 
 
 def to_training(record: dict[str, Any]) -> Training:
-    """The training that `record` was made from."""
+    """The training that `record` holds."""
     return Training(
         experiment=Experiment(**record["experiment"]),
         engine=record["engine"],
@@ -49,7 +49,7 @@ def to_training(record: dict[str, Any]) -> Training:
 
 
 def is_valid_record(record: Any) -> bool:
-    """Whether `record`, read from a file, has what this version writes: of a case or a measurement."""
+    """Whether `record`, read from a file, has all that this version writes."""
     try:
         if "experiment" in record:
             to_case({**record, "resumed": True})
@@ -59,7 +59,7 @@ def is_valid_record(record: Any) -> bool:
 
 
 def to_case(record: dict[str, Any]) -> dict[str, Any]:
-    """The case as `summary.json` lists it: the record with its curves cut to their ends."""
+    """The case as `summary.json` lists it: the record, with only the last value of each curve."""
     training = to_training(record)
     kept = (
         "id",

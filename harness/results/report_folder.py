@@ -1,4 +1,4 @@
-"""The folder that a session writes its report to: new, and its own."""
+"""The folder that a session writes its report to, and has to itself."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import pytest
 from filelock import FileLock, Timeout
 
 from ..paths import SPEED, TIMES
-from .fingerprint import Run, difference
+from .fingerprint import Fingerprint, first_difference
 from .records import is_valid_record
 from .store import Store, StoreError
 
-_KEPT = 3  # earlier reports that stay: reports/latest.1 is the one before reports/latest
+_EARLIER_REPORTS = 3  # that are kept: reports/latest.1 is the one before reports/latest
 
 
 class ReportFolder:
-    """Makes `folder` new, or resumes what is in it, and keeps other sessions out of it.
+    """Starts a report in `folder`, or resumes the one in it, and keeps other sessions out.
 
-    A new one moves an earlier report aside. Raises pytest.UsageError where the folder holds
-    anything but a report, cannot be written, is another session's, or has what is to be resumed
-    from another `run` than this one.
+    Starting moves an earlier report aside. Raises pytest.UsageError if the folder holds anything but a
+    report, cannot be written, is in use by another session, or is to be resumed and has another run's
+    fingerprint.
     """
 
-    def __init__(self, folder: Path, *, run: Run, resume: bool):
+    def __init__(self, folder: Path, *, run: Fingerprint, resume: bool):
         self._folder = folder
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +60,12 @@ class ReportFolder:
                 f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
             ) from None
 
-    def _resume(self, run: Run) -> None:
+    def _resume(self, run: Fingerprint) -> None:
         store = Store(self._folder)
         for path, record in store.records().items():
             if not is_valid_record(record):
                 raise StoreError(f"{path} is damaged, or of another version of this suite")
-            if differing := difference(record["run"], run):
+            if differing := first_difference(record["run"], run):
                 raise pytest.UsageError(
                     f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
                     "moved aside, and --report-dir names another folder"
@@ -73,14 +73,17 @@ class ReportFolder:
         store.resume()
 
     def close(self) -> None:
-        """Leaves the folder to readers."""
+        """Ends the report and unlocks the folder."""
         Store(self._folder).close()
         self._lock.release()
 
     def _move_aside(self) -> None:
         ages = [
             self._folder,
-            *(self._folder.with_name(f"{self._folder.name}.{age}") for age in range(1, _KEPT + 1)),
+            *(
+                self._folder.with_name(f"{self._folder.name}.{age}")
+                for age in range(1, _EARLIER_REPORTS + 1)
+            ),
         ]
         if ages[-1].exists():
             shutil.rmtree(ages[-1])

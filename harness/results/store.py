@@ -1,4 +1,4 @@
-"""The session's trainings: each case trained once, by whichever worker needs it first."""
+"""The session's records: each case is trained once, by whichever worker needs it first."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .fingerprint import short_digest
 
 
 class StoreError(OSError):
-    """A record could not be read or written; one line says which and why."""
+    """A record cannot be read or written; the message says which and why, in one line."""
 
 
 class Store:
     """The records of a report folder: a file for each case and measurement in `runs/`, and claims.
 
-    A record is found by its node id and all that it depends on (its run, its experiment), which it
-    holds and which its file's name has a digest of: it is never taken for another's.
+    A record is identified by its node id and its key: the run's fingerprint and the experiment. It
+    holds both, and its file name has a digest of them, so it is never mistaken for another.
     """
 
     def __init__(self, report_dir: Path):
@@ -32,68 +32,65 @@ class Store:
         self._resumed = report_dir / "resumed.json"
 
     def create(self) -> None:
-        """Makes the folders, those it is in too, where they are not there."""
+        """Makes the folders, with their parents, if they are missing."""
         for folder in (self._runs, self._claims, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
 
     def records(self) -> dict[Path, dict[str, Any]]:
-        """Every record that is there, by its file. StoreError where one cannot be read."""
+        """All records by file; raises StoreError if one cannot be read."""
         return {path: self._read(path) for path in sorted(self._runs.glob("*.json"))}
 
     def resume(self) -> None:
-        """Has every record that is there known as an earlier session's from now on."""
+        """Marks all records so far as an earlier session's."""
         self.create()
         atomic_json.write(self._resumed, [path.name for path in sorted(self._runs.glob("*.json"))])
 
     def close(self) -> None:
-        """Removes what only a running session needs."""
+        """Removes what only a running session needs: its locks."""
         shutil.rmtree(self._locks, ignore_errors=True)
 
-    def find(self, name: str, what: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The record called `name` (a node id) that depends on `what`, or None.
+    def find(self, name: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The record called `name` (a node id) with that key, or None.
 
-        It has `resumed`: whether an earlier session made it.
+        Its `resumed` says whether an earlier session made it.
         """
-        path = self._path(name, what)
-        if not path.exists():
-            return None
-        resumed = self._resumed.exists() and path.name in atomic_json.read(self._resumed)
-        return {**self._read(path), "resumed": resumed}
+        path = self._path(name, key)
+        return self._load(path) if path.exists() else None
 
     def get_or_make(
-        self, name: str, what: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+        self, name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
-        """The same record, made with `make()` and written if it is not there.
+        """Finds the record, or makes it with `make()` and writes it.
 
-        Whoever asks for it while another process makes it waits for that one. Raises
-        StoreError where it cannot be written.
+        A process that asks while another one makes it waits for that one. Raises StoreError if it
+        cannot be written.
         """
-        path = self._path(name, what)
-        self._remake()
+        path = self._path(name, key)
+        self._recreate_folders()
         with FileLock(self._locks / f"{path.stem}.lock"):
             if not path.exists():
-                record = {"id": name, **what, **make()}
-                self._remake()
+                record = {"id": name, **key, **make()}
+                self._recreate_folders()
                 self._write(path, record)
-            return self.find(name, what)
+            return self._load(path)
 
     def claims(self) -> list[dict[str, Any]]:
-        """Every claim that has been decided."""
+        """All decided claims."""
         return [self._read(path) for path in sorted(self._claims.glob("*.json"))]
 
     def put_claim(self, claim: dict[str, Any]) -> None:
-        """Keeps a claim's verdict; StoreError where that cannot be written."""
-        self._remake()
+        """Writes a decided claim; raises StoreError if it cannot be written."""
+        self._recreate_folders()
         self._write(self._claims / f"{_file_name(claim['id'], {})}.json", claim)
 
-    def _path(self, name: str, what: Mapping[str, Any]) -> Path:
-        return self._runs / f"{_file_name(name, what)}.json"
+    def _path(self, name: str, key: Mapping[str, Any]) -> Path:
+        return self._runs / f"{_file_name(name, key)}.json"
 
-    def _remake(self) -> None:
-        """Somebody may have removed the folder while the session runs; what comes now is kept."""
+    def _recreate_folders(self) -> None:
+        """Makes the folders again if someone removed them during the session, to keep later records."""
         if not self._runs.exists():
             warnings.warn(
-                f"{self._runs.parent} was removed while this session ran; records till then are lost",
+                f"{self._runs.parent} was removed while this session ran; its records so far are lost",
                 stacklevel=2,
             )
         try:
@@ -107,6 +104,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"{path} could not be written: {error.strerror}") from None
 
+    def _load(self, path: Path) -> dict[str, Any]:
+        resumed = self._resumed.exists() and path.name in atomic_json.read(self._resumed)
+        return {**self._read(path), "resumed": resumed}
+
     def _read(self, path: Path) -> dict[str, Any]:
         try:
             record = atomic_json.read(path)
@@ -117,12 +118,12 @@ class Store:
         return record
 
 
-def _file_name(name: str, what: Mapping[str, Any]) -> str:
-    """A node id as a file's name, for people, and a digest, to tell them apart.
+def _file_name(name: str, key: Mapping[str, Any]) -> str:
+    """A file name for a node id: readable, and unique by a digest.
 
-    `bench/test_1_x.py::test_training[row]` begins as `test_1_x.row`, other tests and what is
-    measured, `bench/test_1_x.py::name`, as `test_1_x.name`.
+    `bench/test_1_x.py::test_training[row]` gives `test_1_x.row.DIGEST`; other tests and measurements,
+    `bench/test_1_x.py::name`, give `test_1_x.name.DIGEST`.
     """
     module, _, test = name.partition("::")
     shown = test.removeprefix("test_training[").removesuffix("]")
-    return f"{Path(module).stem}.{shown}.{short_digest([name, what])}"
+    return f"{Path(module).stem}.{shown}.{short_digest([name, key])}"

@@ -1,4 +1,4 @@
-"""`summary.json`: what a session ran, on what, and what came of it."""
+"""`summary.json`: the exercises, cases and claims of a session, and the machine they ran on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = 2
 
 
 def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[str, Any]:
-    """The summary of what is on disk, in the order of `modules` (see `discover_exercises`)."""
+    """Summarises what is on disk, in the order of `modules` (see `discover_exercises`)."""
     settings = config.stash[SETTINGS]
     exercises = [
         {

@@ -1,7 +1,7 @@
-"""The gate on learning, and what both gates need: a baseline that can be compared with.
+"""The accuracy gate, and the check that both gates need: that the baseline is comparable.
 
-`--benchmark-compare-fail` gates on time and is pytest-benchmark's own;
-`--accuracy-compare-fail` gates on test accuracy. A gate that compared nothing is not green.
+`--benchmark-compare-fail`, pytest-benchmark's own, gates on time; `--accuracy-compare-fail` gates on
+test accuracy. A gate that compared nothing fails.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..settings import SETTINGS
 from ..stats import significantly_less
 from .xdist_bridge import benchmark_session
 
-# What must be alike in a case and its baseline, as its `extra_info` names it; the time gate
-# needs the very same model of CPU or GPU, too.
-_ALIKE = ("scale", "dataset", "timing", "device", "engine")
-_ALIKE_FOR_TIMES = (*_ALIKE, "device_name")
-_KNOWN_BEFORE = ("scale", "dataset", "timing")
+# Fields of `extra_info` that must match between a case and its baseline; for the time gate the
+# model of CPU or GPU, too.
+_MUST_MATCH = ("scale", "dataset", "timing", "device", "engine")
+_MUST_MATCH_FOR_TIMES = (*_MUST_MATCH, "device_name")
+_KNOWN_AT_START = ("scale", "dataset", "timing")
 _FINDINGS = pytest.StashKey[tuple[list[str], list[str]]]()
 
 Cases = Mapping[str, Mapping[str, Any]]  # `extra_info` by pytest node id
@@ -30,9 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--accuracy-compare-fail",
         default=None,
         metavar="POINTS",
-        help="With --benchmark-compare: fail where a case's mean test accuracy fell by more than POINTS "
-        "percentage points and the fall is significant (Welch's one-sided test at 5 %%; with one seed "
-        "on a side, any such fall).",
+        help="With --benchmark-compare: fail if a case's mean test accuracy fell by more than POINTS "
+        "percentage points, significantly so where both sides have several seeds",
     )
 
 
@@ -54,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchmark: Any) -> None:
-    """A saved file is input, of which pytest-benchmark itself only tries the statistics."""
+    """Checks the parts of a saved file that pytest-benchmark itself does not look at."""
     try:
         whole = isinstance(compared_benchmark["machine_info"], dict) and all(
             isinstance(case["fullname"], str) and _readable(case.get("extra_info") or {})
@@ -64,14 +63,14 @@ def pytest_benchmark_compare_machine_info(config: pytest.Config, compared_benchm
         whole = False
     if not whole:
         raise pytest.UsageError(
-            "--benchmark-compare: the baseline that it names in "
-            f"{config.option.benchmark_storage} is damaged, or not of pytest-benchmark's format"
+            "--benchmark-compare: the baseline in "
+            f"{config.option.benchmark_storage} is damaged, or not in pytest-benchmark's format"
         )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuses before anything trains what can be known by then to be no baseline for it."""
+    """Refuses a baseline that is known not to be comparable before anything trains."""
     config = session.config
     gates = _gates(config)
     if not gates:
@@ -85,7 +84,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for path, cases in baselines.items():
         if not cases:
             raise pytest.UsageError(f"{gates}: the baseline {path} has no case of this suite")
-        for name in _KNOWN_BEFORE:
+        for name in _KNOWN_AT_START:
             ours = getattr(config.stash[SETTINGS], name)
             theirs = sorted({str(info.get(name)) for info in cases.values()})
             if theirs != [ours]:
@@ -102,7 +101,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     benchmarks = benchmark_session(config)
     current = _cases({benchmark.fullname: benchmark.extra_info for benchmark in benchmarks.benchmarks})
     points = config.option.accuracy_compare_fail
-    failures, notes = [], []
+    failures: list[str] = []
+    notes: list[str] = []
     for path, baseline in _baselines(config).items():
         for found, lines in zip(
             (failures, notes),
@@ -134,11 +134,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def compare(
     current: Cases, baseline: Cases, *, points: float | None, times: bool
 ) -> tuple[list[str], list[str]]:
-    """What fails, and what is worth knowing, a line each.
+    """Compares the cases in both; returns failures and notes, a line each.
 
-    `points`: how many percentage points an accuracy may fall, None where accuracies are not
-    gated; `times`: whether times are (by pytest-benchmark: here it is seen to that the cases
-    can be compared at all).
+    An accuracy may fall by `points` percentage points; None does not gate accuracies. `times` says
+    whether pytest-benchmark gates times, which needs cases whose times are comparable.
     """
     common = [case for case in current if case in baseline]
     if not common:
@@ -148,7 +147,7 @@ def compare(
         ours, theirs = current[case], baseline[case]
         differing = [
             f"{name} {theirs.get(name)} there, {ours.get(name)} here"
-            for name in (_ALIKE_FOR_TIMES if times else _ALIKE)
+            for name in (_MUST_MATCH_FOR_TIMES if times else _MUST_MATCH)
             if ours.get(name) != theirs.get(name)
         ]
         if differing:
@@ -159,9 +158,9 @@ def compare(
                 f"to {_mean(ours['test_accuracy']):.4f}, by more than {points:g} points"
             )
     if new := [case for case in current if case not in baseline]:
-        notes.append(f"not gated, as the baseline has them not: {', '.join(new)}")
+        notes.append(f"not gated, not in the baseline: {', '.join(new)}")
     if missing := [case for case in baseline if case not in current]:
-        notes.append(f"not gated, as they were not timed in this run: {', '.join(missing)}")
+        notes.append(f"not gated, not timed in this run: {', '.join(missing)}")
     notes.append(f"gated: {len(common)} case{'s' if len(common) > 1 else ''}")
     return failures, notes
 
@@ -185,7 +184,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _gates(config: pytest.Config) -> str:
-    """The gates that are on, as their options are called; a worker has none."""
+    """The options of the active gates, in words; empty in a worker."""
     if hasattr(config, "workerinput"):
         return ""
     option = config.option
@@ -204,5 +203,5 @@ def _baselines(config: pytest.Config) -> dict[str, Cases]:
 
 
 def _cases(infos: Cases) -> Cases:
-    """Those that are this suite's."""
+    """The cases of this suite, without other benchmarks in the same file."""
     return {case: info for case, info in infos.items() if "test_accuracy" in info}

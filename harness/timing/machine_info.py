@@ -1,4 +1,4 @@
-"""What pytest-benchmark saves about the machine: the same as every report."""
+"""The machine's description in the files that pytest-benchmark saves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..settings import SETTINGS
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Has pytest-benchmark save the same; without the CPU's clock rate, which never stands still."""
+    """Adds the report's description; drops the CPU's current clock rate, which changes all the time."""
     machine_info["suite"] = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
     for volatile in ("hz_actual", "hz_actual_friendly"):
         machine_info.get("cpu", {}).pop(volatile, None)

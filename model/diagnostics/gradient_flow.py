@@ -30,7 +30,7 @@ def gradient_flow(
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     order = torch.from_numpy(epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0))
     first: list[int | None] = [None] * len(PARAMETERS)
-    kept: dict[str, list] = {
+    kept: dict[str, list[Any]] = {
         name: [] for name in ("steps", "gradient", "loss", "active", "unit_spread", "weight_ranks")
     }
     batches = order.to(data.device).split(batch_size)[: _KEPT[-1]]
@@ -39,7 +39,7 @@ def gradient_flow(
         loss = nn.functional.cross_entropy(network(images), data.train_labels[batch])
         optimizer.zero_grad()
         loss.backward()
-        gradient = [p.grad.abs().max().item() for p in network.parameters()]
+        gradient = [p.grad.abs().max().item() for p in network.parameters() if p.grad is not None]
         first = [f or (step if g else None) for f, g in zip(first, gradient, strict=True)]
         if step in _KEPT:
             active = network[:2](images).max().item()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
-def unit_spread(parameters: list[Tensor]) -> np.ndarray:
+def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
     """How far apart the units of each hidden layer are, float64 of shape (2, replicates).
 
     Over all that belongs to a unit (its incoming weights, its bias and its outgoing weights): the
@@ -24,7 +25,7 @@ def unit_spread(parameters: list[Tensor]) -> np.ndarray:
     return np.array(layers)
 
 
-def weight_ranks(parameters: list[Tensor]) -> np.ndarray:
+def weight_ranks(parameters: list[Tensor]) -> NDArray[np.float64]:
     """The numerical rank of each weight matrix, float64 of shape (3, replicates).
 
     Singular values count from float32's rounding of the largest one on, as NumPy's

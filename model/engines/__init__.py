@@ -21,8 +21,6 @@ A new one needs its module and its place in `ENGINES`.
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import torch
 
 from ..experiment import Experiment
@@ -31,12 +29,15 @@ from .cluster import engine as cluster_engine
 from .cuda_graph import engine as cuda_graph_engine
 from .error import EngineError
 from .numba_loop import engine as numba_engine
+from .protocol import EngineModule
+
+__all__ = ["ENGINES", "EngineError", "EngineModule", "choose_engine"]
 
 # `auto` takes the first that does not refuse and is preferred.
-ENGINES: tuple[ModuleType, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
+ENGINES: tuple[EngineModule, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
-def choose_engine(name: str, experiment: Experiment, device: torch.device) -> ModuleType:
+def choose_engine(name: str, experiment: Experiment, device: torch.device) -> EngineModule:
     """The engine called `name`, or for "auto" the fastest that runs `experiment` on `device`.
 
     Raises EngineError where there is none of that name, or it refuses, with its reason.

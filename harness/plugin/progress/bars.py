@@ -1,4 +1,4 @@
-"""Progress in a terminal: bars below what pytest prints, which rich draws."""
+"""Progress in a terminal: bars that rich draws below pytest's output."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .state import Overall, State, format_state, short_name, unfinished
 
 
 class Bars:
-    """Bars below what pytest prints: for each training that is under way, and for all rows.
+    """A bar for each unfinished training and one for all rows, below pytest's output.
 
-    pytest may be in the middle of a line, so they are drawn below the cursor, which then goes
-    back, and erased before pytest writes on.
+    pytest may be in the middle of a line. So the bars are drawn below the cursor, which then returns
+    to its place, and are erased before pytest writes again.
     """
 
     def __init__(self, reporter: pytest.TerminalReporter, epochs: Mapping[str, int]):
         self._overall = Overall(epochs)
         self._writer = reporter._tw
-        self._below = Below(self._writer._file)
+        self._below = LinesBelowCursor(self._writer._file)
         self._writer._file = self._below
 
     def update(self, states: list[State]) -> None:
@@ -37,7 +37,7 @@ class Bars:
         done, left = self._overall.progress(states)
         bar = ProgressBar(total=self._overall.total, completed=done)
         table.add_row("all rows", bar, ", ".join([f"{done} of {self._overall.total} epochs", *left]))
-        # A column less than there is, as a full line would have the terminal begin another.
+        # One column less than the terminal has: a full line would make it wrap.
         console = Console(
             width=shutil.get_terminal_size().columns - 1,
             force_terminal=True,
@@ -54,8 +54,8 @@ class Bars:
         self._writer._file = self._below.file
 
 
-class Below:
-    """A terminal's file that can show lines below what is written to it, until more is written."""
+class LinesBelowCursor:
+    """Wraps a terminal's file: shows lines below the cursor until more is written."""
 
     # Control sequences of ECMA-48 and the VT100.
     _ERASE = "\x1b[J"  # from the cursor to the end of the screen
@@ -72,14 +72,14 @@ class Below:
         return getattr(self.file, name)
 
     def write(self, text: str) -> int:
-        """Writes `text` where the cursor is, after erasing what is shown below it."""
+        """Erases the lines below the cursor and writes `text`."""
         with self._lock:
             erase = self._ERASE if self._drawn else ""
             self._drawn = False
             return self.file.write(erase + text)
 
     def draw(self, lines: list[str]) -> None:
-        """Shows `lines`, each shorter than the terminal is wide, in the place of earlier ones."""
+        """Replaces the lines shown; each must be shorter than the terminal is wide."""
         lines = lines[: shutil.get_terminal_size().lines - 1]
         with self._lock:
             text = self._ERASE if self._drawn else ""

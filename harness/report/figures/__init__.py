@@ -1,4 +1,4 @@
-"""The figures, as Vega-Lite charts: each module makes one kind, where a run has what it shows."""
+"""The figures, as Vega-Lite charts: a module for each kind, drawn if the run has the data for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Figure", "figures_of", "speed_figures"]
 
 
 def figures_of(run: Run, number: int) -> list[Figure]:
-    """The figures of the exercise with that number, those of its learning curves first."""
+    """The figures of the exercise with that number, learning curves first."""
     (exercise,) = (each for each in run.summary.exercises if each.number == number)
     lines: list[Line] = lines_of(run, exercise)
     return [
@@ -31,5 +31,5 @@ def figures_of(run: Run, number: int) -> list[Figure]:
 
 
 def speed_figures(run: Run) -> list[Figure]:
-    """What `make speed` measured on this machine; empty where it has not."""
+    """The figures of what `make speed` measured; none if it has not."""
     return engine_speed.figures(run.speed) if run.speed else []

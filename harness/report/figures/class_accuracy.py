@@ -6,20 +6,26 @@ import altair as alt
 import numpy as np
 
 from ..lines import Line
-from ..load import Exercise
-from .figure import Figure, Rows, interval_note, json_number, side_by_side
+from ..load import Curves, Exercise
+from .figure import Figure, Panel, Rows, interval_note, json_number, side_by_side
 
-_EDGES = 2  # points that every record has: the ends of the epoch before and of the last
+_EPOCH_ENDS = 2  # checkpoints that every record has: the ends of the last two epochs
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """A panel for each row that was looked at inside its last epoch."""
-    looked = [line for line in lines if line.curves and len(line.curves.checkpoint_examples) > _EDGES]
+    """A panel for each row that has checkpoints inside its last epoch."""
+    looked = [
+        (line, line.curves)
+        for line in lines
+        if line.curves and len(line.curves.checkpoint_examples) > _EPOCH_ENDS
+    ]
     if not looked:
         return []
-    data = {f"classes-{exercise.number}-{index}": _rows(line) for index, line in enumerate(looked)}
-    panels = [_panel(name, line.label) for name, line in zip(data, looked, strict=True)]
-    seeds = max(len(line.case.seeds) for line in looked)
+    data = {
+        f"classes-{exercise.number}-{index}": _rows(curves) for index, (_, curves) in enumerate(looked)
+    }
+    panels = [_panel(name, line.label) for name, (line, _) in zip(data, looked, strict=True)]
+    seeds = max(len(line.case.seeds) for line, _ in looked)
     return [
         Figure(
             name=f"exercise-{exercise.number}-classes",
@@ -33,7 +39,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str) -> alt.LayerChart:
+def _panel(name: str, title: str) -> Panel:
     x = alt.X(
         "seen:O",
         title="examples seen in the epoch (thousands)",
@@ -61,10 +67,10 @@ def _panel(name: str, title: str) -> alt.LayerChart:
     return alt.layer(chart).properties(height=210, title=title)
 
 
-def _rows(line: Line) -> Rows:
-    accuracies = 100 * np.asarray(line.curves.checkpoint_class_accuracy).mean(axis=-1)
+def _rows(curves: Curves) -> Rows:
+    accuracies = 100 * np.asarray(curves.checkpoint_class_accuracy).mean(axis=-1)
     return [
         {"class": digit, "seen": round(seen / 1000, 1), "accuracy": json_number(accuracies[at, digit])}
-        for at, seen in enumerate(line.curves.checkpoint_examples)
+        for at, seen in enumerate(curves.checkpoint_examples)
         for digit in range(accuracies.shape[1])
     ]

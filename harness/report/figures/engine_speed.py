@@ -1,24 +1,24 @@
-"""Every engine's time per step beside the least that the hardware allows."""
+"""Every engine's time per step beside the roofline bound."""
 
 from __future__ import annotations
 
 import altair as alt
 
 from ..lines import COLOURS, DASHES, SHAPES
-from ..load import Speed
+from ..load import Speed, SpeedRow
 from ..tables import OPTIMIZER_NAMES
-from .figure import HEIGHT, Figure, Rows, json_number, log_axis, side_by_side
+from .figure import HEIGHT, Figure, Panel, Rows, json_number, log_axis, side_by_side
 
-_LIMIT = "limit"
+_BOUND = "roofline bound"
 _QUANTITIES = {
     "time per step": ("seconds", "time per step"),
-    "share of the limit": ("share", "of the limit (%)"),
+    "share of the bound": ("share", "of the roofline bound (%)"),
 }
 
 
 def figures(speed: Speed) -> list[Figure]:
     """A panel for each optimizer and number of replicates."""
-    groups: dict[str, list] = {}
+    groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:
         optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
         some = "1 replicate" if row.replicates == 1 else f"{row.replicates} replicates"
@@ -30,8 +30,8 @@ def figures(speed: Speed) -> list[Figure]:
     return [
         Figure(
             name="speed",
-            title="Engines: time per optimizer step beside the hardware's limit",
-            notes="The limit is the longer of bytes over measured bandwidth and operations over the "
+            title="Engines: time per optimizer step beside the roofline bound",
+            notes="The bound is the longer of bytes over measured bandwidth and operations over the "
             f"measured peak of a matrix product, on {str(speed.machine.get('device_name'))[:60]}.",
             variants={
                 said: side_by_side(
@@ -47,8 +47,8 @@ def figures(speed: Speed) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> alt.LayerChart:
-    names = [*engines, _LIMIT]
+def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Panel:
+    names = [*engines, _BOUND]
     colour, dash, shape = (
         alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
         for looks, limit in (
@@ -77,13 +77,13 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> al
             alt.Tooltip("engine:N"),
             alt.Tooltip("batch:Q", title="batch size", format=","),
             alt.Tooltip("seconds:Q", title="seconds a step", format=".3~s"),
-            alt.Tooltip("share:Q", title="of the limit (%)", format=".2~g"),
+            alt.Tooltip("share:Q", title="of the bound (%)", format=".2~g"),
         ],
     )
     return alt.layer(lines, points).properties(height=HEIGHT, title=title)
 
 
-def _rows(rows: list) -> Rows:
+def _rows(rows: list[SpeedRow]) -> Rows:
     found = [
         {
             "engine": row.engine,
@@ -95,6 +95,6 @@ def _rows(rows: list) -> Rows:
     ]
     limits = {row.batch_size: row.roofline_us_per_step for row in rows}
     return found + [
-        {"engine": _LIMIT, "batch": batch, "seconds": json_number(us / 1e6)}
+        {"engine": _BOUND, "batch": batch, "seconds": json_number(us / 1e6)}
         for batch, us in limits.items()
     ]

@@ -1,4 +1,4 @@
-"""What every figure has, and the parts that several kinds share."""
+"""`Figure`, and the parts that several kinds of figure share."""
 
 from __future__ import annotations
 
@@ -32,24 +32,29 @@ _CONFIG = {
 
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
+Panel = alt.LayerChart | alt.FacetChart
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, and the other ways to look at it."""
+    """A figure, with its variants (linear and logarithmic, say)."""
 
     name: str
-    """Its file's, without ending."""
+    """The file name, without its ending."""
     title: str
     notes: str
     variants: dict[str, Spec]
-    """Vega-Lite by what the button for it says; the first is the one that is drawn as SVG."""
+    """Vega-Lite specs by the label of their button; the first is the one drawn as SVG."""
     data: dict[str, Rows] = field(repr=False)
-    """The rows that its charts name."""
+    """The data sets that the specs name."""
 
     def standalone(self) -> dict[str, Any]:
-        """The first variant with data, title and notes, for a file of its own that nobody points at."""
-        title = {"text": self.title, "subtitle": wrap(self.notes, 110), "anchor": "start"}
+        """The first variant as a spec of its own, with data, title and notes, without interaction."""
+        title: dict[str, Any] = {
+            "text": self.title,
+            "subtitle": wrap(self.notes, 110),
+            "anchor": "start",
+        }
         spec = _seen(next(iter(self.variants.values())))
         config = {**spec.get("config", {}), "aria": False}
         title |= {"fontSize": 15, "offset": 14}
@@ -57,7 +62,7 @@ class Figure:
 
 
 def _seen(spec: Spec) -> Spec:
-    """`spec` without the layers that are there for the pointer alone, and not seen."""
+    """`spec` without its invisible layers, which only serve the pointer."""
     if "concat" in spec:
         return {**spec, "concat": [_seen(panel) for panel in spec["concat"]]}
     if "layer" in spec:
@@ -69,8 +74,8 @@ def _unseen(layer: Spec) -> bool:
     return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
 
 
-def side_by_side(panels: Sequence[alt.LayerChart]) -> Spec:
-    """Panels in two columns, or all of three in a row; the page has fewer columns where it is narrow.
+def side_by_side(panels: Sequence[Panel]) -> Spec:
+    """Panels in two columns, or three in a row; a narrow page has fewer columns.
 
     They are put together as plain Vega-Lite: Altair copies every part of a chart whenever it is put
     into another, and checks it all again, which takes longer than drawing it.
@@ -91,7 +96,7 @@ def side_by_side(panels: Sequence[alt.LayerChart]) -> Spec:
 
 
 def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
-    """The scales that give the field `line` its colour and shape."""
+    """The colour scale and the shape scale of the field `line`."""
     labels = [line.label for line in lines]
     return (
         alt.Scale(domain=labels, range=[line.colour for line in lines]),
@@ -100,7 +105,7 @@ def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
 
 
 def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
-    """The lines that are shown: a click on the legend takes one away, and brings it back."""
+    """The parameter that hides or shows a line at a click on its legend entry."""
     return alt.selection_point(
         name="shown",
         fields=["line"],
@@ -113,12 +118,12 @@ def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
 
 
 def json_number(value: float) -> float | None:
-    """For JSON: five digits, and None where it is not finite."""
+    """The value for JSON: five significant digits, None if not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def log_scale(values: Iterable[float | None]) -> alt.Scale:
-    """A logarithmic scale down to the least positive value; what is 0 is drawn at its bottom."""
+    """A logarithmic scale from the smallest positive value; zeros are drawn at its bottom."""
     positive = [value for value in values if value is not None and value > 0]
     if not positive:
         return alt.Scale(type="symlog")
@@ -129,16 +134,16 @@ def log_scale(values: Iterable[float | None]) -> alt.Scale:
 
 
 def log_axis(**settings: Any) -> alt.Axis:
-    """An axis for a logarithmic scale, with few enough ticks for its labels to be read."""
+    """An axis for a logarithmic scale, with few enough ticks to keep labels legible."""
     return alt.Axis(tickCount=5, labelOverlap=True, **settings)
 
 
 def spans_decades(values: Iterable[float | None]) -> bool:
-    """Whether the values span so much that a linear axis would hide most of it."""
+    """Whether the values span so much that a linear axis would hide most of them."""
     positive = [value for value in values if value is not None and value > 0]
     return bool(positive) and max(positive) > 20 * min(positive)
 
 
 def interval_note(seeds: int, what: str = "bands") -> str:
-    """What the bands are, where there are any."""
+    """Says what the bands are, if there are any."""
     return f" {what.capitalize()}: 95 % intervals of {seeds} seeds." if seeds > 1 else ""

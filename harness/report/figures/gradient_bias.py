@@ -8,7 +8,17 @@ import numpy as np
 from ...stats import mean_and_interval
 from ..lines import COLOURS
 from ..load import Bias, Exercise
-from .figure import HEIGHT, Figure, Rows, interval_note, json_number, log_axis, log_scale, side_by_side
+from .figure import (
+    HEIGHT,
+    Figure,
+    Panel,
+    Rows,
+    interval_note,
+    json_number,
+    log_axis,
+    log_scale,
+    side_by_side,
+)
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
 _QUANTITIES = {
@@ -19,7 +29,7 @@ _UNBIASED = "unbiased: 1/√k"
 
 
 def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
-    """A panel for each checkpoint in training at which it was measured, by order."""
+    """A panel for each checkpoint, with a line for each order."""
     orders = [order for order in _ORDERS if all(order in seed for seed in seeds)]
     if not seeds or not orders:
         return []
@@ -48,7 +58,7 @@ def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
     ]
 
 
-def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
+def _panel(name: str, quantity: str, rows: Rows, title: str) -> Panel:
     key = quantity.replace(" ", "_")
     names = [*(name for name in _ORDERS.values()), _UNBIASED]
     colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])
@@ -93,7 +103,7 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> alt.LayerChart:
 
 
 def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> Rows:
-    """Both orders' curves at a checkpoint, and how fast an unbiased mean's error falls."""
+    """Both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
     rows: Rows = []
     for order in orders:
         found = {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import altair as alt
 import numpy as np
+from numpy.typing import NDArray
 
 from ...stats import mean_and_interval
 from ..lines import Line
-from ..load import Exercise
+from ..load import Curves, Exercise
 from .figure import (
     HEIGHT,
     PUBLISHED,
     PUBLISHED_NOTE,
     Figure,
+    Panel,
     Rows,
     Spec,
     colour_and_shape,
@@ -27,17 +29,18 @@ from .figure import (
 
 _SETS = ("test", "training")
 _QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
-_POINTS = 9000  # of an exercise's lines together, for each set
-_MARKS = 7  # shapes along a line
+_MAX_POINTS = 9000  # of all lines of an exercise, for each set
+_SHAPES_PER_LINE = 7
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     """Both sets' error and loss by epoch, and error by seconds."""
-    lines = [line for line in lines if line.curves]
+    drawn = [(line, line.curves) for line in lines if line.curves]
+    lines = [line for line, _ in drawn]
     if not lines:
         return []
     name = f"curves-{exercise.number}"
-    rows = _rows(lines)
+    rows = _rows(drawn)
     published = _published(lines)
     data = {name: rows, f"{name}-published": published}
     seeds = max(len(line.case.seeds) for line in lines)
@@ -112,9 +115,9 @@ def _chart(
     for line in lines:
         dashed.setdefault(line.dash, []).append(line.label)
     banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
-    panels = []
+    panels: list[Panel] = []
     for index, part in enumerate(_SETS):
-        # Each set has a scale of its own: training errors go on down to 0, test errors do not.
+        # Each set has its own scale: training errors fall to 0, test errors do not.
         values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
         scale = log_scale(values) if logarithmic else alt.Scale()
         y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
@@ -134,7 +137,7 @@ def _chart(
         )
         layers = [
             *([band] if part in banded else []),
-            # A layer for each dash and no scale, which would dash the legend's shapes, too.
+            # A layer for each dash instead of a scale, which would dash the legend's shapes, too.
             *(
                 base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
                 .mark_line(strokeWidth=1.8, strokeDash=list(dash))
@@ -156,7 +159,7 @@ def _chart(
 
 def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter) -> alt.Chart:
     chart = alt.Chart(alt.NamedData(f"{name}-published")).transform_filter(shown)
-    return (
+    crosses: alt.Chart = (
         chart.transform_filter("isValid(datum.seconds)" if x.shorthand == "seconds:Q" else "true")
         .mark_point(shape=PUBLISHED, size=70, strokeWidth=2.2, opacity=1)
         .encode(
@@ -170,18 +173,18 @@ def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parame
             ],
         )
     )
+    return crosses
 
 
-def _rows(lines: list[Line]) -> Rows:
-    """A row for each line, set and epoch; of long trainings a part of the epochs, evenly."""
-    most = max(20, min(300, _POINTS // len(lines)))
+def _rows(lines: list[tuple[Line, Curves]]) -> Rows:
+    """A row for each line, set and epoch; long trainings are thinned out evenly."""
+    most = max(20, min(300, _MAX_POINTS // len(lines)))
     rows = []
-    for index, line in enumerate(lines):
-        curves = line.curves
+    for index, (line, curves) in enumerate(lines):
         last = curves.experiment.epochs
         chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
-        # Shapes stand apart from other lines' shapes, and one at the end.
-        every = max(1, len(chosen) // _MARKS)
+        # Shapes are staggered between lines, with one at the end of each.
+        every = max(1, len(chosen) // _SHAPES_PER_LINE)
         marked = {*chosen[index % every :: every].tolist(), last}
         seconds = np.asarray(curves.epoch_seconds)[chosen]
         for part, key in zip(_SETS, ("test", "train"), strict=True):
@@ -202,8 +205,8 @@ def _rows(lines: list[Line]) -> Rows:
     return rows
 
 
-def _three(name: str, values: tuple[np.ndarray, np.ndarray, np.ndarray], at: int) -> dict:
-    """Mean and interval at an epoch; where the interval is a point, the point alone."""
+def _three(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
+    """Mean and interval at an epoch; the mean alone where the interval has no width."""
     middle, low, high = (json_number(each[at]) for each in values)
     if low == high:
         return {name: middle}

@@ -16,18 +16,19 @@ from .figure import (
     PUBLISHED,
     PUBLISHED_NOTE,
     Figure,
+    Panel,
     Rows,
     interval_note,
     json_number,
     side_by_side,
 )
 
-_SPANS = {"5 points": 0.16, "1 point": 0.34}  # and how dark they are shaded
-_TENTH = 10**0.12  # by how much of a factor a span is drawn beyond its outer rates
+_SPANS = {"5 points": 0.16, "1 point": 0.34}  # and the opacity of their shading
+_SPAN_MARGIN = 10**0.12  # factor by which a span is drawn beyond its outer rates
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """A panel for each way to train that was tried at several rates, three at least at one of them."""
+    """A panel for each group of rows that differ in rate alone; none unless a group has three rates."""
     groups = {name: group for name, group in _groups(lines).items() if len(group) > 1}
     if not any(len(group) > 2 for group in groups.values()):
         return []
@@ -55,19 +56,19 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
 
 
 def _groups(lines: list[Line]) -> dict[str, list[Line]]:
-    """The lines that differ in learning rate alone, ascending, by what else they are."""
+    """The lines that differ in learning rate alone, ascending, by their other settings."""
     settings = [
         name for name in varying([line.case.experiment for line in lines]) if name != "learning_rate"
     ]
     groups: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: line.case.experiment.learning_rate):
         groups.setdefault(phrase(line.case.experiment, settings), []).append(line)
-    # As the exercise's rows come, not as the rates do.
+    # Groups in the order of the exercise's rows, not of the rates.
     order = [phrase(line.case.experiment, settings) for line in lines]
     return dict(sorted(groups.items(), key=lambda item: order.index(item[0])))
 
 
-def _panel(name: str, title: str, colour: str, rates: list[float]) -> alt.LayerChart:
+def _panel(name: str, title: str, colour: str, rates: list[float]) -> Panel:
     x_scale = alt.Scale(type="log", domain=[min(rates) / 1.6, max(rates) * 1.6], nice=False)
     y_scale = alt.Scale(domain=[0, 100])
     axis = alt.Axis(values=sorted(set(rates)), format="~g")
@@ -113,7 +114,7 @@ def _panel(name: str, title: str, colour: str, rates: list[float]) -> alt.LayerC
 def _points(group: list[Line]) -> Rows:
     rows = []
     for line in group:
-        middle, low, high = mean_and_interval(100 * np.asarray(line.case.test_accuracy))
+        middle, low, high = map(float, mean_and_interval(100 * np.asarray(line.case.test_accuracy)))
         published = line.case.paper.test_accuracy
         row: dict[str, Any] = {
             "line": line.label,
@@ -129,7 +130,7 @@ def _points(group: list[Line]) -> Rows:
 
 
 def _within(group: list[Line]) -> Rows:
-    """The unbroken span around the best rate, of mean accuracies, for each of `_SPANS`."""
+    """For each of `_SPANS`, the unbroken span of rates around the best mean accuracy."""
     rates = [line.case.experiment.learning_rate for line in group]
     means = [float(np.mean(line.case.test_accuracy)) for line in group]
     rows = []
@@ -138,8 +139,8 @@ def _within(group: list[Line]) -> Rows:
         rows.append(
             {
                 "within": within,
-                "low": json_number(rates[low] / _TENTH),
-                "high": json_number(rates[high] * _TENTH),
+                "low": json_number(rates[low] / _SPAN_MARGIN),
+                "high": json_number(rates[high] * _SPAN_MARGIN),
                 "decades": json_number(math.log10(rates[high] / rates[low])),
             }
         )

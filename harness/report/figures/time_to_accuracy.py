@@ -1,6 +1,8 @@
-"""Time to accuracy: how soon each row is at the accuracies that the tables name."""
+"""Time to accuracy: what each row takes to reach the target accuracies."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -14,7 +16,7 @@ _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optim
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """One figure, by seconds, epochs or steps; none where fewer than two rows get anywhere."""
+    """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target."""
     rows = _rows(lines)
     if len({row["line"] for row in rows}) < 2:
         return []
@@ -23,10 +25,10 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     reached = {row["line"] for row in rows}
     never = [line.label for line in lines if line.label not in reached]
     targets = sorted({row["target"] for row in rows})
-    notes = f"The first epoch's end at which the test accuracy is {', '.join(targets)}."
+    notes = f"The first epoch after which the test accuracy is at least {', '.join(targets)}."
     if never:
         first = min(lines[0].case.time_to_accuracy, default="0.9")
-        notes += f" Never at {_percent(first)}: {'; '.join(never)}."
+        notes += f" Never reached {_percent(first)}: {'; '.join(never)}."
     return [
         Figure(
             name=f"exercise-{exercise.number}-time-to-accuracy",
@@ -86,20 +88,20 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
 
 
 def _rows(lines: list[Line]) -> Rows:
-    """A row for each line and target that any of its seeds reaches: means over those that do."""
+    """A row for each line and target that any seed reaches: the means over those that do."""
     rows = []
     for line in lines:
         for target, reached in line.case.time_to_accuracy.items():
-            row = {"line": line.label, "target": _percent(target)}
+            row: dict[str, Any] = {"line": line.label, "target": _percent(target)}
             for measure in _MEASURES:
                 values = [value for value in getattr(reached, measure) if value is not None]
                 if not values:
                     break
                 row["seeds"] = f"{len(values)} of {len(line.case.seeds)}"
-                middle, low, high = mean_and_interval(np.array(values, dtype=float))
+                middle, low, high = map(float, mean_and_interval(np.array(values, dtype=float)))
                 row[measure] = json_number(middle)
                 if low < high:
-                    # On a logarithmic axis an interval that reaches 0 ends at its edge.
+                    # A logarithmic axis has no 0: an interval that reaches it ends at the axis.
                     row |= {
                         f"{measure}_low": json_number(max(low, middle / 1e3)),
                         f"{measure}_high": json_number(high),

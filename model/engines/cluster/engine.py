@@ -9,6 +9,7 @@ computes. NVRTC compiles it at run time through NVIDIA's cuda.core; here is what
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+
+if TYPE_CHECKING:  # cuda.core may be missing
+    from cuda.core import Kernel
 
 NAME = "cluster"
 
@@ -96,7 +100,7 @@ class Engine:
         return [parameter.clone() for parameter in self._parameters]
 
 
-def _kernel(device: torch.device):
+def _kernel(device: torch.device) -> Kernel:
     """The compiled kernel: from the cache beside Python's own, or else compiled into it.
 
     cuda.core finds what it has cached by the source, the options (with the architecture) and

@@ -13,6 +13,7 @@ the steps themselves move on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -28,7 +29,7 @@ PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
 # Adam's plain form takes a dozen operations, and in its capturable variant rounds the bias
 # correction 1 - 0.999^t, a difference of nearly equal numbers, to float32. The fused one is
 # one operation and has it in float64, as eager's. SGD is eager's own.
-_OPTIMIZERS = {
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": partial(torch.optim.Adam, fused=True, capturable=True),
 }

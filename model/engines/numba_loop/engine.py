@@ -7,20 +7,33 @@ compiled loop and says how it computes; here is what it needs around it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
 
+if TYPE_CHECKING:  # Numba may be missing
+    from numba.core.dispatcher import Dispatcher
+    from numba.core.event import Event
+
+    from .kernels import Network, Sparse
+
+    _Train = Dispatcher[Callable[..., None]]
+
 NAME = "numba"
+
+_Replicate = Callable[[NDArray[np.uint32]], None]
 
 # It accepts batches up to this size, where already two cores of eager are faster; its working
 # memory is 12 kB for each example of a batch.
@@ -72,11 +85,12 @@ class Engine:
 
         images, labels = _sparse(data), data.train_labels.numpy()
         batch_size = min(experiment.batch_size, len(labels))
-        train = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}[experiment.optimizer]
+        trains: dict[str, _Train] = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}
+        train = trains[experiment.optimizer]
         self._networks = [
             _padded(stack_parameters([build_network(experiment.init, seed)])) for seed in seeds
         ]
-        self._replicates = [
+        self._replicates: list[_Replicate] = [
             partial(
                 train,
                 images,
@@ -110,7 +124,7 @@ class Engine:
 
 
 @lru_cache(maxsize=1)
-def _sparse(data: Data):
+def _sparse(data: Data) -> Sparse:
     """The training images without their zeros, a `Sparse`; made once for all engines on `data`."""
     from .kernels import Sparse
 
@@ -121,7 +135,7 @@ def _sparse(data: Data):
     return Sparse(starts, columns.astype(np.uint16), images[rows, columns])
 
 
-def _padded(parameters: list[Tensor]):
+def _padded(parameters: list[Tensor]) -> Network:
     """A `Network` of one replicate's stacked parameters (1, in, out) and (1, out)."""
     from .kernels import Network
 
@@ -131,7 +145,7 @@ def _padded(parameters: list[Tensor]):
     return network
 
 
-def _views(network) -> list[Tensor]:
+def _views(network: Network) -> list[Tensor]:
     """The parameters inside the padding: weights (in, out) and biases (out,), not copied."""
     pixels, hidden1, hidden2, classes = SIZES
     weight1, bias1, weight2, bias2, weight3, bias3 = map(torch.from_numpy, network)
@@ -145,7 +159,7 @@ def _views(network) -> list[Tensor]:
     ]
 
 
-def _compile(optimizer: str, train, replicate) -> None:
+def _compile(optimizer: str, train: _Train, replicate: _Replicate) -> None:
     """Has Numba load or compile `train` by a call of `replicate` without an example.
 
     One process at a time: four that start at once would all compile, and Numba writes the
@@ -158,7 +172,7 @@ def _compile(optimizer: str, train, replicate) -> None:
 
         said = False
 
-        def on_start(self, event):
+        def on_start(self, event: Event) -> None:
             if not self.said:
                 print(
                     f"compiling the numba engine for {optimizer} (once per machine, about 10 s)",
@@ -167,9 +181,10 @@ def _compile(optimizer: str, train, replicate) -> None:
                 )
             self.said = True
 
-        def on_end(self, event):
+        def on_end(self, event: Event) -> None:
             pass
 
+    assert train.stats.cache_path is not None  # it is compiled with `cache`
     cache = Path(train.stats.cache_path)
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "kernels.lock"), event.install_listener("numba:compile", Announcement()):

@@ -26,7 +26,8 @@ entry has one signature, as one file in the cache could else be taken for anothe
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +37,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 from numpy import float32, int32
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numba.core.cpu import CPUContext
+    from numba.core.typing.context import BaseContext
+    from numba.core.typing.templates import Signature
 
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
 WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
@@ -49,7 +56,10 @@ _inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
 _entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True, cache=True)
 
 
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+Floats = NDArray[float32]
+
+
+def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
     """PyTorch's, which begin at a 64-byte line; NumPy's do not."""
     return torch.zeros(shape, dtype=dtype).numpy()
 
@@ -57,9 +67,9 @@ def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
 class Sparse(NamedTuple):
     """A matrix without its zeros: row i has its entries at starts[i] to starts[i + 1]."""
 
-    starts: np.ndarray  # (rows + 1,), uint32
-    columns: np.ndarray  # (entries,), uint16
-    values: np.ndarray  # (entries,)
+    starts: NDArray[np.uint32]  # (rows + 1,), uint32
+    columns: NDArray[np.uint16]  # (entries,), uint16
+    values: Floats  # (entries,)
 
     @classmethod
     def zeros(cls, rows: int, entries: int) -> Sparse:
@@ -73,12 +83,12 @@ class Sparse(NamedTuple):
 class Network(NamedTuple):
     """The parameters of one replicate, or one of the moments of their gradients."""
 
-    weight1: np.ndarray  # (784, 304), a row for every input
-    bias1: np.ndarray  # (1, 304)
-    weight2: np.ndarray  # (300, 112), a row for every input
-    bias2: np.ndarray  # (1, 112)
-    weight3: np.ndarray  # (10, 112), a row for every output
-    bias3: np.ndarray  # (1, 16)
+    weight1: Floats  # (784, 304), a row for every input
+    bias1: Floats  # (1, 304)
+    weight2: Floats  # (300, 112), a row for every input
+    bias2: Floats  # (1, 112)
+    weight3: Floats  # (10, 112), a row for every output
+    bias3: Floats  # (1, 16)
 
     @classmethod
     def zeros(cls) -> Network:
@@ -96,10 +106,10 @@ class Batch(NamedTuple):
     """What a step computes of its batch. A delta is the gradient of the loss by a layer's sums."""
 
     hidden1: Sparse  # (batch, 300)
-    hidden2: np.ndarray  # (batch, 112)
-    delta1: np.ndarray  # (batch, 304)
-    delta2: np.ndarray  # (batch, 112)
-    delta3: np.ndarray  # (batch, 16)
+    hidden2: Floats  # (batch, 112)
+    delta1: Floats  # (batch, 304)
+    delta2: Floats  # (batch, 112)
+    delta3: Floats  # (batch, 16)
     by_pixel: Sparse  # (784, batch): the images transposed
     by_unit: Sparse  # (300, batch): hidden1 transposed
 
@@ -121,8 +131,8 @@ class Adam(NamedTuple):
 
     first: Network  # the moments
     second: Network
-    steps: np.ndarray  # (1,), int64: taken so far
-    seen: np.ndarray  # (784,), bool: the pixels that were not 0 in every example so far
+    steps: NDArray[np.int64]  # (1,), int64: taken so far
+    seen: NDArray[np.bool]  # (784,), bool: the pixels that were not 0 in every example so far
     gradient: Network  # of weight1 and weight2 only row 0 is used
 
     @classmethod
@@ -136,7 +146,7 @@ class Adam(NamedTuple):
         )
 
 
-def _registers(width):
+def _registers(width: int) -> Callable[[], Floats]:
     """A function for compiled code that gives `width` float32 on the stack, not initialised.
 
     Nothing else can point there, so LLVM keeps them in registers where the loops over them
@@ -144,10 +154,12 @@ def _registers(width):
     """
 
     @intrinsic
-    def array(typing_context):
+    def array(typing_context: BaseContext) -> tuple[Signature, Callable[..., Any]]:
         kind = types.Array(types.float32, 1, "C")
 
-        def generate(context, builder, signature, arguments):
+        def generate(
+            context: CPUContext, builder: ir.IRBuilder, signature: Signature, arguments: object
+        ) -> Any:
             memory = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), width))
             memory.align = 64
             struct = make_array(kind)(context, builder)
@@ -163,14 +175,22 @@ def _registers(width):
 
         return kind(), generate
 
-    return array
+    return array  # type: ignore[return-value]  # Numba itself adds the typing context
 
 
-def _row_functions(width):
+def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]]:
     registers = _registers(width)
 
     @_inlined
-    def add_rows(total, at, matrix, columns, values, begin, end):
+    def add_rows(
+        total: Floats,
+        at: int,
+        matrix: Floats,
+        columns: NDArray[np.uint16],
+        values: Floats,
+        begin: int,
+        end: int,
+    ) -> None:
         """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end.
 
         The sum starts at 0: `total` may be weights, far larger than what is added, and would
@@ -187,7 +207,16 @@ def _row_functions(width):
             total[at, j] += row[j]
 
     @_inlined
-    def adam_row(weights, first, second, at, gradient, from_row, rate, scale):
+    def adam_row(
+        weights: Floats,
+        first: Floats,
+        second: Floats,
+        at: int,
+        gradient: Floats,
+        from_row: int,
+        rate: float32,
+        scale: float32,
+    ) -> None:
         """Adam's update of weights[at] and its moments by gradient[from_row].
 
         `rate` is the learning rate over the first moment's bias correction, `scale` one over
@@ -211,7 +240,7 @@ _registers1, _registers2 = _registers(WIDTH1), _registers(WIDTH2)
 
 
 @_inlined
-def _exp(x):
+def _exp(x: float32) -> float32:
     """e**x within 1.3 units in the last place from -87 to 88; below, the value at -87; above, infinity.
 
     So a sigmoid can be exactly 0, and saturated units do not fill the deltas with subnormal
@@ -234,7 +263,9 @@ def _exp(x):
 
 
 @_inlined
-def _forward(network, images, labels, examples, s):
+def _forward(
+    network: Network, images: Sparse, labels: NDArray[np.int64], examples: NDArray[np.uint32], s: Batch
+) -> None:
     """Fills `s` for the batch `examples`, uint32, but for delta1 and the transposed lists."""
     end = 0
     for b in range(len(examples)):
@@ -304,7 +335,7 @@ def _forward(network, images, labels, examples, s):
 
 
 @_inlined
-def _transpose(sparse, rows, scale, out):
+def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sparse) -> None:
     """Fills `out` with scale * sparse[rows], transposed."""
     starts, columns, values = sparse.starts, sparse.columns, sparse.values
     out_starts, out_columns, out_values = out.starts, out.columns, out.values
@@ -332,7 +363,7 @@ def _transpose(sparse, rows, scale, out):
 
 
 @_inlined
-def _back_through_unit(weight2, unit, s, total, at):
+def _back_through_unit(weight2: Floats, unit: int, s: Batch, total: Floats, at: int) -> None:
     """The unit's delta1 in every example, and its gradient of weight2, added to total[at].
 
     Both pass over the same deltas, so they share the loop.
@@ -354,7 +385,9 @@ def _back_through_unit(weight2, unit, s, total, at):
 
 
 @_inlined
-def _step_online(weight1, weight2, images, example, step, s):
+def _step_online(
+    weight1: Floats, weight2: Floats, images: Sparse, example: np.uint32, step: float32, s: Batch
+) -> None:
     """SGD on the first two layers' weights where the batch is the one `example`.
 
     Its own lists then say all, and no row of weights needs a sum.
@@ -380,7 +413,9 @@ def _step_online(weight1, weight2, images, example, step, s):
 
 
 @_inlined
-def _add_biases_and_layer3(total, examples, scale, s):
+def _add_biases_and_layer3(
+    total: Network, examples: NDArray[np.uint32], scale: float32, s: Batch
+) -> None:
     """Adds scale times the gradients of weight3 and of all biases to those of `total`."""
     row1 = _registers1()
     for j in range(WIDTH1):
@@ -416,7 +451,15 @@ def _add_biases_and_layer3(total, examples, scale, s):
 
 
 @_entry
-def train_sgd(images, labels, batch_size, learning_rate, network, s, order):
+def train_sgd(
+    images: Sparse,
+    labels: NDArray[np.int64],
+    batch_size: int,
+    learning_rate: float,
+    network: Network,
+    s: Batch,
+    order: NDArray[np.uint32],
+) -> None:
     """Trains `network` on one epoch, in the given order (uint32), by plain SGD."""
     step = float32(-learning_rate)
     everyone = np.arange(batch_size).astype(np.uint32)
@@ -447,7 +490,16 @@ def train_sgd(images, labels, batch_size, learning_rate, network, s, order):
 
 
 @_entry
-def train_adam(images, labels, batch_size, learning_rate, network, s, adam, order):
+def train_adam(
+    images: Sparse,
+    labels: NDArray[np.int64],
+    batch_size: int,
+    learning_rate: float,
+    network: Network,
+    s: Batch,
+    adam: Adam,
+    order: NDArray[np.uint32],
+) -> None:
     """Trains `network` on one epoch, in the given order (uint32), by Adam.
 
     Where a pixel was 0 in all examples since the start, both moments of its weights are 0 and

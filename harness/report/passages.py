@@ -1,0 +1,229 @@
+"""The passages of the README and of docs/ that quote published runs.
+
+A passage stands between `<!-- KIND: NAME -->` (or `<!-- KIND NUMBER: NAME -->`, of one exercise) and
+`<!-- end -->`; `rewrite` makes it again from the files of `reports/published/NAME`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from .. import atomic_json
+from ..claim import VERDICTS
+from ..exercise import row_name
+from ..paths import PUBLISHED, ROOT, SPEED, TIMES
+from . import tables
+
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_PASSAGE = re.compile(
+    r"<!-- (?P<kind>[a-z]+)(?: (?P<number>\d+))?: (?P<name>[\w.-]+) -->.*?<!-- end -->", re.DOTALL
+)
+
+Summary = dict[str, Any]
+
+
+def rewrite(text: str) -> str:
+    """`text` with its passages as the published runs have them now."""
+
+    def passage(found: re.Match[str]) -> str:
+        folder = PUBLISHED / found["name"]
+        if found["number"]:
+            body = _OF_AN_EXERCISE[found["kind"]](folder, int(found["number"]))
+        else:
+            body = _OF_A_RUN[found["kind"]](folder)
+        return f"{found[0].partition('-->')[0]}-->\n\n{body}\n\n<!-- end -->"
+
+    return _PASSAGE.sub(passage, text)
+
+
+def _overview(folder: Path) -> str:
+    """What was run on what, how long it took, and the verdicts."""
+    summary = _summary(folder)
+    cases = _cases(summary)
+    counts = Counter(claim["verdict"] for claim in summary["claims"])
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    replicates = max(len(case["seeds"]) for case in cases.values())
+    table_1 = [cases[case] for case in summary["exercises"][0]["cases"] if case in cases]
+    table_1 = [case for case in table_1 if case["paper"]["seconds"]]
+    sentences = [
+        f"`{summary['command']}` on {_machine(summary['machine'])}: {len(cases)} rows of "
+        f"{summary['exercises'][0]['epochs']} epochs, "
+        f"{'one seed' if replicates == 1 else f'{replicates} seeds'} each, in "
+        f"{sum(case['seconds'] for case in cases.values()):,.0f} s of training."
+    ]
+    if table_1:
+        sentences.append(
+            f"The rows of Table 1 took {sum(case['seconds'] for case in table_1):,.0f} s; "
+            f"the assignment's took {sum(case['paper']['seconds'] for case in table_1):,.0f} s."
+        )
+    if counts:
+        sentences.append(f"Of {sum(counts.values())} claims decided: {verdicts}.")
+    return " ".join(sentences)
+
+
+def _terminal(folder: Path, number: int) -> str:
+    """An exercise's table as a terminal shows it."""
+    summary = _summary(folder)
+    text = tables.format_exercise(_exercise(summary, number), summary, "simple")
+    return f"```text\n{text.partition(chr(10) * 2)[0]}\n\n{text.split(chr(10) * 2)[1]}\n```"
+
+
+def _findings(folder: Path, number: int) -> str:
+    """An exercise's rows beside the published ones, and the verdicts on its claims."""
+    summary = _summary(folder)
+    exercise = _exercise(summary, number)
+    decided = {claim["id"]: claim for claim in summary["claims"]}
+    claims = _table(
+        [
+            [decided[claim][key] for key in ("text", "source", "verdict", "evidence")]
+            for claim in exercise["claims"]
+            if claim in decided
+        ],
+        ("claim", "where", "verdict", "evidence"),
+        ("left",) * 4,
+    )
+    return f"{_rows_table(exercise['cases'], summary)}\n\n{claims}"
+
+
+def _steps(folder: Path) -> str:
+    """Table 1 by optimizer steps: test accuracies of its batch sizes after equally many."""
+    runs = {run["id"]: run for run in map(atomic_json.read, (folder / "runs").glob("*.json"))}
+    summary = _summary(folder)
+    table_1 = [runs[case] for case in summary["exercises"][0]["cases"] if runs[case]["paper"]["seconds"]]
+    counts = sorted({run["steps"] for run in table_1})
+    rows = []
+    for run in table_1:
+        steps_per_epoch = run["steps"] // run["experiment"]["epochs"]
+        epochs = [count / steps_per_epoch for count in counts]
+        rows.append([_accuracy_after(epoch, run) for epoch in epochs])
+    # Steps that only one batch size was looked at after compare nothing.
+    shown = [i for i in range(len(counts)) if sum(row[i] != tables.NONE for row in rows) > 1]
+    return _table(
+        [
+            (f"{run['experiment']['batch_size']:,}", *(row[i] for i in shown))
+            for run, row in zip(table_1, rows, strict=True)
+        ],
+        ("batch size", *(f"{counts[i]:,} steps" for i in shown)),
+        ["right"] * (1 + len(shown)),
+    )
+
+
+def _accuracy_after(epoch: float, run: dict[str, Any]) -> str:
+    """The mean test accuracy with the epochs that it took; accuracies are known after whole epochs."""
+    if epoch != int(epoch) or not 1 <= epoch <= run["experiment"]["epochs"]:
+        return tables.NONE
+    accuracies = run["test_accuracy"][int(epoch)]
+    return f"{sum(accuracies) / len(accuracies):.3f} ({epoch:.0f} epoch{'s' if epoch > 1 else ''})"
+
+
+def _rows(folder: Path) -> str:
+    """A table for each exercise that the run has rows of."""
+    summary = _summary(folder)
+    ran = _cases(summary)
+    return "\n\n".join(
+        f"**Exercise {exercise['number']}: {exercise['title']}**\n\n"
+        + _rows_table(exercise["cases"], summary)
+        for exercise in summary["exercises"]
+        if any(case in ran for case in exercise["cases"])
+    )
+
+
+def _speed(folder: Path) -> str:
+    """Every engine's time per step beside eager's, of one replicate."""
+    measured = atomic_json.read(folder / SPEED)
+    rows = [row for row in measured["rows"] if row["replicates"] == 1]
+    by_case: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        by_case.setdefault((row["optimizer"], row["batch_size"]), {})[row["engine"]] = row
+    body = [
+        (
+            tables.OPTIMIZER_NAMES[optimizer],
+            f"{batch_size:,}",
+            f"{engines['eager']['us_per_step']:,.0f}",
+            name,
+            f"{row['us_per_step']:,.1f}",
+            f"{row['ratio_to_eager']:.1f}",
+            f"{row['share_of_roofline']:.0%}",
+        )
+        for (optimizer, batch_size), engines in by_case.items()
+        for name, row in engines.items()
+        if name != "eager"
+    ]
+    headers = (
+        "optimizer",
+        "batch size",
+        "eager (µs/step)",
+        "engine",
+        "µs/step",
+        "speed-up",
+        "of the roofline bound",
+    )
+    table = _table(body, headers, ("left", "right", "right", "left", *["right"] * 3))
+    return f"On {_machine(measured['machine'])}, one replicate on one core or GPU:\n\n{table}"
+
+
+def _times(folder: Path) -> str:
+    """How far times under `-n` were from serial ones."""
+    found = atomic_json.read(folder / TIMES)
+    return (
+        f"On {_machine(found['machine'])}, medians of {found['rounds']} runs each way: times under "
+        f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
+        f"serial ones, {found['median']:.2f} in the median of {len(found['rows'])} rows."
+    )
+
+
+_OF_A_RUN: dict[str, Callable[[Path], str]] = {
+    "overview": _overview,
+    "steps": _steps,
+    "rows": _rows,
+    "speed": _speed,
+    "times": _times,
+}
+_OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal, "findings": _findings}
+
+
+def _summary(folder: Path) -> Summary:
+    summary: Summary = atomic_json.read(folder / "summary.json")
+    return summary
+
+
+def _cases(summary: Summary) -> dict[str, dict[str, Any]]:
+    return {case["id"]: case for case in summary["cases"]}
+
+
+def _exercise(summary: Summary, number: int) -> dict[str, Any]:
+    exercise: dict[str, Any]
+    (exercise,) = (each for each in summary["exercises"] if each["number"] == number)
+    return exercise
+
+
+def _rows_table(ids: list[str], summary: Summary) -> str:
+    cases = _cases(summary)
+    rows = []
+    for case in (cases[case] for case in ids if case in cases):
+        name, here, paper, seconds, paper_seconds, outcome, *_ = tables.format_row(
+            row_name(case["id"]), case
+        )
+        rows.append((name, paper, here, paper_seconds, seconds, outcome))
+    headers = ("row", "paper", "here", "paper (s)", "here (s)", "outcome")
+    return _table(rows, headers, ("left", *["right"] * 4, "left"))
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    cores = f", {machine['cores']} core{'s' if machine['cores'] > 1 else ''}" * (
+        machine["device"] == "cpu"
+    )
+    return f"{machine['device_name']}{cores} (PyTorch {machine['torch']}, Python {machine['python']})"
+
+
+def _table(rows: Any, headers: Any, align: Any) -> str:
+    text: str = tabulate(
+        rows, headers, "github", disable_numparse=True, colalign=align if rows else None
+    )
+    return text
