@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -116,7 +117,8 @@ class Suite:
 
     def run(self, *args: str) -> pytest.RunResult:
         """`pytest bench/ ...` in this process, and what workers it has in forks (see `ForkedWorker`)."""
-        return self._pytester.runpytest_inprocess("bench/", *args)
+        with warnings.catch_warnings(record=True):  # its warnings are not this session's
+            return self._pytester.runpytest_inprocess("bench/", *args)
 
     def run_apart(self, *args: str) -> pytest.RunResult:
         """The same in a process of its own: for what would change this one, at twenty times the cost."""

@@ -177,6 +177,10 @@ def unlisted_case(folder):
     changed(folder, "summary.json", lambda s: s["exercises"][0]["cases"].pop(0))
 
 
+def another_seed(folder):
+    changed(folder, "summary.json", lambda s: s["cases"][0]["seeds"].append(9))
+
+
 def unknown_verdict(folder):
     changed(folder, "summary.json", lambda s: s["claims"][0].update(verdict="perhaps"))
 
@@ -207,6 +211,7 @@ def broken_bias(folder):
         (unknown_case, "adam-lr0.001]: experiment: optimizer is 'lion'"),
         (newer_case, "unexpected keyword argument 'momentum'"),
         (unlisted_case, "adam-lr0.001]: no exercise lists it"),
+        (another_seed, "adam-lr0.001]: it has not as many accuracies as seeds"),
         (unknown_verdict, "test_so: verdict: Input should be"),
         (broken_record, "0.json cannot be read"),
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
