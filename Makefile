@@ -25,7 +25,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --durations=10 $(ARGS)
 
 speed: $(VENV)/installed
 	$(BIN)/python -m harness speed $(ARGS)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
+from multiprocessing import forkserver
 from pathlib import Path
 
+import execnet.gateway_io
 import pytest
 import torch
 
 import harness.plugin.fixtures
 import harness.plugin.session
+from tests.processes import ForkedWorker
 
 # Small tensors all over: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -110,7 +116,12 @@ class Suite:
         self.module(number).write_text(self.module(number).read_text() + "\n" + code)
 
     def run(self, *args: str) -> pytest.RunResult:
-        """`pytest bench/ ...` in a process of its own."""
+        """`pytest bench/ ...` in this process, and what workers it has in forks (see `ForkedWorker`)."""
+        with warnings.catch_warnings(record=True):  # its warnings are not this session's
+            return self._pytester.runpytest_inprocess("bench/", *args)
+
+    def run_apart(self, *args: str) -> pytest.RunResult:
+        """The same in a process of its own: for what would change this one, at twenty times the cost."""
         return self._pytester.runpytest_subprocess("bench/", *args)
 
     def start(self, *args: str) -> subprocess.Popen:
@@ -148,10 +159,6 @@ class Suite:
         begun.unlink(missing_ok=True)
         return sorted(lines)
 
-    def in_process(self, *args: str) -> pytest.RunResult:
-        """The same in this process: faster, for a session that ends before it collects."""
-        return self._pytester.runpytest_inprocess("bench/", *args)
-
     def summary(self) -> dict:
         """The `summary.json` that the last run wrote."""
         return json.loads((self.report / "summary.json").read_text())
@@ -170,11 +177,24 @@ class Suite:
         return {case["id"].removeprefix("bench/"): case for case in self.summary()["cases"]}
 
 
+@pytest.fixture(scope="session")
+def prepared() -> None:
+    """This process, for sessions in it."""
+    # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
+    forkserver.ensure_running()
+    # After a session pytester forgets what it has imported, and these cannot be imported twice.
+    for name in ("model.engines.numba_loop.kernels", "pygal", "scipy.stats"):
+        importlib.import_module(name)
+
+
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these runs are nobody's workers
-    # What its conftest puts in their place is put back, as `in_process` runs it in this process.
+    monkeypatch.setattr(execnet.gateway_io, "Popen2IOMaster", ForkedWorker)
+    # A module that a test writes again has the same name, size and second as before.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    # What its conftest puts in their place is put back, as `run` runs it in this process.
     for module, name in (
         (harness.plugin.session, "ensure_downloaded"),
         (harness.plugin.session, "draw"),
@@ -185,4 +205,5 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     # Locks of its own, so that it and a session on this machine do not wait for each other.
     (pytester.path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     return Suite(pytester)

@@ -112,7 +112,6 @@ class TestOptions:
 
 
 def test_another_pytest_benchmark_is_refused_by_name(suite):
-    suite.add(1, "")
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text() + "\nimport pytest_benchmark.session as s\n"
@@ -120,6 +119,6 @@ def test_another_pytest_benchmark_is_refused_by_name(suite):
         "def without(self, config):\n    init(self, config)\n    del self.xdist_warning\n"
         "s.BenchmarkSession.__init__ = without\n"
     )
-    result = suite.run()
+    result = suite.run_apart()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: pytest-benchmark * has no xdist_warning in its session*"])

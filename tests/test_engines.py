@@ -196,8 +196,8 @@ def test_numba_is_not_imported_before_it_is_needed():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_four_processes_may_compile_at_once(tmp_path):
-    """Into an empty cache: one compiles, the others wait and load, and all train the same."""
+def test_processes_may_compile_at_once(tmp_path):
+    """Into an empty cache: one compiles, the other waits and loads, and both train the same."""
     code = (
         "from tests.test_engines import ONLINE, numba_loop, trained\n"
         "print([p.double().sum().item() for p in trained(numba_loop, ONLINE)])"
@@ -212,9 +212,9 @@ def test_four_processes_may_compile_at_once(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(4)
+        for _ in range(2)
     ]
     printed, errors = zip(*(process.communicate(timeout=300) for process in processes), strict=True)
-    assert [process.returncode for process in processes] == [0, 0, 0, 0], errors
+    assert [process.returncode for process in processes] == [0, 0], errors
     assert len(set(printed)) == 1
     assert "".join(errors).count("compiling the numba engine") == 1

@@ -3,13 +3,17 @@
 import gzip
 import hashlib
 import multiprocessing
+import struct
 import urllib.error
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from model.data import download
 from model.data.download import FILES, DataError, ensure_downloaded
+from model.data.mnist import load
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
 
@@ -109,8 +113,8 @@ def _ensure_slowly(root, digests, downloads):
     ensure_downloaded("mnist", root)
 
 
-def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
-    context = multiprocessing.get_context("spawn")
+def test_four_processes_at_once_download_once_and_none_reads_half_a_file(prepared, tmp_path):
+    context = multiprocessing.get_context("forkserver")
     downloads = context.Queue()
     digests = {name: md5(content) for name, content in CONTENT.items()}
     workers = [
@@ -149,3 +153,24 @@ class TestThroughArchives:
         wrong.write_bytes(gzip.compress(b"other"))
         with pytest.raises(DataError, match=f"{wrong} is not the file"):
             ensure_downloaded("kmnist", tmp_path)
+
+
+def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
+    pixels[0, 0, :3] = (0, 51, 255)
+    labels = np.arange(7, dtype=np.uint8)
+    for name, count in zip(FILES, (7, 7, 4, 4), strict=True):
+        if "images" in name:
+            content = struct.pack(">4i", 2051, count, 28, 28) + pixels[:count].tobytes()
+        else:
+            content = struct.pack(">2i", 2049, count) + labels[:count].tobytes()
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr("model.data.mnist.ensure_downloaded", lambda dataset, root: root)
+    data = load("kmnist", tmp_path, torch.device("cpu"))
+    expected = torch.from_numpy(pixels.reshape(7, 784).astype(np.float32) / np.float32(255))
+    assert torch.equal(data.train_images, expected)
+    assert data.train_images[0, :3].tolist() == pytest.approx([0, 0.2, 1])
+    assert torch.equal(data.test_images, expected[:4])
+    assert (data.train_labels.tolist(), data.test_labels.tolist()) == ([*range(7)], [*range(4)])
+    assert data.train_labels.dtype == data.test_labels.dtype == torch.int64
+    assert data.name == "kmnist"

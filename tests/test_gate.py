@@ -30,6 +30,13 @@ def test_one_seed_a_side_is_gated_by_the_bare_difference():
     assert not falls([0.95], [0.9401])
     assert falls([0.95], [0.9399])
     assert not falls([0.95], [0.99])
+    assert not falls([0.5], [0.25], points=25.0), "by 25 points is not by more"
+    assert falls([0.5], [0.25], points=24.0)
+
+
+def test_one_seed_on_either_side_is_enough_for_that():
+    assert falls([0.95, 0.99], [0.90])
+    assert falls([0.95], [0.88, 0.92])
 
 
 def test_a_fall_without_any_spread_is_no_chance():
@@ -40,6 +47,11 @@ def test_several_seeds_are_gated_by_what_is_significant():
     assert falls([0.950, 0.951, 0.952], [0.930, 0.931, 0.932])
     assert not falls([0.90, 0.95, 0.99], [0.85, 0.93, 0.99]), "two points that may be chance"
     assert not falls([0.950, 0.951, 0.952], [0.942, 0.943, 0.944]), "significant, but under one point"
+
+
+def test_the_sides_need_not_scatter_alike():
+    """By Welch's test this fall may be chance (p = 0.13); by Student's it could not be (0.001)."""
+    assert not falls([0.949, 0.950, 0.950, 0.951, 0.951, 0.952], [0.90, 0.93])
 
 
 @pytest.mark.parametrize("name", ["scale", "dataset", "timing", "device", "engine"])

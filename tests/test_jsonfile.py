@@ -66,3 +66,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         atomic_json.write(path, "new")
     assert atomic_json.read(path) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_whoever_may_read_the_folder_may_read_the_file(tmp_path):
+    atomic_json.write(tmp_path / "file.json", 1)
+    assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o644

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.plugin import options
 from harness.results.report_folder import ReportFolder
+from harness.settings import SETTINGS
 from harness.timing import gate
 from model.data.download import DataError, ensure_downloaded
 
@@ -34,7 +35,7 @@ BAD = {
 
 def refused(suite, *args):
     """What the session says, which must be one line and nothing run."""
-    result = suite.in_process(*args)
+    result = suite.run(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "passed" not in result.stdout.str()
     assert not suite.report.exists()
@@ -74,19 +75,32 @@ ALLOWED = {
 }
 
 
-def check(folder, **given):
-    """What checks the options of a session, given these."""
+def check(folder, called_from=None, **given):
+    """What checks the options of a session, given these; returns them as they are then."""
     config = SimpleNamespace(
         option=SimpleNamespace(**{**GOOD, **given}),
         rootpath=folder,
-        invocation_params=SimpleNamespace(dir=folder),
+        invocation_params=SimpleNamespace(dir=called_from or folder),
         stash=pytest.Stash(),
     )
     options.pytest_configure(config)
     gate.pytest_configure(config)
+    return config.stash[SETTINGS]
+
+
+def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
+    here = tmp_path / "here"
+    given = check(tmp_path, called_from=here, report_dir="mine", data_root="../data-sets")
+    assert (given.report_dir, given.data_root) == (here / "mine", here / "../data-sets")
+    default = check(tmp_path, called_from=here)
+    assert (default.report_dir, default.data_root) == (tmp_path / "reports/latest", tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ALLOWED)
+@settings(deadline=None)  # a busy machine is no bug
+@example(value="0")
+@example(value="100")
+@example(value="100.5")
 @given(value=st.text() | st.integers().map(str) | st.floats().map(str) | st.from_regex(r"cuda:?\d*"))
 def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value):
     try:
@@ -125,7 +139,7 @@ def test_cuda_without_a_gpu_is_refused(suite):
 
 
 def test_the_options_stand_under_one_heading(suite):
-    text = suite.in_process("--help").stdout.str()
+    text = suite.run("--help").stdout.str()
     ours = text[text.index("training the assignment's experiments:") :].split("\n\n")[0]
     names = "scale device engine replicates dataset data-root timing report-dir accuracy-compare-fail"
     for name in names.split():

@@ -14,7 +14,7 @@ import pytest
 from harness import atomic_json
 from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
-from harness.plugin.progress.bars import LinesBelowCursor
+from harness.plugin.progress.bars import Bars, LinesBelowCursor
 from harness.plugin.progress.lines import Lines
 from harness.plugin.progress.state import Overall, format_duration
 from harness.plugin.progress.writer import report_progress
@@ -64,6 +64,11 @@ class Screen:
     def flush(self):
         pass
 
+    def colours(self, line):
+        """Those of the bar in that line, from left to right."""
+        cells = (self._screen.buffer[line][column] for column in range(100))
+        return [cell.fg for cell in cells if cell.data in "━╸╺"]
+
     def lines(self):
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
@@ -95,6 +100,20 @@ def test_bars_at_the_bottom_scroll_what_is_above():
     below.draw(["one", "two"])
     assert screen.lines()[-4:] == ["line 11", "and on", "one", "two"]
     assert screen.lines()[0] == "line 3"
+
+
+def test_bars_are_as_full_as_epochs_are_done(monkeypatch):
+    for name, value in (("TERM", "xterm-256color"), ("COLUMNS", "100"), ("LINES", "12")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen = Screen()
+    bars = Bars(SimpleNamespace(_tw=SimpleNamespace(_file=screen)), CASES)
+    bars.update([{**STATE, "epoch": 5}])
+    training, overall = (screen.colours(line) for line in (1, 2))
+    assert training.count(training[0]) / len(training) == pytest.approx(5 / 10, abs=0.05)
+    assert overall.count(overall[0]) / len(overall) == pytest.approx(5 / 20, abs=0.05)
+    bars.stop()
+    assert screen.lines() == []
 
 
 def test_a_log_gets_a_line_every_half_minute(monkeypatch):
@@ -199,4 +218,6 @@ def test_quiet_sessions_show_nothing(slow):
 
 
 def test_where_there_is_no_terminal_nothing_is_drawn(slow):
-    assert "\x1b" not in slow.run("-k", "test_1").stdout.str()
+    result = slow.run("-k", "test_1")
+    result.assert_outcomes(passed=3)
+    assert "\x1b" not in result.stdout.str()

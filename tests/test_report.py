@@ -177,6 +177,10 @@ def unlisted_case(folder):
     changed(folder, "summary.json", lambda s: s["exercises"][0]["cases"].pop(0))
 
 
+def another_seed(folder):
+    changed(folder, "summary.json", lambda s: s["cases"][0]["seeds"].append(9))
+
+
 def unknown_verdict(folder):
     changed(folder, "summary.json", lambda s: s["claims"][0].update(verdict="perhaps"))
 
@@ -207,6 +211,7 @@ def broken_bias(folder):
         (unknown_case, "adam-lr0.001]: experiment: optimizer is 'lion'"),
         (newer_case, "unexpected keyword argument 'momentum'"),
         (unlisted_case, "adam-lr0.001]: no exercise lists it"),
+        (another_seed, "adam-lr0.001]: it has not as many accuracies as seeds"),
         (unknown_verdict, "test_so: verdict: Input should be"),
         (broken_record, "0.json cannot be read"),
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
@@ -290,10 +295,15 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
     ]
 
 
-def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
+def take_away(monkeypatch, library):
+    """As if the library were not installed, and nothing that needs it imported."""
     for name in [name for name in sys.modules if name.startswith("harness.report.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    monkeypatch.setitem(sys.modules, library, None)
+
+
+def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
+    take_away(monkeypatch, "vl_convert")
     assert command.main(["report", str(folder)]) == 2
     assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
     said = session.draw(folder)
@@ -307,8 +317,7 @@ def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["Page: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
-    conftest = suite.path / "conftest.py"
-    conftest.write_text(conftest.read_text() + "\nimport sys\nsys.modules['altair'] = None\n")
+    take_away(monkeypatch, "altair")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0

@@ -115,6 +115,15 @@ def test_another_run_is_refused_by_name(killed, args, said):
     assert (killed.trained(), contents(killed)) == ([], before)
 
 
+def test_records_of_other_code_are_refused(suite):
+    """The exercises' own code too."""
+    suite.run("-k", "lr0.25").assert_outcomes(passed=2)
+    suite.add(1, "# another version")
+    result = suite.run("--resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --resume: * is of another run: code * there, * here; *"])
+
+
 RUN = {
     "scale": "quick",
     "dataset": "mnist",

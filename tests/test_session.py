@@ -7,6 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from harness.hardware.lease import available_cores
 from harness.hardware.machine import device_name
 
 
@@ -71,8 +72,8 @@ def test_what_did_not_run_is_said(suite, args, said):
 def test_no_report_is_touched_where_no_exercise_is_tested(suite):
     suite.run().assert_outcomes(passed=6)
     before = suite.summary()
-    suite.run("-k", "nothing")
-    suite.run("--collect-only", "-n", "0")
+    assert suite.run("-k", "nothing").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert suite.run("--collect-only", "-n", "0").ret == pytest.ExitCode.OK
     assert suite.summary() == before
     assert not suite.report.with_name("latest.1").exists()
 
@@ -113,6 +114,40 @@ def test_times_that_were_shared_are_said_to_be(suite):
     result.stdout.fnmatch_lines(["*SHARED*"])
     assert suite.summary()["timing"] == "shared"
     assert {case["timing"] for case in suite.summary()["cases"]} == {"shared"}
+
+
+@pytest.mark.parametrize(
+    ("args", "cores"),
+    [((), 1), (("--replicates", "2"), 2), (("--timing", "shared"), 0)],
+    ids=["one replicate", "two", "shared"],
+)
+def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cores):
+    suite.add(
+        1,
+        """
+import harness.plugin.fixtures
+from filelock import FileLock, Timeout
+from harness.hardware.lease import lease_folder
+
+fake = harness.plugin.fixtures.train_model
+
+def looking(*args, **kwargs):
+    leased = 0
+    for path in lease_folder().glob("core-*.lock"):
+        try:
+            FileLock(path, timeout=0).acquire().lock.release()
+        except Timeout:
+            leased += 1
+    with open("leased.txt", "a") as file:
+        file.write(f"{leased} ")
+    return fake(*args, **kwargs)
+
+harness.plugin.fixtures.train_model = looking
+""",
+    )
+    suite.run("-k", "test_1", "--device", "cpu", "--engine", "numba", *args).assert_outcomes(passed=3)
+    expected = min(cores, len(available_cores()))
+    assert (suite.path / "leased.txt").read_text() == f"{expected} " * 3
 
 
 def test_a_folder_that_is_no_report_is_refused(suite):

@@ -1,10 +1,13 @@
-"""What the measurement of speed measures engines against."""
+"""What engines' speeds, and times under `-n`, are measured against."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.hardware import engine_speed
+from harness import atomic_json
+from harness.hardware import engine_speed, worker_overhead
 from harness.hardware.roofline import dense_flops
 from model.engines import eager
 from model.experiment import Experiment
@@ -34,3 +37,33 @@ def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     (row,) = engine_speed.measure(case, made_up(), replicates=1)
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
     assert "of peak" in engine_speed.render([row])
+
+
+def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch):
+    other = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda experiment, device: None)
+    seconds = {"other": 2.0, "eager": 4.0}
+    monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
+    monkeypatch.setattr(engine_speed, "peak", lambda device: 1e9)
+    monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
+    monkeypatch.setattr(
+        engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
+    )
+    case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
+    rows = engine_speed.measure(case, made_up(), replicates=1)
+    assert {row["engine"]: row["ratio_to_eager"] for row in rows} == {"other": 2, "eager": 1}
+    assert {row["engine"]: row["us_per_step"] for row in rows} == {"other": 2e6, "eager": 4e6}
+    assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
+
+
+def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, monkeypatch):
+    """Of the medians of its times each way."""
+    runs = {0: [{"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 4.0}], 2: 2 * [{"a": 3.0, "b": 3.0}]}
+    monkeypatch.setattr(worker_overhead, "measure", lambda workers: runs[workers].pop(0))
+    monkeypatch.setattr(worker_overhead, "LATEST", tmp_path)
+    worker_overhead.main(workers=2, rounds=2)
+    found = atomic_json.read(tmp_path / "times.json")
+    assert found["rows"] == [
+        {"case": "a", "serial": 1.5, "parallel": 3.0, "ratio": 2.0},
+        {"case": "b", "serial": 4.0, "parallel": 3.0, "ratio": 0.75},
+    ]
+    assert (found["median"], found["lowest"], found["highest"]) == (1.375, 0.75, 2.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import all_hold, exceeds, format_mean, half_width, negate
+from harness.stats import all_hold, exceeds, format_mean, half_width, negate, welch_interval
 
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 
@@ -46,3 +46,15 @@ def test_logic_of_three_values():
     assert all_hold([True, None]) is None
     assert all_hold([None, False]) is False
     assert [negate(truth) for truth in (True, False, None)] == [False, True, None]
+
+
+def test_welchs_interval_is_of_sides_that_scatter_differently():
+    """Its half width: t for Welch's degrees of freedom, times the root of the summed squared errors."""
+    ours, theirs = (0.90, 0.93), (0.949, 0.950, 0.950, 0.951, 0.951, 0.952)
+    errors = [np.var(side, ddof=1) / len(side) for side in (ours, theirs)]
+    freedom = sum(errors) ** 2 / (errors[0] ** 2 / 1 + errors[1] ** 2 / 5)
+    half = stats.t.ppf(0.975, freedom) * sum(errors) ** 0.5
+    middle = np.mean(ours) - np.mean(theirs)
+    assert welch_interval(ours, theirs) == pytest.approx((middle - half, middle + half))
+    assert welch_interval(ours, theirs[:1]) is None
+    assert welch_interval(ours[:1], theirs) is None

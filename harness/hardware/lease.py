@@ -19,10 +19,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import torch
 
 if sys.platform == "win32":
     fcntl = None
@@ -61,19 +63,26 @@ def lease_cores(count: int) -> Iterator[None]:
     """
     cores = available_cores()
     with _locked({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
-        threads = torch.get_num_threads()
+        # A process that has not imported PyTorch has no threads of it; those of one that imports
+        # it now are as many as the cores that it is pinned to.
+        torch = sys.modules.get("torch")
+        threads = torch and torch.get_num_threads()
         _pin(held)
-        torch.set_num_threads(len(held))
+        if torch:
+            torch.set_num_threads(len(held))
         try:
             yield
         finally:
             _pin(cores)
-            torch.set_num_threads(threads)
+            if torch:
+                torch.set_num_threads(threads)
 
 
 @contextmanager
 def lease_gpu(devices: list[torch.device]) -> Iterator[torch.device]:
     """Holds any one of the GPUs `devices` and yields it."""
+    import torch
+
     names = {f"gpu-{torch.cuda.get_device_properties(device).uuid}": device for device in devices}
     with _locked(names, 1) as (device,):
         yield device
