@@ -82,7 +82,7 @@ def test_verdicts_open_to_their_evidence_and_figure(page):
     assert evidence.is_visible()
     claim.locator("svg").wait_for()
     counts = page.locator(".counts li").all_inner_texts()
-    assert [text.split()[0] for text in counts] == ["1", "1", "1"]
+    assert [text.split()[0] for text in counts] == ["1", "1", "0", "1"]
 
 
 def test_markup_from_files_stays_text(page):
