@@ -91,7 +91,7 @@ def check(folder, called_from=None, **given):
 def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
     here = tmp_path / "here"
     given = check(tmp_path, called_from=here, report_dir="mine", data_root="../data-sets")
-    assert (given.report_dir, given.data_root) == (here / "mine", here / "../data-sets")
+    assert (given.report_dir, given.data_root) == (here / "mine", tmp_path / "data-sets")
     default = check(tmp_path, called_from=here)
     assert (default.report_dir, default.data_root) == (tmp_path / "reports/latest", tmp_path / "data")
 

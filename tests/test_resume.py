@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
+from harness import ownership
 from harness.exercise import Published
 from harness.results.fingerprint import code_digest
 from harness.results.records import to_record
@@ -142,6 +143,7 @@ def record(folder, run=RUN):
     training = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), seeds=(0,))
     what = {"run": run, "experiment": asdict(training.experiment)}
     made = to_record(training, exercise=1, threads=1, published=Published())
+    ownership.make(folder)
     store = Store(folder)
     store.create()
     store.get_or_make("bench/test_1_x.py::test_training[row]", what, lambda: made)

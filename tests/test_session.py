@@ -7,6 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from harness import ownership
 from harness.hardware.lease import available_cores
 from harness.hardware.machine import device_name
 
@@ -225,7 +226,7 @@ def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told
     row = {"optimizer": "sgd", "batch_size": 10, "engine": "numba", "replicates": 1, "us_per_step": 100}
     machine = machine or device_name(torch.device("cpu"))
     speed = {"machine": {"device_name": machine}, "rows": [row, {**row, "batch_size": 1}]}
-    suite.report.mkdir(parents=True)
+    ownership.make(suite.report)
     (suite.report / "speed.json").write_text(json.dumps(speed))
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
     said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"

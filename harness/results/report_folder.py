@@ -33,10 +33,11 @@ class ReportFolder:
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
             self._lock.acquire()
-            if resume:
-                self._resume(run)
-            elif ownership.owns(folder):
-                self._move_aside()
+            if ownership.owns(folder):
+                if resume:
+                    self._resume(run)
+                else:
+                    self._move_aside()
             ownership.make(folder)
             Store(folder).create()
             for name in (SPEED, TIMES):
