@@ -127,7 +127,7 @@ class Suite:
     def start(self, *args: str) -> subprocess.Popen:
         """The same in the background, in a process group of its own; it writes to `output.txt`."""
         with (self.path / "output.txt").open("w") as output:
-            return subprocess.Popen(
+            self._session = subprocess.Popen(
                 [sys.executable, "-m", "pytest", "bench/", *args],
                 cwd=self.path,
                 stdout=output,
@@ -136,6 +136,7 @@ class Suite:
                 # Ctrl-C works there, also where these tests run in the background of a shell.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
+        return self._session
 
     def hang(self) -> None:
         """Makes exercise 1's training at 0.5 hang until it is killed or `go()` was called."""
@@ -143,9 +144,8 @@ class Suite:
 
     def wait_until_it_hangs(self, others: int) -> None:
         """Until that training has begun, and so many others have finished."""
-        deadline = time.monotonic() + 60
         while not (self.path / "hangs").exists() or len(self.records()) < others:
-            assert time.monotonic() < deadline, (self.path / "output.txt").read_text()
+            assert self._session.poll() is None, (self.path / "output.txt").read_text()
             time.sleep(0.05)
 
     def go(self) -> None:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,6 +40,13 @@ def holder(code: str) -> subprocess.Popen:
     )
     assert process.stdout.readline() == "held\n"
     return process
+
+
+def wait_until_it_queues(process: subprocess.Popen) -> None:
+    """Until the process, which holds no lease, waits for the turnstile or is in it."""
+    while str(process.pid) not in Path("/proc/locks").read_text().split():
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 HOLD_ALL = """
@@ -116,7 +124,7 @@ def test_a_killed_holder_delays_nobody():
 def test_a_waiter_that_is_killed_in_the_turnstile_blocks_nobody():
     first = holder(HOLD_ALL)
     waiting = holder('print("held", flush=True)\n' + textwrap.dedent(HOLD_ALL))
-    time.sleep(0.5)
+    wait_until_it_queues(waiting)
     for process in (waiting, first):
         process.kill()
         process.wait()
@@ -155,7 +163,7 @@ def test_who_has_waited_longer_comes_first(tmp_path):
                 """
             )
         )
-        time.sleep(0.2)  # it is in the queue by then
+        wait_until_it_queues(waiting[-1])
     first.kill()
     for process in (first, *waiting):
         process.wait(30)
