@@ -113,7 +113,7 @@ def test_zero_ends_at_0_113(trained, decide):
     decide(
         bool((abs(test - 0.113) < 0.001).all() and (abs(train - 0.112) < 0.001).all()),
         f"By gradient descent {format_mean(test, 4)} and {format_mean(train, 4)}: the shares of "
-        f"{predicted}, the most common class in training, which it predicts for every image. "
+        f"class {predicted}, the most common in training, which it predicts for every image. "
         f"By SGD {format_mean(by_sgd.test_accuracy[-1], 4)} and "
         f"{format_mean(by_sgd.train_accuracy[-1], 4)}: the shares of the class that its last batches "
         "favoured.",
