@@ -1,8 +1,8 @@
 """Runs a CUDA kernel's own source on the CPU, and finds what is wrong with it.
 
-g++ compiles the source, with `cuda.h` ahead of it; `emulator.cpp` runs it. Two things are rewritten, for
-which C++ has no macro: the declaration of a `__shared__` variable, and `asm` statements, whose PTX becomes
-calls of functions that are called as its instructions are.
+g++ compiles the source, with `cuda.h` ahead of it, and `emulator.cpp` runs it. Two things are rewritten,
+for which C++ has no macro: the declaration of a `__shared__` variable, and `asm` statements, whose
+instructions become calls of functions of their names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ HERE = Path(__file__).parent
 # It is written for GCC's hooks and glibc's contexts.
 AVAILABLE = sys.platform == "linux" and shutil.which("g++") is not None
 
-ALWAYS = ("-std=c++17", "-g1", "-fPIC", "-U_FORTIFY_SOURCE")  # which takes a switch of stacks for an attack
+ALWAYS = (
+    "-std=c++17",
+    "-g1",
+    "-fPIC",
+    "-U_FORTIFY_SOURCE",
+)  # which takes a switch of stacks for an attack
 SANITIZERS = ("-fsanitize=thread,alignment", "--param=tsan-instrument-func-entry-exit=0")
 AS_NVCC = ("-fno-strict-aliasing", "-Wno-unknown-pragmas", "-include", HERE / "cuda.h")
 
@@ -97,7 +102,9 @@ def _translated(source: str, name: str) -> str:
         source,
     )
     assert variables == 1, "the emulator knows one shared variable"
-    source = re.sub(r"\basm\b( volatile)?\s*\(((?:\s*\"[^\"]*\")+)(.*?)\);", _calls, source, flags=re.DOTALL)
+    source = re.sub(
+        r"\basm\b( volatile)?\s*\(((?:\s*\"[^\"]*\")+)(.*?)\);", _calls, source, flags=re.DOTALL
+    )
     kernel = f"void emulator::kernel(void** arguments) {{ call({name}, arguments); }}"
     return f"{source}\n{kernel}\n"
 
@@ -131,4 +138,8 @@ def _operand(start: re.Match, rest: str) -> str:
     expression = rest[start.end() : end - 1]
     if output:
         return expression
-    return f"emulator::N<({expression})>()" if constraint == "n" else f"emulator::{constraint}({expression})"
+    return (
+        f"emulator::N<({expression})>()"
+        if constraint == "n"
+        else f"emulator::{constraint}({expression})"
+    )

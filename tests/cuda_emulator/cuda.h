@@ -1,5 +1,5 @@
-// What lets g++ compile a CUDA source for emulator.cpp: the language's additions, as far as cluster.cu uses
-// them. Included ahead of the source.
+// CUDA for g++, as far as cluster.cu uses it. Included ahead of the source; emulator.cpp does what is
+// declared here.
 
 #pragma once
 
@@ -40,8 +40,7 @@ Index block_index() __attribute__((const));
 
 void* shared_memory(size_t bytes, size_t alignment);
 
-// The operands of inline PTX, each of its own type: a constraint that is not the instruction's, or brackets
-// where there should be none, does not compile.
+// The operands of inline PTX, a type for each constraint, so that only what an instruction takes compiles.
 
 struct R {
     unsigned value;
@@ -98,7 +97,8 @@ void cp_async_wait_group(N<pending>) {
 
 // Calls a kernel on arguments as CUDA takes them: a pointer to each.
 template <typename... T, size_t... i>
-__attribute__((no_sanitize("thread"))) void call(void (*kernel)(T...), void** arguments, std::index_sequence<i...>) {
+__attribute__((no_sanitize("thread"))) void call(void (*kernel)(T...), void** arguments,
+                                                 std::index_sequence<i...>) {
     kernel(*static_cast<T*>(arguments[i])...);
 }
 

@@ -1,9 +1,8 @@
-// Runs a kernel on the CPU, a cluster at a time: its threads are fibers that take turns in a random order,
-// and every access to memory passes through here, as the kernel is compiled with -fsanitize=thread, whose
-// hooks these are. The first thing that is wrong ends the launch.
+// Runs a kernel on the CPU, a cluster at a time. A cluster's threads are fibers that take turns in a random
+// order. Every access to memory passes through here, as the kernel is compiled with -fsanitize=thread and
+// linked with this in place of that sanitizer's own library. The first thing that is wrong ends the launch.
 
 #include <dlfcn.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,14 +17,22 @@
 namespace {
 
 constexpr unsigned LANES = 32;
-constexpr size_t WINDOW = 1024;  // more than any type's alignment
-constexpr size_t STACK = (16 << 10) + 64 * 9;  // not a power of two, at which stacks share their cache sets
+constexpr size_t WINDOW = 1024;                // more than any type's alignment
+constexpr size_t STACK = (16 << 10) + 9 * 64;  // no power of two: stacks would share a few sets of the cache
 
-struct Array {  // in global memory
+// What a thread may wait for.
+constexpr const char* BLOCK_BARRIER = "__syncthreads";
+constexpr const char* CLUSTER_BARRIER = "the cluster's barrier";
+constexpr const char* SHUFFLE = "__shfl_xor_sync";
+
+struct Extent {  // of an array in global memory
     char* begin;
     size_t bytes;
     bool constant;
-    std::vector<Word> words;
+};
+
+struct Array : Extent {
+    std::vector<Word> words;  // none of a constant one, which nobody may write
 };
 
 struct Copy {  // under way
@@ -42,13 +49,13 @@ struct Thread : Knowledge {
     const char* waits_for = nullptr;
     unsigned shuffles = 0;
     std::vector<Copy> copies;
-    unsigned groups = 0;     // of copies, committed
-    bool arrived = false;    // at the cluster's barrier, and not yet waited there
-    unsigned phase;          // of the barrier, when it arrived
+    unsigned groups = 0;   // of copies, committed
+    bool arrived = false;  // at the cluster's barrier, and not yet waited there
+    unsigned phase;        // of that barrier, when it arrived
 };
 
 struct Warp {
-    float exchanged[2][LANES];  // two, as a lane may be one shuffle ahead of another, which has yet to read
+    float exchanged[2][LANES];  // of two shuffles, as a lane may be at the next while another has yet to read
     unsigned shuffling = 0, arriving = 0;
     const char* arrives_by = nullptr;
 };
@@ -56,9 +63,13 @@ struct Warp {
 struct Block {
     char* shared = nullptr;
     std::vector<Word> words;
-    unsigned arrived = 0, running;
+    unsigned arrived = 0;  // at its barrier
     Told barrier;
+    unsigned running;  // of its threads
     std::vector<Warp> warps;
+
+    Block(unsigned threads, size_t all)
+        : barrier(all), running(threads), warps(threads / LANES) {}
 };
 
 struct Cluster {
@@ -66,19 +77,20 @@ struct Cluster {
     std::vector<Thread> threads;
     std::vector<Block> blocks;
     std::vector<Thread*> ready;
+    size_t running;
 
     size_t shared_bytes = 0, window = 0;  // of a block's shared memory, and of what is set apart for it
     std::vector<char> memory;
     char* windows = nullptr;  // in `memory`, aligned
 
-    unsigned arrived = 0, phase = 0;  // at its barrier
+    unsigned arrived = 0, phase = 0;  // at and of its barrier
     Told barrier;
-    Known told;
-    std::map<Known, Known> acquired;  // what is known by `told` and what was known before
+    Known told;                       // in the last phase
+    std::map<Known, Known> acquired;  // what a thread knows by it, from what it knew before
 
     Cluster(unsigned number, unsigned blocks, unsigned block_threads)
         : number(number), block_threads(block_threads), threads(blocks * block_threads),
-          blocks(blocks, {nullptr, {}, 0, block_threads, Told(threads.size()), std::vector<Warp>(block_threads / LANES)}),
+          blocks(blocks, Block(block_threads, threads.size())), running(threads.size()),
           barrier(threads.size()) {}
 };
 
@@ -88,6 +100,7 @@ Thread* me;
 Fiber launching;
 void** arguments;
 std::mt19937 dice;
+size_t choice;  // how many of the threads that are ready may be next; the fewer, the warmer are the caches
 std::string finding;
 
 [[noreturn]] void found(const std::string& what) {
@@ -96,12 +109,13 @@ std::string finding;
     __builtin_unreachable();
 }
 
-// The launcher replaces an address in the program by its line.
+// Of the call that returns to `where`, for the launcher to replace by its line.
 std::string at(const void* where) {
     Dl_info program;
     dladdr(where, &program);
-    char text[32];  // -1: it is where a call returns to
-    snprintf(text, sizeof text, "{%zx}", static_cast<const char*>(where) - static_cast<char*>(program.dli_fbase) - 1);
+    char text[32];
+    const auto* base = static_cast<const char*>(program.dli_fbase);
+    snprintf(text, sizeof text, "{%zx}", static_cast<const char*>(where) - base - 1);
     return text;
 }
 
@@ -123,10 +137,11 @@ void go_on_with_another() {
         for (const Thread& thread : cluster->threads)
             if (thread.waits_for) waiting[thread.waits_for]++;
         std::string text = "deadlock:";
-        for (const auto& [what, count] : waiting) text += " " + std::to_string(count) + " threads wait for " + what;
+        for (const auto& [what, count] : waiting)
+            text += " " + std::to_string(count) + " threads wait for " + what;
         found(text);
     }
-    std::swap(ready[dice() % ready.size()], ready.back());
+    std::swap(ready[ready.size() - 1 - dice() % std::min(ready.size(), choice)], ready.back());
     Thread* before = me;
     me = ready.back();
     ready.pop_back();
@@ -181,7 +196,8 @@ void access(const void* pointer, size_t bytes, bool writes, const void* where) {
         if (!writes) return;
         found("outside: " + name(me->thread) + " writes" + at(where) + " into a constant array");
     }
-    found("outside: " + name(me->thread) + (writes ? " writes" : " reads") + at(where) + " what is in no array");
+    found("outside: " + name(me->thread) + (writes ? " writes" : " reads") + at(where) +
+          " what is in no array");
 }
 
 void aligned(size_t address, size_t bytes, const void* where) {
@@ -222,17 +238,17 @@ void end_block() {
     me->known = told.take();
     for (const Word& word : my_block().words)
         if (const Access* other = word.unordered(*me))
-            found("race: block " + std::to_string(me->block) + " may have ended when " + name(other->thread) +
-                  " uses" + at(other->where) + " its shared memory");
+            found("outside: block " + std::to_string(me->block) + " may have ended when " +
+                  name(other->thread) + " uses" + at(other->where) + " its shared memory");
 }
 
 void run() {
     emulator::kernel(arguments);
-    if (!me->copies.empty()) found("outside: a copy may land" + at(me->copies[0].where) + " in a block that has ended");
+    if (!me->copies.empty())
+        found("outside: a copy" + at(me->copies[0].where) + " may land in a block that has ended");
     if (me->arrived) found("barrier: a thread ends that has arrived at the cluster's barrier and not waited");
     if (--my_block().running == 0) end_block();
-    for (const Block& block : cluster->blocks)
-        if (block.running != 0) go_on_with_another();
+    if (--cluster->running > 0) go_on_with_another();
     me->fiber.give_way_to(launching);
 }
 
@@ -267,11 +283,11 @@ void* emulator::shared_memory(size_t bytes, size_t alignment) {
 void __syncthreads() {
     Block& block = my_block();
     block.barrier.release(*me);
-    if (++block.arrived < cluster->block_threads) return wait_for("__syncthreads");
+    if (++block.arrived < cluster->block_threads) return wait_for(BLOCK_BARRIER);
     block.arrived = 0;
     const Known told = block.barrier.take();
     for (unsigned i = 0; i < cluster->block_threads; i++) first_of_block()[i].known = told;
-    wake("__syncthreads", first_of_block(), first_of_block() + cluster->block_threads);
+    wake(BLOCK_BARRIER, first_of_block(), first_of_block() + cluster->block_threads);
 }
 
 // It exchanges values, but orders no memory.
@@ -281,11 +297,11 @@ float __shfl_xor_sync(unsigned lanes, float value, int distance) {
     const float* values = warp.exchanged[me->shuffles % 2];
     warp.exchanged[me->shuffles++ % 2][me->index % LANES] = value;
     if (++warp.shuffling < LANES) {
-        wait_for("__shfl_xor_sync");
+        wait_for(SHUFFLE);
     } else {
         warp.shuffling = 0;
         Thread* first = me - me->index % LANES;
-        wake("__shfl_xor_sync", first, first + LANES);
+        wake(SHUFFLE, first, first + LANES);
     }
     return values[me->index % LANES ^ distance];
 }
@@ -304,14 +320,15 @@ void emulator::st_shared_cluster_f32(At<R> to, F value) {
     memcpy(pointer, &value.value, 4);
 }
 
-// It may land at any time until it is waited for: here then, and what is there until then is NaN.
+// It may land at any time until it is waited for. Here it does then, and until then NaN is there.
 void emulator::copy(size_t to, size_t from, int bytes) {
     const auto [block, pointer] = place(to, bytes, WHERE);
     aligned(from, bytes, WHERE);
     access(reinterpret_cast<const void*>(from), bytes, false, WHERE);
     access(pointer, bytes, true, WHERE);
     memset(pointer, 0xff, bytes);
-    me->copies.push_back({pointer, reinterpret_cast<const char*>(from), size_t(bytes), me->groups, WHERE});
+    const auto size = static_cast<size_t>(bytes);
+    me->copies.push_back({pointer, reinterpret_cast<const char*>(from), size, me->groups, WHERE});
 }
 
 void emulator::cp_async_commit_group() { me->groups++; }
@@ -330,7 +347,7 @@ void arrive(const char* how, bool release) {
     me->phase = cluster->phase;
     Warp& warp = my_warp();
     if (warp.arriving == 0) warp.arrives_by = how;
-    if (warp.arrives_by != how) found("barrier: lanes of a warp arrive in two ways, for all that it is .aligned");
+    if (warp.arrives_by != how) found("barrier: lanes of a warp arrive in two ways, but they are .aligned");
     warp.arriving = (warp.arriving + 1) % LANES;
     if (release) cluster->barrier.release(*me);
     if (++cluster->arrived < cluster->threads.size()) return;
@@ -338,7 +355,7 @@ void arrive(const char* how, bool release) {
     cluster->phase++;
     cluster->told = cluster->barrier.take();
     cluster->acquired.clear();
-    wake("the cluster's barrier", &cluster->threads.front(), &cluster->threads.back() + 1);
+    wake(CLUSTER_BARRIER, &cluster->threads.front(), &cluster->threads.back() + 1);
 }
 
 }  // namespace
@@ -348,7 +365,7 @@ void emulator::barrier_cluster_arrive_relaxed_aligned() { arrive("relaxed", fals
 
 void emulator::barrier_cluster_wait_acquire_aligned() {
     if (!me->arrived) found("barrier: a thread waits at the cluster's barrier and has not arrived");
-    if (me->phase == cluster->phase) wait_for("the cluster's barrier");
+    if (me->phase == cluster->phase) wait_for(CLUSTER_BARRIER);
     me->arrived = false;
     Known& both = cluster->acquired[me->known];
     if (!both) {
@@ -362,38 +379,32 @@ void emulator::barrier_cluster_wait_acquire_aligned() {
 
 // What the compiler calls
 
-#define HOOK(bytes)                                                                                       \
-    extern "C" void __tsan_read##bytes(void* pointer) { access(pointer, bytes, false, WHERE); }           \
+#define HOOKS(bytes)                                                                              \
+    extern "C" void __tsan_read##bytes(void* pointer) { access(pointer, bytes, false, WHERE); }   \
     extern "C" void __tsan_write##bytes(void* pointer) { access(pointer, bytes, true, WHERE); }
-HOOK(1)
-HOOK(2)
-HOOK(4)
-HOOK(8)
-HOOK(16)
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+extern "C" void __tsan_read_range(void* pointer, size_t bytes) { access(pointer, bytes, false, WHERE); }
+extern "C" void __tsan_write_range(void* pointer, size_t bytes) { access(pointer, bytes, true, WHERE); }
 extern "C" void __tsan_init() {}
 
-// By -fsanitize=alignment, ahead of an access to an address that is not its type's.
+// By -fsanitize=alignment, ahead of an access to an address that its type cannot have.
 extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { found("misaligned: an access" + at(WHERE)); }
 
 // What the launcher calls
 
-namespace emulator {
-
-struct GlobalArray {
-    char* begin;
-    size_t bytes;
-    bool constant;
-};
-
 // Null, or what is wrong with the kernel.
-extern "C" const char* launch(unsigned clusters, unsigned blocks, unsigned block_threads, void** kernels_arguments,
-                              const GlobalArray* begin, unsigned count, unsigned seed) {
-    arguments = kernels_arguments;
+extern "C" const char* launch(unsigned clusters, unsigned blocks, unsigned block_threads,
+                              void** kernel_arguments, const Extent* extents, unsigned count, unsigned seed) {
+    arguments = kernel_arguments;
     arrays.clear();
-    for (const GlobalArray* array = begin; array != begin + count; array++)
-        arrays.push_back({array->begin, array->bytes, array->constant,
-                          std::vector<Word>(array->constant ? 0 : array->bytes / 4)});
+    for (const Extent* extent = extents; extent != extents + count; extent++)
+        arrays.push_back({*extent, std::vector<Word>(extent->constant ? 0 : extent->bytes / 4)});
     dice.seed(seed);
+    choice = LANES << seed % 7;
     finding.clear();
     std::unique_ptr<char[]> stacks(new char[blocks * block_threads * STACK]);
     for (unsigned number = 0; number < clusters && finding.empty(); number++) {
@@ -417,5 +428,3 @@ extern "C" const char* launch(unsigned clusters, unsigned blocks, unsigned block
     cluster.reset();
     return finding.empty() ? nullptr : finding.c_str();
 }
-
-}  // namespace emulator

@@ -6,7 +6,7 @@
 #include <ucontext.h>
 
 struct Fiber {
-    ucontext_t start;  // where it begins; ucontext's own switch is a system call, so setjmp's does the rest
+    ucontext_t start;  // where it begins; from then on setjmp switches, which makes no system call
     jmp_buf pause;     // where it goes on
     bool started = true;
 

@@ -1,9 +1,9 @@
-// Finds data races by vector clocks: two accesses to one word, one of them a write, must be ordered by
-// barriers. It finds them whichever way round they came, so that one schedule does for all.
+// Finds data races by vector clocks. Of two accesses to a word, one of them a write, barriers must order one
+// before the other; where none does, that is found whichever of the two came first.
 //
-// A thread counts its releases: it is in its first epoch until it has arrived at a barrier, and so on. Of
-// every other thread it knows up to which epoch it has seen its memory: what it acquired at barriers. An access
-// in an epoch that it knows is ordered before what it does now.
+// A thread's epochs are counted by its releases: the first one ends when it first arrives at a barrier. By
+// what it acquires there a thread knows the others up to an epoch each. Accesses in epochs that it knows are
+// ordered before its own from then on.
 
 #pragma once
 
@@ -26,15 +26,16 @@ struct Knowledge {
     unsigned epoch = 1;
     Known known;
 
-    // Threads of two clusters never meet, so that nothing of the one is ordered before anything of the other.
+    // Nothing of another cluster, whose threads it never meets.
     bool knows(const Access& access) const {
+        const unsigned other = access.thread - first;
         return access.epoch == 0 || access.thread == thread ||
-               (access.thread - first < known->size() && access.epoch <= (*known)[access.thread - first]);
+               (other < known->size() && access.epoch <= (*known)[other]);
     }
 };
 
-// A word of memory: its last write, and the reads since that are not ordered among each other. (Of two that
-// are, who knows the later one knows the earlier one.)
+// A word of memory: its last write and the reads since, but for those that are ordered before another of
+// them: who knows a read knows what was ordered before it.
 struct Word {
     Access write = {0, 0, nullptr};
     std::vector<Access> reads;
@@ -42,8 +43,8 @@ struct Word {
     // Null, or the access that races with this one.
     const Access* read(const Knowledge& by, const void* where) {
         if (!by.knows(write)) return &write;
-        reads.erase(std::remove_if(reads.begin(), reads.end(), [&](auto& read) { return by.knows(read); }),
-                    reads.end());
+        const auto known = [&](const Access& read) { return by.knows(read); };
+        reads.erase(std::remove_if(reads.begin(), reads.end(), known), reads.end());
         reads.push_back({by.thread, by.epoch, where});
         return nullptr;
     }
@@ -63,7 +64,7 @@ struct Word {
     }
 };
 
-// What is told at a barrier: all that those who release know, and their own epochs up to there.
+// What is told at a barrier: all that those know who release, and their own epochs up to this one.
 class Told {
 public:
     explicit Told(size_t threads) : clock_(threads) {}
@@ -79,7 +80,7 @@ public:
                        [](unsigned a, unsigned b) { return std::max(a, b); });
     }
 
-    // What all of it makes, which ends it: the next phase begins with nothing told.
+    // All of it; the barrier's next phase begins with nothing told.
     Known take() {
         auto taken = std::make_shared<const Clock>(clock_);
         std::fill(clock_.begin(), clock_.end(), 0);
