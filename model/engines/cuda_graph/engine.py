@@ -137,11 +137,38 @@ def _uncaptured() -> Iterator[None]:
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """Matrix products in full float32 inside; a graph keeps what it was captured with."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
+    """Matrix products in full float32 inside; a graph keeps what it was captured with.
+
+    PyTorch has an older setting (`set_float32_matmul_precision`, `allow_tf32`) and a newer one, and
+    raises where it reads the older one and they disagree. Where the older one allows TF32, it is
+    what is changed, and the newer one with it.
+    """
+    matmul, cpu_matmul = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    own, cpu = _own_precision(), cpu_matmul.fp32_precision
+    try:
+        older = torch.get_float32_matmul_precision() if matmul.allow_tf32 else None
+    except RuntimeError:  # the newer one alone allows it
+        older = None
+    if older is not None:
+        matmul.allow_tf32 = False
     matmul.fp32_precision = "ieee"
     try:
         yield
     finally:
-        matmul.fp32_precision = before
+        if older is not None:
+            torch.set_float32_matmul_precision(older)  # which sets them all
+            cpu_matmul.fp32_precision = cpu
+        matmul.fp32_precision = own
+
+
+def _own_precision() -> str:
+    """The precision set for CUDA's matrix products themselves; "none" where they inherit one."""
+    above = (torch.backends, torch.backends.cudnn)  # for everything, and for everything on CUDA
+    before = []
+    for settings in above:
+        before.append(settings.fp32_precision)
+        settings.fp32_precision = "none"
+    own = torch.backends.cuda.matmul.fp32_precision
+    for settings, precision in zip(above, before, strict=True):
+        settings.fp32_precision = precision
+    return own
