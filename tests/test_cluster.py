@@ -6,6 +6,7 @@ bugs that are planted in the source show what it would find there.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.data.download import FILES
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.engines import choose_engine, eager
@@ -37,7 +39,7 @@ from .test_engines import distance, trained
 CUDA = torch.device("cuda")
 ONLINE = Experiment(learning_rate=0.03, batch_size=1, epochs=1)
 SOURCE = cluster.SOURCE.read_text()
-MNIST = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 
 # It takes about 30 ms a step.
 needs_the_emulator = pytest.mark.skipif(not cuda_emulator.AVAILABLE, reason="needs g++ on Linux")
@@ -121,9 +123,9 @@ def test_emulated_it_is_eagers_for_longer(emulated, kernel):
 
 
 @needs_the_emulator
-@pytest.mark.skipif(not MNIST.exists(), reason="needs MNIST in data/")
+@pytest.mark.skipif(not (DATA / "MNIST" / "raw" / FILES[0]).exists(), reason="needs MNIST in data/")
 def test_emulated_it_is_eagers_on_mnist(emulated, kernel):
-    how = replace(ONLINE, learning_rate=0.1), load("mnist", MNIST, torch.device("cpu"))
+    how = replace(ONLINE, learning_rate=0.1), load("mnist", DATA, torch.device("cpu"))
     parameters = emulated(kernel, *how, parts=(100,))
     assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
@@ -336,16 +338,59 @@ def test_refusals_say_why(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core.utils", None)
     refused(r"cuda.core.*missing.*pip install '.\[cuda\]'")
 
-    utils = ModuleType("cuda.core.utils")
+    def no_nvrtc(name):
+        assert name == "nvrtc"
+        raise type("DynamicLibNotFoundError", (RuntimeError,), {})
+
+    utils, pathfinder = ModuleType("cuda.core.utils"), ModuleType("cuda.pathfinder")
     utils.FileStreamProgramCache = None
-    for module in (ModuleType("cuda"), ModuleType("cuda.core"), utils):
+    pathfinder.load_nvidia_dynamic_lib = no_nvrtc
+    for module in (ModuleType("cuda"), ModuleType("cuda.core"), utils, pathfinder):
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    refused("NVRTC is missing")
+    pathfinder.load_nvidia_dynamic_lib = lambda name: None
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     refused("capability 9.0, this GPU has 8.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
     monkeypatch.setattr(cluster, "SIZES", (784, 300, 100, 26))
     refused("a network of")
+
+
+@pytest.mark.parametrize("fails", ["nothing", "making the cache", "writing into it"])
+def test_where_no_cache_can_be_written_it_is_compiled_without(monkeypatch, fails):
+    class Cache:
+        def __init__(self, folder):
+            assert folder == cluster.SOURCE.parent / "__pycache__" / "cluster"
+            if fails == "making the cache":
+                raise PermissionError
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    class Program:
+        def __init__(self, code, kind, options):
+            assert code == SOURCE
+
+        def compile(self, target, cache=None):
+            if cache and fails == "writing into it":
+                raise OSError(errno.EROFS, "Read-only file system")
+            return SimpleNamespace(
+                get_kernel=lambda name: (name, "uncached" if cache is None else "cached")
+            )
+
+    core, utils = ModuleType("cuda.core"), ModuleType("cuda.core.utils")
+    core.Device = lambda index: SimpleNamespace(set_current=lambda: None)
+    core.Program, core.ProgramOptions = Program, SimpleNamespace
+    utils.FileStreamProgramCache = Cache
+    for module in (ModuleType("cuda"), core, utils):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert cluster._kernel(CUDA) == ("train", "cached" if fails == "nothing" else "uncached")
 
 
 def test_auto_does_not_take_it_yet():
