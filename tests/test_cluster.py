@@ -1,246 +1,307 @@
-"""The engine `cluster`: a model of its kernel on the CPU, what nvcc says of it, and itself on a GPU.
+"""The engine `cluster`: its kernel in an emulator on the CPU, what nvcc says of it, and itself on a GPU.
 
-The model is `cluster.cu` in NumPy, phase by phase and under the same names; an array's leading axes
-are the warps and lanes (or threads) that hold it. Its blocks run in a random interleaving, as far as the
-cluster's barrier lets each go, and memory that a block may not read yet holds NaN.
+In the emulator it is the engine and its `cluster.cu` as they are, but for who launches the kernel. The
+bugs that are planted in the source show what it would find there.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
-from types import ModuleType
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import filelock
 import numpy as np
 import pytest
 import torch
 
-from model.data.mnist import Data
+from model.data.download import FILES
+from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.engines import choose_engine, eager
 from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
-from model.network import PARAMETERS, build_network, stack_parameters
 from model.train import train
 
+from . import cuda_emulator
+from .cuda_emulator import Array, Found, Kernel
 from .data import EXAMPLES, made_up, made_up_on
 from .test_engines import distance, trained
 
 CUDA = torch.device("cuda")
 ONLINE = Experiment(learning_rate=0.03, batch_size=1, epochs=1)
-
-
-def constants(source: str) -> dict[str, int]:
-    """The `constexpr int`s of a CUDA source."""
-    known: dict[str, int] = {}
-    for name, value in re.findall(r"constexpr int (\w+) = (.+?);", source):
-        known[name] = eval(value, {}, known)
-    return known
-
-
 SOURCE = cluster.SOURCE.read_text()
-C = type("Constants", (), constants(SOURCE))
-PADDED = C.CHUNKS * C.LANES
-FLOAT = np.float32
+DATA = Path(__file__).parent.parent / "data"
+
+# It takes about 30 ms a step.
+needs_the_emulator = pytest.mark.skipif(not cuda_emulator.AVAILABLE, reason="needs g++ on Linux")
 
 
-class Block:
-    """A thread block: its threads' registers, its shared memory, and its way through the kernel."""
-
-    def __init__(
-        self, rank: int, data: Data, order: np.ndarray, rate: float, parameters: list, buffers: int
-    ):
-        self.rank, self.order, self.rate, self.parameters = rank, order, FLOAT(rate), parameters
-        self.images, self.labels = data.train_images.numpy(), data.train_labels.numpy()
-        self.arrivals = 0  # at the cluster's barrier
-        self.sent: list[tuple[int, int]] = []  # copies under way: (slot, example)
-
-        self.image = np.zeros((C.SLOTS, PADDED), FLOAT)
-        self.label = np.zeros(C.SLOTS, np.int64)
-        self.share = np.full((buffers, C.BLOCKS, C.HIDDEN2), np.nan, FLOAT)
-        self.hidden2 = np.zeros(C.HALF * C.TERMS, FLOAT)
-        self.weight3 = np.zeros((C.CLASSES, C.HALF * C.TERMS), FLOAT)
-        self.delta2 = np.zeros(C.LANES * C.FOUR, FLOAT)
-
-        # The registers, with zeros where there is no unit, pixel or sum.
-        self.units = np.arange(C.WARPS * C.UNITS) + rank * C.WARPS * C.UNITS
-        self.owned = self.units < C.HIDDEN1
-        weight1, bias1, weight2, bias2, weight3, bias3 = parameters
-        mine = self.units[self.owned]
-        self.weight1 = np.zeros((C.WARPS * C.UNITS, PADDED), FLOAT)
-        self.weight1[self.owned, : C.PIXELS] = weight1[:, mine].T
-        self.weight1 = self.weight1.reshape(C.WARPS, C.UNITS, C.CHUNKS, C.LANES)
-        self.weight2 = np.zeros((C.WARPS * C.UNITS, C.LANES * C.FOUR), FLOAT)
-        self.weight2[self.owned, : C.HIDDEN2] = weight2[mine]
-        self.weight2 = self.weight2.reshape(C.WARPS, C.UNITS, C.LANES, C.FOUR)
-        self.bias1 = np.zeros(C.WARPS * C.UNITS, FLOAT)
-        self.bias1[self.owned] = bias1[mine]
-        self.bias1 = self.bias1.reshape(C.WARPS, C.UNITS)
-        self.bias2, self.bias3 = bias2.copy(), bias3.copy()
-        self.weight3[:, : C.HIDDEN2] = weight3.T
-
-    def send_for(self, t: int) -> None:
-        """Past its end the order goes on with its last example."""
-        slot = t % C.SLOTS
-        self.image[slot, : C.PIXELS] = np.nan
-        self.label[slot] = -1
-        self.sent.append((slot, self.order[min(t, len(self.order) - 1)]))
-
-    def wait_for_copies(self, pending: int) -> None:
-        while len(self.sent) > pending:
-            slot, example = self.sent.pop(0)
-            self.image[slot, : C.PIXELS] = self.images[example]
-            self.label[slot] = self.labels[example]
-
-    def update_and_multiply(self, step1: np.ndarray, before: int, after: int) -> np.ndarray:
-        """weight1 += step1 x(before); returns weight1 x(after), by (warp, unit)."""
-        old, new = (self.image[t % C.SLOTS].reshape(C.CHUNKS, C.LANES) for t in (before, after))
-        self.weight1 += step1[:, :, None, None] * old
-        return (self.weight1 * new).sum((2, 3))
-
-    def run(self, blocks: list[Block]):
-        """Yields wherever another block may come first: how many arrivals of all it waits for."""
-        for t in range(C.AHEAD):
-            self.send_for(t)
-        self.wait_for_copies(0)
-        self.arrivals += 1
-        yield self.arrivals
-
-        step1 = np.zeros((C.WARPS, C.UNITS), FLOAT)
-        overlap = FLOAT(0)
-        ahead = self.update_and_multiply(step1, -1, 0)
-
-        for t in range(len(self.order)):
-            now, after = self.image[t % C.SLOTS], self.image[(t + 1) % C.SLOTS]
-
-            # 1
-            total = self.bias1 + (ahead + step1 * overlap)
-            hidden1 = np.where(total <= 0, FLOAT(0), total)
-            partial = (hidden1[:, :, None, None] * self.weight2).sum(1).reshape(C.WARPS, -1)
-            self.wait_for_copies(C.AHEAD - 2)
-
-            # 2
-            for block in blocks:
-                block.share[t % len(block.share), self.rank] = partial.sum(0)[: C.HIDDEN2]
-                yield 0
-            self.arrivals += 1
-
-            # 3
-            self.send_for(t + C.AHEAD)
-            ahead = self.update_and_multiply(step1, t - 1, t + 1)
-            products = np.zeros(4 * C.THREADS, FLOAT)
-            products[: C.PIXELS] = (now * after)[: C.PIXELS]
-            overlaps = products.reshape(4, C.WARPS, C.LANES).sum(0).sum(1)
-            yield self.arrivals
-
-            # 4
-            share = self.share[t % len(self.share)]
-            hidden2 = 1 / (1 + np.exp(-(self.bias2 + share.sum(0))))
-            share[:] = np.nan
-            self.hidden2[: C.HIDDEN2] = hidden2
-
-            # 5
-            logit = (self.weight3 * self.hidden2).reshape(C.CLASSES, C.TERMS, C.HALF).sum(1).sum(1)
-
-            # 6
-            exponentials = logit + self.bias3
-            exponentials = np.exp(exponentials - np.fmax.reduce(exponentials))
-            label = np.arange(C.CLASSES) == self.label[t % C.SLOTS]
-            delta3 = exponentials * (1 / exponentials.sum()) - label.astype(FLOAT)
-            delta2 = (delta3[:, None] * self.weight3[:, : C.HIDDEN2]).sum(0) * (1 - hidden2) * hidden2
-            self.weight3[:, : C.HIDDEN2] -= self.rate * delta3[:, None] * hidden2
-            self.bias3 -= self.rate * delta3
-            self.bias2 -= self.rate * delta2
-            self.delta2[: C.HIDDEN2] = delta2
-
-            # 7
-            four = self.delta2.reshape(C.LANES, C.FOUR)
-            overlap = overlaps.sum()
-            delta1 = (self.weight2 * four).sum((2, 3))
-            self.weight2 -= self.rate * hidden1[:, :, None, None] * four
-            step1 = np.where(hidden1 == 0, FLOAT(0), -self.rate * delta1)
-            self.bias1 += step1
-
-        self.update_and_multiply(step1, len(self.order) - 1, len(self.order))
-        self.store()
-
-    def store(self) -> None:
-        weight1, bias1, weight2, bias2, weight3, bias3 = self.parameters
-        mine = self.units[self.owned]
-        weight1[:, mine] = self.weight1.reshape(C.WARPS * C.UNITS, -1)[self.owned, : C.PIXELS].T
-        weight2[mine] = self.weight2.reshape(C.WARPS * C.UNITS, -1)[self.owned, : C.HIDDEN2]
-        bias1[mine] = self.bias1.reshape(-1)[self.owned]
-        if self.rank == 0:
-            bias2[:], bias3[:] = self.bias2, self.bias3
-            weight3[:] = self.weight3[:, : C.HIDDEN2].T
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory) -> Path:
+    """The emulator compiled, by one of the workers for all."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with filelock.FileLock(folder / "emulator.lock"):
+        if not (folder / "emulator.o").exists():
+            cuda_emulator.compile_emulator(folder / "emulator.o")
+    return folder / "emulator.o"
 
 
-def modelled(
-    experiment: Experiment, data: Data, parts=(EXAMPLES,), buffers: int = 2
+@pytest.fixture(scope="session")
+def kernel(emulator, tmp_path_factory) -> Kernel:
+    return Kernel(SOURCE, "train", emulator, tmp_path_factory.mktemp("kernel"))
+
+
+@pytest.fixture
+def emulated(monkeypatch):
+    """A function that trains by a kernel in the emulator; see `train_part`."""
+    core = ModuleType("cuda.core")
+    core.Stream = SimpleNamespace(from_handle=lambda handle: handle)
+    core.LaunchConfig = SimpleNamespace
+    for module in (ModuleType("cuda"), core):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
+
+    def train(kernel, experiment=ONLINE, data=None, schedule=0, **how) -> list[torch.Tensor]:
+        data = data or made_up()
+        core.launch = partial(launch, data, schedule)
+        monkeypatch.setattr(cluster, "_kernel", lambda device: kernel)
+        return train_part(cluster, experiment, data, **how)
+
+    return train
+
+
+def launch(data: Data, schedule: int, stream, config, kernel: Kernel, *arguments) -> None:
+    """In place of cuda.core's, whose grid is one of clusters. It knows how large the arrays are."""
+    replicates, examples = config.grid, int(arguments[3])
+    network = (784 * 300, 300, 300 * 100, 100, 100 * 10, 10)
+    constant = (data.train_images.nbytes, data.train_labels.nbytes, replicates * examples * 8)
+    arrays = [Array(p, size, True) for p, size in zip(arguments[:3], constant, strict=True)]
+    arrays += [
+        Array(p, replicates * size * 4, False) for p, size in zip(arguments[5:], network, strict=True)
+    ]
+    kernel.launch(config.grid, config.cluster, config.block, arguments, arrays, schedule)
+
+
+def train_part(
+    engine, experiment: Experiment, data: Data, seeds=(0,), parts=(12,)
 ) -> list[torch.Tensor]:
-    """The parameters after one epoch of the model, cut into launches of so many examples each."""
-    parameters = [p[0].numpy() for p in stack_parameters([build_network(experiment.init, 0)])]
-    choice = np.random.default_rng(0)
-    for order in np.split(order_of(experiment, data), np.cumsum(parts)[:-1]):
-        blocks = [
-            Block(rank, data, order, experiment.learning_rate, parameters, buffers)
-            for rank in range(C.BLOCKS)
-        ]
-        running = {block.rank: (block.run(blocks), 0) for block in blocks}
-        while running:
-            arrived = min(block.arrivals for block in blocks)
-            able = [rank for rank, (_, needed) in running.items() if needed <= arrived]
-            rank = able[choice.integers(len(able))]
-            way, _ = running[rank]
-            try:
-                running[rank] = (way, next(way))
-            except StopIteration:
-                del running[rank]
-    return [torch.from_numpy(p)[None] for p in parameters]
+    """The parameters after the first of an epoch's steps, handed over in such parts."""
+    running = engine.Engine(experiment, data, seeds)
+    labels = data.train_labels.numpy()
+    orders = [epoch_order(experiment.order, labels, seed, 0)[: sum(parts)] for seed in seeds]
+    for part in torch.from_numpy(np.stack(orders)).split(parts, dim=1):
+        running.epoch(part)
+    return running.parameters()
 
 
-def order_of(experiment: Experiment, data: Data) -> np.ndarray:
-    return epoch_order(experiment.order, data.train_labels.cpu().numpy(), 0, 0)
-
-
-def by_eager(experiment: Experiment, data: Data) -> list[torch.Tensor]:
-    engine = eager.Engine(experiment, data, (0,))
-    engine.epoch(torch.from_numpy(order_of(experiment, data))[None])
-    return engine.parameters()
-
-
+@needs_the_emulator
 @pytest.mark.parametrize("init", ["default", 0, 0.01, 0.1])
 @pytest.mark.parametrize("order", ["shuffled", "by_class"])
-def test_the_models_arithmetic_is_eagers(order, init):
-    experiment = replace(ONLINE, order=order, init=init)
-    assert distance(modelled(experiment, made_up()), by_eager(experiment, made_up())) < 1e-5
+def test_emulated_it_is_eagers(emulated, kernel, order, init):
+    how = replace(ONLINE, order=order, init=init), made_up()
+    parameters = emulated(kernel, *how, parts=(25,))
+    assert distance(parameters, train_part(eager, *how, parts=(25,))) < 1e-6
 
 
-def test_an_epoch_may_be_cut():
-    parts = (1, 2, 3, 4, EXAMPLES - 10)
-    assert distance(modelled(ONLINE, made_up(), parts), by_eager(ONLINE, made_up())) < 1e-5
+@needs_the_emulator
+def test_emulated_it_is_eagers_for_longer(emulated, kernel):
+    how = replace(ONLINE, learning_rate=0.1), made_up()
+    parameters = emulated(kernel, *how, parts=(150,))
+    assert distance(parameters, train_part(eager, *how, parts=(150,))) < 1e-6
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")
-def test_one_buffer_would_be_overtaken():
-    """So the interleaving that the model runs in does find what the second buffer is for."""
-    assert np.isnan(distance(modelled(ONLINE, made_up(), buffers=1), by_eager(ONLINE, made_up())))
+@needs_the_emulator
+@pytest.mark.skipif(not (DATA / "MNIST" / "raw" / FILES[0]).exists(), reason="needs MNIST in data/")
+def test_emulated_it_is_eagers_on_mnist(emulated, kernel):
+    how = replace(ONLINE, learning_rate=0.1), load("mnist", DATA, torch.device("cpu"))
+    parameters = emulated(kernel, *how, parts=(100,))
+    assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
 
-@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
-def test_what_is_not_finite_stays_seen():
+@needs_the_emulator
+@pytest.mark.parametrize("parts", [(1,), (2,), (1, 2, 3, 4, 5, 9)], ids=str)
+def test_emulated_an_epoch_may_be_cut(emulated, kernel, parts):
+    expected = train_part(eager, ONLINE, made_up(), parts=parts)
+    assert distance(emulated(kernel, parts=parts), expected) < 1e-6
+
+
+@needs_the_emulator
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_emulated_what_is_not_finite_stays_seen(emulated, kernel, value):
+    """Where eager's parameters are finite there it is, too, and nowhere else."""
     images = made_up().train_images.clone()
-    images[7, 300] = float("nan")
+    images[epoch_order(ONLINE.order, made_up().train_labels.numpy(), 0, 0)[3], 300] = value
     spoilt = replace(made_up(), train_images=images)
-    assert [p.isfinite().all().item() for p in modelled(ONLINE, spoilt)] == [False] * len(PARAMETERS)
+    expected = train_part(eager, ONLINE, spoilt)
+    for p, e in zip(emulated(kernel, data=spoilt), expected, strict=True):
+        assert not e.isfinite().all()
+        assert torch.equal(p.isfinite(), e.isfinite())
+
+
+@needs_the_emulator
+def test_emulated_a_replicate_is_bitwise_the_same_beside_others_and_on_any_schedule(emulated, kernel):
+    together = emulated(kernel, seeds=(3, 4, 5))
+    for replicate, seed in enumerate((3, 4, 5)):
+        alone = emulated(kernel, seeds=(seed,), schedule=1 + replicate)
+        for t, a in zip(together, alone, strict=True):
+            assert torch.equal(t[replicate], a[0])
+    assert not torch.equal(together[0][0], together[0][1])
+
+
+# Bugs of a line each: a part of the source, once in it, and what takes its place, by what is found then:
+# the emulator says so, or the parameters are wrong.
+PLANTED = {
+    "race": {
+        "no barrier behind the clearing": (" = 0;\n    __syncthreads();", " = 0;"),
+        "no barrier behind phase 1": ("every thread reads below\n        __syncthreads();", ""),
+        "no barrier behind phase 4": ("__syncthreads();\n\n        // 5", "// 5"),
+        "no barrier behind phase 5": ("__syncthreads();\n\n        // 6", "// 6"),
+        "no barrier behind phase 6": ("__syncthreads();\n\n        // 7", "// 7"),
+        "no release at the cluster's barrier": ("_barrier(warp * LANES < HIDDEN2)", "_barrier(false)"),
+        "a release by too few warps": ("_barrier(warp * LANES < HIDDEN2)", "_barrier(warp == 0)"),
+        "no release of the clearing": ("_barrier(true)", "_barrier(false)"),
+        "shares not waited for": ("wait_at_cluster_barrier();\n\n        // 4", ""),
+        "a barrier of some threads": (
+            "__syncthreads();\n\n        // 5",
+            "if (thread < HIDDEN2) __syncthreads();",
+        ),
+        "a block a step ahead": ("t < count; t++) {", "t < count - rank / 7; t++) {"),
+        "shares in one buffer": ("&shared.share[t & 1][rank]", "&shared.share[0][rank]"),
+        "an image waited for behind the barrier": (
+            "wait_for_copies<AHEAD - 2>();  // of x(t+1), which every thread reads below\n"
+            "        __syncthreads();",
+            "__syncthreads(); wait_for_copies<AHEAD - 2>();",
+        ),
+        "an image not waited for": ("wait_for_copies<AHEAD - 2>", "wait_for_copies<AHEAD - 1>"),
+        "an image sent for too early": ("(t + AHEAD) & (SLOTS - 1)", "(t - 1) & (SLOTS - 1)"),
+        "overlap written by all lanes": ("if (lane == 0) shared.overlap", "shared.overlap"),
+        "biases stored by all lanes": ("if (lane == 0) all_bias1", "all_bias1"),
+        "the last layer stored by all blocks": (
+            "if (rank == 0 && thread < HIDDEN2)",
+            "if (thread < HIDDEN2)",
+        ),
+        "logits written by all lanes": ("if (thread % HALF == 0) shared", "shared"),
+    },
+    "misaligned": {
+        "a vector read between two": (
+            "= shared.delta2[lane]",
+            "= *reinterpret_cast<const float4*>(floats(shared.delta2) + 4 * lane + 2)",
+        ),
+        "a vector of what is not aligned": (
+            "= shared.delta2[lane]",
+            "= reinterpret_cast<const float4*>(shared.hidden2 + 2)[lane % 8]",
+        ),
+        "a copy from between two vectors": (
+            "reinterpret_cast<const float4*>(image)",
+            "reinterpret_cast<const float4*>(image + 1)",
+        ),
+        "a copy to between two words": (
+            "copy(&shared.label[slot], label)",
+            "copy(reinterpret_cast<long long*>(shared.logit + 1), label)",
+        ),
+    },
+    "outside": {
+        "the order read past its end": ("order[min(t + AHEAD + 1, count - 1)]", "order[t + AHEAD + 1]"),
+        "weights read past the last pixel": ("owner && m * LANES + lane < PIXELS ?", "owner ?"),
+        "weights stored past the last pixel": ("if (m * LANES + lane < PIXELS) all", "all"),
+        "units read by who owns none": ("owner ? all_bias1[i] : 0", "all_bias1[i]"),
+        "a place and a block taken for each other": (
+            '"r"(address), "r"(rank)',
+            '"r"(rank), "r"(address)',
+        ),
+        "a ninth block": ("r < BLOCKS; r++) store_in", "r <= BLOCKS; r++) store_in"),
+        "a store behind the last barrier": (
+            "wait_for_copies<0>();  // no copy",
+            "if (thread == 0) store_in(7 - rank, shared_address(&shared.label[(count + 3) % SLOTS]), 0);"
+            "wait_for_copies<0>();  // no copy",
+        ),
+        "copies under way at the end": ("wait_for_copies<0>();  // no copy", "// no copy"),
+        "groups of copies not committed": ('asm volatile("cp.async.commit_group;" ::: "memory");', ""),
+    },
+    "barrier": {
+        "a warp that does not arrive": (
+            "arrive_at_cluster_barrier(warp",
+            "if (warp) arrive_at_cluster_barrier(warp",
+        ),
+        "half a warp that releases": ("_barrier(warp * LANES < HIDDEN2)", "_barrier(thread < HIDDEN2)"),
+    },
+    "deadlock": {
+        "a thread that leaves early": ("if (count == 0)", "if (count == 0 || threadIdx.x == 255)"),
+        "a shuffle that some lanes never reach": (
+            "thread < CLASSES * HALF)",
+            "thread < CLASSES * HALF - 1)",
+        ),
+    },
+    "compiler": {
+        "too few slots": ("SLOTS = 8;", "SLOTS = 4;"),
+        "a copy's ends taken for each other": ("[%0], [%1], %2;", "[%1], [%0], %2;"),
+        "a store of an integer": ('"f"(value)', '"r"(address)'),
+        "a store that may move": ('asm volatile("st.shared', 'asm("st.shared'),
+        "a vector that its type does not align": (
+            "float4 image[SLOTS][CHUNKS * LANES / 4];",
+            "float image[SLOTS][CHUNKS * LANES / 4][4];",
+        ),
+    },
+    "wrong": {
+        "half of every vector copied": ('"n"(static_cast<int>(sizeof(T)))', '"n"(8)'),
+        "a block that is not told": ("r < BLOCKS; r++) store_in", "r < BLOCKS - 1; r++) store_in"),
+        "a store that stays in its block": ('"r"(there), "f"', '"r"(address), "f"'),
+        "a warp's sum left out": ("w < WARPS; w++) share", "w < WARPS - 1; w++) share"),
+        "half of a sum over lanes": ("distance = lanes / 2", "distance = lanes / 4"),
+        "no overlap": ("(ahead[i] + step1[i] * overlap)", "ahead[i]"),
+        "an update by another image": ("step1, before, next, ahead)", "step1, now, next, ahead)"),
+        "delta2 by the new weights": (
+            "delta2 += delta3[c] * weight;",
+            "delta2 += delta3[c] * (weight - rate * delta3[c] * hidden2);",
+        ),
+        "the sigmoid's derivative": ("(1 - hidden2) * hidden2", "(1 - hidden2)"),
+        "the rectifier's derivative": ("hidden1[i] == 0 ? 0 : -rate", "hidden1[i] < 0 ? 0 : -rate"),
+        "no last update": (
+            "update_and_multiply(weight1, step1, floats(shared.image[(count - 1)",
+            "if (false) update_and_multiply(weight1, step1, floats(shared.image[(count - 1)",
+        ),
+    },
+}
+
+
+@needs_the_emulator
+@pytest.mark.parametrize(
+    ("found", "line", "instead"),
+    [
+        pytest.param(found, *change, id=f"{found}-{bug}")
+        for found, bugs in PLANTED.items()
+        for bug, change in bugs.items()
+    ],
+)
+def test_a_planted_bug_is_found(emulated, emulator, tmp_path, found, line, instead):
+    assert SOURCE.count(line) == 1
+    try:
+        parameters = emulated(Kernel(SOURCE.replace(line, instead), "train", emulator, tmp_path))
+        away = distance(parameters, train_part(eager, ONLINE, made_up()))
+        finding = "right" if away < 1e-5 else f"wrong: {away}"
+    except Found as exception:
+        finding = str(exception)
+    assert finding.partition(":")[0] == found, finding
+    print(finding)
 
 
 def test_the_engine_and_its_kernel_have_the_same_sizes():
-    assert (C.PIXELS, C.HIDDEN1, C.HIDDEN2, C.CLASSES) == cluster.NETWORK
-    assert (C.BLOCKS, C.THREADS) == (cluster.BLOCKS, cluster.THREADS)
+    said = dict(re.findall(r"constexpr int (\w+) = (\d+);", SOURCE))
+    sizes = [int(said[name]) for name in ("PIXELS", "HIDDEN1", "HIDDEN2", "CLASSES", "BLOCKS")]
+    assert sizes == [*cluster.NETWORK, cluster.BLOCKS]
+    assert int(said["WARPS"]) * int(said["LANES"]) == cluster.THREADS
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc")
@@ -277,16 +338,59 @@ def test_refusals_say_why(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core.utils", None)
     refused(r"cuda.core.*missing.*pip install '.\[cuda\]'")
 
-    utils = ModuleType("cuda.core.utils")
+    def no_nvrtc(name):
+        assert name == "nvrtc"
+        raise type("DynamicLibNotFoundError", (RuntimeError,), {})
+
+    utils, pathfinder = ModuleType("cuda.core.utils"), ModuleType("cuda.pathfinder")
     utils.FileStreamProgramCache = None
-    for module in (ModuleType("cuda"), ModuleType("cuda.core"), utils):
+    pathfinder.load_nvidia_dynamic_lib = no_nvrtc
+    for module in (ModuleType("cuda"), ModuleType("cuda.core"), utils, pathfinder):
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    refused("NVRTC is missing")
+    pathfinder.load_nvidia_dynamic_lib = lambda name: None
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     refused("capability 9.0, this GPU has 8.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
     monkeypatch.setattr(cluster, "SIZES", (784, 300, 100, 26))
     refused("a network of")
+
+
+@pytest.mark.parametrize("fails", ["nothing", "making the cache", "writing into it"])
+def test_where_no_cache_can_be_written_it_is_compiled_without(monkeypatch, fails):
+    class Cache:
+        def __init__(self, folder):
+            assert folder == cluster.SOURCE.parent / "__pycache__" / "cluster"
+            if fails == "making the cache":
+                raise PermissionError
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    class Program:
+        def __init__(self, code, kind, options):
+            assert code == SOURCE
+
+        def compile(self, target, cache=None):
+            if cache and fails == "writing into it":
+                raise OSError(errno.EROFS, "Read-only file system")
+            return SimpleNamespace(
+                get_kernel=lambda name: (name, "uncached" if cache is None else "cached")
+            )
+
+    core, utils = ModuleType("cuda.core"), ModuleType("cuda.core.utils")
+    core.Device = lambda index: SimpleNamespace(set_current=lambda: None)
+    core.Program, core.ProgramOptions = Program, SimpleNamespace
+    utils.FileStreamProgramCache = Cache
+    for module in (ModuleType("cuda"), core, utils):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert cluster._kernel(CUDA) == ("train", "cached" if fails == "nothing" else "uncached")
 
 
 def test_auto_does_not_take_it_yet():

@@ -319,6 +319,51 @@ def test_parameters_are_copies(uncaptured):
     assert not same(running.parameters(), kept)
 
 
+CUDA_MATMUL, CPU_MATMUL = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+# Where a precision is set that both of them inherit, and where one that the first of them does.
+EVERYTHING, EVERYTHING_ON_CUDA = torch.backends, torch.backends.cudnn
+
+
+def precisions() -> list:
+    """What PyTorch says of matrix products' precision, by the newer settings and the older ones."""
+    said = [CUDA_MATMUL.fp32_precision, CPU_MATMUL.fp32_precision]
+    for older in (lambda: CUDA_MATMUL.allow_tf32, torch.get_float32_matmul_precision):
+        try:
+            said.append(older())
+        except RuntimeError:
+            said.append("they disagree")
+    return said
+
+
+@pytest.mark.parametrize(
+    "inherited",
+    [{}, {EVERYTHING: "tf32"}, {EVERYTHING_ON_CUDA: "tf32"}],
+    ids=["nothing-inherited", "from-everything", "from-everything-on-cuda"],
+)
+@pytest.mark.parametrize("own", ["none", "ieee", "tf32", "high", "medium"])
+def test_precisions_are_left_as_they_were(own, inherited):
+    """Also for who changes what is inherited, later."""
+    try:
+        for settings, precision in inherited.items():
+            settings.fp32_precision = precision
+        if own in ("high", "medium"):
+            torch.set_float32_matmul_precision(own)
+        else:
+            CUDA_MATMUL.fp32_precision = own
+        before = precisions()
+        with cuda_graph._without_tf32():
+            assert CUDA_MATMUL.fp32_precision == "ieee"
+            assert not CUDA_MATMUL.allow_tf32
+        assert precisions() == before
+        for settings in (EVERYTHING, EVERYTHING_ON_CUDA):
+            settings.fp32_precision = "none"
+        assert CUDA_MATMUL.fp32_precision == ("tf32" if own in ("high", "medium") else own)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        for settings in (EVERYTHING, EVERYTHING_ON_CUDA, CUDA_MATMUL, CPU_MATMUL):
+            settings.fp32_precision = "none"
+
+
 # On a GPU
 
 

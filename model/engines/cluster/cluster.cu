@@ -67,27 +67,41 @@ constexpr int AHEAD = 3;                 // an image is sent for so many steps b
 static_assert(HIDDEN1 % UNITS == 0, "a warp owns 5 units or none");
 static_assert(SLOTS >= AHEAD + 2 && (SLOTS & (SLOTS - 1)) == 0, "slots are counted round with a mask");
 
-struct __align__(16) Shared {                // bytes
-    float image[SLOTS][CHUNKS * LANES];      // 25,600: zeros past pixel 784
+// What is read, written or copied 16 bytes at a time is declared so: its type then aligns it, wherever it
+// lies. A 16-byte access elsewhere traps.
+struct Shared {                              // bytes
+    float4 image[SLOTS][CHUNKS * LANES / 4]; // 25,600: zeros past pixel 784
+    float4 partial[WARPS][LANES];            //  4,096: a warp's part of the second layer's sums
+    float4 delta2[LANES];                    //    512: zeros past unit 100
     long long label[SLOTS];                  //     64
-    float partial[WARPS][LANES * FOUR];      //  4,096: a warp's part of the second layer's sums
     float share[2][BLOCKS][HIDDEN2];         //  6,400: what the blocks sent, for even and odd steps
     float hidden2[HALF * TERMS];             //    448: zeros past unit 100
     float weight3[CLASSES][HALF * TERMS];    //  4,480: likewise
     float logit[CLASSES];                    //     40: without the bias
     float overlap[WARPS];                    //     32: a warp's part of x(t) x(t+1)
-    float delta2[LANES * FOUR];              //    512: zeros past unit 100
 };                                           // 41,680 with padding, within what any kernel may have
+
+// A type that is aligned to its own size, as an access to all of it at once needs.
+template <typename T>
+constexpr bool IS_VECTOR = sizeof(T) == alignof(T);
+
+static_assert(IS_VECTOR<float4> && sizeof(float4) == FOUR * sizeof(float), "a lane's sums are one vector");
+static_assert(alignof(decltype(Shared::image)) == 16, "images are copied in vectors");
+static_assert(alignof(decltype(Shared::partial)) == 16, "sums are written in vectors");
+static_assert(alignof(decltype(Shared::delta2)) == 16, "delta2 is read in vectors");
+static_assert(PIXELS % 4 == 0, "every image begins where a vector may, if the first one does");
 
 __device__ unsigned shared_address(const void* pointer) {
     return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
 }
 
-// Copies `bytes` (8 or 16) from global to shared memory while the thread goes on.
-template <int bytes>
-__device__ void copy(void* to, const void* from) {
+// Copies 8 or 16 bytes from global to shared memory while the thread goes on.
+template <typename T>
+__device__ void copy(T* to, const T* from) {
+    static_assert(IS_VECTOR<T>, "it moves all of it at once");
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2;"
-                 ::"r"(shared_address(to)), "l"(__cvta_generic_to_global(from)), "n"(bytes) : "memory");
+                 ::"r"(shared_address(to)), "l"(__cvta_generic_to_global(from)),
+                   "n"(static_cast<int>(sizeof(T))) : "memory");
 }
 
 // Waits until all but the thread's `pending` newest groups of copies have landed.
@@ -100,11 +114,14 @@ __device__ void wait_for_copies() {
 __device__ void send_for(const float* image, const long long* label, int slot, Shared& shared) {
     const int thread = threadIdx.x;
     if (thread < PIXELS / 4)
-        copy<16>(&shared.image[slot][4 * thread], image + 4 * thread);
+        copy(&shared.image[slot][thread], reinterpret_cast<const float4*>(image) + thread);
     else if (thread == PIXELS / 4)
-        copy<8>(&shared.label[slot], label);
+        copy(&shared.label[slot], label);
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
+
+// The numbers of vectors one after the other.
+__device__ float* floats(float4* vectors) { return reinterpret_cast<float*>(vectors); }
 
 // Stores `value` in block `rank` of the cluster, where `address` points in this one.
 __device__ void store_in(unsigned rank, unsigned address, float value) {
@@ -212,13 +229,13 @@ train(const float* images, const long long* labels, const long long* orders, int
 
     // Before the first step there is nothing to update by: step1 is 0, and so is the slot of x(-1).
     float step1[UNITS] = {}, ahead[UNITS + 1] = {}, overlap = 0;
-    update_and_multiply(weight1, step1, shared.image[SLOTS - 1], shared.image[0], ahead);
+    update_and_multiply(weight1, step1, floats(shared.image[SLOTS - 1]), floats(shared.image[0]), ahead);
     sum_over<LANES>(ahead);
 
     for (int t = 0; t < count; t++) {
-        const float* before = shared.image[(t - 1) & (SLOTS - 1)];
-        const float* now = shared.image[t & (SLOTS - 1)];
-        const float* next = shared.image[(t + 1) & (SLOTS - 1)];
+        const float* before = floats(shared.image[(t - 1) & (SLOTS - 1)]);
+        const float* now = floats(shared.image[t & (SLOTS - 1)]);
+        const float* next = floats(shared.image[(t + 1) & (SLOTS - 1)]);
 
         // 1: comparisons are such that a NaN is passed on, as torch.relu does.
         float hidden1[UNITS], part[FOUR] = {};
@@ -229,7 +246,7 @@ train(const float* images, const long long* labels, const long long* orders, int
 #pragma unroll
             for (int k = 0; k < FOUR; k++) part[k] += hidden1[i] * weight2[i][k];
         }
-        reinterpret_cast<float4*>(shared.partial[warp])[lane] = {part[0], part[1], part[2], part[3]};
+        shared.partial[warp][lane] = {part[0], part[1], part[2], part[3]};
         wait_for_copies<AHEAD - 2>();  // of x(t+1), which every thread reads below
         __syncthreads();
 
@@ -237,7 +254,7 @@ train(const float* images, const long long* labels, const long long* orders, int
         if (thread < HIDDEN2) {
             float share = 0;
 #pragma unroll
-            for (int w = 0; w < WARPS; w++) share += shared.partial[w][thread];
+            for (int w = 0; w < WARPS; w++) share += floats(shared.partial[w])[thread];
             const unsigned address = shared_address(&shared.share[t & 1][rank][thread]);
 #pragma unroll
             for (int r = 0; r < BLOCKS; r++) store_in(r, address, share);
@@ -307,12 +324,12 @@ train(const float* images, const long long* labels, const long long* orders, int
             }
             delta2 *= (1 - hidden2) * hidden2;
             bias2 -= rate * delta2;
-            shared.delta2[thread] = delta2;
+            floats(shared.delta2)[thread] = delta2;
         }
         __syncthreads();
 
         // 7
-        const float4 four = reinterpret_cast<const float4*>(shared.delta2)[lane];
+        const float4 four = shared.delta2[lane];
         const float delta2[FOUR] = {four.x, four.y, four.z, four.w};
         float delta1[UNITS] = {};
         overlap = 0;
@@ -334,8 +351,8 @@ train(const float* images, const long long* labels, const long long* orders, int
     }
 
     // The update of the last example is still to be made; what the slot after it holds is of no use.
-    update_and_multiply(weight1, step1, shared.image[(count - 1) & (SLOTS - 1)],
-                        shared.image[count & (SLOTS - 1)], ahead);
+    update_and_multiply(weight1, step1, floats(shared.image[(count - 1) & (SLOTS - 1)]),
+                        floats(shared.image[count & (SLOTS - 1)]), ahead);
     wait_for_copies<0>();  // no copy may land in the shared memory of a block that has ended
 
     if (owner) {

@@ -33,7 +33,7 @@ THREADS = 256
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: another device, batch size, optimizer or network, or no cuda.core."""
+    """Why it cannot run this: another device, batch size, optimizer or network, or no library for it."""
     if device.type != "cuda":
         return f"it runs on CUDA, not on {device.type}"
     if experiment.batch_size != 1:
@@ -44,8 +44,13 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return f"it is written for a network of {NETWORK}"
     try:
         from cuda.core.utils import FileStreamProgramCache  # noqa: F401 (from cuda.core 1.0 on)
+        from cuda.pathfinder import load_nvidia_dynamic_lib  # as cuda.core itself loads libraries
     except ImportError as error:
         return f"cuda.core 1.0 or newer is missing ({error}); pip install '.[cuda]' brings it"
+    try:
+        load_nvidia_dynamic_lib("nvrtc")
+    except RuntimeError:  # DynamicLibNotFoundError
+        return "NVRTC is missing, the CUDA library that compiles its kernel; PyTorch for CUDA brings it"
     capability = torch.cuda.get_device_capability(device)
     if capability < (9, 0):
         return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
@@ -101,20 +106,22 @@ class Engine:
 
 
 def _kernel(device: torch.device) -> Kernel:
-    """The compiled kernel: from the cache beside Python's own, or else compiled into it.
+    """The compiled kernel, from the cache beside Python's own; else compiled and kept there.
 
     cuda.core finds what it has cached by the source, the options (with the architecture) and
-    the version of NVRTC, and writes each file whole.
+    the version of NVRTC, and writes each file whole. Where none can be written it is not kept.
     """
     from cuda.core import Device, Program, ProgramOptions
     from cuda.core.utils import FileStreamProgramCache
 
     major, minor = torch.cuda.get_device_capability(device)
     options = ProgramOptions(name=SOURCE.name, arch=f"sm_{major}{minor}", std="c++17")
-    with (
-        torch.cuda.device(device),
-        FileStreamProgramCache(SOURCE.parent / "__pycache__" / NAME) as cache,
-    ):
+    with torch.cuda.device(device):
         Device(device.index).set_current()  # cuda.core asks for it; it is PyTorch's own context
         program = Program(SOURCE.read_text(), "c++", options)
-        return program.compile("cubin", cache=cache).get_kernel("train")
+        try:
+            with FileStreamProgramCache(SOURCE.parent / "__pycache__" / NAME) as cache:
+                compiled = program.compile("cubin", cache=cache)
+        except OSError:  # nothing can be written there, as in a checkout of someone else's
+            compiled = program.compile("cubin")
+        return compiled.get_kernel("train")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -140,11 +141,40 @@ def _uncaptured() -> Iterator[None]:
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """Full float32 matrix products in the block; a graph keeps the precision of its capture."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
+    """Matrix products in full float32 inside; a graph keeps what it was captured with.
+
+    PyTorch has an older setting (`set_float32_matmul_precision`, `allow_tf32`) and a newer one, and
+    raises where it reads the older one and they disagree. Where the older one allows TF32, it is
+    what is changed, and the newer one with it.
+    """
+    backends: Any = torch.backends  # whose types lack the newer setting
+    matmul, cpu_matmul = backends.cuda.matmul, backends.mkldnn.matmul
+    own, cpu = _own_precision(), cpu_matmul.fp32_precision
+    try:
+        older = torch.get_float32_matmul_precision() if matmul.allow_tf32 else None
+    except RuntimeError:  # the newer one alone allows it
+        older = None
+    if older is not None:
+        matmul.allow_tf32 = False
     matmul.fp32_precision = "ieee"
     try:
         yield
     finally:
-        matmul.fp32_precision = before
+        if older is not None:
+            torch.set_float32_matmul_precision(older)  # which sets them all
+            cpu_matmul.fp32_precision = cpu
+        matmul.fp32_precision = own
+
+
+def _own_precision() -> str:
+    """The precision set for CUDA's matrix products themselves; "none" where they inherit one."""
+    backends: Any = torch.backends
+    above = (backends, backends.cudnn)  # for everything, and for everything on CUDA
+    before = []
+    for settings in above:
+        before.append(settings.fp32_precision)
+        settings.fp32_precision = "none"
+    own: str = backends.cuda.matmul.fp32_precision
+    for settings, precision in zip(above, before, strict=True):
+        settings.fp32_precision = precision
+    return own

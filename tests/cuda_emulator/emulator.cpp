@@ -1,0 +1,430 @@
+// Runs a kernel on the CPU, a cluster at a time. A cluster's threads are fibers that take turns in a random
+// order. Every access to memory passes through here, as the kernel is compiled with -fsanitize=thread and
+// linked with this in place of that sanitizer's own library. The first thing that is wrong ends the launch.
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <map>
+#include <random>
+#include <string>
+
+#include "cuda.h"
+#include "fibers.h"
+#include "races.h"
+
+namespace {
+
+constexpr unsigned LANES = 32;
+constexpr size_t WINDOW = 1024;                // more than any type's alignment
+constexpr size_t STACK = (16 << 10) + 9 * 64;  // no power of two: stacks would share a few sets of the cache
+
+// What a thread may wait for.
+constexpr const char* BLOCK_BARRIER = "__syncthreads";
+constexpr const char* CLUSTER_BARRIER = "the cluster's barrier";
+constexpr const char* SHUFFLE = "__shfl_xor_sync";
+
+struct Extent {  // of an array in global memory
+    char* begin;
+    size_t bytes;
+    bool constant;
+};
+
+struct Array : Extent {
+    std::vector<Word> words;  // none of a constant one, which nobody may write
+};
+
+struct Copy {  // under way
+    char* to;
+    const char* from;
+    size_t bytes;
+    unsigned group;
+    const void* where;
+};
+
+struct Thread : Knowledge {
+    unsigned index, block;  // in its block, and in the cluster
+    Fiber fiber;
+    const char* waits_for = nullptr;
+    unsigned shuffles = 0;
+    std::vector<Copy> copies;
+    unsigned groups = 0;   // of copies, committed
+    bool arrived = false;  // at the cluster's barrier, and not yet waited there
+    unsigned phase;        // of that barrier, when it arrived
+};
+
+struct Warp {
+    float exchanged[2][LANES];  // of two shuffles, as a lane may be at the next while another has yet to read
+    unsigned shuffling = 0, arriving = 0;
+    const char* arrives_by = nullptr;
+};
+
+struct Block {
+    char* shared = nullptr;
+    std::vector<Word> words;
+    unsigned arrived = 0;  // at its barrier
+    Told barrier;
+    unsigned running;  // of its threads
+    std::vector<Warp> warps;
+
+    Block(unsigned threads, size_t all)
+        : barrier(all), running(threads), warps(threads / LANES) {}
+};
+
+struct Cluster {
+    unsigned number, block_threads;
+    std::vector<Thread> threads;
+    std::vector<Block> blocks;
+    std::vector<Thread*> ready;
+    size_t running;
+
+    size_t shared_bytes = 0, window = 0;  // of a block's shared memory, and of what is set apart for it
+    std::vector<char> memory;
+    char* windows = nullptr;  // in `memory`, aligned
+
+    unsigned arrived = 0, phase = 0;  // at and of its barrier
+    Told barrier;
+    Known told;                       // in the last phase
+    std::map<Known, Known> acquired;  // what a thread knows by it, from what it knew before
+
+    Cluster(unsigned number, unsigned blocks, unsigned block_threads)
+        : number(number), block_threads(block_threads), threads(blocks * block_threads),
+          blocks(blocks, Block(block_threads, threads.size())), running(threads.size()),
+          barrier(threads.size()) {}
+};
+
+std::vector<Array> arrays;
+std::unique_ptr<Cluster> cluster;
+Thread* me;
+Fiber launching;
+void** arguments;
+std::mt19937 dice;
+size_t choice;  // how many of the threads that are ready may be next; the fewer, the warmer are the caches
+std::string finding;
+
+[[noreturn]] void found(const std::string& what) {
+    finding = what;
+    me->fiber.give_way_to(launching);
+    __builtin_unreachable();
+}
+
+// Of the call that returns to `where`, for the launcher to replace by its line.
+std::string at(const void* where) {
+    Dl_info program;
+    dladdr(where, &program);
+    char text[32];
+    const auto* base = static_cast<const char*>(program.dli_fbase);
+    snprintf(text, sizeof text, "{%zx}", static_cast<const char*>(where) - base - 1);
+    return text;
+}
+
+std::string name(unsigned thread) {
+    const unsigned in_cluster = thread % cluster->threads.size();
+    return "thread " + std::to_string(in_cluster % cluster->block_threads) + " of block " +
+           std::to_string(in_cluster / cluster->block_threads);
+}
+
+Block& my_block() { return cluster->blocks[me->block]; }
+Warp& my_warp() { return my_block().warps[me->index / LANES]; }
+
+// Turns
+
+void go_on_with_another() {
+    auto& ready = cluster->ready;
+    if (ready.empty()) {
+        std::map<std::string, unsigned> waiting;
+        for (const Thread& thread : cluster->threads)
+            if (thread.waits_for) waiting[thread.waits_for]++;
+        std::string text = "deadlock:";
+        for (const auto& [what, count] : waiting)
+            text += " " + std::to_string(count) + " threads wait for " + what;
+        found(text);
+    }
+    std::swap(ready[ready.size() - 1 - dice() % std::min(ready.size(), choice)], ready.back());
+    Thread* before = me;
+    me = ready.back();
+    ready.pop_back();
+    if (me != before) before->fiber.give_way_to(me->fiber);
+}
+
+void wait_for(const char* what) {
+    me->waits_for = what;
+    go_on_with_another();
+}
+
+// Whoever waits for that, among some threads, is ready; so is this one, which gives way.
+void wake(const char* what, Thread* begin, Thread* end) {
+    for (Thread* thread = begin; thread != end; thread++)
+        if (thread->waits_for == what) {
+            thread->waits_for = nullptr;
+            cluster->ready.push_back(thread);
+        }
+    cluster->ready.push_back(me);
+    go_on_with_another();
+}
+
+Thread* first_of_block() { return &cluster->threads[me->block * cluster->block_threads]; }
+
+// Memory
+
+[[noreturn]] void race(const Access& other, const char* before, const void* where, const char* now) {
+    found("race: " + name(me->thread) + " " + now + at(where) + " what " + name(other.thread) + " " + before +
+          at(other.where) + ", and nothing orders the two");
+}
+
+void touch(Word* words, size_t offset, size_t bytes, bool writes, const void* where) {
+    for (size_t word = offset / 4; word < (offset + bytes + 3) / 4; word++) {
+        const Access* other = writes ? words[word].written(*me, where) : words[word].read(*me, where);
+        if (!other) continue;
+        const bool written = other == &words[word].write;
+        race(*other, written ? "wrote" : "read", where, writes ? "writes" : "reads");
+    }
+}
+
+// An access to this block's shared memory, to an array, or to a variable on the thread's own stack.
+void access(const void* pointer, size_t bytes, bool writes, const void* where) {
+    const auto* byte = static_cast<const char*>(pointer);
+    Block& block = my_block();
+    if (block.shared && byte >= block.shared && byte + bytes <= block.shared + cluster->shared_bytes)
+        return touch(block.words.data(), byte - block.shared, bytes, writes, where);
+    const auto* stack = static_cast<const char*>(me->fiber.start.uc_stack.ss_sp);
+    if (byte >= stack && byte < stack + STACK) return;
+    for (Array& array : arrays) {
+        if (byte < array.begin || byte + bytes > array.begin + array.bytes) continue;
+        if (!array.constant) return touch(array.words.data(), byte - array.begin, bytes, writes, where);
+        if (!writes) return;
+        found("outside: " + name(me->thread) + " writes" + at(where) + " into a constant array");
+    }
+    found("outside: " + name(me->thread) + (writes ? " writes" : " reads") + at(where) +
+          " what is in no array");
+}
+
+void aligned(size_t address, size_t bytes, const void* where) {
+    if (address % bytes != 0) found("misaligned: " + std::to_string(bytes) + " bytes" + at(where));
+}
+
+// A shared address has the block's rank above these bits, plus one, or 0 for one's own block.
+constexpr int RANK = 24;
+
+struct Place {
+    Block& block;
+    char* pointer;
+};
+
+Place place(unsigned address, size_t bytes, const void* where) {
+    const unsigned rank = address >> RANK;
+    const size_t offset = address & ((1 << RANK) - 1), end = offset + bytes;
+    const unsigned number = rank == 0 ? me->block : rank - 1;
+    if (number >= cluster->blocks.size()) found("outside: a block that is not there" + at(where));
+    Block& block = cluster->blocks[number];
+    const size_t begin = block.shared ? block.shared - &cluster->windows[number * cluster->window] : 0;
+    if (!block.shared || offset < begin || end > begin + cluster->shared_bytes)
+        found("outside: no shared memory is there" + at(where));
+    aligned(offset, bytes, where);
+    if (block.running == 0) found("outside: the memory of a block that has ended" + at(where));
+    return {block, block.shared + (offset - begin)};
+}
+
+void land(const Copy& copy) {
+    access(copy.to, copy.bytes, true, copy.where);
+    memcpy(copy.to, copy.from, copy.bytes);
+}
+
+// Whatever others did in a block's shared memory is to be ordered before its end.
+void end_block() {
+    Told told(cluster->threads.size());
+    for (unsigned i = 0; i < cluster->block_threads; i++) told.release(first_of_block()[i]);
+    me->known = told.take();
+    for (const Word& word : my_block().words)
+        if (const Access* other = word.unordered(*me))
+            found("outside: block " + std::to_string(me->block) + " may have ended when " +
+                  name(other->thread) + " uses" + at(other->where) + " its shared memory");
+}
+
+void run() {
+    emulator::kernel(arguments);
+    if (!me->copies.empty())
+        found("outside: a copy" + at(me->copies[0].where) + " may land in a block that has ended");
+    if (me->arrived) found("barrier: a thread ends that has arrived at the cluster's barrier and not waited");
+    if (--my_block().running == 0) end_block();
+    if (--cluster->running > 0) go_on_with_another();
+    me->fiber.give_way_to(launching);
+}
+
+}  // namespace
+
+// What cuda.h declares
+
+#define WHERE __builtin_return_address(0)
+
+emulator::Index emulator::thread_index() { return {me->index}; }
+
+emulator::Index emulator::block_index() {
+    return {cluster->number * static_cast<unsigned>(cluster->blocks.size()) + me->block};
+}
+
+// It begins as NaN, and is aligned as its type asks for and no better.
+void* emulator::shared_memory(size_t bytes, size_t alignment) {
+    if (!cluster->windows) {
+        cluster->shared_bytes = bytes;
+        cluster->window = (bytes + alignment) / WINDOW * WINDOW + WINDOW;
+        cluster->memory.resize(cluster->blocks.size() * cluster->window + WINDOW, '\xff');
+        cluster->windows = cluster->memory.data();
+        cluster->windows += WINDOW - reinterpret_cast<size_t>(cluster->windows) % WINDOW;
+        for (size_t i = 0; i < cluster->blocks.size(); i++) {
+            cluster->blocks[i].shared = &cluster->windows[i * cluster->window] + alignment;
+            cluster->blocks[i].words.resize(bytes / 4);
+        }
+    }
+    return my_block().shared;
+}
+
+void __syncthreads() {
+    Block& block = my_block();
+    block.barrier.release(*me);
+    if (++block.arrived < cluster->block_threads) return wait_for(BLOCK_BARRIER);
+    block.arrived = 0;
+    const Known told = block.barrier.take();
+    for (unsigned i = 0; i < cluster->block_threads; i++) first_of_block()[i].known = told;
+    wake(BLOCK_BARRIER, first_of_block(), first_of_block() + cluster->block_threads);
+}
+
+// It exchanges values, but orders no memory.
+float __shfl_xor_sync(unsigned lanes, float value, int distance) {
+    if (lanes != 0xffffffff) found("barrier: the emulator knows no shuffle of some lanes only");
+    Warp& warp = my_warp();
+    const float* values = warp.exchanged[me->shuffles % 2];
+    warp.exchanged[me->shuffles++ % 2][me->index % LANES] = value;
+    if (++warp.shuffling < LANES) {
+        wait_for(SHUFFLE);
+    } else {
+        warp.shuffling = 0;
+        Thread* first = me - me->index % LANES;
+        wake(SHUFFLE, first, first + LANES);
+    }
+    return values[me->index % LANES ^ distance];
+}
+
+size_t __cvta_generic_to_shared(const void* pointer) {
+    return static_cast<const char*>(pointer) - &cluster->windows[me->block * cluster->window];
+}
+
+void emulator::mapa_shared_cluster_u32(unsigned& result, R address, R rank) {
+    result = address.value + ((rank.value + 1) << RANK);
+}
+
+void emulator::st_shared_cluster_f32(At<R> to, F value) {
+    const auto [block, pointer] = place(to.address.value, 4, WHERE);
+    touch(block.words.data(), pointer - block.shared, 4, true, WHERE);
+    memcpy(pointer, &value.value, 4);
+}
+
+// It may land at any time until it is waited for. Here it does then, and until then NaN is there.
+void emulator::copy(size_t to, size_t from, int bytes) {
+    const auto [block, pointer] = place(to, bytes, WHERE);
+    aligned(from, bytes, WHERE);
+    access(reinterpret_cast<const void*>(from), bytes, false, WHERE);
+    access(pointer, bytes, true, WHERE);
+    memset(pointer, 0xff, bytes);
+    const auto size = static_cast<size_t>(bytes);
+    me->copies.push_back({pointer, reinterpret_cast<const char*>(from), size, me->groups, WHERE});
+}
+
+void emulator::cp_async_commit_group() { me->groups++; }
+
+void emulator::wait_for_copies(unsigned pending) {
+    auto copy = me->copies.begin();
+    for (; copy != me->copies.end() && copy->group + pending < me->groups; copy++) land(*copy);
+    me->copies.erase(me->copies.begin(), copy);
+}
+
+namespace {
+
+void arrive(const char* how, bool release) {
+    if (me->arrived) found("barrier: a thread arrives at the cluster's barrier again before it has waited");
+    me->arrived = true;
+    me->phase = cluster->phase;
+    Warp& warp = my_warp();
+    if (warp.arriving == 0) warp.arrives_by = how;
+    if (warp.arrives_by != how) found("barrier: lanes of a warp arrive in two ways, but they are .aligned");
+    warp.arriving = (warp.arriving + 1) % LANES;
+    if (release) cluster->barrier.release(*me);
+    if (++cluster->arrived < cluster->threads.size()) return;
+    cluster->arrived = 0;
+    cluster->phase++;
+    cluster->told = cluster->barrier.take();
+    cluster->acquired.clear();
+    wake(CLUSTER_BARRIER, &cluster->threads.front(), &cluster->threads.back() + 1);
+}
+
+}  // namespace
+
+void emulator::barrier_cluster_arrive_release_aligned() { arrive("release", true); }
+void emulator::barrier_cluster_arrive_relaxed_aligned() { arrive("relaxed", false); }
+
+void emulator::barrier_cluster_wait_acquire_aligned() {
+    if (!me->arrived) found("barrier: a thread waits at the cluster's barrier and has not arrived");
+    if (me->phase == cluster->phase) wait_for(CLUSTER_BARRIER);
+    me->arrived = false;
+    Known& both = cluster->acquired[me->known];
+    if (!both) {
+        Told all(cluster->threads.size());
+        all.merge(me->known);
+        all.merge(cluster->told);
+        both = all.take();
+    }
+    me->known = both;
+}
+
+// What the compiler calls
+
+#define HOOKS(bytes)                                                                              \
+    extern "C" void __tsan_read##bytes(void* pointer) { access(pointer, bytes, false, WHERE); }   \
+    extern "C" void __tsan_write##bytes(void* pointer) { access(pointer, bytes, true, WHERE); }
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+extern "C" void __tsan_read_range(void* pointer, size_t bytes) { access(pointer, bytes, false, WHERE); }
+extern "C" void __tsan_write_range(void* pointer, size_t bytes) { access(pointer, bytes, true, WHERE); }
+extern "C" void __tsan_init() {}
+
+// By -fsanitize=alignment, ahead of an access to an address that its type cannot have.
+extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { found("misaligned: an access" + at(WHERE)); }
+
+// What the launcher calls
+
+// Null, or what is wrong with the kernel.
+extern "C" const char* launch(unsigned clusters, unsigned blocks, unsigned block_threads,
+                              void** kernel_arguments, const Extent* extents, unsigned count, unsigned seed) {
+    arguments = kernel_arguments;
+    arrays.clear();
+    for (const Extent* extent = extents; extent != extents + count; extent++)
+        arrays.push_back({*extent, std::vector<Word>(extent->constant ? 0 : extent->bytes / 4)});
+    dice.seed(seed);
+    choice = LANES << seed % 7;
+    finding.clear();
+    std::unique_ptr<char[]> stacks(new char[blocks * block_threads * STACK]);
+    for (unsigned number = 0; number < clusters && finding.empty(); number++) {
+        cluster = std::make_unique<Cluster>(number, blocks, block_threads);
+        const auto threads = static_cast<unsigned>(cluster->threads.size());
+        const auto nothing = std::make_shared<const Clock>(threads);
+        for (unsigned i = 0; i < threads; i++) {
+            Thread& thread = cluster->threads[i];
+            thread.first = number * threads;
+            thread.thread = thread.first + i;
+            thread.known = nothing;
+            thread.index = i % block_threads;
+            thread.block = i / block_threads;
+            thread.fiber.begin(&stacks[i * STACK], STACK, run);
+            cluster->ready.push_back(&thread);
+        }
+        me = cluster->ready.front();
+        cluster->ready.erase(cluster->ready.begin());
+        launching.give_way_to(me->fiber);
+    }
+    cluster.reset();
+    return finding.empty() ? nullptr : finding.c_str();
+}
