@@ -41,7 +41,7 @@ ONLINE = Experiment(learning_rate=0.03, batch_size=1, epochs=1)
 SOURCE = cluster.SOURCE.read_text()
 DATA = Path(__file__).parent.parent / "data"
 
-# It takes about 30 ms a step.
+# A step takes it about 20 ms.
 needs_the_emulator = pytest.mark.skipif(not cuda_emulator.AVAILABLE, reason="needs g++ on Linux")
 
 

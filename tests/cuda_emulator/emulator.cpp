@@ -105,7 +105,7 @@ struct Cluster {
 
     unsigned arrived = 0, phase = 0;  // at and of its barrier
     Told barrier;
-    Known told;                       // in the last phase
+    Known told;  // in the last phase
     Acquired acquired;
 
     Cluster(unsigned number, unsigned blocks, unsigned block_threads)
@@ -456,7 +456,9 @@ void emulator::mbarrier_try_wait_parity_acquire_cluster_shared_cta_b64(bool& don
     done = true;
 }
 
-// It may land at any time until its mbarrier has all its bytes. Here it does then, and until then NaN is there.
+// It may land at any time until its mbarrier has all its bytes. Here it does then; until then NaN is there.
+// PTX has it release the store alone, and here it releases all that its thread has done: cluster.cu relies on
+// that only for reads whose values the store depends on, which are over by then.
 void emulator::st_async_weak_shared_cluster_mbarrier_complete_tx_bytes_f32(At<R> to, F value, At<R> address) {
     const auto [block, pointer] = place(to.address.value, 4, WHERE);
     const auto [its_block, mbarrier] = mbarrier_at(address.address.value, WHERE);

@@ -47,7 +47,7 @@
 // With ASYNC_STORES defined the shares travel by st.async instead, and the cluster has no barrier in a step.
 // Each buffer of shares has an mbarrier in its block, which waits for the bytes of all 8 blocks; only who
 // reads them waits there. That nothing is overtaken follows as above: who has all shares of t+1 knows that
-// their senders had read those of t, without which they could not have computed them.
+// their senders had read those of t, without which they could not have computed them. Both give the same bits.
 //
 // Every sum has one fixed order, and nothing is added atomically, so a replicate's result depends on nothing
 // beside it. All is float32.
@@ -72,8 +72,8 @@ constexpr int AHEAD = 3;                 // an image is sent for so many steps b
 static_assert(HIDDEN1 % UNITS == 0, "a warp owns 5 units or none");
 static_assert(SLOTS >= AHEAD + 2 && (SLOTS & (SLOTS - 1)) == 0, "slots are counted round with a mask");
 
-// What is read, written or copied 16 bytes at a time is declared so: its type then aligns it, wherever it
-// lies. A 16-byte access elsewhere traps.
+// A block's, within the 48 KiB that any kernel may have. What is read, written or copied 16 bytes at a time is
+// declared so: its type then aligns it, wherever it lies. A 16-byte access to anything else may trap.
 struct Shared {                              // bytes
     float4 image[SLOTS][CHUNKS * LANES / 4]; // 25,600: zeros past pixel 784
     float4 partial[WARPS][LANES];            //  4,096: a warp's part of the second layer's sums
@@ -87,7 +87,7 @@ struct Shared {                              // bytes
     float weight3[CLASSES][HALF * TERMS];    //  4,480: likewise
     float logit[CLASSES];                    //     40: without the bias
     float overlap[WARPS];                    //     32: a warp's part of x(t) x(t+1)
-};                                           // 41,680 with padding, 41,696 with ASYNC_STORES: within what any kernel may have
+};                                           // 41,680 with padding, 41,696 with ASYNC_STORES
 
 // A type that is aligned to its own size, as an access to all of it at once needs.
 template <typename T>
