@@ -117,15 +117,15 @@ def train_part(engine, experiment: Experiment, data: Data, seeds=(0,), parts=(8,
 )
 def test_emulated_it_is_eagers(emulated, kernel, order, init):
     how = replace(ONLINE, order=order, init=init), made_up()
-    parameters = emulated(kernel, *how, parts=(25,))
-    assert distance(parameters, train_part(eager, *how, parts=(25,))) < 1e-6
+    parameters = emulated(kernel, *how, parts=(20,))
+    assert distance(parameters, train_part(eager, *how, parts=(20,))) < 1e-6
 
 
 @needs_the_emulator
 def test_emulated_it_is_eagers_for_longer(emulated, kernel):
     how = replace(ONLINE, learning_rate=0.1), made_up()
-    parameters = emulated(kernel, *how, parts=(150,))
-    assert distance(parameters, train_part(eager, *how, parts=(150,))) < 1e-6
+    parameters = emulated(kernel, *how, parts=(100,))
+    assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
 
 @needs_the_emulator

@@ -3,10 +3,7 @@
 
 #pragma once
 
-#include <math.h>
-#include <stddef.h>
-
-#include <utility>
+#include <stddef.h>  // and no larger header: every planted bug compiles this again
 
 #define __global__
 #define __device__ inline __attribute__((always_inline))  // as nvcc does
@@ -16,6 +13,9 @@
 
 #define threadIdx (emulator::thread_index())
 #define blockIdx (emulator::block_index())
+
+extern "C" float expf(float);
+extern "C" float fmaxf(float, float);
 
 struct alignas(16) float4 {
     float x, y, z, w;
@@ -104,16 +104,19 @@ void cp_async_wait_group(N<pending>) {
     wait_for_copies(pending);
 }
 
+template <size_t... i>
+struct Positions {};
+
 // Calls a kernel on arguments as CUDA takes them: a pointer to each.
 template <typename... T, size_t... i>
 __attribute__((no_sanitize("thread"))) void call(void (*kernel)(T...), void** arguments,
-                                                 std::index_sequence<i...>) {
+                                                 Positions<i...>) {
     kernel(*static_cast<T*>(arguments[i])...);
 }
 
 template <typename... T>
 void call(void (*kernel)(T...), void** arguments) {
-    call(kernel, arguments, std::index_sequence_for<T...>());
+    call(kernel, arguments, Positions<__integer_pack(sizeof...(T))...>());
 }
 
 void kernel(void** arguments);  // calls the source's own
