@@ -48,12 +48,23 @@ def compile_emulator(target: Path) -> None:
 
 
 class Kernel:
-    """The kernel called `name` in a CUDA source, compiled for this CPU."""
+    """The kernel called `name` in a CUDA source, compiled for this CPU, with such macros defined."""
 
-    def __init__(self, source: str, name: str, emulator: Path, folder: Path):
+    def __init__(self, source: str, name: str, emulator: Path, folder: Path, *macros: str):
         translated, compiled, self._library = (folder / f"{name}.{end}" for end in ("cu", "o", "so"))
         translated.write_text(_translated(source, name))
-        _gpp(*SANITIZERS, *AS_NVCC, "-O1", "-c", "-x", "c++", translated, "-o", compiled)
+        _gpp(
+            *SANITIZERS,
+            *AS_NVCC,
+            *(f"-D{macro}" for macro in macros),
+            "-O1",
+            "-c",
+            "-x",
+            "c++",
+            translated,
+            "-o",
+            compiled,
+        )
         _gpp("-shared", "-Wl,-Bsymbolic,-z,defs,-z,now", compiled, emulator, "-o", self._library)
         self._launch = ctypes.CDLL(str(self._library)).launch
         self._launch.restype = ctypes.c_char_p
@@ -122,7 +133,8 @@ def _calls(statement: re.Match) -> str:
             continue
         if name.partition(".")[0] not in ("mapa", "selp") and not (volatile and '"memory"' in rest):
             raise Found(f"compiler: may move or leave out {instruction}")
-        given = re.sub(r"\[(.*?)\]", r"emulator::at(\1)", given)
+        given = re.sub(r"\[(.*?)\]", r"emulator::address(\1)", given)
+        given = re.sub(r"\b_\b", "emulator::_", given)
         given = re.sub(r"%(\d+)", lambda number: operands[int(number[1])], given)
         calls.append(f"emulator::{re.sub('[.:]+', '_', name)}({given})")
     return f"{{ {'; '.join(calls)}; }}" + "\n" * statement[0].count("\n")

@@ -3,10 +3,7 @@
 
 #pragma once
 
-#include <math.h>
-#include <stddef.h>
-
-#include <utility>
+#include <stddef.h>  // and no larger header: every planted bug compiles this again
 
 #define __global__
 #define __device__ inline __attribute__((always_inline))  // as nvcc does
@@ -16,6 +13,9 @@
 
 #define threadIdx (emulator::thread_index())
 #define blockIdx (emulator::block_index())
+
+extern "C" float expf(float);
+extern "C" float fmaxf(float, float);
 
 struct alignas(16) float4 {
     float x, y, z, w;
@@ -58,8 +58,11 @@ struct At {  // [...]
     Register address;
 };
 
+constexpr struct Sink {
+} _;
+
 template <typename Register>
-At<Register> at(Register address) {
+At<Register> address(Register address) {
     return {address};
 }
 inline R r(unsigned value) { return {value}; }
@@ -83,6 +86,12 @@ void st_shared_cluster_f32(At<R> to, F value);
 void barrier_cluster_arrive_release_aligned();
 void barrier_cluster_arrive_relaxed_aligned();
 void barrier_cluster_wait_acquire_aligned();
+void mbarrier_init_shared_cta_b64(At<R> mbarrier, unsigned arrivals);
+void fence_mbarrier_init_release_cluster();
+void mbarrier_arrive_expect_tx_shared_cta_b64(Sink, At<R> mbarrier, R bytes);
+void mbarrier_try_wait_parity_acquire_cluster_shared_cta_b64(bool& done, At<R> mbarrier, R parity);
+void st_async_weak_shared_cluster_mbarrier_complete_tx_bytes_f32(At<R> to, F value, At<R> mbarrier);
+inline void selp_u32(unsigned& result, unsigned a, unsigned b, bool which) { result = which ? a : b; }
 
 template <int bytes>
 void cp_async_ca_shared_global(At<R> to, At<L> from, N<bytes>) {
@@ -95,16 +104,19 @@ void cp_async_wait_group(N<pending>) {
     wait_for_copies(pending);
 }
 
+template <size_t... i>
+struct Positions {};
+
 // Calls a kernel on arguments as CUDA takes them: a pointer to each.
 template <typename... T, size_t... i>
 __attribute__((no_sanitize("thread"))) void call(void (*kernel)(T...), void** arguments,
-                                                 std::index_sequence<i...>) {
+                                                 Positions<i...>) {
     kernel(*static_cast<T*>(arguments[i])...);
 }
 
 template <typename... T>
 void call(void (*kernel)(T...), void** arguments) {
-    call(kernel, arguments, std::index_sequence_for<T...>());
+    call(kernel, arguments, Positions<__integer_pack(sizeof...(T))...>());
 }
 
 void kernel(void** arguments);  // calls the source's own

@@ -24,6 +24,7 @@ constexpr size_t STACK = (16 << 10) + 9 * 64;  // no power of two: stacks would 
 constexpr const char* BLOCK_BARRIER = "__syncthreads";
 constexpr const char* CLUSTER_BARRIER = "the cluster's barrier";
 constexpr const char* SHUFFLE = "__shfl_xor_sync";
+constexpr const char* MBARRIER = "an mbarrier";
 
 struct Extent {  // of an array in global memory
     char* begin;
@@ -60,12 +61,31 @@ struct Warp {
     const char* arrives_by = nullptr;
 };
 
+// What threads know once they have been told, by what they knew before: mostly all of a block the same.
+using Acquired = std::map<Known, Known>;
+
+struct Store {  // under way
+    char* to;
+    float value;
+};
+
+struct Mbarrier {
+    unsigned expected, arriving;  // arrivals in every phase, and those that this one waits for
+    Told told;
+    unsigned phase = 0;
+    long bytes = 0;  // that are expected and have not come, or come and not yet expected
+    std::vector<Store> stores;
+    Known known;  // by its last phase
+    Acquired acquired;
+};
+
 struct Block {
     char* shared = nullptr;
     std::vector<Word> words;
     unsigned arrived = 0;  // at its barrier
     Told barrier;
-    unsigned running;  // of its threads
+    std::map<size_t, Mbarrier> mbarriers;  // by place in `shared`
+    unsigned running;                      // of its threads
     std::vector<Warp> warps;
 
     Block(unsigned threads, size_t all)
@@ -85,8 +105,8 @@ struct Cluster {
 
     unsigned arrived = 0, phase = 0;  // at and of its barrier
     Told barrier;
-    Known told;                       // in the last phase
-    std::map<Known, Known> acquired;  // what a thread knows by it, from what it knew before
+    Known told;  // in the last phase
+    Acquired acquired;
 
     Cluster(unsigned number, unsigned blocks, unsigned block_threads)
         : number(number), block_threads(block_threads), threads(blocks * block_threads),
@@ -162,6 +182,17 @@ void wake(const char* what, Thread* begin, Thread* end) {
         }
     cluster->ready.push_back(me);
     go_on_with_another();
+}
+
+void acquire(const Known& told, Acquired& acquired) {
+    Known& both = acquired[me->known];
+    if (!both) {
+        Told all(cluster->threads.size());
+        all.merge(me->known);
+        all.merge(told);
+        both = all.take();
+    }
+    me->known = both;
 }
 
 Thread* first_of_block() { return &cluster->threads[me->block * cluster->block_threads]; }
@@ -367,14 +398,77 @@ void emulator::barrier_cluster_wait_acquire_aligned() {
     if (!me->arrived) found("barrier: a thread waits at the cluster's barrier and has not arrived");
     if (me->phase == cluster->phase) wait_for(CLUSTER_BARRIER);
     me->arrived = false;
-    Known& both = cluster->acquired[me->known];
-    if (!both) {
-        Told all(cluster->threads.size());
-        all.merge(me->known);
-        all.merge(cluster->told);
-        both = all.take();
-    }
-    me->known = both;
+    acquire(cluster->told, cluster->acquired);
+}
+
+void emulator::mbarrier_init_shared_cta_b64(At<R> mbarrier, unsigned arrivals) {
+    const auto [block, pointer] = place(mbarrier.address.value, 8, WHERE);
+    touch(block.words.data(), pointer - block.shared, 8, true, WHERE);
+    Mbarrier made{arrivals, arrivals, Told(cluster->threads.size()), 0, 0, {}, {}, {}};
+    block.mbarriers.insert_or_assign(pointer - block.shared, made);
+}
+
+// Other blocks must see it, which the race detector checks at the cluster's barrier that follows.
+void emulator::fence_mbarrier_init_release_cluster() {}
+
+namespace {
+
+struct MbarrierPlace {
+    Block& block;
+    Mbarrier& mbarrier;
+};
+
+MbarrierPlace mbarrier_at(unsigned address, const void* where) {
+    const auto [block, pointer] = place(address, 8, where);
+    touch(block.words.data(), pointer - block.shared, 8, false, where);  // not before its init
+    const auto place = block.mbarriers.find(pointer - block.shared);
+    if (place == block.mbarriers.end()) found("barrier: no mbarrier is there" + at(where));
+    return {block, place->second};
+}
+
+void end_phase_if_complete(Block& block, Mbarrier& mbarrier) {
+    if (mbarrier.arriving > 0 || mbarrier.bytes != 0) return;
+    for (const Store& store : mbarrier.stores) memcpy(store.to, &store.value, sizeof store.value);
+    mbarrier.stores.clear();
+    mbarrier.phase++;
+    mbarrier.arriving = mbarrier.expected;
+    mbarrier.known = mbarrier.told.take();
+    mbarrier.acquired.clear();
+    Thread* first = &cluster->threads[(&block - &cluster->blocks[0]) * cluster->block_threads];
+    wake(MBARRIER, first, first + cluster->block_threads);
+}
+
+}  // namespace
+
+void emulator::mbarrier_arrive_expect_tx_shared_cta_b64(Sink, At<R> address, R bytes) {
+    const auto [block, mbarrier] = mbarrier_at(address.address.value, WHERE);
+    if (mbarrier.arriving == 0) found("barrier: more arrive at an mbarrier than it expects" + at(WHERE));
+    mbarrier.told.release(*me);
+    mbarrier.arriving--;
+    mbarrier.bytes += bytes.value;
+    end_phase_if_complete(block, mbarrier);
+}
+
+void emulator::mbarrier_try_wait_parity_acquire_cluster_shared_cta_b64(bool& done, At<R> address, R parity) {
+    const auto [block, mbarrier] = mbarrier_at(address.address.value, WHERE);
+    while (mbarrier.phase % 2 == parity.value) wait_for(MBARRIER);
+    if (mbarrier.phase > 0) acquire(mbarrier.known, mbarrier.acquired);
+    done = true;
+}
+
+// It may land at any time until its mbarrier has all its bytes. Here it does then; until then NaN is there.
+// PTX has it release the store alone, and here it releases all that its thread has done: cluster.cu relies on
+// that only for reads whose values the store depends on, which are over by then.
+void emulator::st_async_weak_shared_cluster_mbarrier_complete_tx_bytes_f32(At<R> to, F value, At<R> address) {
+    const auto [block, pointer] = place(to.address.value, 4, WHERE);
+    const auto [its_block, mbarrier] = mbarrier_at(address.address.value, WHERE);
+    if (&block != &its_block) found("barrier: a store and its mbarrier are in two blocks" + at(WHERE));
+    touch(block.words.data(), pointer - block.shared, 4, true, WHERE);
+    memset(pointer, 0xff, 4);
+    mbarrier.stores.push_back({pointer, value.value});
+    mbarrier.told.release(*me);
+    mbarrier.bytes -= 4;
+    end_phase_if_complete(block, mbarrier);
 }
 
 // What the compiler calls

@@ -44,6 +44,11 @@
 // last step's barrier, and nothing is stored behind it). Inside a block, what is written between two of the
 // rules above is next written a step later, three rules on.
 //
+// With ASYNC_STORES defined the shares travel by st.async instead, and the cluster has no barrier in a step.
+// Each buffer of shares has an mbarrier in its block, which waits for the bytes of all 8 blocks; only who
+// reads them waits there. That nothing is overtaken follows as above: who has all shares of t+1 knows that
+// their senders had read those of t, without which they could not have computed them. Both give the same bits.
+//
 // Every sum has one fixed order, and nothing is added atomically, so a replicate's result depends on nothing
 // beside it. All is float32.
 
@@ -67,19 +72,22 @@ constexpr int AHEAD = 3;                 // an image is sent for so many steps b
 static_assert(HIDDEN1 % UNITS == 0, "a warp owns 5 units or none");
 static_assert(SLOTS >= AHEAD + 2 && (SLOTS & (SLOTS - 1)) == 0, "slots are counted round with a mask");
 
-// What is read, written or copied 16 bytes at a time is declared so: its type then aligns it, wherever it
-// lies. A 16-byte access elsewhere traps.
+// A block's, within the 48 KiB that any kernel may have. What is read, written or copied 16 bytes at a time is
+// declared so: its type then aligns it, wherever it lies. A 16-byte access to anything else may trap.
 struct Shared {                              // bytes
     float4 image[SLOTS][CHUNKS * LANES / 4]; // 25,600: zeros past pixel 784
     float4 partial[WARPS][LANES];            //  4,096: a warp's part of the second layer's sums
     float4 delta2[LANES];                    //    512: zeros past unit 100
     long long label[SLOTS];                  //     64
+#ifdef ASYNC_STORES
+    long long received[2];                   //     16: the mbarriers of `share`
+#endif
     float share[2][BLOCKS][HIDDEN2];         //  6,400: what the blocks sent, for even and odd steps
     float hidden2[HALF * TERMS];             //    448: zeros past unit 100
     float weight3[CLASSES][HALF * TERMS];    //  4,480: likewise
     float logit[CLASSES];                    //     40: without the bias
     float overlap[WARPS];                    //     32: a warp's part of x(t) x(t+1)
-};                                           // 41,680 with padding, within what any kernel may have
+};                                           // 41,680 with padding, 41,696 with ASYNC_STORES
 
 // A type that is aligned to its own size, as an access to all of it at once needs.
 template <typename T>
@@ -129,6 +137,37 @@ __device__ void store_in(unsigned rank, unsigned address, float value) {
     asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
     asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(there), "f"(value) : "memory");
 }
+
+#ifdef ASYNC_STORES
+// The same, at some time; then the mbarrier there, at `received` in this block, counts its bytes.
+__device__ void send_to(unsigned rank, unsigned address, float value, unsigned received) {
+    unsigned there, received_there;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(received_there) : "r"(received), "r"(rank));
+    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.f32 [%0], %1, [%2];"
+                 ::"r"(there), "f"(value), "r"(received_there) : "memory");
+}
+
+// Begins an mbarrier of one thread, which expects bytes for each of its phases.
+__device__ void begin_receiving(unsigned received) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(received) : "memory");
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ void expect(unsigned received, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
+                 ::"r"(received), "r"(bytes) : "memory");
+}
+
+// Waits for the end of the mbarrier's first phase (parity 0), its second (1), its third (0), and so on.
+__device__ void wait_for_shares(unsigned received, int parity) {
+    unsigned done;
+    do
+        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2; "
+                     "selp.u32 %0, 1, 0, p; }" : "=r"(done) : "r"(received), "r"(parity) : "memory");
+    while (!done);
+}
+#endif
 
 // Only a warp that has stored something in its peers, or read there what they will overwrite, has something
 // to release. The others need not wait for its fence.
@@ -223,6 +262,13 @@ train(const float* images, const long long* labels, const long long* orders, int
 #pragma unroll
     for (int c = 0; c < CLASSES; c++) bias3[c] = all_bias3[c];
 
+#ifdef ASYNC_STORES
+    constexpr int SHARES = BLOCKS * HIDDEN2 * sizeof(float);
+    if (thread < 2) {
+        begin_receiving(shared_address(&shared.received[thread]));
+        expect(shared_address(&shared.received[thread]), SHARES);
+    }
+#endif
     wait_for_copies<0>();
     arrive_at_cluster_barrier(true);  // of all 8 blocks: each has started and cleared its shared memory
     wait_at_cluster_barrier();
@@ -251,15 +297,24 @@ train(const float* images, const long long* labels, const long long* orders, int
         __syncthreads();
 
         // 2
+#ifdef ASYNC_STORES
+        const unsigned received = shared_address(&shared.received[t & 1]);
+#endif
         if (thread < HIDDEN2) {
             float share = 0;
 #pragma unroll
             for (int w = 0; w < WARPS; w++) share += floats(shared.partial[w])[thread];
             const unsigned address = shared_address(&shared.share[t & 1][rank][thread]);
+#ifdef ASYNC_STORES
+#pragma unroll
+            for (int r = 0; r < BLOCKS; r++) send_to(r, address, share, received);
+        }
+#else
 #pragma unroll
             for (int r = 0; r < BLOCKS; r++) store_in(r, address, share);
         }
         arrive_at_cluster_barrier(warp * LANES < HIDDEN2);  // the warps that store here and read in 4
+#endif
 
         // 3: the next index is loaded a step before it is needed, so that nothing waits for it.
         send_for(images + example * PIXELS, labels + example, (t + AHEAD) & (SLOTS - 1), shared);
@@ -272,11 +327,17 @@ train(const float* images, const long long* labels, const long long* orders, int
         update_and_multiply(weight1, step1, before, next, ahead);
         sum_over<LANES>(ahead);
         if (lane == 0) shared.overlap[warp] = ahead[UNITS];
+#ifndef ASYNC_STORES
         wait_at_cluster_barrier();
+#endif
 
         // 4
         float hidden2 = 0;
         if (thread < HIDDEN2) {
+#ifdef ASYNC_STORES
+            wait_for_shares(received, t / 2 & 1);
+            if (thread == 0) expect(received, SHARES);  // of step t+2
+#endif
             float sum = bias2;
 #pragma unroll
             for (int r = 0; r < BLOCKS; r++) sum += shared.share[t & 1][r][thread];

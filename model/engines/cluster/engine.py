@@ -31,6 +31,9 @@ NETWORK = (784, 300, 100, 10)
 BLOCKS = 8
 THREADS = 256
 
+# How the blocks of a cluster tell each other; see cluster.cu. Which is faster, a GPU has yet to show.
+ASYNC_STORES = False
+
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
     """Why it cannot run this: another device, batch size, optimizer or network, or no library for it."""
@@ -115,7 +118,12 @@ def _kernel(device: torch.device) -> Kernel:
     from cuda.core.utils import FileStreamProgramCache
 
     major, minor = torch.cuda.get_device_capability(device)
-    options = ProgramOptions(name=SOURCE.name, arch=f"sm_{major}{minor}", std="c++17")
+    options = ProgramOptions(
+        name=SOURCE.name,
+        arch=f"sm_{major}{minor}",
+        std="c++17",
+        define_macro="ASYNC_STORES" if ASYNC_STORES else None,
+    )
     with torch.cuda.device(device):
         Device(device.index).set_current()  # cuda.core asks for it; it is PyTorch's own context
         program = Program(SOURCE.read_text(), "c++", options)
