@@ -1,1 +1,1 @@
-"""The assignment's exercises, a module each, and what the assignment published."""
+"""The assignment's exercises, one module each, and the figures that it published."""

@@ -1,4 +1,4 @@
-"""What the claims of several exercises are decided by, and how it is worded."""
+"""Decisions that the claims of several exercises share, and the wording of their evidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def format_accuracies(trainings: Mapping[object, Training]) -> str:
 
 
 def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
-    """Whether that one has the highest final test accuracy; None where the seeds leave it open."""
+    """Whether `name` has the highest final test accuracy; None if the seeds leave it open."""
     best = trainings[name].test_accuracy[-1]
     return all_hold(
         exceeds(best, t.test_accuracy[-1]) for other, t in trainings.items() if other != name
@@ -24,25 +24,25 @@ def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
 
 
 def epochs_until(training: Training, reached: np.ndarray) -> np.ndarray:
-    """Per replicate the first epoch at which `reached` (epochs + 1, replicates) is true.
+    """The first epoch at which `reached` (epochs + 1, replicates) is true, shape (replicates,).
 
-    Where it never is, one epoch more than there were: later than all of them.
+    If it never is, the number of epochs plus one, which is later than all of them.
     """
     never = training.experiment.epochs + 1
     return np.array([never if epoch is None else epoch for epoch in first_epochs(reached)])
 
 
 def epochs_to(training: Training, accuracy: float) -> np.ndarray:
-    """Per replicate the first epoch with that test accuracy; see `epochs_until`."""
+    """The first epoch with at least that test accuracy, shape (replicates,); see `epochs_until`."""
     return epochs_until(training, training.test_accuracy >= accuracy)
 
 
 def format_epochs(training: Training, epochs: np.ndarray) -> str:
-    """Epochs as `epochs_to` has them, in words."""
+    """The epochs that `epochs_to` returns, in words: "after 57 epochs", "not within 100 epochs"."""
     if (epochs > training.experiment.epochs).any():
         late = np.count_nonzero(epochs > training.experiment.epochs)
-        share = "" if late == len(epochs) else f" by {late} of {len(epochs)} seeds"
-        return f"not in {training.experiment.epochs} epochs{share}"
+        share = "" if late == len(epochs) else f" under {late} of {len(epochs)} seeds"
+        return f"not within {training.experiment.epochs} epochs{share}"
     if (epochs == 1).all():
         return "after 1 epoch"
     return f"after {format_mean(epochs, decimals=0 if len(epochs) == 1 else 1)} epochs"

@@ -15,8 +15,8 @@ TABLE_1 = {
     60000: Published(0.974, 155),
 }
 
-# Exercise 2, in the text: all weights and biases zero. It does not say which batch size;
-# the training accuracy beside it is 0.112.
+# Exercise 2, in the text: all weights and biases zero. The training accuracy is 0.112; the batch
+# size is not given.
 ZERO_INIT = Published(0.113)
 
 # Table 2: batch size 1, by presentation order and learning rate.

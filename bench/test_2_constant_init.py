@@ -1,9 +1,9 @@
 """Exercise 2. What happens when every weight and bias starts at one common value, and why?
 
-Gradient descent and SGD from 0, and beyond the assignment from 0.01, 0.1 and 1. Why is decided by
-how far the units of a layer are from being copies of each other, by the ranks of the weight matrices,
-by how far each parameter ends from its initial value, and by which of them ever has a gradient.
-docs/findings.md has the results.
+Gradient descent and SGD from 0 and, beyond the assignment, from 0.01, 0.1 and 1. The reasons are
+decided by how far the units of a layer are from being copies of each other, by the ranks of the weight
+matrices, by how far each parameter ends from its initial value, and by which parameters ever receive
+a gradient. docs/findings.md has the results.
 """
 
 import numpy as np
@@ -25,14 +25,14 @@ EXERCISE = Exercise(
     question="What happens when every weight and bias starts at one common value, and why?",
     source="answer 2",
     figure="Figure 4",
-    # Quick: what zero does to the first layers is there from the first step on, and no
-    # other value has got far after 3 epochs either (1800 steps of SGD).
+    # Quick: the effect of zero on the first layers shows from the first step on, and no other
+    # value gets far in 3 epochs either (1800 steps of SGD).
     epochs={"quick": 3, "paper": 100},
     rows=tuple(
         Row(
             f"{method}-init{value}",
-            # Guess: the assignment gives neither rate nor batch size here; 0.1 is its choice
-            # elsewhere, and with gradient descent and SGD both of its methods are tried.
+            # Guess: the assignment gives neither learning rate nor batch size here. 0.1 is its rate
+            # elsewhere, and it allows gradient descent or SGD, so both are run.
             {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": batch_size, "init": value},
             ZERO_INIT if value == 0 else Published(),
         )
@@ -47,24 +47,24 @@ EXERCISE = Exercise(
 )
 
 FROM_ZERO = ("gd-init0", "sgd-init0")
-# What zero reaches: nothing before the second layer's sigmoid has an input that is not 0.
+# From zero the ReLU layer outputs 0, so weight2 gets no gradient, stays 0, and passes none back.
 UNREACHED = ("weight1", "bias1", "weight2")
 REACHED = ("bias2", "weight3", "bias3")
-# Copies up to float32's rounding: the largest difference between two units of a layer, over the
-# largest of their weights. Of units that differ it is near 1.
+# The largest `unit_spread` of units that are copies up to float32 rounding. Of units that differ,
+# it is near 1.
 COPIES = 1e-4
 
 
 def moved(training):
-    """How far each parameter went, by name, per seed."""
+    """How far each parameter moved from its initial value, by name: shape (seeds,)."""
     return dict(zip(PARAMETERS, training.distance_from_initialisation, strict=True))
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
 def test_training(train, row):
-    """No common value lets the network learn: the units of a layer remain each other's copies.
+    """No common value lets the network learn: the units of a layer stay copies of each other.
 
-    Five seeds at the quick scale: at most 0.274, by SGD from 0.01.
+    Final test accuracies of five seeds at the quick scale: at most 0.274, by SGD from 0.01.
     """
     training = train(row)
     assert "learned" not in training.outcomes
@@ -74,12 +74,12 @@ def test_training(train, row):
 
 @pytest.mark.parametrize("row", FROM_ZERO)
 def test_from_zero_it_ends_near_ten_percent(trained, row):
-    """With one class for every image, so at that class's share of the test set."""
+    """It predicts one class for every image, and so ends at that class's share of the test set."""
     training = trained(row)
     assert set(training.outcomes) == {"constant"}
     if training.experiment.dataset == "mnist":
-        # From 892 fives to 1135 ones. Gradient descent follows the shares of the whole
-        # training set, where ones are commonest; SGD those of its last batches.
+        # Of 10000, from 892 fives to 1135 ones. Gradient descent learns the shares of the whole
+        # training set, in which ones are most common; SGD those of its last batches.
         assert (training.test_accuracy[-1] >= 0.0892).all()
         assert (training.test_accuracy[-1] <= 0.1135).all()
         if row == "gd-init0":
@@ -96,7 +96,7 @@ def test_from_0_01_all_parameters_have_a_gradient_and_units_stay_copies(measured
 
 @pytest.mark.parametrize("value", ["0.1", "1"])
 def test_from_0_1_up_the_sigmoids_are_saturated(measured, value):
-    """So far that in float32 their derivative is 0: nothing below the output layer ever moves."""
+    """Their derivative is 0 in float32, so nothing below the output layer ever moves."""
     for found in (seed[value] for seed in measured("gradient-flow")):
         assert found["first"] == [None, None, None, None, 1, 1]
 
@@ -109,13 +109,14 @@ def test_from_0_1_up_the_sigmoids_are_saturated(measured, value):
 def test_zero_ends_at_0_113(trained, decide):
     by_gd, by_sgd = map(trained, FROM_ZERO)
     test, train = by_gd.test_accuracy[-1], by_gd.train_accuracy[-1]
-    commonest = by_gd.predictions[:, 0].argmax()
+    predicted = by_gd.predictions[:, 0].argmax()
     decide(
         bool((abs(test - 0.113) < 0.001).all() and (abs(train - 0.112) < 0.001).all()),
-        f"By gradient descent {format_mean(test, 4)} and {format_mean(train, 4)}: it takes every image "
-        f"for a {commonest}, the commonest class in training, and that is its share of both sets. "
+        f"By gradient descent {format_mean(test, 4)} and {format_mean(train, 4)}: the shares of "
+        f"{predicted}, the most common class in training, which it predicts for every image. "
         f"By SGD {format_mean(by_sgd.test_accuracy[-1], 4)} and "
-        f"{format_mean(by_sgd.train_accuracy[-1], 4)}: the class that the last batches favoured.",
+        f"{format_mean(by_sgd.train_accuracy[-1], 4)}: the shares of the class that its last batches "
+        "favoured.",
     )
 
 
@@ -125,7 +126,7 @@ def test_zero_ends_at_0_113(trained, decide):
     expected=REPRODUCED,
 )
 def test_zero_losses_do_not_decrease(trained, decide):
-    """To what a figure shows: by less than 0.01 nats."""
+    """A decrease of less than 0.01 nats cannot be seen in a figure, and does not count."""
     found = {row: trained(row) for row in FROM_ZERO}
     falls = {
         row: np.maximum(each.train_loss[0] - each.train_loss[-1], each.test_loss[0] - each.test_loss[-1])
@@ -137,24 +138,24 @@ def test_zero_losses_do_not_decrease(trained, decide):
     )
     decide(
         bool(all((fall < 0.01).all() for fall in falls.values())),
-        f"Training losses: {figures}. That little is the classes' shares, learnt by the last bias.",
+        f"Training losses: {figures}. The small change is the last bias learning the classes' shares.",
     )
 
 
 @claim("From zero, the network learns nothing.", source="answer 2, Figure 4", expected=REPRODUCED)
 def test_zero_learns_nothing(trained, decide):
-    """Nothing about the images: every one of them gets the same class."""
+    """Nothing about the images: it predicts the same class for all of them."""
     found = {row: trained(row) for row in FROM_ZERO}
     classes = {row: (each.predictions > 0).sum(axis=0) for row, each in found.items()}
     figures = ", ".join(f"{row}: {format_mean(each, 0)}" for row, each in classes.items())
     decide(
         bool(all((each == 1).all() for each in classes.values())),
-        f"Classes that are given to any of 10000 test images at the end: {figures}.",
+        f"Number of classes predicted for the 10000 test images at the end: {figures}.",
     )
 
 
 @claim(
-    "Reason (i): behind f(0) ≠ 0 (sigmoid) all weights act together, and the space is not searched.",
+    "Reason (i): if f(0) ≠ 0 (sigmoid), all weights act together, and the space is not searched.",
     source="answer 2, (i)",
     expected=REPRODUCED,
 )
@@ -165,19 +166,19 @@ def test_zero_sigmoid_units_act_together(trained, measured, decide):
     ranks = sorted({int(rank) for each in found for rank in each.weight_ranks[2]})
     decide(
         bool(apart <= COPIES and ranks == [1]),
-        f"The 100 sigmoid units stay copies: never further apart than {apart:.1g} of their largest "
-        f"weight (float32's rounding), and the last weight matrix, 100 x 10, ends at rank {ranks[0]}.",
+        f"The 100 sigmoid units never differ by more than {apart:.1g} of their largest weight "
+        f"(float32 rounding), and the last weight matrix, 100 x 10, ends with rank {ranks[0]}.",
     )
 
 
 @claim(
-    "Reason (ii): behind f(0) = 0 (ReLU) all outputs are 0, and so are the gradients of the weights.",
+    "Reason (ii): if f(0) = 0 (ReLU), all outputs are 0, and so are the gradients of the weights.",
     source="answer 2, (ii)",
     expected=REPRODUCED,
 )
 def test_zero_relu_units_are_dead(trained, measured, decide):
-    """Exactly 0: the ReLU layer's output, and every gradient of its weights, its biases and the
-    weights that it feeds."""
+    """Exactly 0: the ReLU layer's outputs, and the gradients of its weights, its biases and the
+    next layer's weights."""
     found = [trained(row) for row in FROM_ZERO]
     flows = [seed["0"] for seed in measured("gradient-flow")]
     active = max(np.max(flow["active"]) for flow in flows)
@@ -187,26 +188,26 @@ def test_zero_relu_units_are_dead(trained, measured, decide):
         and all(each[name] is None for each in first for name in UNREACHED)
         and all((moved(each)[name] == 0).all() for each in found for name in UNREACHED),
         f"The ReLU layer's largest output in {flows[0]['steps'][-1]} steps of SGD is {active:g}; "
-        f"{', '.join(UNREACHED)} have no gradient in any of these, "
+        f"{', '.join(UNREACHED)} receive no gradient in any of these, "
         "and have not moved at the end, by gradient descent or SGD.",
     )
 
 
 @claim(
-    "Reason (ii), its end: the learning process stops.",
+    "Reason (ii), continued: the learning process stops.",
     source="answer 2, (ii)",
     expected=NOT_REPRODUCED,
 )
 def test_zero_stops_learning(trained, measured, decide):
-    """It would stop if no parameter had a gradient."""
+    """It would stop if no parameter received a gradient."""
     flow = measured("gradient-flow")[0]["0"]
     first = dict(zip(PARAMETERS, flow["first"], strict=True))
-    going = [name for name in REACHED if (moved(trained("sgd-init0"))[name] > 0).all()]
-    figures = ", ".join(f"{name} from step {first[name]}" for name in going)
+    moving = [name for name in REACHED if (moved(trained("sgd-init0"))[name] > 0).all()]
+    figures = ", ".join(f"{name} from step {first[name]}" for name in moving)
     decide(
-        not going,
-        f"It goes on behind the sigmoids, which give 0.5 for 0: {figures}. But what they pass on is the "
-        "same for every image, so no more than the classes' shares can be learnt.",
+        not moving,
+        f"Parameters that receive a gradient: {figures}. But the sigmoids output the same for every "
+        "image (0.5 at first), so only the classes' shares can be learnt.",
     )
 
 
@@ -220,5 +221,5 @@ def test_zero_weights_become_0(trained, decide):
         bool(
             all((each[name] == 0).all() for each in found for name in ("weight1", "weight2", "weight3"))
         ),
-        f"Norms at the end, by gradient descent and SGD: {figures}.",
+        f"Final norms by gradient descent and by SGD: {figures}.",
     )

@@ -1,9 +1,9 @@
 """Exercise 3. Does online gradient descent converge on a stream that is sorted by class?
 
 Batch size 1 on the sorted stream at four learning rates, beside shuffled SGD at the largest and the
-smallest. What the convergence proof needs is measured: how far the mean of the next k gradients
-is from the full gradient along either order, and whether the loss is convex between two networks
-that compute the same function. docs/findings.md has the results.
+smallest. Two assumptions of the convergence proof are tested: how far the mean of the next k
+gradients is from the full gradient, in either order, and whether the loss is convex between two
+networks that compute the same function. docs/findings.md has the results.
 """
 
 from functools import partial
@@ -20,29 +20,29 @@ from model.data.presentation_order import epoch_order
 from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
 
-# At the rate that is said to be best online, how many gradients to average, and after how many
-# epochs: before the first, in the middle of the fives, and between two epochs.
+# Gradient bias is measured at the rate that the assignment finds best online, for these numbers
+# of gradients, and after these epochs: at the start, in the middle of the fives, between two epochs.
 _RATE = 0.0001
 _COUNTS = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 60000]
 _CHECKPOINTS = [0, 0.55, 3]
 
 
 def _streams(data, seed):
-    """Two seeds' streams and two epochs of one, compared example by example."""
+    """Compares the streams of two seeds, and of two epochs of one seed, example by example."""
     labels = data.train_labels.cpu().numpy()
-    ours, again, other = (
+    first, again, other = (
         epoch_order("by_class", labels, *which) for which in ((seed, 0), (seed, 1), (seed + 1, 0))
     )
     return {
-        "sorted": bool((np.diff(labels[ours]) >= 0).all() and (np.diff(labels[other]) >= 0).all()),
-        "same_examples": bool((np.sort(ours) == np.arange(len(labels))).all()),
-        "changed_by_epoch": float((ours != again).mean()),
-        "changed_by_seed": float((ours != other).mean()),
+        "sorted": bool((np.diff(labels[first]) >= 0).all() and (np.diff(labels[other]) >= 0).all()),
+        "same_examples": bool((np.sort(first) == np.arange(len(labels))).all()),
+        "changed_by_epoch": float((first != again).mean()),
+        "changed_by_seed": float((first != other).mean()),
     }
 
 
 def _gradient_bias(data, seed):
-    """Along either order; see `model.diagnostics.gradient_bias`."""
+    """The gradient bias in either order; see `model.diagnostics.gradient_bias`."""
     measure = partial(
         gradient_bias,
         data=data,
@@ -60,7 +60,7 @@ EXERCISE = Exercise(
     question="Does online gradient descent converge on a stream that is sorted by class?",
     source="Table 2",
     figure="Figure 5",
-    # Quick: after 3 epochs shuffled SGD at 0.0001 is past one half, online still at a tenth.
+    # Quick: after 3 epochs, shuffled SGD at 0.0001 is above 50 % test accuracy, online still at 10 %.
     epochs={"quick": 3, "paper": 100},
     rows=tuple(
         Row(
@@ -81,7 +81,7 @@ EXERCISE = Exercise(
 
 ONLINE = {rate: f"online-lr{rate}" for order, rate in TABLE_2 if order == "by_class"}
 SHUFFLED = {rate: f"sgd-lr{rate}" for order, rate in TABLE_2 if order == "shuffled"}
-THREE_EPOCHS = "more epochs: after 3 every rate still ends with the class that it saw last"
+THREE_EPOCHS = "more epochs: after 3, every rate still predicts only the last class of the stream"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def online(trained):
 
 @pytest.fixture
 def shuffled(trained):
-    """The trainings with shuffled epochs, by learning rate."""
+    """The trainings in shuffled order, by learning rate."""
     return lambda: {rate: trained(name) for rate, name in SHUFFLED.items()}
 
 
@@ -104,19 +104,19 @@ def test_training(train, row):
 
 @pytest.mark.parametrize("row", ONLINE.values())
 def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row):
-    """Five seeds at the quick scale: 0.1009 at every rate, against 0.823 to 0.923."""
+    """Five seeds at the quick scale: 0.1009 online at every rate, at best 0.823 to 0.923 shuffled."""
     best = np.max([each.test_accuracy[-1] for each in shuffled().values()], axis=0)
     assert (trained(row).test_accuracy[-1] < best - 0.05).all()
 
 
 @pytest.mark.parametrize("row", ONLINE.values())
 def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
-    """After the nines that end it, every image is taken for one: 0.1009 for five seeds."""
+    """After the nines at its end, every image is predicted to be a nine: 0.1009 under five seeds."""
     assert (trained(row).test_accuracy[1] < 0.15).all()
 
 
 @claim(
-    "The stream is not unique: inside a class the examples can change places.",
+    "The stream is not unique: within a class the examples can change places.",
     source="answer 3",
     expected=REPRODUCED,
 )
@@ -125,8 +125,8 @@ def test_the_stream_is_not_unique(measured, decide):
     changed = [each["changed_by_seed"] for each in found]
     decide(
         all(each["sorted"] for each in found) and min(changed) > 0,
-        "Two seeds' streams have the same labels, "
-        f"and another example in {np.mean(changed):.2%} of places.",
+        "The streams of two seeds have the same labels, "
+        f"but different examples at {np.mean(changed):.2%} of positions.",
     )
 
 
@@ -137,8 +137,8 @@ def test_the_training_data_are_not_fixed(measured, decide):
     found = measured("streams")
     decide(
         not all(each["same_examples"] and each["changed_by_epoch"] == 0 for each in found),
-        "Here every epoch presents the same 60000 examples in the very same order, "
-        "as in the assignment's loop: the data are as fixed as SGD's.",
+        "Here every epoch presents the same 60000 examples in the same order, "
+        "as in the assignment's loop: the data are as fixed as those of SGD.",
     )
 
 
@@ -159,19 +159,19 @@ def test_online_is_best_at_0_0001(online, decide):
     needs=THREE_EPOCHS,
 )
 def test_online_does_not_converge_above_0_0001(online, decide):
-    """A method that converges would hold what it has learnt: 90 % test accuracy after the epoch."""
+    """A method that converges keeps what it has learnt: 90 % test accuracy after the last epoch."""
     found = {rate: training for rate, training in online().items() if rate != 0.0001}
     holds = all_hold(negate(exceeds(each.test_accuracy[-1], 0.9)) for each in found.values())
     figures = ", ".join(
         f"{rate}: {format_mean(each.test_accuracy[-1])} "
-        f"(at most {format_mean(each.test_accuracy.max(axis=0))})"
+        f"(highest {format_mean(each.test_accuracy.max(axis=0))})"
         for rate, each in found.items()
     )
-    decide(holds, f"Test accuracies after the last epoch, by rate: {figures}.")
+    decide(holds, f"Final test accuracies by rate: {figures}.")
 
 
 @claim(
-    "At 0.0001 the training loss of online falls at first and rises after.",
+    "At 0.0001 the training loss of online falls at first, then rises.",
     source="Q1, Figure 5",
     expected=NOT_REPRODUCED,
     needs=THREE_EPOCHS,
@@ -181,50 +181,51 @@ def test_online_at_0_0001_turns_up(online, decide):
     lowest = loss.min(axis=0)
     decide(
         all_hold([exceeds(loss[0], lowest), exceeds(loss[-1], lowest, by=0.01)]),
-        f"From {format_mean(loss[0], 2)} its training loss rises to at most "
-        f"{format_mean(loss.max(axis=0), 2)}, is "
-        f"lowest at {format_mean(lowest, 2)} after {format_mean(loss.argmin(axis=0), 0)} epochs, "
-        f"and {format_mean(loss[-1], 2)} at the end.",
+        f"The training loss starts at {format_mean(loss[0], 2)}, "
+        f"is {format_mean(loss.max(axis=0), 2)} at its highest "
+        f"and {format_mean(lowest, 2)} at its lowest, in epoch {format_mean(loss.argmin(axis=0), 0)}, "
+        f"and ends at {format_mean(loss[-1], 2)}.",
     )
 
 
 @claim(
-    "Shuffled, 0.0001 converges very well, and the training loss falls.",
+    "Shuffled, SGD at 0.0001 converges very well, and its training loss falls.",
     source="Q1, Figure 5",
     expected=REPRODUCED,
 )
 def test_shuffled_at_0_0001_converges(shuffled, decide):
-    """It falls from epoch to epoch, but for rises of under 0.01 nats."""
+    """It falls in every epoch, except for rises of less than 0.01 nats."""
     training = shuffled()[0.0001]
     rises = np.diff(training.train_loss, axis=0).max(axis=0)
     decide(
         bool((rises < 0.01).all()),
-        "The training loss falls from epoch to epoch, "
-        f"from {format_mean(training.train_loss[0])} to {format_mean(training.train_loss[-1])}; "
+        f"The training loss goes from {format_mean(training.train_loss[0])} to "
+        f"{format_mean(training.train_loss[-1])}, and rises in an epoch "
+        f"by at most {max(0, rises.max()):.2g} nats; "
         f"the test accuracy ends at {format_mean(training.test_accuracy[-1])}.",
     )
 
 
 @claim("SGD converges faster than online.", source="Q1", expected=REPRODUCED)
 def test_shuffled_is_faster_than_online(online, shuffled, decide):
-    """At the rate that is best online: in epochs to 50 % test accuracy."""
+    """At the rate that the assignment finds best online, in epochs to 50 % test accuracy."""
     ours, theirs = online()[0.0001], shuffled()[0.0001]
     late, early = epochs_to(ours, 0.5), epochs_to(theirs, 0.5)
     decide(
         exceeds(late, early),
-        f"At 0.0001 and 50 % test accuracy: online {format_epochs(ours, late)}, "
+        f"First at 50 % test accuracy, at 0.0001: online {format_epochs(ours, late)}, "
         f"SGD {format_epochs(theirs, early)}.",
     )
 
 
 @claim("Online, the network learns one class after the other.", source="Q1", expected=REPRODUCED)
 def test_online_learns_one_class_after_the_other(online, decide):
-    """Along the last epoch: where a class's part of the stream ends, it is the best known of all,
-    and of what was known of the others most is forgotten."""
+    """At the end of a class's part of the stream, in the last epoch: more than 90 % test accuracy on
+    that class, and at least 10 points more than on the other nine, on average over the classes."""
     figures, holds = [], []
     for rate, training in online().items():
-        # Looks are at the start, and in the middle and at the end of every class. Shape
-        # (classes, classes, seeds): at the end of each one's part, the accuracy of each class.
+        # Checkpoints are the start, then the middle and the end of every class. Shape (classes,
+        # classes, seeds): at the end of each class's part of the stream, the accuracy of every class.
         at_ends = training.checkpoint_class_accuracy[2::2]
         own = np.stack([at_ends[digit, digit] for digit in range(10)])
         others = (at_ends.sum(axis=1) - own) / 9
@@ -232,8 +233,8 @@ def test_online_learns_one_class_after_the_other(online, decide):
         figures.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
     decide(
         all_hold(holds),
-        "Along the last epoch, test accuracy of a class at the end of its part of the stream, and of "
-        f"the nine others there, by rate: {'; '.join(figures)}.",
+        "Test accuracy in the last epoch at the end of a class's part of the stream, on that class "
+        f"and on the other nine, by rate: {'; '.join(figures)}.",
     )
 
 
@@ -243,7 +244,7 @@ def test_online_learns_one_class_after_the_other(online, decide):
     expected=REPRODUCED,
 )
 def test_random_order_finds_lower_losses(online, shuffled, decide):
-    """At the two rates that both have: the lowest training loss after any epoch."""
+    """By the lowest training loss after any epoch, at the two rates that both orders have."""
     figures, holds = [], []
     for rate, theirs in shuffled().items():
         ours = online()[rate].train_loss.min(axis=0)
@@ -261,7 +262,7 @@ def test_random_order_finds_lower_losses(online, shuffled, decide):
     "At 0.1 both SGD and online are very bad (0.101, 0.120).",
     source="Q2, Table 2",
     expected=REPRODUCED,
-    needs="more epochs: after 3, SGD has not fallen to the bottom",
+    needs="more epochs: after 3, SGD has not yet collapsed",
 )
 def test_both_fail_at_0_1(online, shuffled, decide):
     """Very bad: under 0.25."""
@@ -285,11 +286,11 @@ def test_0_1_is_too_large(online, shuffled, decide):
         exceeds(small.test_accuracy[-1], large.test_accuracy[-1]) for large, small in pairs.values()
     )
     figures = "; ".join(
-        f"{name}: {format_mean(large.test_accuracy[-1])} at 0.1, "
+        f"{name} {format_mean(large.test_accuracy[-1])} at 0.1, "
         f"{format_mean(small.test_accuracy[-1])} at 0.0001"
         for name, (large, small) in pairs.items()
     )
-    decide(holds, f"{figures}.")
+    decide(holds, f"Final test accuracies: {figures}.")
 
 
 @claim("At its best, online stays below SGD.", source="Q2, Table 2", expected=REPRODUCED)
@@ -306,8 +307,8 @@ def test_online_stays_below_sgd(online, shuffled, decide):
 
 @claim("The convergence proof of SGD does not carry over.", source="Q3", expected=REPRODUCED)
 def test_the_proof_does_not_carry_over(measured, decide):
-    """It needs stochastic gradients whose mean nears the full gradient: on the sorted stream the
-    mean of 3000 is as wrong as the first one."""
+    """It needs stochastic gradients whose mean approaches the full gradient; on the sorted stream,
+    the mean of 3000 is as far from it as the first one."""
     few, many = _COUNTS.index(1), _COUNTS.index(3000)
     gains = {
         order: np.array(
@@ -325,20 +326,21 @@ def test_the_proof_does_not_carry_over(measured, decide):
                 exceeds(gains["shuffled"].min(axis=1), 10),
             ]
         ),
-        "Averaging the next 3000 gradients in place of 1 divides the error against the full gradient "
-        f"by {_three(gains['by_class'])} on the sorted stream and by {_three(gains['shuffled'])} on the "
-        f"shuffled one, after {', '.join(map(str, _CHECKPOINTS))} epochs: "
-        "the sorted stream's next gradients are biased, given the weights.",
+        "Averaging the next 3000 gradients instead of 1 divides the distance to the full gradient by "
+        f"{_by_checkpoint(gains['by_class'])} on the sorted stream and by "
+        f"{_by_checkpoint(gains['shuffled'])} on the shuffled one, after "
+        f"{', '.join(map(str, _CHECKPOINTS))} epochs: given the weights, the next gradients of the "
+        "sorted stream are biased.",
     )
 
 
 @claim(
-    "What fails is smoothness: it cannot be assumed where examples are not random.",
+    "What fails is smoothness: it cannot be assumed if the examples are not random.",
     source="Q3",
     expected=NOT_REPRODUCED,
 )
 def test_what_fails_is_smoothness(measured, decide):
-    """It is a property of each example's loss, and both orders have the same examples."""
+    """Smoothness is a property of each example's loss, and both orders have the same examples."""
     same = all(each["same_examples"] for each in measured("streams"))
     cosines = {
         order: [seed[order]["cosine"][1][_COUNTS.index(3000)] for seed in measured("gradient-bias")]
@@ -346,28 +348,28 @@ def test_what_fails_is_smoothness(measured, decide):
     }
     decide(
         not same,
-        "Both orders present the same 60000 functions, once an epoch, and each is as smooth in one as "
-        "in the other. What differs is the bias: in the middle of the fives, the mean of the next 3000 "
-        f"gradients has a cosine of {format_mean(cosines['by_class'], 2)} to the full gradient when "
-        "sorted, "
-        f"of {format_mean(cosines['shuffled'], 2)} when shuffled.",
+        "Both orders present the same 60000 loss functions once per epoch, and their smoothness does "
+        "not depend on the order. What differs is the bias: in the middle of the fives, the mean of the "
+        "next 3000 gradients and the full gradient have a cosine of "
+        f"{format_mean(cosines['by_class'], 2)} when sorted, and of "
+        f"{format_mean(cosines['shuffled'], 2)} when shuffled.",
     )
 
 
 @claim("SGD's objective is convex and smooth.", source="Q3", expected=NOT_REPRODUCED)
 def test_the_objective_is_convex(measured, decide):
-    """Convex means no higher midway between two points than at both. (The ReLU is not even
-    differentiable everywhere: assumption 1 of the assignment fails in either order.)"""
+    """A convex function is no higher midway between two points than at the higher one. (The ReLU is
+    not differentiable everywhere, so assumption 1 of the assignment fails in either order.)"""
     found = {name: [each[name] for each in measured("convexity")] for name in ("here", "copy", "midway")}
     higher = exceeds(found["midway"], np.maximum(found["here"], found["copy"]))
     decide(
         negate(higher),
-        f"A network after 10000 steps of shuffled SGD and its copy with the hidden units renumbered "
+        "A network after 10000 steps of shuffled SGD and a copy with its hidden units permuted "
         f"have training losses of {format_mean(found['here'])} and {format_mean(found['copy'])}; "
-        f"midway it is {format_mean(found['midway'])}.",
+        f"midway between them the loss is {format_mean(found['midway'])}.",
     )
 
 
-def _three(gains):
-    """The mean over seeds at each point."""
+def _by_checkpoint(gains):
+    """The gain at each checkpoint, averaged over seeds, from an array (seeds, checkpoints)."""
     return ", ".join(f"{gain:.3g}" for gain in gains.mean(axis=0))

@@ -1,4 +1,4 @@
-"""What is trained and how: data, network, experiments and the engines that run them.
+"""The data, the network, the experiments, and the engines that train them.
 
-Nothing in here knows of pytest; `harness` and `bench` build on it.
+Nothing here depends on pytest; `harness` and `bench` build on it.
 """

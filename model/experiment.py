@@ -1,4 +1,4 @@
-"""`Experiment`, one row of a table, and `Training`, what came of it."""
+"""`Experiment`, the settings of one row of a table, and `Training`, its results."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ DATASETS = ("mnist", "fashion-mnist", "kmnist")
 Outcome = Literal["learned", "partial", "constant", "diverged"]
 OUTCOMES: tuple[Outcome, ...] = ("learned", "partial", "constant", "diverged")
 
-# The test accuracies whose first epoch the tables name, and the least of them,
-# from which on a training counts as having learned.
+# The tables give the first epoch at each of these test accuracies; a replicate that ends at the
+# lowest of them or above has learned.
 TARGETS = (0.90, 0.95, 0.97)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One training of the 784-300-100-10 network, up to its seed.
+    """The settings of a training of the 784-300-100-10 network, except its seeds.
 
     `order` is the presentation order of the training set: "shuffled" anew for every
     epoch, or "by_class" (all zeros, then all ones, ...), the assignment's online stream.
     `init` is "default" (PyTorch's) or the common value of every weight and bias.
-    Raises ValueError, naming the field, for a value that means nothing.
+    Raises ValueError, naming the field, for a value that is not allowed.
     """
 
     optimizer: str = "sgd"
@@ -58,18 +58,18 @@ class Experiment:
             raise ValueError(f"init is {self.init!r}; it takes 'default' or a finite number")
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Optimizer steps that one pass over `examples` takes, a shorter last batch included."""
+        """Optimizer steps in one pass over `examples`, counting a shorter last batch."""
         return math.ceil(examples / self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What came of an experiment, for all its replicates (one per seed).
+    """The results of an experiment, for all its replicates (one per seed).
 
-    The curves are float64 arrays of shape (epochs + 1, replicates); row 0 is the network
-    before its first step. Losses are mean cross-entropies in nats and may be infinite or
-    NaN; accuracies are fractions of 1. All are evaluated after the epoch, on the whole
-    training and test set.
+    The learning curves are float64 arrays of shape (epochs + 1, replicates); row 0 is the
+    network before its first step. Losses are mean cross-entropies in nats and may be infinite
+    or NaN; accuracies are fractions of 1. Both are evaluated after each epoch, on the whole
+    training and test sets.
     """
 
     experiment: Experiment
@@ -77,36 +77,36 @@ class Training:
     device: str
     seeds: tuple[int, ...]
     steps: int
-    """Optimizer steps of one replicate."""
+    """Optimizer steps per replicate."""
     prepare_seconds: float
-    """What the engine took to get ready (building, compiling, warming up); not training time."""
+    """Time to prepare the engine (building, compiling, warm-up); not part of the training time."""
     epoch_seconds: NDArray[np.float64]
-    """Training time of all replicates together after each epoch, shape (epochs + 1,), from 0."""
+    """Cumulative training time of all replicates together, shape (epochs + 1,), starting at 0."""
     train_loss: NDArray[np.float64]
     train_accuracy: NDArray[np.float64]
     test_loss: NDArray[np.float64]
     test_accuracy: NDArray[np.float64]
     checkpoint_examples: NDArray[np.int64 | np.float64]
-    """Where in the last epoch the test accuracy per class was looked at: examples seen, shape (points,).
+    """The checkpoints of the last epoch, in examples seen, shape (checkpoints,).
 
-    From 0, the end of the epoch before, to the whole epoch; on a sorted stream also in the middle
-    and at the end of every class.
+    The start and the end of the epoch; on a sorted stream also the middle and the end of every
+    class.
     """
     checkpoint_class_accuracy: NDArray[np.float64]
-    """The test accuracy of each class there, shape (points, 10, replicates)."""
+    """The test accuracy of each class at each checkpoint, shape (checkpoints, 10, replicates)."""
     predictions: NDArray[np.int64 | np.float64]
-    """How often each class is predicted on the test set at the end, shape (10, replicates)."""
+    """How many test images are assigned to each class at the end, shape (10, replicates)."""
     distance_from_initialisation: NDArray[np.float64]
-    """How far each of `network.PARAMETERS` ended from where it began, shape (6, replicates).
+    """Euclidean distance of each of `network.PARAMETERS` from its initial value, shape (6, replicates).
 
-    Euclidean norms. Exactly 0 under SGD means that the parameter never received a gradient.
+    Taken at the end. Under SGD, exactly 0 means that the parameter never received a gradient.
     """
     unit_spread: NDArray[np.float64]
-    """How far apart the units of each hidden layer ended, shape (2, replicates); see `symmetry`."""
+    """Spread of each hidden layer's units at the end, shape (2, replicates); see `unit_symmetry`."""
     weight_ranks: NDArray[np.float64]
-    """The numerical rank that each weight matrix ended with, shape (3, replicates); see `symmetry`."""
+    """Numerical rank of each weight matrix at the end, shape (3, replicates); see `unit_symmetry`."""
     outcomes: tuple[Outcome, ...]
-    """What each replicate ended as: one of OUTCOMES."""
+    """The outcome of each replicate, one of OUTCOMES."""
 
     @property
     def seconds(self) -> float:
@@ -115,20 +115,20 @@ class Training:
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of most replicates; of equally many, the worse."""
+        """The most frequent outcome of the replicates; in a tie, the worse."""
         counts = Counter(self.outcomes)
         return max(counts, key=lambda outcome: (counts[outcome], OUTCOMES.index(outcome)))
 
     @property
     def final_test_accuracy(self) -> float:
-        """Mean over the replicates of the test accuracy after the last epoch."""
+        """Test accuracy after the last epoch, averaged over the replicates."""
         return float(self.test_accuracy[-1].mean())
 
     def time_to_accuracy(self, target: float) -> dict[str, list[float | None]]:
-        """What each replicate takes to reach `target` test accuracy first; None where it never does.
+        """When each replicate first reaches `target` test accuracy; None if it never does.
 
-        In `epochs`, optimizer `steps` and `seconds` of training (of all replicates together, which
-        train side by side). Accuracies are known after whole epochs.
+        Returns lists over the replicates of `epochs`, optimizer `steps` and `seconds` of training
+        (of all replicates together, as they train side by side). The resolution is one epoch.
         """
         epochs = first_epochs(self.test_accuracy >= target)
         steps = self.steps // self.experiment.epochs
@@ -140,15 +140,15 @@ class Training:
 
 
 def first_epochs(reached: NDArray[np.bool]) -> list[int | None]:
-    """Each replicate's first epoch at which `reached` (epochs + 1, replicates) is true, or None."""
+    """The first epoch at which `reached` (epochs + 1, replicates) is true, per replicate, or None."""
     return [int(each.argmax()) if each.any() else None for each in reached.T]
 
 
 def classify_outcome(*, finite: bool, classes_predicted: int, test_accuracy: float) -> Outcome:
-    """The outcome of one replicate, from the network that it ended with.
+    """The outcome of one replicate, from its network at the end of training.
 
-    `finite`: whether its parameters and losses are; `classes_predicted`: how many of the
-    ten classes it gives to any test image at all.
+    `finite`: whether its parameters and losses are finite; `classes_predicted`: how many of the
+    ten classes it predicts for at least one test image.
     """
     if not finite:
         return "diverged"

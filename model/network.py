@@ -10,10 +10,10 @@ PARAMETERS = ("weight1", "bias1", "weight2", "bias2", "weight3", "bias3")
 
 
 def build_network(init: str | float, seed: int) -> nn.Sequential:
-    """The network on the CPU, float32, initialised by PyTorch's default or to a common value.
+    """The network on the CPU, float32, with PyTorch's default initialisation or a common value.
 
-    The default draws from PyTorch's CPU generator under `seed`, whatever the device that
-    it trains on later, and leaves the global generator as it was.
+    The default draws from PyTorch's CPU generator, seeded with `seed`, whichever device the
+    network is trained on later; the generator's global state is restored.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -31,16 +31,16 @@ def build_network(init: str | float, seed: int) -> nn.Sequential:
 
 
 def stack_parameters(networks: list[nn.Sequential]) -> list[Tensor]:
-    """The networks' parameters as replicates: weights (replicates, in, out), biases (replicates, out).
+    """Copies of the networks' parameters, stacked by replicate, in the order of PARAMETERS.
 
-    In the order of PARAMETERS; copies.
+    Weights are (replicates, in, out), biases (replicates, out).
     """
     parameters = zip(*(network.parameters() for network in networks), strict=True)
     return [torch.stack([each.detach().t() for each in replicates]) for replicates in parameters]
 
 
 def forward(parameters: list[Tensor], images: Tensor) -> Tensor:
-    """Logits (batch, 10) of `images` (batch, 784) under one replicate's six parameters."""
+    """Logits (batch, 10) of `images` (batch, 784), given one replicate's six parameters."""
     weight1, bias1, weight2, bias2, weight3, bias3 = parameters
     hidden = torch.relu(torch.addmm(bias1, images, weight1))
     hidden = torch.sigmoid(torch.addmm(bias2, hidden, weight2))

@@ -1,4 +1,4 @@
-"""The clock of a training: it runs while epochs run, and stands still in between."""
+"""The clock of a training, which runs only while an epoch does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 class Stopwatch:
-    """Adds up wall-clock seconds between `with` blocks; on CUDA each end is read after a synchronise."""
+    """Adds up the wall-clock seconds of `with` blocks; on CUDA each reading follows a synchronise."""
 
     def __init__(self, device: torch.device):
         self.seconds = 0.0
@@ -23,7 +23,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Counts the time that the block takes."""
+        """Adds the duration of the block to `seconds`."""
         started = self._read()
         yield
         self.seconds += self._read() - started

@@ -1,4 +1,4 @@
-"""`train`: from an experiment to its training, by whichever engine."""
+"""`train`, which runs an experiment on an engine and returns its training."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def train(
 ) -> Training:
     """Trains `experiment` once per seed, on the device that `data` is on.
 
-    The clock runs while the engine runs epochs, and at no other time: not while the engine gets ready,
-    while orders are drawn, while both sets are evaluated after every epoch, or while `after_epoch` is
-    called with the number of epochs done and the evaluations of the training and the test set.
-    Divergence is a result like any other. Raises ValueError where `engine` names none that can run
-    this, or `data` is another data set than the experiment's.
+    Only the engine's epochs are timed: preparing the engine, drawing orders, evaluating both sets after
+    every epoch, and calling `after_epoch` are not. `after_epoch` receives the number of epochs done and
+    the evaluations of the training and the test set. Divergence is an outcome, not an error. Raises
+    ValueError if no engine has the name `engine`, if it cannot run the experiment, or if `data` is not
+    the experiment's data set.
     """
     if data.name != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
@@ -87,15 +87,15 @@ def train(
 def _orders(
     experiment: Experiment, labels: NDArray[np.int64], seeds: tuple[int, ...], epoch: int
 ) -> Tensor:
-    """Each replicate's presentation order of the epoch, int64 of shape (replicates, examples)."""
+    """Each replicate's presentation order in the epoch, int64 of shape (replicates, examples)."""
     drawn = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
     return torch.from_numpy(np.stack(drawn))
 
 
 def _checkpoints(experiment: Experiment, labels: NDArray[np.int64]) -> list[int]:
-    """Where the last epoch stops to be evaluated, in examples, both its ends included.
+    """Where the last epoch pauses for evaluation, in examples, including its start and its end.
 
-    On a sorted stream in the middle and at the end of every class, rounded down to whole batches.
+    On a sorted stream also the middle and the end of every class, rounded down to whole batches.
     """
     checkpoints = {0, len(labels)}
     if experiment.order == "by_class":
@@ -115,7 +115,7 @@ def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
 def _outcomes(
     parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
 ) -> tuple[Outcome, ...]:
-    """What each replicate ended as."""
+    """The outcome of each replicate."""
     finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in parameters]).all(dim=0)
     all_finite = finite.cpu().numpy() & np.isfinite(on_train.loss) & np.isfinite(on_test.loss)
     return tuple(

@@ -136,7 +136,8 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         for kind, verdict in (
             ("so", "reproduced"),
             ("otherwise", "not reproduced"),
-            ("open", "not testable at this scale"),
+            ("open", "inconclusive"),
+            ("later", "not testable at this scale"),
         )
     ]
     return {

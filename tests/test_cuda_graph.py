@@ -132,14 +132,14 @@ def test_as_many_replicates_at_a_time_as_fit(replicates, at_once, groups):
 
 def test_what_does_not_fit_is_said_with_the_figures():
     with pytest.raises(
-        EngineError, match=r"needs 892 MiB .*10 for each of 8, 300 for the one.*and 891 MiB are free"
+        EngineError, match=r"needs 892 MiB .*10 for each of 8, 300 for the one.*only 891 MiB are free"
     ):
         group_sizes(8, 10 * MIB, 300 * MIB, 892 * MIB - 1)
 
 
 def test_an_engine_that_does_not_fit_is_not_made(uncaptured, monkeypatch):
     monkeypatch.setattr(cuda_graph, "free_bytes", lambda device: 600 * MIB)
-    with pytest.raises(EngineError, match="and 600 MiB are free"):
+    with pytest.raises(EngineError, match="but only 600 MiB are free"):
         train(experiment(batch_size=MNIST), made_up(), seeds=tuple(range(30)), engine="cuda-graph")
 
 

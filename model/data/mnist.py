@@ -1,4 +1,4 @@
-"""MNIST and its siblings, whole, on a device."""
+"""MNIST and data sets of its shape, held entirely on one device."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Data:
     """A data set on one device.
 
     Images are float32 in [0, 1], flattened to (examples, 784); labels are int64 (examples,).
-    Neither mean nor deviation is taken out: with this scaling the collapse at batch size 1
-    that the assignment's Table 1 shows appears.
+    They are not standardised: with this scaling, batch size 1 collapses as in the assignment's
+    Table 1.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Data:
 
 @cache
 def load(dataset: str, root: Path, device: torch.device) -> Data:
-    """The data set (see `experiment.DATASETS`) from `root`, downloaded if need be, once per process.
+    """The data set (see `experiment.DATASETS`) from `root`, downloaded if missing; cached per process.
 
-    Raises `download.DataError` where its files are wrong, or missing and not to be had.
+    Raises `download.DataError` if its files have the wrong digests, or cannot be read or downloaded.
     """
     raw = ensure_downloaded(dataset, root)
     reader = mnist_module()
-    # The readers and not the data set's class, which would prefer a `processed/training.pt`
-    # of old torchvisions, whose digest nobody knows.
+    # torchvision's readers rather than its data set class, which would prefer a
+    # `processed/training.pt` left by an old version, for which no digest is known.
     train_images, train_labels, test_images, test_labels = (
         (reader.read_image_file if "images" in name else reader.read_label_file)(str(raw / name))
         for name in FILES

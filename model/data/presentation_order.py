@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 
 def epoch_order(order: str, labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Indices of the training set, int64 of shape (examples,), as replicate `seed` sees them.
+    """The training set's indices in the order replicate `seed` sees them, int64 of shape (examples,).
 
-    "shuffled" draws a new permutation for every `epoch` (counted from 0). "by_class" sorts
-    by label, and keeps for all epochs the one order inside each class that the seed draws.
-    Every (seed, epoch) has its own random stream (NumPy's SeedSequence), so an epoch's
-    order needs no earlier one, and the network's initialisation takes nothing from it.
+    "shuffled" draws a new permutation for every `epoch` (counted from 0). "by_class" sorts by
+    label; the order within each class is drawn once per seed and is the same in every epoch.
+    Every (seed, epoch) has its own random stream (NumPy's SeedSequence), so an order does not
+    depend on earlier epochs or on the network's initialisation.
     """
     if order == "shuffled":
         return np.random.default_rng((seed, epoch)).permutation(len(labels))
-    drawn = np.random.default_rng((seed, 0)).permutation(len(labels))
-    return drawn[np.argsort(labels[drawn], kind="stable")]
+    permutation = np.random.default_rng((seed, 0)).permutation(len(labels))
+    return permutation[np.argsort(labels[permutation], kind="stable")]

@@ -1,4 +1,4 @@
-"""torchvision's data sets, also beside a PyTorch without CUDA."""
+"""torchvision's data sets, importable beside a CPU-only PyTorch too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def mnist_module() -> ModuleType:
     """`torchvision.datasets.mnist`, imported when it is first needed.
 
     PyPI's Linux wheel of torchvision is built for CUDA. Beside a CPU-only PyTorch its
-    operators do not load, and the import dies while it registers their meta kernels:
+    operators do not load, and the import fails while registering their meta kernels:
     "operator torchvision::nms does not exist" (pytorch/vision issue 9085). The data sets
-    use no operator, so declaring the schemas that are missing is enough; a call of one of
-    them would still fail, and say that it has no kernel.
+    use no operators, so declaring the missing schemas is enough; calling one would still
+    fail, with an error that it has no kernel.
     """
     try:
         return importlib.import_module("torchvision.datasets.mnist")

@@ -1,4 +1,4 @@
-"""What claims measure besides training: gradients, the symmetry of units, the shape of the loss.
+"""Measurements for claims besides training: gradients, symmetry of units, convexity of the loss.
 
-Imports engines, data and network; nothing of `harness`.
+Imports engines, data and network, nothing from `harness`.
 """

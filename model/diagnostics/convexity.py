@@ -1,4 +1,4 @@
-"""Is the training loss convex? Between a network and the same one with its units renumbered."""
+"""Whether the training loss is convex between a network and a copy with its hidden units permuted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..experiment import Experiment
 def losses_between_copies(
     data: Data, *, seed: int, learning_rate: float, steps: int
 ) -> dict[str, float]:
-    """The mean training loss at a network, at its copy with the hidden units reversed, and midway.
+    """The mean training loss at a network, at a copy with its hidden units reversed, and midway.
 
-    The network is trained for so many steps at batch size 1. Its copy computes the same function,
-    so a convex loss would be no higher midway than at both. Returns `here`, `copy` and `midway`,
-    in nats.
+    The network is trained for `steps` steps at batch size 1, at most an epoch. The copy computes the
+    same function, so if the loss were convex, it would be no higher midway. Returns `here`, `copy`
+    and `midway`, in nats.
     """
     experiment = Experiment(learning_rate=learning_rate, batch_size=1, epochs=1, dataset=data.name)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
@@ -26,7 +26,7 @@ def losses_between_copies(
     engine.epoch(torch.from_numpy(order).to(data.device)[None])
     here = engine.parameters()
     weight1, bias1, weight2, bias2, weight3, bias3 = here
-    # Reversing a layer's units: its columns and biases, and the rows of the weights it feeds.
+    # Reversing a layer's units reverses its weights' columns, its biases, and the next weights' rows.
     copy = [
         weight1.flip(2),
         bias1.flip(1),

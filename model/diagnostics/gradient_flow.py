@@ -1,4 +1,4 @@
-"""Which parameters a gradient reaches from a common initial value, step by step."""
+"""Which parameters receive a gradient, step by step, when training starts at a common value."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..data.presentation_order import epoch_order
 from ..network import PARAMETERS, build_network, stack_parameters
 from .unit_symmetry import unit_spread, weight_ranks
 
-_KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are told of; the last ends it
+_KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are recorded; the last ends it
 
 
 def gradient_flow(
     init: float, data: Data, *, seed: int, learning_rate: float = 0.1, batch_size: int = 100
 ) -> dict[str, Any]:
-    """Watches PyTorch's plain loop in its first 200 steps of SGD from `init`.
+    """Records the first 200 steps of SGD from `init`, in PyTorch's plain loop.
 
-    Returns `steps` (counted from 1) and for each of them: `gradient`, the largest magnitude of
-    each of `network.PARAMETERS`' gradients; `loss` of the batch in nats; `active`, the largest
-    output of the first hidden layer on it; and, after the step, `spread` (2) and `ranks` (3) of
-    `symmetry`. `first` has the first of all steps in which each parameter's gradient was not
-    0, or None.
+    Returns `steps` (counted from 1) and for each of them: `gradient`, the largest magnitude in the
+    gradient of each of `network.PARAMETERS`; `loss` of the batch in nats; `active`, the largest
+    output of the first hidden layer on the batch; and, after the step, `unit_spread` (2) and
+    `weight_ranks` (3), see `unit_symmetry`. `first` is the first of all steps in which each
+    parameter's gradient was not 0, or None.
     """
     network = build_network(init, seed).to(data.device)
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)

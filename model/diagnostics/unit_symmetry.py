@@ -1,4 +1,4 @@
-"""What a common initial value does to a network: units that are copies, matrices of rank one."""
+"""The effect of a common initial value: units that are copies of each other, matrices of rank one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
     """How far apart the units of each hidden layer are, float64 of shape (2, replicates).
 
-    Over all that belongs to a unit (its incoming weights, its bias and its outgoing weights): the
-    largest difference between two units of the layer, over the largest of their magnitudes.
-    0 where all units are bitwise the same, also all 0; NaN where one is not finite.
+    The largest difference between two units of the layer in any of a unit's parameters (incoming
+    weights, bias, outgoing weights), divided by the largest magnitude of those parameters. It is
+    0 if all units are bitwise equal, including all 0, and NaN if a parameter is not finite.
     """
     layers = []
     for layer in (0, 1):
@@ -28,8 +28,8 @@ def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
 def weight_ranks(parameters: list[Tensor]) -> NDArray[np.float64]:
     """The numerical rank of each weight matrix, float64 of shape (3, replicates).
 
-    Singular values count from float32's rounding of the largest one on, as NumPy's
-    `matrix_rank` has it. NaN where a weight is not finite.
+    The tolerance is float32's rounding of the largest singular value, as in NumPy's
+    `matrix_rank`. NaN if a weight is not finite.
     """
     counts = []
     for weights in parameters[::2]:

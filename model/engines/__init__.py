@@ -1,22 +1,23 @@
-"""Ways to run the same epoch, and which of them runs which experiment.
+"""Engines: ways to run the steps of an epoch, and which of them runs an experiment.
 
 An engine is a module here with
 
-- `NAME`, as `--engine` takes it;
-- `refuses(experiment, device)`: why it cannot run that experiment exactly on that device,
-  in a few words, or None where it can;
-- `preferred(experiment)`: whether, where it can, it is faster than those after it in `ENGINES`;
-- `cores(replicates, available)`: how many CPU cores it keeps busy when it trains that many
-  replicates on a CPU where `available` may be used; it takes `torch.get_num_threads()` of them;
-- `Engine(experiment, data, seeds)`, ready to train (compiled, warmed up) when it is made,
-  with `epoch(orders)`, which trains every replicate on its row of `orders`, and
-  `parameters()`, the stacked parameters as they are now (see `model.network.stack_parameters`).
-  Making it raises EngineError where the device has not the memory for it. An epoch may be
-  handed over in parts; all but its last one are of whole batches.
+- `NAME`, its name for `--engine`;
+- `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
+  in a few words, or None if it can;
+- `preferred(experiment)`: whether, if it can run the experiment, it is faster than the engines
+  after it in `ENGINES`;
+- `cores(replicates, available)`: how many of the `available` CPU cores it keeps busy when it
+  trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
+- `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
+  Raises EngineError if the device has not enough memory for them. Its `epoch(orders)` trains
+  every replicate on its row of `orders`; an epoch may be passed in parts, all but the last of
+  whole batches. Its `parameters()` are copies of the current parameters, stacked (see
+  `model.network.stack_parameters`).
 
 An engine never changes the mathematics: from the same seed, in the same order of examples,
-it gives the eager engine's parameters to float32 rounding; `tests/` holds each to that.
-A new one needs its module and its place in `ENGINES`.
+its parameters equal the eager engine's to float32 rounding; the tests hold every engine to it.
+A new engine needs its module and an entry in `ENGINES`.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from .protocol import EngineModule
 
 __all__ = ["ENGINES", "EngineError", "EngineModule", "choose_engine"]
 
-# `auto` takes the first that does not refuse and is preferred.
+# `auto` takes the first that is preferred and does not refuse.
 ENGINES: tuple[EngineModule, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
 def choose_engine(name: str, experiment: Experiment, device: torch.device) -> EngineModule:
-    """The engine called `name`, or for "auto" the fastest that runs `experiment` on `device`.
+    """The engine called `name`, or for "auto" the fastest that can run `experiment` on `device`.
 
-    Raises EngineError where there is none of that name, or it refuses, with its reason.
+    Raises EngineError if no engine has that name, or with the engine's reason if it refuses.
     """
     if name == "auto":
         return next(

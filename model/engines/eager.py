@@ -1,6 +1,6 @@
 """The reference engine: the plain PyTorch loop, one replicate after the other.
 
-Every other engine is held against this one.
+The other engines are tested against this one.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
 
 
 def preferred(experiment: Experiment) -> bool:
-    """True: it is the last resort."""
+    """True: it is the last in `ENGINES`."""
     return True
 
 
 def cores(replicates: int, available: int) -> int:
-    """All of them: PyTorch splits every operation over its threads."""
+    """All of them: PyTorch splits every operation among its threads."""
     return available
 
 
@@ -55,5 +55,5 @@ class Engine:
                 optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
         return stack_parameters(self._networks)

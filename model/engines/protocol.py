@@ -1,4 +1,4 @@
-"""What an engine offers, as types; `model.engines` says what each part means."""
+"""The interface of an engine, as types; `model.engines` documents it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..experiment import Experiment
 
 
 class Runner(Protocol):
-    """An experiment's replicates, ready to train: what a module's `Engine` makes."""
+    """An experiment's replicates, ready to train: what a module's `Engine` returns."""
 
     def epoch(self, orders: Tensor) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64."""
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
 
 
 class EngineModule(Protocol):
@@ -27,13 +27,13 @@ class EngineModule(Protocol):
     NAME: str
 
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:
-        """Why it cannot run that experiment exactly on that device, or None where it can."""
+        """Why it cannot run the experiment exactly on the device, or None if it can."""
 
     def preferred(self, experiment: Experiment) -> bool:
-        """Whether, where it can, it is faster than those after it in `ENGINES`."""
+        """Whether, if it can run the experiment, it is faster than the engines after it in `ENGINES`."""
 
     def cores(self, replicates: int, available: int) -> int:
         """How many of the `available` CPU cores it keeps busy with that many replicates."""
 
     def Engine(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]) -> Runner:
-        """Ready to train. Raises EngineError where the device has not the memory for it."""
+        """The replicates, ready to train. Raises EngineError if the device has not enough memory."""

@@ -1,8 +1,8 @@
-"""The engine for GPUs: all replicates step together, and many steps are one launch.
+"""The engine for GPUs: all replicates step together, and one launch runs many steps.
 
 A step on a small batch is little arithmetic in many operations, each of which PyTorch launches
-from Python. Here the steps of `Replicates` are captured once as CUDA graphs, of up to 512 steps
-each, and an epoch replays some of them (see `schedule`): the training set and the epoch's orders lie
+from Python. Here the steps of `Replicates` are captured once as CUDA graphs of up to 512 steps
+each, and an epoch replays them (see `schedule`). The training set and the epoch's orders are kept
 on the device, and nothing is read back.
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
@@ -20,33 +20,36 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
+from ..error import refused_optimizer
 from .memory import group_sizes, state_bytes, working_bytes
-from .replicates import Activations, Examples, Replicates
+from .replicates import OPTIMIZERS, Activations, Examples, Replicates
 from .schedule import graphs, schedule
 
 NAME = "cuda-graph"
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: not a GPU."""
-    return None if device.type == "cuda" else f"it runs on a GPU, not on {device.type}"
+    """Why it cannot run this: not a GPU, or an optimizer that it lacks."""
+    if device.type != "cuda":
+        return f"it runs on a GPU, not on {device.type}"
+    return refused_optimizer(experiment.optimizer, OPTIMIZERS)
 
 
 def preferred(experiment: Experiment) -> bool:
-    """True: a replay computes what eager does, without launching it operation by operation."""
+    """True: a replay computes what eager does, without launching each operation from Python."""
     return True
 
 
 def cores(replicates: int, available: int) -> int:
-    """One, which launches the graphs."""
+    """One: a single thread launches the graphs."""
     return 1
 
 
 class Engine:
-    """All replicates at once, or as many at a time as the device's memory takes.
+    """Trains all replicates at once, or as many at a time as fit in the device's memory.
 
-    A seed's result does not depend on the replicates beside it but for rounding: cuBLAS may
-    choose another algorithm, and so another order of summation, for another number of them.
+    Up to rounding, a seed's result does not depend on the other replicates: for another number
+    of them cuBLAS may choose another algorithm, and so another order of summation.
     """
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
@@ -73,7 +76,7 @@ class Engine:
     def epoch(self, orders: Tensor) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        In parts of an epoch, all but the last are of whole batches.
+        If an epoch is passed in parts, all but the last are of whole batches.
         """
         turns = schedule(orders.shape[1], self._batch_size)
         for group, replays, rows in zip(
@@ -84,52 +87,52 @@ class Engine:
                 replays[graph]()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
         parameters = zip(*(group.parameters() for group in self._groups), strict=True)
         return [torch.cat(groups) for groups in parameters]
 
 
 def free_bytes(device: torch.device) -> int:
-    """The device's memory that is free, or held by PyTorch's allocator but not in use."""
+    """Bytes of the device's memory that are free, or reserved by PyTorch's allocator but unused."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 class Capture:
-    """Makes graphs that share their memory for intermediate results, since one runs at a time."""
+    """Captures graphs that share a memory pool for intermediate results, as only one runs at a time."""
 
     def __init__(self, device: torch.device):
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, replicates: Replicates, steps: int, size: int) -> Callable[[], None]:
-        """`replicates.train(steps, size)` as a function that replays it; leaves them as they were."""
+        """Captures `replicates.train(steps, size)`; returns its replay, and restores the replicates."""
         run = partial(replicates.train, steps, size)
         stream = _side_stream(self._device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device), _without_tf32():
-            # Once before the capture, in which no kernel can be loaded and no optimizer begin
-            # its state, on a stream beside the default one, which cannot be captured.
+            # A warm-up run first: during a capture, kernels cannot be loaded and the optimizer
+            # cannot create its state. On a side stream, as the default one cannot be captured.
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream), _uncaptured():
                 run()
             with torch.cuda.graph(graph, pool=self._pool, stream=stream):
                 run()
             replicates.restore()
-            graph.replay()  # the first replay moves the graph to the device
+            graph.replay()  # the first replay uploads the graph to the device
             replicates.restore()
         return graph.replay
 
 
 @cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all captures: cuBLAS keeps a workspace for every stream that it has seen."""
+    """One stream for all captures: cuBLAS keeps a workspace for every stream that it has run on."""
     return torch.cuda.Stream(device)
 
 
 @contextmanager
 def _uncaptured() -> Iterator[None]:
-    """Without PyTorch's warning that an optimizer made for capturing is slower without."""
+    """Suppresses PyTorch's warning that a capturable optimizer is slower outside a capture."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
         yield
@@ -137,7 +140,7 @@ def _uncaptured() -> Iterator[None]:
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """Matrix products in full float32 inside; a graph keeps what it was captured with."""
+    """Full float32 matrix products in the block; a graph keeps the precision of its capture."""
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
     matmul.fp32_precision = "ieee"

@@ -1,14 +1,13 @@
 """The training step of stacked replicates, in few operations: plain PyTorch, on every device.
 
-A layer's weights and biases are one tensor, (replicates, in + 1, out): the biases are the last
-row, and the inputs have a last column of ones. So a layer takes one batched matrix product
-forward and at most two backward, and no operations for adding biases and for summing their
-gradients: less to launch. Rows of inputs begin at multiples of 16 bytes, so that they can be
-read 16 bytes at a time.
+A layer's weights and biases are one tensor, (replicates, in + 1, out): the last row holds the
+biases, and the inputs have a last column of ones. So a layer takes one batched matrix product
+forward and at most two backward, and adding biases or summing their gradients takes no launches
+of its own. Rows of inputs are aligned to 16 bytes, for vectorised loads.
 
-Nothing here waits for the device or depends on what is in a tensor, so all of it can be
-captured as a CUDA graph: which examples come next is read on the device, from a position that
-the steps themselves move on.
+Nothing here waits for the device or depends on a tensor's values, so all of it can be captured
+as a CUDA graph: the next examples are looked up on the device, from a position that the steps
+themselves advance.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from ...network import SIZES, build_network, stack_parameters
 
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
 
-# Adam's plain form takes a dozen operations, and in its capturable variant rounds the bias
-# correction 1 - 0.999^t, a difference of nearly equal numbers, to float32. The fused one is
-# one operation and has it in float64, as eager's. SGD is eager's own.
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+# Unfused Adam takes a dozen operations, and its capturable variant computes the bias correction
+# 1 - 0.999^t, a difference of nearly equal numbers, in float32. Fused Adam is one operation and
+# computes it in float64, as eager does. SGD is the same as eager's.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": partial(torch.optim.Adam, fused=True, capturable=True),
 }
@@ -40,12 +39,12 @@ _relu_backward = torch.ops.aten.threshold_backward
 
 
 def padded(units: int) -> int:
-    """The columns that inputs of so many units take: a column of ones, and up to a multiple of 4."""
+    """The columns of the inputs for `units`: one more, of ones, rounded up to a multiple of 4."""
     return (units + 1 + 3) // 4 * 4
 
 
 def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
-    """A layer's inputs, float32 (*rows, padded(units)): zeros, and in column `units` ones."""
+    """A layer's inputs, float32 (*rows, padded(units)): zeros, with ones in column `units`."""
     zeros = torch.zeros(*rows, padded(units), device=device)
     zeros[..., units] = 1
     return zeros
@@ -54,8 +53,9 @@ def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
 class Examples:
     """The training set as the step reads it.
 
-    `images` are inputs (see above) of (examples, padded(784)); `targets` (examples, 10), float32,
-    are -1 in the label's column and else 0: the gradient of the cross-entropy by the log-softmax.
+    `images` are `inputs` of shape (examples, padded(784)). `targets`, float32 (examples, 10), are -1
+    in the label's column and 0 elsewhere: the gradient of an example's cross-entropy with respect
+    to the log-softmax.
     """
 
     def __init__(self, data: Data):
@@ -65,7 +65,7 @@ class Examples:
 
 
 class Activations:
-    """Where the step keeps both hidden layers: inputs of (replicates, batch size, ...)."""
+    """Buffers for both hidden layers: `inputs` of shape (replicates, batch size, padded units)."""
 
     def __init__(self, replicates: int, batch_size: int, device: torch.device):
         self.hidden1 = inputs(replicates, batch_size, units=HIDDEN1, device=device)
@@ -73,9 +73,10 @@ class Activations:
 
 
 class Replicates:
-    """Parameters, optimizer and orders of the replicates of `seeds`, all stepping together.
+    """Parameters, optimizer and orders of the replicates of `seeds`, which step together.
 
-    `activations` may be shared with others that step at other times, and be for more replicates.
+    `activations` may have room for more replicates, and be shared with `Replicates` that step at
+    other times.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Replicates:
         self._layers = [layer.to(device, copy=True) for layer in self._initial]
         for layer in self._layers:
             layer.grad = torch.zeros_like(layer)
-        self._optimizer = _OPTIMIZERS[experiment.optimizer](self._layers, lr=experiment.learning_rate)
+        self._optimizer = OPTIMIZERS[experiment.optimizer](self._layers, lr=experiment.learning_rate)
         self._examples = examples
         self._hidden1 = activations.hidden1[: len(seeds), :, : HIDDEN1 + 1]
         self._hidden2 = activations.hidden2[: len(seeds), :, : HIDDEN2 + 1]
@@ -103,37 +104,38 @@ class Replicates:
         self._position = torch.zeros((), dtype=torch.int64, device=device)
 
     def restore(self) -> None:
-        """As it was made: parameters and optimizer, in place, and the position."""
+        """Restores the initial parameters, optimizer state and position, in place."""
         for layer, initial in zip(self._layers, self._initial, strict=True):
             layer.copy_(initial)
-        for state in self._optimizer.state.values():  # Adam's begins as zeros; SGD has none
+        for state in self._optimizer.state.values():  # Adam's starts at zeros; SGD has none
             for tensor in state.values():
                 tensor.zero_()
         self._position.zero_()
 
     def begin(self, orders: Tensor) -> None:
-        """The steps from now on take examples from the start of `orders` (replicates, examples)."""
+        """Makes the next steps start at the beginning of `orders` (replicates, examples), int64."""
         self._orders[:, : orders.shape[1]] = orders
         self._position.zero_()
 
     def train(self, steps: int, size: int) -> None:
-        """So many steps on batches of so many examples, the next ones of `begin`'s orders."""
+        """Takes `steps` steps on batches of `size` examples, the next ones in the orders of `begin`."""
         count = steps * size
-        where = self._position + torch.arange(count, device=self._position.device)
-        order = self._orders.index_select(1, where)
-        # Each replicate's loss is the mean over its own batch, as if it were alone.
+        positions = self._position + torch.arange(count, device=self._position.device)
+        order = self._orders.index_select(1, positions)
+        # Each replicate's loss is the mean over its own batch, as when it trains alone.
         targets = self._examples.targets[order].div_(size)
         self._position += count
-        for batch, of_batch in zip(order.split(size, dim=1), targets.split(size, dim=1), strict=True):
-            self._step(batch, of_batch)
+        batches = zip(order.split(size, dim=1), targets.split(size, dim=1), strict=True)
+        for batch, batch_targets in batches:
+            self._step(batch, batch_targets)
 
     def _step(self, batch: Tensor, targets: Tensor) -> None:
-        """One step on the examples `batch` (replicates, size), int64; targets (replicates, size, 10)."""
+        """One step on the examples `batch`, int64 (replicates, size); targets (replicates, size, 10)."""
         weight1, weight2, weight3 = self._layers
         size = batch.shape[1]
         images = self._examples.images[batch][..., : PIXELS + 1]
         hidden1, hidden2 = self._hidden1[:, :size], self._hidden2[:, :size]
-        active1, active2 = hidden1[..., :-1], hidden2[..., :-1]  # without the ones
+        active1, active2 = hidden1[..., :-1], hidden2[..., :-1]  # without the column of ones
 
         torch.bmm(images, weight1, out=active1)
         active1.relu_()
@@ -150,5 +152,5 @@ class Replicates:
         self._optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """The parameters as they are now, weights and biases apart: views (see `stack_parameters`)."""
+        """Views of the current parameters, weights and biases apart (see `stack_parameters`)."""
         return [view for layer in self._layers for view in (layer[:, :-1], layer[:, -1])]

@@ -1,7 +1,7 @@
-"""The engine for small batches on a CPU: an epoch is one compiled loop, and a replicate has a core.
+"""The engine for small batches on a CPU: an epoch is one compiled loop, with a core per replicate.
 
-PyTorch's step on a small batch mostly starts its fifty operations. `kernels` holds the
-compiled loop and says how it computes; here is what it needs around it.
+On a small batch, PyTorch spends most of a step on dispatching its fifty operations. `kernels` holds
+the compiled loop and documents how it computes; this module compiles and runs it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+from ..error import refused_optimizer
 
 if TYPE_CHECKING:  # Numba may be missing
     from numba.core.dispatcher import Dispatcher
@@ -35,24 +36,24 @@ NAME = "numba"
 
 _Replicate = Callable[[NDArray[np.uint32]], None]
 
-# It accepts batches up to this size, where already two cores of eager are faster; its working
-# memory is 12 kB for each example of a batch.
+# The largest batch that it accepts, at which eager is already faster on two cores. Its workspace
+# is 12 kB per example of a batch.
 LARGEST_BATCH = 4096
 
-# Up to this many examples a batch, over the cores that eager may use, it is the faster one.
-# Steps of one replicate, times as long by eager as by this engine, on an AMD EPYC (Zen 4):
+# Up to this product of batch size and the cores that eager may use, it is faster than eager.
+# Speed-up over eager of a step of one replicate, on an AMD EPYC (Zen 4):
 #
 #   batch size          1     2     8    32   100  1000  4096
 #   SGD, one core      47    23     8     4   2.5   2.0   1.7
 #   Adam, one core      8     9     7     4   2.5   1.7   1.6
 #   SGD, two cores                            1.8   1.3   0.8
 #
-# More cores were not measured; eager is taken to gain by each as it does by the second.
+# More cores were not measured; each is assumed to speed eager up as much as the second does.
 _PREFERRED = 2000
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: not a CPU, a large batch, another network, or no Numba."""
+    """Why it cannot run this: the device, batch size, network or optimizer, or no Numba."""
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
     if experiment.batch_size > LARGEST_BATCH:
@@ -62,31 +63,32 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     except ImportError as error:
         return f"Numba is missing ({error})"
     except RuntimeError as error:
-        return f"Numba finds no folder for its cache ({error}); NUMBA_CACHE_DIR can name one"
+        return f"Numba has no writable folder for its cache ({error}); set NUMBA_CACHE_DIR to one"
     compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
-    return None if compiled == SIZES else f"it is written for a network of {compiled}"
+    if compiled != SIZES:
+        return f"it is written for a network of {compiled}"
+    return refused_optimizer(experiment.optimizer, _optimizers())
 
 
 def preferred(experiment: Experiment) -> bool:
-    """Whether it is faster than eager, which the batch size and eager's cores decide."""
+    """Whether it is faster than eager, which depends on the batch size and the cores for eager."""
     return experiment.batch_size * torch.get_num_threads() <= _PREFERRED
 
 
 def cores(replicates: int, available: int) -> int:
-    """One for every replicate."""
+    """One per replicate, at most `available`."""
     return min(replicates, available)
 
 
 class Engine:
-    """Replicates side by side; each has all its arrays to itself, and so the result it has alone."""
+    """Trains replicates in parallel; they share no array that changes, so none affects another."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         from . import kernels
 
         images, labels = _sparse(data), data.train_labels.numpy()
         batch_size = min(experiment.batch_size, len(labels))
-        trains: dict[str, _Train] = {"sgd": kernels.train_sgd, "adam": kernels.train_adam}
-        train = trains[experiment.optimizer]
+        train = _optimizers()[experiment.optimizer]
         self._networks = [
             _padded(stack_parameters([build_network(experiment.init, seed)])) for seed in seeds
         ]
@@ -119,13 +121,20 @@ class Engine:
             future.result()
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
         return [torch.stack(views) for views in zip(*map(_views, self._networks), strict=True)]
+
+
+def _optimizers() -> dict[str, _Train]:
+    """The compiled epoch of each optimizer."""
+    from . import kernels
+
+    return {"sgd": kernels.train_sgd, "adam": kernels.train_adam}
 
 
 @lru_cache(maxsize=1)
 def _sparse(data: Data) -> Sparse:
-    """The training images without their zeros, a `Sparse`; made once for all engines on `data`."""
+    """The training images as a `Sparse` matrix; cached, so that all engines on `data` share it."""
     from .kernels import Sparse
 
     images = data.train_images.numpy()
@@ -136,7 +145,7 @@ def _sparse(data: Data) -> Sparse:
 
 
 def _padded(parameters: list[Tensor]) -> Network:
-    """A `Network` of one replicate's stacked parameters (1, in, out) and (1, out)."""
+    """A `Network`, padded, from one replicate's stacked parameters (1, in, out) and (1, out)."""
     from .kernels import Network
 
     network = Network.zeros()
@@ -146,7 +155,7 @@ def _padded(parameters: list[Tensor]) -> Network:
 
 
 def _views(network: Network) -> list[Tensor]:
-    """The parameters inside the padding: weights (in, out) and biases (out,), not copied."""
+    """Views of the parameters inside the padding: weights (in, out) and biases (out,)."""
     pixels, hidden1, hidden2, classes = SIZES
     weight1, bias1, weight2, bias2, weight3, bias3 = map(torch.from_numpy, network)
     return [
@@ -160,31 +169,31 @@ def _views(network: Network) -> list[Tensor]:
 
 
 def _compile(optimizer: str, train: _Train, replicate: _Replicate) -> None:
-    """Has Numba load or compile `train` by a call of `replicate` without an example.
+    """Makes Numba load or compile `train`, by calling `replicate` on no examples.
 
-    One process at a time: four that start at once would all compile, and Numba writes the
-    index of its cache before the code, so that one could load what an older source left there.
+    One process at a time: several that start at once would all compile, and Numba writes its
+    cache's index before the code, so one could load code that an older source left there.
     """
     from numba.core import event
 
     class Announcement(event.Listener):
-        """Numba's event of compiling does not come where it loads from its cache."""
+        """Announces a compilation; Numba sends no event when it loads from its cache."""
 
-        said = False
+        announced = False
 
         def on_start(self, event: Event) -> None:
-            if not self.said:
+            if not self.announced:
                 print(
                     f"compiling the numba engine for {optimizer} (once per machine, about 10 s)",
                     file=sys.stderr,
                     flush=True,
                 )
-            self.said = True
+            self.announced = True
 
         def on_end(self, event: Event) -> None:
             pass
 
-    assert train.stats.cache_path is not None  # it is compiled with `cache`
+    assert train.stats.cache_path is not None  # it is compiled with `cache=True`
     cache = Path(train.stats.cache_path)
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "kernels.lock"), event.install_listener("numba:compile", Announcement()):

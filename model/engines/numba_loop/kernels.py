@@ -1,26 +1,26 @@
 """The compiled epochs of `numba_loop`: one replicate on one core, sparse where zeros are exact.
 
-Four fifths of MNIST's pixels are 0 and about half of the ReLUs are off. A 0 adds nothing to
-the sums forward and gets no gradient. So forward, an example's layer is a sum over the list of
-its pixels, or active units, that are not 0; and backward, the gradient of one row of weights is
-a sum over the list transposed, of the examples in which that pixel or unit is not 0. It is
-applied as soon as it is known; the gradient of a whole layer is never stored.
+Four fifths of MNIST's pixels are 0, and about half of the ReLUs are inactive. A 0 adds nothing to
+a forward sum and receives no gradient. So the forward pass sums a layer over the list of an
+example's nonzero pixels, or active units. The backward pass transposes these lists: the gradient of
+a row of weights is a sum over the examples in which that pixel or unit is not 0. It is applied as
+soon as it is computed; the gradient of a whole layer is never stored.
 
-In a network that is no longer finite the reference has NaN where a 0 met an infinity, and here
-that product is skipped. The outcome is the same: what is not finite in a weight or bias stays
-so, and the dense evaluation after the epoch sees it.
+In a network that is no longer finite, the reference has NaN where a 0 meets an infinity, and here
+that product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and
+the dense evaluation after the epoch sees it.
 
-All arrays are float32 unless said otherwise. Rows are padded with zeros to whole 64-byte lines,
-so that every loop over a row has a constant length without a remainder. Indices are unsigned:
-Numba lets negative ones count from the end, and checks every signed one for that.
+All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines,
+so every loop over a row has a constant length and no remainder. Indices are unsigned: Numba lets
+negative indices count from the end, and checks every signed one for that.
 
-What the assembly was looked at for, with AVX-512: a sum over a list holds its 19 (or 7) vectors
-in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memory), zmm, zmm`; the
-sigmoids and Adam's roots and quotients are vectors of 16; no loop over weights or lists has a
-call in it, and none is compiled twice for arrays that might overlap.
+The assembly was checked for the following, with AVX-512: a sum over a list keeps its 19 (or 7)
+vectors in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memory), zmm, zmm`; the
+sigmoids and Adam's square roots and divisions are vectors of 16; no loop over weights or lists
+contains a call, and none is compiled twice for arrays that might overlap.
 
-Numba's cache looks at the age of this file alone, so all that is compiled is in it; and each
-entry has one signature, as one file in the cache could else be taken for another's.
+Numba's cache checks the age of this file alone, so all compiled code is in it; and each entry point
+has one signature, as Numba could otherwise mistake one cached file for another.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
 
-# Sums may be reordered and multiplications fused into them, but NaN and infinity are values
-# like any other: no "nnan", no "ninf".
+# Sums may be reordered and fused with multiplications, but NaN and infinity must keep their
+# meaning: no "nnan", no "ninf".
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
 _entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True, cache=True)
@@ -60,12 +60,12 @@ Floats = NDArray[float32]
 
 
 def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
-    """PyTorch's, which begin at a 64-byte line; NumPy's do not."""
+    """Zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
     return torch.zeros(shape, dtype=dtype).numpy()
 
 
 class Sparse(NamedTuple):
-    """A matrix without its zeros: row i has its entries at starts[i] to starts[i + 1]."""
+    """A matrix in CSR format: row i has the entries from starts[i] up to starts[i + 1]."""
 
     starts: NDArray[np.uint32]  # (rows + 1,), uint32
     columns: NDArray[np.uint16]  # (entries,), uint16
@@ -81,7 +81,7 @@ class Sparse(NamedTuple):
 
 
 class Network(NamedTuple):
-    """The parameters of one replicate, or one of the moments of their gradients."""
+    """The parameters of one replicate, or a moment of their gradients, with padded rows."""
 
     weight1: Floats  # (784, 304), a row for every input
     bias1: Floats  # (1, 304)
@@ -103,7 +103,7 @@ class Network(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a step computes of its batch. A delta is the gradient of the loss by a layer's sums."""
+    """A step's workspace. A delta is the loss's gradient with respect to a layer's pre-activations."""
 
     hidden1: Sparse  # (batch, 300)
     hidden2: Floats  # (batch, 112)
@@ -116,7 +116,7 @@ class Batch(NamedTuple):
     @classmethod
     def zeros(cls, size: int) -> Batch:
         return cls(
-            Sparse.zeros(size, size * HIDDEN1 + 1),  # _forward writes a unit before it counts it
+            Sparse.zeros(size, size * HIDDEN1 + 1),  # + 1: _forward writes a unit, then decides
             _zeros(size, WIDTH2),
             _zeros(size, WIDTH1),
             _zeros(size, WIDTH2),
@@ -127,13 +127,13 @@ class Batch(NamedTuple):
 
 
 class Adam(NamedTuple):
-    """The state of Adam, and room for gradients."""
+    """The state of Adam, and a workspace for gradients."""
 
     first: Network  # the moments
     second: Network
-    steps: NDArray[np.int64]  # (1,), int64: taken so far
-    seen: NDArray[np.bool]  # (784,), bool: the pixels that were not 0 in every example so far
-    gradient: Network  # of weight1 and weight2 only row 0 is used
+    steps: NDArray[np.int64]  # (1,), int64: steps taken so far
+    seen: NDArray[np.bool]  # (784,), bool: pixels that were not 0 in some example so far
+    gradient: Network  # only row 0 of weight1 and weight2 is used
 
     @classmethod
     def zeros(cls) -> Adam:
@@ -147,10 +147,10 @@ class Adam(NamedTuple):
 
 
 def _registers(width: int) -> Callable[[], Floats]:
-    """A function for compiled code that gives `width` float32 on the stack, not initialised.
+    """A function for compiled code that returns `width` float32 on the stack, uninitialised.
 
-    Nothing else can point there, so LLVM keeps them in registers where the loops over them
-    have that constant length. It does not for a NumPy array, even a local one.
+    Nothing can alias them, so LLVM keeps them in registers if the loops over them have that
+    constant length. It does not do so for a NumPy array, even a local one.
     """
 
     @intrinsic
@@ -175,7 +175,7 @@ def _registers(width: int) -> Callable[[], Floats]:
 
         return kind(), generate
 
-    return array  # type: ignore[return-value]  # Numba itself adds the typing context
+    return array  # type: ignore[return-value]  # Numba passes the typing context
 
 
 def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]]:
@@ -193,8 +193,8 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
     ) -> None:
         """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end.
 
-        The sum starts at 0: `total` may be weights, far larger than what is added, and would
-        round every term to their precision.
+        The terms are summed before they are added: `total` may hold weights, which are far larger,
+        and every term would be rounded to their precision.
         """
         row = registers()
         for j in range(width):
@@ -217,10 +217,10 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
         rate: float32,
         scale: float32,
     ) -> None:
-        """Adam's update of weights[at] and its moments by gradient[from_row].
+        """Adam's update of weights[at] and its moments with gradient[from_row].
 
-        `rate` is the learning rate over the first moment's bias correction, `scale` one over
-        the root of the second's.
+        `rate` is the learning rate divided by the first moment's bias correction, `scale` is 1
+        divided by the square root of the second's.
         """
         for j in range(width):
             g = gradient[from_row, j]
@@ -241,11 +241,11 @@ _registers1, _registers2 = _registers(WIDTH1), _registers(WIDTH2)
 
 @_inlined
 def _exp(x: float32) -> float32:
-    """e**x within 1.3 units in the last place from -87 to 88; below, the value at -87; above, infinity.
+    """e**x to within 1.3 ULP from -87 to 88; below, the value at -87; above, infinity.
 
-    So a sigmoid can be exactly 0, and saturated units do not fill the deltas with subnormal
-    numbers, on which a step takes ten times as long.
-    Cephes' expf, without a branch so that LLVM vectorises the loop around it (libm's it cannot).
+    So a saturated sigmoid can be exactly 0, and does not fill the deltas with subnormal numbers,
+    with which a step takes ten times as long.
+    Cephes' expf without branches, so that LLVM vectorises the loop around it (it cannot with libm's).
     """
     y = x if x > float32(-87) else float32(-87)
     y = y if y < float32(88) else float32(88)
@@ -266,7 +266,7 @@ def _exp(x: float32) -> float32:
 def _forward(
     network: Network, images: Sparse, labels: NDArray[np.int64], examples: NDArray[np.uint32], s: Batch
 ) -> None:
-    """Fills `s` for the batch `examples`, uint32, but for delta1 and the transposed lists."""
+    """Fills `s` for the batch `examples`, uint32, except by_pixel and by_unit; delta1 is set to 0."""
     end = 0
     for b in range(len(examples)):
         example = examples[b]
@@ -304,7 +304,7 @@ def _forward(
         for j in range(HIDDEN2, WIDTH2):
             s.hidden2[b, j] = 0
 
-        # Softmax as PyTorch has it: the exponential of the logarithmic one.
+        # Softmax as PyTorch computes it: the exponential of the log-softmax.
         largest = float32(-np.inf)
         for c in range(CLASSES):
             logit = network.bias3[0, c]
@@ -348,7 +348,7 @@ def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sp
     for column in range(len(out_starts)):
         at += out_starts[column]
         out_starts[column] = at
-    # Each start now moves to its end, which is where the next one was ...
+    # Filling a column moves its start to its end, which is the next column's start ...
     for b in range(len(rows)):
         for k in range(starts[rows[b]], starts[rows[b] + 1]):
             column = columns[k]
@@ -356,7 +356,7 @@ def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sp
             out_columns[at] = b
             out_values[at] = scale * values[k]
             out_starts[column] = at + 1
-    # ... so they all move up by one.
+    # ... so all starts are shifted by one column.
     for column in range(len(out_starts) - 1, 0, -1):
         out_starts[column] = out_starts[column - 1]
     out_starts[0] = 0
@@ -364,9 +364,9 @@ def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sp
 
 @_inlined
 def _back_through_unit(weight2: Floats, unit: int, s: Batch, total: Floats, at: int) -> None:
-    """The unit's delta1 in every example, and its gradient of weight2, added to total[at].
+    """Computes the unit's delta1 in each example, and adds its gradient of weight2 to total[at].
 
-    Both pass over the same deltas, so they share the loop.
+    Both loop over the same deltas, so they share one loop.
     """
     weights, row = _registers2(), _registers2()
     for j in range(WIDTH2):
@@ -388,9 +388,9 @@ def _back_through_unit(weight2: Floats, unit: int, s: Batch, total: Floats, at: 
 def _step_online(
     weight1: Floats, weight2: Floats, images: Sparse, example: np.uint32, step: float32, s: Batch
 ) -> None:
-    """SGD on the first two layers' weights where the batch is the one `example`.
+    """A step of SGD on the first two layers' weights, with a batch of the single `example`.
 
-    Its own lists then say all, and no row of weights needs a sum.
+    Its own lists suffice, without a transposition, and no row of weights needs a sum.
     """
     delta2 = _registers2()
     for j in range(WIDTH2):
@@ -416,7 +416,7 @@ def _step_online(
 def _add_biases_and_layer3(
     total: Network, examples: NDArray[np.uint32], scale: float32, s: Batch
 ) -> None:
-    """Adds scale times the gradients of weight3 and of all biases to those of `total`."""
+    """Adds scale times the gradients of weight3 and of all biases to `total`."""
     row1 = _registers1()
     for j in range(WIDTH1):
         row1[j] = 0
@@ -460,16 +460,16 @@ def train_sgd(
     s: Batch,
     order: NDArray[np.uint32],
 ) -> None:
-    """Trains `network` on one epoch, in the given order (uint32), by plain SGD."""
+    """Trains `network` for one epoch with plain SGD, in the given order (uint32)."""
     step = float32(-learning_rate)
-    everyone = np.arange(batch_size).astype(np.uint32)
+    all_rows = np.arange(batch_size).astype(np.uint32)
     for first in range(0, len(order), batch_size):
         examples = order[first : first + batch_size]
         _forward(network, images, labels, examples, s)
         if len(examples) == 1:
             _step_online(network.weight1, network.weight2, images, examples[0], step, s)
         else:
-            _transpose(s.hidden1, everyone[: len(examples)], step, s.by_unit)
+            _transpose(s.hidden1, all_rows[: len(examples)], step, s.by_unit)
             for unit in range(HIDDEN1):
                 if s.by_unit.starts[unit] < s.by_unit.starts[unit + 1]:
                     _back_through_unit(network.weight2, unit, s, network.weight2, unit)
@@ -500,13 +500,13 @@ def train_adam(
     adam: Adam,
     order: NDArray[np.uint32],
 ) -> None:
-    """Trains `network` on one epoch, in the given order (uint32), by Adam.
+    """Trains `network` for one epoch with Adam, in the given order (uint32).
 
-    Where a pixel was 0 in all examples since the start, both moments of its weights are 0 and
-    Adam leaves them alone.
+    While a pixel has been 0 in all examples so far, both moments of its weights are 0 and Adam
+    does not change them, so they are skipped.
     """
     first, second, gradient = adam.first, adam.second, adam.gradient
-    everyone = np.arange(batch_size).astype(np.uint32)
+    all_rows = np.arange(batch_size).astype(np.uint32)
     for start in range(0, len(order), batch_size):
         examples = order[start : start + batch_size]
         adam.steps[0] += 1
@@ -514,7 +514,7 @@ def train_adam(
         scale = float32(1 / math.sqrt(1 - BETA2 ** adam.steps[0]))
 
         _forward(network, images, labels, examples, s)
-        _transpose(s.hidden1, everyone[: len(examples)], float32(1), s.by_unit)
+        _transpose(s.hidden1, all_rows[: len(examples)], float32(1), s.by_unit)
         weights, moment1, moment2, row = network.weight2, first.weight2, second.weight2, gradient.weight2
         for unit in range(HIDDEN1):
             row[0] = 0
