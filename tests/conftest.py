@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 
 import harness.plugin.fixtures
 import harness.plugin.session
+import model.engines.proof
 
 # Small tensors all over: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -40,11 +42,13 @@ def train(experiment, data, *, seeds, engine, after_epoch):
     )
 
 def pytest_configure():
-    import harness.plugin.session, harness.plugin.fixtures
+    import harness.plugin.session, harness.plugin.fixtures, model.engines.proof
 
     harness.plugin.fixtures.train_model = train
     harness.plugin.fixtures.load = lambda *_: None
     harness.plugin.session.ensure_downloaded = lambda *_: None
+    # "auto" takes the first engine that can, unproved.
+    model.engines.proof.kept_answer = lambda *_: model.engines.proof.Answer(None)
     if "REAL_REPORT" not in os.environ:  # it takes seconds
         harness.plugin.session.draw = lambda *_: "No report."
 """
@@ -170,6 +174,14 @@ class Suite:
         return {case["id"].removeprefix("bench/"): case for case in self.summary()["cases"]}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What engines prove on made-up data is not kept for the user."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -180,6 +192,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         (harness.plugin.session, "draw"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),
+        (model.engines.proof, "kept_answer"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.

@@ -289,10 +289,6 @@ def test_refusals_say_why(monkeypatch):
     refused("a network of")
 
 
-def test_auto_does_not_take_it_yet():
-    assert choose_engine("auto", ONLINE, CUDA) is not cluster
-
-
 needs_the_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or cluster.refuses(ONLINE, CUDA) is not None,
     reason="needs a GPU of compute capability 9.0 or above with cuda.core",

@@ -6,10 +6,10 @@ from dataclasses import asdict
 import pytest
 
 from harness.exercise import Published
-from harness.results.fingerprint import code_digest
 from harness.results.records import to_record
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
+from model.environment import code_digest
 from model.experiment import Experiment
 from tests.data import made_up_training
 from tests.processes import wait_for_the_end_of
@@ -132,7 +132,7 @@ def record(folder, run=RUN):
     """The file of a case's record in the report `folder`."""
     training = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), seeds=(0,))
     what = {"run": run, "experiment": asdict(training.experiment)}
-    made = to_record(training, exercise=1, threads=1, published=Published())
+    made = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
     store = Store(folder)
     store.create()
     store.get_or_make("bench/test_1_x.py::test_training[row]", what, lambda: made)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from harness.hardware.machine import device_name
+from model.environment import device_name
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "n2"])

@@ -22,11 +22,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def preferred(experiment: Experiment) -> bool:
-    """True: it is the last resort."""
-    return True
-
-
 def cores(replicates: int, available: int) -> int:
     """All of them: PyTorch splits every operation over its threads."""
     return available

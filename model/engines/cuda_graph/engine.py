@@ -32,11 +32,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None if device.type == "cuda" else f"it runs on a GPU, not on {device.type}"
 
 
-def preferred(experiment: Experiment) -> bool:
-    """True: a replay computes what eager does, without launching it operation by operation."""
-    return True
-
-
 def cores(replicates: int, available: int) -> int:
     """One, which launches the graphs."""
     return 1

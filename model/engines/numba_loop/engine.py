@@ -35,20 +35,8 @@ NAME = "numba"
 
 _Replicate = Callable[[NDArray[np.uint32]], None]
 
-# It accepts batches up to this size, where already two cores of eager are faster; its working
-# memory is 12 kB for each example of a batch.
+# Its working memory is 12 kB for each example of a batch.
 LARGEST_BATCH = 4096
-
-# Up to this many examples a batch, over the cores that eager may use, it is the faster one.
-# Steps of one replicate, times as long by eager as by this engine, on an AMD EPYC (Zen 4):
-#
-#   batch size          1     2     8    32   100  1000  4096
-#   SGD, one core      47    23     8     4   2.5   2.0   1.7
-#   Adam, one core      8     9     7     4   2.5   1.7   1.6
-#   SGD, two cores                            1.8   1.3   0.8
-#
-# More cores were not measured; eager is taken to gain by each as it does by the second.
-_PREFERRED = 2000
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
@@ -65,11 +53,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return f"Numba finds no folder for its cache ({error}); NUMBA_CACHE_DIR can name one"
     compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
     return None if compiled == SIZES else f"it is written for a network of {compiled}"
-
-
-def preferred(experiment: Experiment) -> bool:
-    """Whether it is faster than eager, which the batch size and eager's cores decide."""
-    return experiment.batch_size * torch.get_num_threads() <= _PREFERRED
 
 
 def cores(replicates: int, available: int) -> int:
