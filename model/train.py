@@ -13,7 +13,7 @@ from torch import Tensor
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
 from .diagnostics.unit_symmetry import unit_spread, weight_ranks
-from .engines import choose_engine
+from .engines import choose_engine, prove_engines
 from .evaluate import Evaluation, evaluate
 from .experiment import Experiment, Outcome, Training, classify_outcome
 from .stopwatch import Stopwatch
@@ -37,6 +37,8 @@ def train(
     """
     if data.name != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
+    if engine == "auto":
+        prove_engines(experiment, data)
     chosen = choose_engine(engine, experiment, data.device)
     preparing, training = Stopwatch(data.device), Stopwatch(data.device)
     with preparing.running():

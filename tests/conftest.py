@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import torch
 
 import harness.plugin.fixtures
 import harness.plugin.session
+import model.engines.proof
 from tests.processes import ForkedWorker
 
 # Small tensors all over: threads would only wait for each other.
@@ -50,11 +52,13 @@ def train(experiment, data, *, seeds, engine, after_epoch):
     )
 
 def pytest_configure():
-    import harness.plugin.session, harness.plugin.fixtures
+    import harness.plugin.session, harness.plugin.fixtures, model.engines.proof
 
     harness.plugin.fixtures.train_model = train
     harness.plugin.fixtures.load = lambda *_: None
     harness.plugin.session.ensure_downloaded = lambda *_: None
+    # "auto" takes the first engine that can, unproved.
+    model.engines.proof.kept_answer = lambda *_: model.engines.proof.Answer(None)
     if "REAL_REPORT" not in os.environ:  # it takes seconds
         harness.plugin.session.draw = lambda *_: "No report."
 """
@@ -191,6 +195,14 @@ def prepared() -> None:
         importlib.import_module(name)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What engines prove on made-up data is not kept for the user."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -204,6 +216,7 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         (harness.plugin.session, "draw"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),
+        (model.engines.proof, "kept_answer"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.

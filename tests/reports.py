@@ -87,7 +87,7 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
         "run": {"timing": "exclusive"},
         "resumed": False,
         "experiment": asdict(experiment),
-        **to_record(training, exercise=exercise, threads=1, published=Published(0.9, 500)),
+        **to_record(training, exercise=exercise, threads=1, left_out={}, published=Published(0.9, 500)),
     }
 
 

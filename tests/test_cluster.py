@@ -431,10 +431,6 @@ def test_where_no_cache_can_be_written_it_is_compiled_without(monkeypatch, fails
     assert cluster._kernel(CUDA) == ("train", "cached" if fails == "nothing" else "uncached")
 
 
-def test_auto_does_not_take_it_yet():
-    assert choose_engine("auto", ONLINE, CUDA) is not cluster
-
-
 needs_the_gpu = pytest.mark.skipif(
     not torch.cuda.is_available() or cluster.refuses(ONLINE, CUDA) is not None,
     reason="needs a GPU of compute capability 9.0 or above with cuda.core",

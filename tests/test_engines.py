@@ -22,6 +22,7 @@ from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, choose_engine, eager
 from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.numba_loop import engine as numba_loop
+from model.engines.proof import distance
 from model.experiment import Experiment
 from model.train import train
 
@@ -49,20 +50,6 @@ def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) 
         orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
         running.epoch(torch.from_numpy(np.stack(orders)).to(on.device))
     return running.parameters()
-
-
-def distance(parameters: list[torch.Tensor], reference: list[torch.Tensor], share: float = 1) -> float:
-    """The largest distance of a parameter tensor from its reference, over the reference's norm.
-
-    Of a tensor's entries only that `share` counts which is nearest to the reference.
-    """
-    distances = [0.0]
-    for p, r in zip(parameters, reference, strict=True):
-        squares = (p - r).double().square().flatten().sort().values
-        difference = squares[: math.ceil(share * len(squares))].sum().sqrt().item()
-        if difference != 0:  # where both are all 0 there is no norm to divide by
-            distances.append(difference / r.double().norm().item())
-    return np.max(distances)  # which is NaN where one is
 
 
 @pytest.fixture(autouse=True)
@@ -166,19 +153,6 @@ def test_parameters_are_copies(engine):
     assert not torch.equal(running.parameters()[0], kept[0])
 
 
-def test_auto_takes_the_faster_one():
-    def experiment(batch_size):
-        return Experiment(learning_rate=0.1, batch_size=batch_size, epochs=1)
-
-    assert choose_engine("auto", experiment(1), CPU) is numba_loop
-    assert choose_engine("auto", experiment(1000), CPU) is numba_loop
-    torch.set_num_threads(4)
-    assert choose_engine("auto", experiment(32), CPU) is numba_loop
-    assert choose_engine("auto", experiment(1000), CPU) is eager
-    assert choose_engine("numba", experiment(1000), CPU) is numba_loop
-    assert choose_engine("auto", experiment(60000), CPU) is eager
-
-
 def test_refusals_say_why(monkeypatch):
     large = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
     with pytest.raises(ValueError, match=r"engine numba cannot.*batches of up to"):
@@ -213,7 +187,8 @@ def test_numba_is_not_imported_before_it_is_needed():
 def test_processes_may_compile_at_once(tmp_path):
     """Into an empty cache: one compiles, the other waits and loads, and both train the same."""
     code = (
-        "from tests.test_engines import ONLINE, numba_loop, trained\n"
+        "from model.engines.numba_loop import engine as numba_loop\n"
+        "from tests.test_engines import ONLINE, trained\n"
         "print([p.double().sum().item() for p in trained(numba_loop, ONLINE)])"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

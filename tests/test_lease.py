@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from harness.hardware import lease
-from harness.hardware.lease import available_cores, lease_cores, lease_gpu
+from harness.hardware.lease import lease_cores, lease_gpu
+from model.environment import available_cores
 
 needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one core alone")
 

@@ -7,10 +7,10 @@ import pytest
 
 from harness import ownership
 from harness.exercise import Published
-from harness.results.fingerprint import code_digest
 from harness.results.records import to_record
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
+from model.environment import code_digest
 from model.experiment import Experiment
 from tests.data import made_up_training
 from tests.processes import wait_for_the_end_of
@@ -142,7 +142,7 @@ def record(folder, run=RUN):
     """The file of a case's record in the report `folder`."""
     training = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), seeds=(0,))
     what = {"run": run, "experiment": asdict(training.experiment)}
-    made = to_record(training, exercise=1, threads=1, published=Published())
+    made = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
     ownership.make(folder)
     store = Store(folder)
     store.create()

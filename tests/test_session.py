@@ -8,8 +8,7 @@ import torch
 from filelock import FileLock
 
 from harness import ownership
-from harness.hardware.lease import available_cores
-from harness.hardware.machine import device_name
+from model.environment import available_cores, device_name
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "n2"])

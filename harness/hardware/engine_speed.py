@@ -21,12 +21,13 @@ from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, EngineModule, eager
 from model.engines.protocol import Runner
+from model.environment import available_cores
 from model.experiment import OPTIMIZERS, Experiment
 
 from .. import atomic_json, ownership
 from ..hardware.machine import candidate_devices
 from ..paths import LATEST, ROOT, SPEED
-from .lease import available_cores, lease
+from .lease import lease
 from .machine import describe_machine
 from .peak_memory import peak_mib
 from .roofline import dense_flops, minimum_work, peak, roofline_bound

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from model import engines
+from model.environment import device_name
 from model.experiment import Experiment
 
 from .. import atomic_json
 from ..hardware.machine import candidate_devices
 from ..paths import SPEED
 from ..settings import Settings
-from .machine import device_name
 
 _TRAINING_EXAMPLES = 60000  # of every data set
 
@@ -37,7 +37,9 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
 def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[dict[str, Any]]
 ) -> float:
-    """Raises KeyError if no row has the same optimizer, batch size and engine."""
+    """Raises KeyError if no row has the same optimizer, batch size and engine, or none is chosen yet."""
+    if settings.engine == "auto" and engines.unproven(experiment, device):
+        raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
     by_replicates: dict[int, float] = {

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
+from model.environment import available_cores
+
 if TYPE_CHECKING:
     import torch
 
@@ -86,13 +88,6 @@ def lease_gpu(devices: list[torch.device]) -> Iterator[torch.device]:
     names = {f"gpu-{torch.cuda.get_device_properties(device).uuid}": device for device in devices}
     with _locked(names, 1) as (device,):
         yield device
-
-
-def available_cores() -> list[int]:
-    """The numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def _pin(cores: list[int]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .lease import available_cores
+from model.environment import available_cores, cpu_model, device_name, version
 
 
 def candidate_devices(name: str) -> list[torch.device]:
@@ -21,11 +20,6 @@ def candidate_devices(name: str) -> list[torch.device]:
     if name == "cuda":
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     return [torch.device(name)]
-
-
-def device_name(device: torch.device) -> str:
-    """The model name of the GPU or CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -42,17 +36,8 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version() if on_gpu else None,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        **{name: _version(name) for name in ("torch", "torchvision", "numpy", "numba")},
+        **{name: version(name) for name in ("torch", "torchvision", "numpy", "numba")},
     }
-
-
-def cpu_model() -> str:
-    """The processor's model name."""
-    try:
-        names = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = None
-    return names[1].strip() if names else platform.processor() or platform.machine()
 
 
 def git_commit(folder: Path) -> str | None:
@@ -68,13 +53,6 @@ def git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return described.stdout.strip() or None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _driver() -> str | None:

@@ -13,14 +13,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from model.data.download import DataError
 from model.data.mnist import load
-from model.engines import EngineError, choose_engine
+from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven
+from model.environment import available_cores, device_name
 from model.experiment import TARGETS, Experiment, Training
 from model.train import train as train_model
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim, Decision
 from ..exercise import Exercise, case_id
-from ..hardware.lease import available_cores, lease
-from ..hardware.machine import candidate_devices, device_name
+from ..hardware.lease import lease
+from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store, StoreError
@@ -98,9 +99,13 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
         def make() -> Record:
             experiment = exercise.experiment(row, settings.scale, settings.dataset)
             with report_progress(settings.report_dir, case, experiment.epochs) as after_epoch:
-                training, threads = _train(experiment, settings, after_epoch)
+                training, threads, reasons = _train(experiment, settings, after_epoch)
             return to_record(
-                training, exercise=exercise.number, threads=threads, published=row.published
+                training,
+                exercise=exercise.number,
+                threads=threads,
+                left_out=reasons,
+                published=row.published,
             )
 
         return stored(case, training_key(request.config, exercise, row), make)
@@ -200,17 +205,28 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
     return record
 
 
-def _train(experiment: Experiment, settings: Settings, after_epoch: AfterEpoch) -> tuple[Training, int]:
-    """The training, and how many threads PyTorch had for it."""
-    engine = choose_engine(settings.engine, experiment, candidate_devices(settings.device)[0])
+def _train(
+    experiment: Experiment, settings: Settings, after_epoch: AfterEpoch
+) -> tuple[Training, int, dict[str, str]]:
+    """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
+    name, device = settings.engine, candidate_devices(settings.device)[0]
+    cores = len(available_cores())
+    if device.type == "cpu":
+        # The engine says how many cores to lease. It proves itself with all of them, which eager takes.
+        if name == "auto" and unproven(experiment, device):
+            with _leased(settings, cores):
+                prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
+        engine = choose_engine(name, experiment, device)
+        name, cores = engine.NAME, engine.cores(len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
-    with _leased(settings, engine.cores(len(settings.seeds), len(available_cores()))) as device:
+    with _leased(settings, cores) as device:
         data = load(experiment.dataset, settings.data_root, device)
         training = train_model(
-            experiment, data, seeds=settings.seeds, engine=engine.NAME, after_epoch=after_epoch
+            experiment, data, seeds=settings.seeds, engine=name, after_epoch=after_epoch
         )
-        return training, torch.get_num_threads()
+        threads = torch.get_num_threads()
+    return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}
 
 
 @contextmanager

@@ -34,8 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         default="auto",
         metavar="auto|NAME",
-        help="Engine that runs the epochs. auto: the fastest that computes exactly what PyTorch's "
-        "plain loop does (default: %(default)s)",
+        help="Engine that runs the epochs. auto: the first that has proved itself on this machine, by "
+        "PyTorch's plain loop (default: %(default)s)",
     )
     group.addoption(
         "--replicates",

@@ -53,8 +53,20 @@ def format_caption(summary: dict[str, Any]) -> str:
             f"{format_seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
             f"{NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
+            *_engines_left_out(summary["cases"]),
         ]
     )
+
+
+def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
+    """A line for each engine and kind of experiment that `--engine auto` did not take it for."""
+    lines = {
+        f"Engine {name} was left out for {OPTIMIZER_NAMES[case['experiment']['optimizer']]} "
+        f"at batch size {case['experiment']['batch_size']}: {reason}."
+        for case in cases
+        for name, reason in case.get("engines_left_out", {}).items()
+    }
+    return sorted(lines)
 
 
 def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:

@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model.environment import code_digest, device_name
+
 from ..exercise import Exercise, Row
-from ..hardware.machine import candidate_devices, device_name
+from ..hardware.machine import candidate_devices
 from ..paths import ROOT
 from ..settings import SETTINGS
 
@@ -56,15 +57,6 @@ def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:
         if theirs.get(name) != value:
             return f"{name} {theirs.get(name)} there, {value} here"
     return None
-
-
-def code_digest(folders: list[Path]) -> str:
-    """The first 12 digits of a SHA-256 over the names and contents of all source files in `folders`."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu")):
-            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def short_digest(content: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,12 +17,21 @@ _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).star
 
 
 def to_record(
-    training: Training, *, exercise: int, threads: int, published: Published
+    training: Training,
+    *,
+    exercise: int,
+    threads: int,
+    left_out: Mapping[str, str],
+    published: Published,
 ) -> dict[str, Any]:
-    """The part of a case's record that comes from its training; `threads` are PyTorch's on a CPU."""
+    """The part of a case's record that comes from its training.
+
+    `threads` are PyTorch's on a CPU; `left_out` says by name why "auto" did not take an engine.
+    """
     return {
         "exercise": exercise,
         "engine": training.engine,
+        "engines_left_out": dict(left_out),
         "device": training.device,
         "threads": threads,
         "seeds": list(training.seeds),
@@ -66,6 +76,7 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
         "exercise",
         "experiment",
         "engine",
+        "engines_left_out",
         "device",
         "threads",
         "resumed",

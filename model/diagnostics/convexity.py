@@ -6,7 +6,7 @@ import torch
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..engines import choose_engine
+from ..engines import choose_engine, prove_engines
 from ..evaluate import evaluate
 from ..experiment import Experiment
 
@@ -21,6 +21,7 @@ def losses_between_copies(
     and `midway`, in nats.
     """
     experiment = Experiment(learning_rate=learning_rate, batch_size=1, epochs=1, dataset=data.name)
+    prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]
     engine.epoch(torch.from_numpy(order).to(data.device)[None])

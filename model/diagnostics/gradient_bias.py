@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..engines import choose_engine
+from ..engines import choose_engine, prove_engines
 from ..experiment import Experiment
 from ..network import forward
 
@@ -45,6 +45,7 @@ def gradient_bias(
     experiment = Experiment(
         learning_rate=learning_rate, batch_size=1, epochs=1, order=order, dataset=data.name
     )
+    prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     labels = data.train_labels.cpu().numpy()
     examples = len(labels)

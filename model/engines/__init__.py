@@ -5,8 +5,6 @@ An engine is a module here with
 - `NAME`, its name for `--engine`;
 - `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
   in a few words, or None if it can;
-- `preferred(experiment)`: whether, if it can run the experiment, it is faster than the engines
-  after it in `ENGINES`;
 - `cores(replicates, available)`: how many of the `available` CPU cores it keeps busy when it
   trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
 - `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
@@ -16,39 +14,52 @@ An engine is a module here with
   `model.network.stack_parameters`).
 
 An engine never changes the mathematics: from the same seed, in the same order of examples,
-its parameters equal the eager engine's to float32 rounding; the tests hold every engine to it.
+its parameters equal the eager engine's to float32 rounding. The tests hold every engine to it,
+and `proof` compares each with eager on every machine before `auto` takes it there.
 A new engine needs its module and an entry in `ENGINES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
+from ..data.mnist import Data
 from ..experiment import Experiment
-from . import eager
+from . import eager, proof
 from .cluster import engine as cluster_engine
 from .cuda_graph import engine as cuda_graph_engine
 from .error import EngineError
 from .numba_loop import engine as numba_engine
 from .protocol import EngineModule
 
-__all__ = ["ENGINES", "EngineError", "EngineModule", "choose_engine"]
+__all__ = [
+    "ENGINES",
+    "EngineError",
+    "EngineModule",
+    "choose_engine",
+    "left_out",
+    "prove_engines",
+    "unproven",
+]
 
-# `auto` takes the first that is preferred and does not refuse.
+# `auto` takes the first that does not refuse and has proved itself: no race, which could come out
+# another way, and change a result's last digits, from day to day.
 ENGINES: tuple[EngineModule, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
 def choose_engine(name: str, experiment: Experiment, device: torch.device) -> EngineModule:
-    """The engine called `name`, or for "auto" the fastest that can run `experiment` on `device`.
+    """The engine called `name`, or for "auto" the first that has proved itself on `device`, else eager.
 
     Raises EngineError if no engine has that name, or with the engine's reason if it refuses.
     """
     if name == "auto":
-        return next(
-            engine
-            for engine in ENGINES
-            if engine.preferred(experiment) and engine.refuses(experiment, device) is None
-        )
+        for engine in _fast(experiment, device):
+            answer = proof.kept_answer(engine, experiment, device)
+            if answer is not None and answer.holds:
+                return engine
+        return eager
     for engine in ENGINES:
         if name == engine.NAME:
             reason = engine.refuses(experiment, device)
@@ -58,3 +69,38 @@ def choose_engine(name: str, experiment: Experiment, device: torch.device) -> En
     raise EngineError(
         f"no engine is called {name!r}; there are auto, {', '.join(e.NAME for e in ENGINES)}"
     )
+
+
+def unproven(experiment: Experiment, device: torch.device) -> bool:
+    """Whether an engine has to prove itself before it is known which one "auto" takes."""
+    for engine in _fast(experiment, device):
+        answer = proof.kept_answer(engine, experiment, device)
+        if answer is None or answer.holds:
+            return answer is None
+    return False
+
+
+def prove_engines(experiment: Experiment, data: Data) -> None:
+    """Has the engines prove themselves that have not, up to the first that holds; see `proof`."""
+    for engine in _fast(experiment, data.device):
+        answer = proof.kept_answer(engine, experiment, data.device)
+        if (answer or proof.prove(engine, experiment, data)).holds:
+            return
+
+
+def left_out(experiment: Experiment, device: torch.device) -> dict[str, str]:
+    """Why "auto" takes none of the engines before the one that it does take, by name."""
+    reasons = {}
+    for engine in _fast(experiment, device):
+        answer = proof.kept_answer(engine, experiment, device)
+        if answer is None or answer.reason is None:
+            break
+        reasons[engine.NAME] = answer.reason
+    return reasons
+
+
+def _fast(experiment: Experiment, device: torch.device) -> Iterator[EngineModule]:
+    """The engines besides eager that do not refuse, in their order."""
+    for engine in ENGINES:
+        if engine is not eager and engine.refuses(experiment, device) is None:
+            yield engine

@@ -22,11 +22,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def preferred(experiment: Experiment) -> bool:
-    """True: it is the last in `ENGINES`."""
-    return True
-
-
 def cores(replicates: int, available: int) -> int:
     """All of them: PyTorch splits every operation among its threads."""
     return available

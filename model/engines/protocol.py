@@ -25,12 +25,10 @@ class EngineModule(Protocol):
     """An engine: a module with these names."""
 
     NAME: str
+    __name__: str
 
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:
         """Why it cannot run the experiment exactly on the device, or None if it can."""
-
-    def preferred(self, experiment: Experiment) -> bool:
-        """Whether, if it can run the experiment, it is faster than the engines after it in `ENGINES`."""
 
     def cores(self, replicates: int, available: int) -> int:
         """How many of the `available` CPU cores it keeps busy with that many replicates."""

@@ -60,11 +60,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def preferred(experiment: Experiment) -> bool:
-    """False: it has not run on such a GPU yet, so `auto` does not take it."""
-    return False
-
-
 def cores(replicates: int, available: int) -> int:
     """One, for form's sake: it never trains on a CPU."""
     return 1

@@ -36,11 +36,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return refused_optimizer(experiment.optimizer, OPTIMIZERS)
 
 
-def preferred(experiment: Experiment) -> bool:
-    """True: a replay computes what eager does, without launching each operation from Python."""
-    return True
-
-
 def cores(replicates: int, available: int) -> int:
     """One: a single thread launches the graphs."""
     return 1

@@ -36,20 +36,8 @@ NAME = "numba"
 
 _Replicate = Callable[[NDArray[np.uint32]], None]
 
-# The largest batch that it accepts, at which eager is already faster on two cores. Its workspace
-# is 12 kB per example of a batch.
+# The largest batch that it accepts: its workspace is 12 kB per example of a batch.
 LARGEST_BATCH = 4096
-
-# Up to this product of batch size and the cores that eager may use, it is faster than eager.
-# Speed-up over eager of a step of one replicate, on an AMD EPYC (Zen 4):
-#
-#   batch size          1     2     8    32   100  1000  4096
-#   SGD, one core      47    23     8     4   2.5   2.0   1.7
-#   Adam, one core      8     9     7     4   2.5   1.7   1.6
-#   SGD, two cores                            1.8   1.3   0.8
-#
-# More cores were not measured; each is assumed to speed eager up as much as the second does.
-_PREFERRED = 2000
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
@@ -68,11 +56,6 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     if compiled != SIZES:
         return f"it is written for a network of {compiled}"
     return refused_optimizer(experiment.optimizer, _optimizers())
-
-
-def preferred(experiment: Experiment) -> bool:
-    """Whether it is faster than eager, which depends on the batch size and the cores for eager."""
-    return experiment.batch_size * torch.get_num_threads() <= _PREFERRED
 
 
 def cores(replicates: int, available: int) -> int:

@@ -1,0 +1,270 @@
+"""Whether an engine holds on this machine: tried beside eager before `auto` takes it, once.
+
+Some 200 steps of it, on the data that are to be trained on, must give eager's parameters, and take
+less than 1.2 times eager's time. What came of it is kept for each kind of experiment (optimizer,
+batch size, device) in a file of the user's own, outside any checkout, under `$XDG_CACHE_HOME` or
+`~/.cache`, until the hardware, the versions of PyTorch and Numba, or the code in `model/` change.
+Where no file can be written, the process remembers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.mnist import Data
+from ..data.presentation_order import epoch_order
+from ..environment import available_cores, code_digest, device_name, version
+from ..experiment import Experiment
+from ..stopwatch import Stopwatch
+from . import eager
+from .error import EngineError
+from .protocol import EngineModule, Runner
+
+_STEPS = 200  # of each engine; fewer where eager would take more than _SECONDS
+_SECONDS = 1.0
+_TURNS = 5
+_SLOWER = 1.2  # times eager's time: too slow
+
+# By optimizer: a rate at which rounding errors do not grow within so few steps, and how far which share
+# of a tensor's entries may be from eager's. Not all entries by the same: where a unit's input is 0 up to
+# rounding, ReLU lets an example's gradient pass in one engine and not in the other. (SGD on MNIST, 200
+# steps at batch size 100: 1e-7, or 6e-6 by one such unit.) Adam makes more of it; see
+# tests/test_engines.py.
+_LEARNING_RATES = {"sgd": 0.03, "adam": 1e-4}
+_ALLOWED = {"sgd": {0.95: 1e-5, 1.0: 1e-3}, "adam": {0.95: 1e-5, 1.0: 1e-2}}
+
+_CHILD_SECONDS = 300  # for a proof on a GPU: PyTorch's start, compiling and capturing included
+_MODEL = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a proof found."""
+
+    reason: str | None
+    """Why the engine is left out, in a few words; None where it holds."""
+    lasting: bool = True
+    """Whether a later session would find the same: not where memory was short."""
+
+    @property
+    def holds(self) -> bool:
+        return self.reason is None
+
+
+_known: dict[Path, Answer] = {}  # by the file that it is kept in, or would be
+
+
+def kept_answer(engine: EngineModule, experiment: Experiment, device: torch.device) -> Answer | None:
+    """What an earlier proof found; None where there was none, or its file cannot be read."""
+    key = _key(engine, experiment, device)
+    path = _path(key)
+    if path not in _known:
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(kept, dict) or kept.get("key") != key:
+            return None
+        reason = kept.get("left_out_because", "")
+        if reason is not None and not (isinstance(reason, str) and 0 < len(reason) <= 500):
+            return None
+        _known[path] = Answer(reason)
+    return _known[path]
+
+
+def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+    """Tries the engine now, and keeps what it finds.
+
+    Says on stderr that it does, and once more where the engine is left out. On a GPU it runs in a
+    process of its own: a kernel that traps leaves its process without CUDA, and one that hangs
+    never returns.
+    """
+    kind = f"{experiment.optimizer} at batch size {experiment.batch_size}"
+    _say(f"proving engine {engine.NAME} for {kind} (once per machine)")
+    attempt = _try_apart if data.device.type == "cuda" else try_engine
+    answer = attempt(engine, experiment, data)
+    if not answer.holds:
+        _say(f"engine {engine.NAME} is left out for {kind}: {answer.reason}")
+    key = _key(engine, experiment, data.device)
+    _known[_path(key)] = answer
+    if answer.lasting:
+        with suppress(OSError):  # then this process alone knows
+            _write(_path(key), {"key": key, "left_out_because": answer.reason})
+    return answer
+
+
+def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+    """Trains some steps of the experiment's kind by the engine and by eager, in turns, and compares."""
+    try:
+        return Answer(_why_not(engine, experiment, data))
+    except (EngineError, MemoryError, torch.OutOfMemoryError) as error:
+        return Answer(_one_line(error), lasting=False)
+    except Exception as error:  # whatever an engine raises here, training must not meet it
+        return Answer(f"it raises {type(error).__name__}: {_one_line(error)}")
+
+
+def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1) -> float:
+    """The largest distance of a parameter tensor from its reference, over the reference's norm.
+
+    Of a tensor's entries only that `share` counts which is nearest to the reference. NaN where either
+    has one.
+    """
+    distances = [0.0]
+    for p, r in zip(parameters, reference, strict=True):
+        squares = (p - r).double().square().flatten().sort().values
+        difference = squares[: math.ceil(share * len(squares))].sum().sqrt().item()
+        if difference != 0:  # where both are all 0 there is no norm to divide by
+            distances.append(difference / r.double().norm().item())
+    return float(np.max(distances))  # which is NaN where one is
+
+
+def _why_not(engine: EngineModule, experiment: Experiment, data: Data) -> str | None:
+    """Why the engine does not hold, or None."""
+    trial = replace(
+        experiment,
+        learning_rate=_LEARNING_RATES[experiment.optimizer],
+        order="shuffled",
+        init="default",
+    )
+    labels = data.train_labels.cpu().numpy()
+    order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
+    size = min(trial.batch_size, len(labels))
+    reference, tried = (each.Engine(trial, data, (0,)) for each in (eager, engine))
+
+    def seconds_per_step(runner: Runner, steps: int, turn: int = 0) -> float:
+        """Trains on the epoch's next `steps` batches, from its beginning again where it has no more."""
+        first = turn * steps % max(1, len(labels) // size - steps + 1)
+        clock = Stopwatch(data.device)
+        with clock.running():
+            runner.epoch(order[None, first * size : (first + steps) * size])
+        return clock.seconds / steps
+
+    for _ in range(2):  # the first is slower than those to come
+        samples = [[seconds_per_step(runner, 1) for runner in (reference, tried)]]
+    affordable = int(_SECONDS / max(samples[0][0], _SECONDS / _STEPS))
+    steps = max(1, min(affordable // _TURNS, len(labels) // size))
+    for turn in range(_TURNS):
+        samples.append([seconds_per_step(runner, steps, turn) for runner in (reference, tried)])
+        if steps * sum(by_eager for by_eager, _ in samples) >= _SECONDS:
+            break
+
+    for share, allowed in _ALLOWED[trial.optimizer].items():
+        found = distance(tried.parameters(), reference.parameters(), share)
+        if not found < allowed:  # nor if it is NaN
+            return f"its parameters are {found:.1e} from eager's; rounding is at most {allowed:.0e}"
+    by_eager, by_engine = (median(column) * 1e6 for column in zip(*samples, strict=True))
+    if by_engine >= _SLOWER * by_eager:
+        return f"it is slower than eager here ({by_engine:,.0f} µs a step to {by_eager:,.0f})"
+    return None
+
+
+def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+    """`try_engine` in a process of its own, which may die or hang."""
+    tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
+    sent = (engine.__name__, asdict(experiment), str(data.device), [t.cpu().numpy() for t in tensors])
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", f"from {__name__} import _child; _child()"],
+            input=pickle.dumps(sent),
+            capture_output=True,
+            cwd=_MODEL.parent,
+            timeout=_CHILD_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(f"its proof does not end within {_CHILD_SECONDS} s")
+    try:
+        return Answer(**json.loads(child.stdout))
+    except (ValueError, TypeError):
+        said = child.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        return Answer(f"its proof dies with status {child.returncode}: {_one_line(said[-1])}")
+
+
+def _child() -> None:
+    """Reads from stdin what `_try_apart` sent, and answers on stdout."""
+    name, experiment, device, arrays = pickle.loads(sys.stdin.buffer.read())
+    engine = cast(EngineModule, importlib.import_module(name))
+    tensors = [torch.from_numpy(array).to(device) for array in arrays]
+    with _stdout_to_stderr():  # whatever an engine prints is no answer
+        answer = try_engine(engine, Experiment(**experiment), Data(experiment["dataset"], *tensors))
+    print(json.dumps(asdict(answer)))
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+def _key(engine: EngineModule, experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """All that an answer depends on."""
+    return {
+        "engine": engine.NAME,
+        "optimizer": experiment.optimizer,
+        "batch_size": experiment.batch_size,
+        "device": device_name(device),
+        "cores": None if device.type == "cuda" else len(available_cores()),  # eager's
+        "torch": torch.__version__,
+        "numba": version("numba"),
+        "cuda-core": version("cuda-core"),
+        "code": _code(),
+    }
+
+
+@cache
+def _code() -> str:
+    return code_digest([_MODEL])
+
+
+def _path(key: dict[str, Any]) -> Path:
+    """The file for that key's answer."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return _folder() / f"proof-{key['engine']}-{digest}.json"
+
+
+def _folder() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    caches = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~"), ".cache")
+    return caches / "minibatch-bench"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Writes it whole, for this user alone; raises OSError where it cannot."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _one_line(error: object) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -1,0 +1,428 @@
+"""An engine proves itself: what is left out and why, and for how long that is remembered.
+
+Stand-ins for engines run eager's steps on made-up images, and a clock that they move on themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import model.engines
+from model import stopwatch
+from model.engines import (
+    ENGINES,
+    EngineError,
+    choose_engine,
+    eager,
+    left_out,
+    proof,
+    prove_engines,
+    unproven,
+)
+from model.engines.numba_loop import engine as numba_loop
+from model.experiment import Experiment
+from model.train import train
+
+from .data import made_up
+
+CPU = torch.device("cpu")
+ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
+
+
+class StandIn:
+    """An engine that trains as eager does, at `seconds` a step, but for what a test changes."""
+
+    def __init__(self, name: str, seconds: float = 0.001):
+        self.NAME = self.__name__ = name
+        self.seconds = seconds
+        self.experiments: list[Experiment] = []
+        self.steps = 0
+
+    def refuses(self, experiment, device):
+        return None
+
+    def cores(self, replicates, available):
+        return 1
+
+    def Engine(self, experiment, data, seeds):
+        self.experiments.append(experiment)
+        return Running(self, experiment, data, seeds)
+
+    def end_of_epoch(self, parameters):
+        """What a test changes."""
+
+
+class Running:
+    def __init__(self, engine, experiment, data, seeds):
+        self._engine = engine
+        self._eager = eager.Engine(experiment, data, seeds)
+        self._batch_size = experiment.batch_size
+
+    def epoch(self, orders):
+        self._eager.epoch(orders)
+        steps = -(-orders.shape[1] // self._batch_size)
+        self._engine.steps += steps
+        Clock.now += steps * self._engine.seconds
+        with torch.no_grad():
+            self._engine.end_of_epoch(list(self._eager._networks[0].parameters()))
+
+    def parameters(self):
+        return self._eager.parameters()
+
+
+class Clock:
+    now = 0.0
+
+    @staticmethod
+    def perf_counter():
+        return Clock.now
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache of its own, and nothing remembered."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(proof, "_known", {})
+    return tmp_path / "cache" / "minibatch-bench"
+
+
+@pytest.fixture
+def plain(monkeypatch) -> StandIn:
+    """Eager's own stand-in, which takes a millisecond a step."""
+    plain = StandIn("eager")
+    monkeypatch.setattr(stopwatch, "time", Clock)
+    monkeypatch.setattr(proof, "eager", plain)
+    monkeypatch.setattr(model.engines, "eager", plain)
+    return plain
+
+
+@pytest.fixture
+def engines(plain, monkeypatch):
+    """`engines(first, second)`: what "auto" chooses from, before eager."""
+    return lambda *fast: monkeypatch.setattr(model.engines, "ENGINES", (*fast, plain))
+
+
+def forget(monkeypatch):
+    """As in another process."""
+    monkeypatch.setattr(proof, "_known", {})
+
+
+def test_one_that_holds_is_taken_and_the_order_decides_not_the_time(plain, engines, capfd):
+    slower, faster = StandIn("a", 0.00119), StandIn("b", 0.0001)
+    engines(slower, faster)
+    assert unproven(ONLINE, CPU)
+    assert choose_engine("auto", ONLINE, CPU) is plain, "nothing is taken before it is proved"
+    prove_engines(ONLINE, made_up())
+    assert choose_engine("auto", ONLINE, CPU) is slower
+    assert not unproven(ONLINE, CPU)
+    assert left_out(ONLINE, CPU) == {}
+    assert faster.steps == 0, "the one before it holds"
+    assert capfd.readouterr().err == "proving engine a for sgd at batch size 1 (once per machine)\n"
+
+
+def wrong_by(factor):
+    def end_of_epoch(parameters):
+        for parameter in parameters:
+            parameter *= 1 + factor
+
+    return end_of_epoch
+
+
+def fails(error):
+    def end_of_epoch(parameters):
+        raise error
+
+    return end_of_epoch
+
+
+def spoils_a_bias(parameters):
+    parameters[-1][3] = float("nan")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("seconds", "end_of_epoch", "why"),
+    [
+        (
+            0.001,
+            wrong_by(1e-4),
+            r"its parameters are \d\.\de-0\d from eager's; rounding is at most 1e-05",
+        ),
+        (0.001, spoils_a_bias, r"its parameters are nan from eager's; rounding is at most 1e-05"),
+        (0.001, fails(RuntimeError("two\nlines")), "it raises RuntimeError: two lines"),
+        (0.0013, lambda _: None, r"it is slower than eager here \(1,300 µs a step to 1,000\)"),
+    ],
+    ids=["wrong", "nan", "raises", "slow"],
+)
+def test_one_that_does_not_hold_is_left_out_with_the_reason(
+    plain, engines, capfd, monkeypatch, optimizer, seconds, end_of_epoch, why
+):
+    bad, good = StandIn("bad", seconds), StandIn("good")
+    bad.end_of_epoch = end_of_epoch
+    engines(bad, good)
+    experiment = replace(ONLINE, optimizer=optimizer, batch_size=2)
+    prove_engines(experiment, made_up())
+    (reason,) = left_out(experiment, CPU).values()
+    assert re.fullmatch(why, reason)
+    assert choose_engine("auto", experiment, CPU) is good
+    assert choose_engine("bad", experiment, CPU) is bad, "by its name it is still taken"
+    said = f"engine bad is left out for {optimizer} at batch size 2: {reason}"
+    assert said in capfd.readouterr().err.splitlines()
+
+    forget(monkeypatch)
+    assert left_out(experiment, CPU) == {"bad": reason}, "another process reads the same"
+
+
+def test_rounding_in_a_few_units_is_no_reason(engines):
+    """A ReLU whose input is 0 up to rounding lets an example through in one engine alone."""
+
+    def lets_an_example_through(parameters):
+        parameters[0][7] *= 1 + 1e-4  # one unit of 300
+
+    close = StandIn("close")
+    close.end_of_epoch = lets_an_example_through
+    engines(close)
+    prove_engines(ONLINE, made_up())
+    assert choose_engine("auto", ONLINE, CPU) is close
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "seconds", "most"),
+    [(1, 0.001, 202), (100, 0.001, 52), (100, 0.1, 12), (1025, 0.6, 3), (60000, 0.6, 3)],
+)
+def test_eagers_work_is_bounded(plain, engines, batch_size, seconds, most):
+    """To some 200 steps, and about a second: none of an epoch that has no more batches."""
+    plain.seconds = seconds
+    engines(StandIn("fast", seconds / 2))
+    prove_engines(replace(ONLINE, batch_size=batch_size), made_up())
+    assert plain.steps == most
+
+
+def test_the_rate_and_the_initialisation_are_not_those_of_the_row(plain, engines):
+    """At a rate of 1e6 everything overflows, and nothing could be compared."""
+    fast = StandIn("fast")
+    engines(fast)
+    prove_engines(replace(ONLINE, learning_rate=1e6, init=0, order="by_class", epochs=100), made_up())
+    assert choose_engine("auto", ONLINE, CPU) is fast
+    assert not unproven(replace(ONLINE, learning_rate=0.5), CPU), "one proof for all rates"
+    (trial,) = fast.experiments
+    assert (trial.learning_rate, trial.init, trial.order) == (0.03, "default", "shuffled")
+
+
+def test_an_answer_is_kept_for_the_user_alone_and_used_again(engines, monkeypatch, cache):
+    fast = StandIn("fast")
+    engines(fast)
+    prove_engines(ONLINE, made_up())
+    steps = fast.steps
+    forget(monkeypatch)
+    assert not unproven(ONLINE, CPU)
+    prove_engines(ONLINE, made_up())
+    assert choose_engine("auto", ONLINE, CPU) is fast
+    assert fast.steps == steps
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    (file,) = cache.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def code_changes(monkeypatch):
+    monkeypatch.setattr(proof, "_code", lambda: "another")
+
+
+def cores_change(monkeypatch):
+    monkeypatch.setattr(proof, "available_cores", lambda: [0] * 99)
+
+
+def the_device_changes(monkeypatch):
+    monkeypatch.setattr(proof, "device_name", lambda device: "another")
+
+
+def pytorch_changes(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "another")
+
+
+def numba_changes(monkeypatch):
+    monkeypatch.setattr(proof, "version", lambda package: "another")
+
+
+@pytest.mark.parametrize(
+    "change", [code_changes, cores_change, the_device_changes, pytorch_changes, numba_changes]
+)
+def test_what_it_depends_on_changes_and_it_is_proved_again(engines, monkeypatch, change):
+    engines(StandIn("fast"))
+    prove_engines(ONLINE, made_up())
+    change(monkeypatch)
+    assert unproven(ONLINE, CPU)
+
+
+def test_another_kind_of_experiment_has_its_own_proof(engines):
+    engines(StandIn("fast"))
+    prove_engines(ONLINE, made_up())
+    assert unproven(replace(ONLINE, batch_size=2), CPU)
+    assert unproven(replace(ONLINE, optimizer="adam"), CPU)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[" * 100_000, "null", "[]", '{"key": 1}', "\udcff", "other key", "no answer", "number"],
+)
+def test_a_damaged_file_is_ignored_and_replaced(engines, monkeypatch, cache, content):
+    fast = StandIn("fast")
+    engines(fast)
+    prove_engines(ONLINE, made_up())
+    (file,) = cache.iterdir()
+    kept = json.loads(file.read_text())
+    made = {
+        "other key": json.dumps({**kept, "key": {**kept["key"], "batch_size": 2}}),
+        "no answer": json.dumps({"key": kept["key"]}),
+        "number": json.dumps({**kept, "left_out_because": 3}),
+    }
+    file.write_bytes(made.get(content, content).encode(errors="surrogateescape"))
+    forget(monkeypatch)
+    assert unproven(ONLINE, CPU)
+    prove_engines(ONLINE, made_up())
+    assert json.loads(file.read_text()) == kept
+
+
+@pytest.mark.parametrize("home", ["file", "read-only"])
+def test_without_a_cache_the_process_remembers(engines, monkeypatch, tmp_path, home):
+    if home == "file":
+        (tmp_path / "cache").write_text("no folder")
+    else:
+        (tmp_path / "cache").mkdir(mode=0o500)
+        monkeypatch.setattr(Path, "mkdir", lambda *_, **__: os.mkdir("/proc/none"))  # root may write
+    fast = StandIn("fast")
+    engines(fast)
+    prove_engines(ONLINE, made_up())
+    assert choose_engine("auto", ONLINE, CPU) is fast
+    assert not unproven(ONLINE, CPU)
+    forget(monkeypatch)
+    assert unproven(ONLINE, CPU)
+
+
+@pytest.mark.parametrize("error", [EngineError("no memory"), torch.OutOfMemoryError("no memory")])
+def test_want_of_memory_is_not_remembered_beyond_the_session(engines, monkeypatch, cache, error):
+    short = StandIn("short")
+    short.end_of_epoch = fails(error)
+    engines(short)
+    prove_engines(ONLINE, made_up())
+    assert left_out(ONLINE, CPU) == {"short": "no memory"}
+    assert not cache.exists()
+
+
+def test_a_relative_cache_home_is_none(monkeypatch):
+    """As the XDG Base Directory Specification has it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert proof._folder() == Path("/home/someone/.cache/minibatch-bench")
+
+
+def test_training_proves_first_and_does_not_count_it(engines):
+    fast = StandIn("fast", seconds=0.0001)
+    engines(fast)
+    training = train(ONLINE, made_up())
+    assert training.engine == "fast"
+    assert training.seconds == pytest.approx(len(made_up().train_labels) * 0.0001)
+    assert fast.steps == 202 + len(made_up().train_labels)
+
+
+def test_a_forced_engine_needs_no_proof(engines, cache, capfd):
+    fast = StandIn("fast", seconds=1)
+    engines(fast)
+    assert train(ONLINE, made_up(), engine="fast").engine == "fast"
+    assert not cache.exists()
+    assert capfd.readouterr().err == ""
+
+
+def test_cases_and_caption_name_what_was_left_out(suite):
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + "\n    from model.engines.proof import Answer"
+        + "\n    model.engines.proof.kept_answer = lambda *_: Answer('it traps')\n"
+    )
+    suite.run("--device", "cpu", "-k", "test_1").assert_outcomes(passed=3)
+    fast = [e.NAME for e in ENGINES if e is not eager and e.refuses(ONLINE, CPU) is None]
+    for named in (*suite.summary()["cases"], *suite.records()):
+        assert named["engines_left_out"] == dict.fromkeys(fast, "it traps")
+    caption = (suite.report / "summary.md").read_text()
+    for name in fast:
+        assert caption.count(f"Engine {name} was left out for SGD at batch size 10: it traps.") == 1
+    suite.run("--device", "cpu", "-k", "test_1", "--engine", "eager").assert_outcomes(passed=3)
+    assert [case["engines_left_out"] for case in suite.summary()["cases"]] == [{}] * 3
+
+
+@pytest.mark.skipif(numba_loop.refuses(ONLINE, CPU) is not None, reason="numba cannot run here")
+def test_the_real_one_holds(capfd):
+    torch.set_num_threads(1)
+    assert proof.prove(numba_loop, ONLINE, made_up()).holds
+
+
+# In a process of its own, as on a GPU
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """`elsewhere(code)`: an engine in a module of its own, eager but for that code in its epochs."""
+    (tmp_path / "elsewhere.py").write_text(
+        "import os, sys, time\n"
+        "from model.engines import eager\n"
+        "from model.engines.eager import cores, refuses\n"
+        "NAME = 'elsewhere'\n"
+        "class Engine(eager.Engine):\n"
+        "    def epoch(self, orders):\n"
+        "        super().epoch(orders)\n"
+        "        exec(os.environ['CODE'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def engine(code):
+        monkeypatch.setenv("CODE", code)
+        import elsewhere
+
+        return elsewhere
+
+    yield engine
+    sys.modules.pop("elsewhere", None)
+
+
+FEW = replace(ONLINE, batch_size=1000)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise RuntimeError('trap')", "it raises RuntimeError: trap"),
+        ("print('aborting', file=sys.stderr); os._exit(3)", "its proof dies with status 3: aborting"),
+        ("time.sleep(60)", "its proof does not end within 0.1 s"),
+    ],
+    ids=["raises", "dies", "hangs"],
+)
+def test_a_process_of_its_own_may_die_or_hang(elsewhere, monkeypatch, code, reason):
+    if "sleep" in code:
+        monkeypatch.setattr(proof, "_CHILD_SECONDS", 0.1)
+    assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.Answer(reason)
+
+
+def test_it_answers_as_here(elsewhere):
+    """Whether it holds hangs on the time that two runs of eager take, on a machine with other work."""
+    answer = proof._try_apart(elsewhere("print('noise')"), FEW, made_up())
+    assert answer.holds or "slower than eager" in answer.reason
+
+
+def test_on_a_gpu_it_is_a_process_of_its_own(engines, monkeypatch):
+    """So that a kernel that traps takes no training with it."""
+    on_gpu = type("", (), {"device": torch.device("cuda")})
+    monkeypatch.setattr(proof, "_try_apart", lambda *_: proof.Answer("it traps"))
+    monkeypatch.setattr(proof, "try_engine", lambda *_: pytest.fail("in this process"))
+    monkeypatch.setattr(proof, "device_name", lambda device: "a GPU")
+    assert not proof.prove(StandIn("fast"), ONLINE, on_gpu).holds
