@@ -1,6 +1,6 @@
 """Measures every engine's time per step on this machine, beside eager's and the roofline bound.
 
-`make speed`, or `python -m harness speed`. Writes `reports/latest/speed.json` and
+`make speed`, or `python -m harness speed`. Writes `speed.json` to the report folder and
 prints it as a table. Engines take turns, sample by sample, so that drift
 affects all alike; a figure is the median of its samples.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -146,10 +147,10 @@ def render(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def main(device_name: str = "auto") -> None:
+def main(device_name: str = "auto", report: Path = LATEST) -> None:
+    """Measures all of it on that device, and writes `speed.json` to the folder `report`."""
     device = candidate_devices(device_name)[0]
     several = 8 if device.type == "cuda" else len(available_cores())
-    report = LATEST
     report.mkdir(parents=True, exist_ok=True)
     with lease([device], 1):
         data = load("mnist", ROOT / "data", device)

@@ -3,7 +3,7 @@
 `make times`, or `python -m harness times`. The two ways take
 turns, so that a drift of the machine hits both alike, and a case's ratio is that of its
 medians. Aim: every ratio within 25 % of 1, their median within 10 %. Writes
-`reports/latest/times.json` and prints it as a table.
+`times.json` to the report folder and prints it as a table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def measure(workers: int) -> dict[str, float]:
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
-def main(workers: int, rounds: int) -> None:
+def main(workers: int, rounds: int, report: Path = LATEST) -> None:
+    """Runs both ways in turns, `rounds` times, and writes `times.json` to the folder `report`."""
     serial, parallel = [], []
     for _ in range(rounds):
         serial.append(measure(0))
@@ -56,7 +57,6 @@ def main(workers: int, rounds: int) -> None:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
-    report = LATEST
     report.mkdir(parents=True, exist_ok=True)
     atomic_json.write(report / TIMES, found)
     print(
