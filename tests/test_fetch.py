@@ -88,7 +88,9 @@ def test_archives_that_are_there_are_unpacked_without_a_network(tmp_path, small,
 
 
 @pytest.mark.parametrize(
-    "content", [b"no archive", gzip.compress(b"other"), gzip.compress(b"x" * 99)[:20]]
+    "content",
+    [b"no archive", gzip.compress(b"other"), gzip.compress(b"cut")[:20]],
+    ids=["no archive", "another's", "cut"],
 )
 def test_a_wrong_archive_is_told_and_nothing_of_it_kept(tmp_path, small, offline, content):
     raw = tmp_path / "MNIST" / "raw"

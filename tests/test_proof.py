@@ -32,7 +32,7 @@ from model.engines.numba_loop import engine as numba_loop
 from model.experiment import Experiment
 from model.train import train
 
-from .data import made_up
+from .data import made_up, made_up_on
 
 CPU = torch.device("cpu")
 ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
@@ -426,3 +426,14 @@ def test_on_a_gpu_it_is_a_process_of_its_own(engines, monkeypatch):
     monkeypatch.setattr(proof, "try_engine", lambda *_: pytest.fail("in this process"))
     monkeypatch.setattr(proof, "device_name", lambda device: "a GPU")
     assert not proof.prove(StandIn("fast"), ONLINE, on_gpu).holds
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["cluster", "cuda-graph"])
+def test_the_engines_for_gpus_hold(name, capfd):
+    """In its own process; how fast each is, `make speed` says."""
+    (engine,) = (each for each in ENGINES if each.NAME == name)
+    on_gpu = made_up_on(torch.device("cuda", 0))
+    if refusal := engine.refuses(ONLINE, on_gpu.device):
+        pytest.skip(refusal)
+    assert proof.prove(engine, ONLINE, on_gpu).holds, capfd.readouterr().err
