@@ -10,7 +10,7 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test lint speed times report publish lock help
+.PHONY: bench test lint speed times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -18,6 +18,7 @@ help:
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
+	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
@@ -32,6 +33,10 @@ speed: $(VENV)/installed
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)
+
+# Without installing anything: by .venv where it is, else by the system's Python.
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m harness gpu $(ARGS)
 
 publish: $(VENV)/installed
 	$(BIN)/python -m harness publish $(RUN) $(NAME)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .ownership import ForeignFilesError
+from .paths import LATEST
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
     speed = commands.add_parser("speed", help="measure every engine's time per step on this machine")
     speed.add_argument("device", nargs="?", default="auto", help="as pytest's --device (default: auto)")
+    _add_report_dir(speed)
     speed.set_defaults(command=_speed)
 
     times = commands.add_parser("times", help="measure whether training times hold under -n")
@@ -56,8 +58,29 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="runs of each kind, in turns (default: 3)",
     )
+    _add_report_dir(times)
     times.set_defaults(command=_times)
+
+    gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
+    gpu.add_argument(
+        "--seconds",
+        type=_at_least_one,
+        metavar="N",
+        help="be done by then; called again, it goes on with what is left (default: no limit)",
+    )
+    gpu.add_argument("--again", action="store_true", help="run steps again that are done")
+    gpu.set_defaults(command=_gpu)
     return parser
+
+
+def _add_report_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report-dir",
+        type=Path,
+        default=LATEST,
+        metavar="DIR",
+        help="the report folder to write to (default: reports/latest)",
+    )
 
 
 def _at_least_one(text: str) -> int:
@@ -91,22 +114,30 @@ def _publish(options: argparse.Namespace) -> int:
 def _speed(options: argparse.Namespace) -> int:
     from .hardware import engine_speed
 
-    return _run(engine_speed.main, options.device)
+    return _run(engine_speed.main, options.device, options.report_dir)
 
 
 def _times(options: argparse.Namespace) -> int:
     from .hardware import worker_overhead
 
-    return _run(worker_overhead.main, options.workers, options.rounds)
+    return _run(worker_overhead.main, options.workers, options.rounds, options.report_dir)
 
 
-def _run(command: Callable[..., None], *arguments: object) -> int:
-    """Calls `command`; a ValueError or ForeignFilesError explains in one line what it refuses."""
+def _gpu(options: argparse.Namespace) -> int:
+    from .hardware import gpu_check
+
+    return _run(gpu_check.main, options.seconds, options.again)
+
+
+def _run(command: Callable[..., int | None], *arguments: object) -> int:
+    """Calls `command` for its exit status.
+
+    A ValueError or ForeignFilesError explains in one line what it refuses.
+    """
     try:
-        command(*arguments)
+        return command(*arguments) or 0
     except (ValueError, ForeignFilesError) as error:
         return _refuse(str(error))
-    return 0
 
 
 def _refuse(reason: str) -> int:

@@ -101,6 +101,15 @@ harness.plugin.fixtures.train_model = hanging
 """
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped without one")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 class Suite:
     """A folder with such a suite, and pytest to run in it."""
 

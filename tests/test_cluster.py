@@ -437,6 +437,7 @@ needs_the_gpu = pytest.mark.skipif(
 )
 
 
+@pytest.mark.gpu
 @needs_the_gpu
 @pytest.mark.parametrize("init", ["default", 0, 0.01])
 @pytest.mark.parametrize("order", ["shuffled", "by_class"])
@@ -447,6 +448,7 @@ def test_ten_thousand_steps_are_eagers(order, init):
     assert distance(fast, reference) < 1e-4
 
 
+@pytest.mark.gpu
 @needs_the_gpu
 @pytest.mark.parametrize("learning_rate", [1, 1e6])
 def test_what_collapses_collapses_as_eagers(learning_rate):
@@ -457,6 +459,7 @@ def test_what_collapses_collapses_as_eagers(learning_rate):
     assert fast.outcomes == reference.outcomes != ("learned",)
 
 
+@pytest.mark.gpu
 @needs_the_gpu
 def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
     data = made_up_on(CUDA)
@@ -469,6 +472,7 @@ def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
         assert not torch.equal(t[0], t[4])
 
 
+@pytest.mark.gpu
 @needs_the_gpu
 def test_parameters_are_copies():
     data = made_up_on(CUDA)

@@ -31,7 +31,6 @@ GPU = torch.device("cuda")
 MNIST = 60000
 MIB = 2**20
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 each_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 
 
@@ -368,7 +367,7 @@ def test_precisions_are_left_as_they_were(own, inherited):
 # On a GPU
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [1, 32, 100, 1000, 60000])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
@@ -384,7 +383,7 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
     assert distance(parameters, expected) < {"sgd": 1e-4, "adam": 1e-2}[optimizer]
 
 
-@needs_gpu
+@pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
     """But for rounding: cuBLAS may choose another algorithm for another number of replicates."""
@@ -397,7 +396,7 @@ def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
     assert distance(one(together, 0), one(together, 1)) > 0.1
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
     case = experiment(optimizer="adam")
     grouped = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
@@ -406,7 +405,7 @@ def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
         assert distance(one(grouped, replicate), alone, share=0.95) < 1e-5
 
 
-@needs_gpu
+@pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_the_same_again_is_bitwise_the_same(optimizer):
     case = experiment(optimizer=optimizer)
@@ -414,7 +413,7 @@ def test_on_a_gpu_the_same_again_is_bitwise_the_same(optimizer):
     assert same(first, again)
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [1, 100])
 @each_optimizer
 def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
@@ -422,7 +421,7 @@ def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
     assert same(parts, whole)
 
 
-@needs_gpu
+@pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     """Neither in the parameters nor in the moments, by which eager's first step would differ."""
@@ -433,7 +432,7 @@ def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     assert distance(made.parameters(), trained(eager, case, on=made_up_on(GPU)), share=0.95) < 1e-6
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
     case = experiment(optimizer="sgd", batch_size=1000, learning_rate=0.1)
     expected = trained(cuda_graph, case, on=made_up_on(GPU))
@@ -442,7 +441,7 @@ def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
 
 
-@needs_gpu
+@pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_an_epoch_never_waits(optimizer):
     running = cuda_graph.Engine(experiment(optimizer=optimizer), made_up_on(GPU), (0, 1))
@@ -455,7 +454,7 @@ def test_on_a_gpu_an_epoch_never_waits(optimizer):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [1, 100, EXAMPLES])
 def test_on_a_gpu_memory_stays_in_the_plan(batch_size):
     torch.cuda.empty_cache()

@@ -78,6 +78,33 @@ def test_the_second_source_is_taken_where_the_first_fails(tmp_path, small, offli
     assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
 
 
+def archive(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in CONTENT.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+
+
+def test_archives_that_are_there_are_unpacked_without_a_network(tmp_path, small, offline):
+    raw = tmp_path / "MNIST" / "raw"
+    archive(raw)
+    assert ensure_downloaded("mnist", tmp_path) == raw
+    assert {name: (raw / name).read_bytes() for name in FILES} == CONTENT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no archive", gzip.compress(b"other"), gzip.compress(b"cut")[:20]],
+    ids=["no archive", "another's", "cut"],
+)
+def test_a_wrong_archive_is_told_and_nothing_of_it_kept(tmp_path, small, offline, content):
+    raw = tmp_path / "MNIST" / "raw"
+    archive(raw)
+    (raw / f"{FILES[0]}.gz").write_bytes(content)
+    with pytest.raises(DataError, match="the archives there: "):
+        ensure_downloaded("mnist", tmp_path)
+    assert [name for name in FILES if (raw / name).exists()] == []
+
+
 def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, monkeypatch):
     def corrupt(dataset, folder):
         put(folder)

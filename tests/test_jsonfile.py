@@ -46,7 +46,7 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         outcomes=("diverged", "diverged"),
     )
     path = tmp_path / "case.json"
-    record = to_record(training, exercise=1, threads=1, published=Published())
+    record = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
     atomic_json.write(path, {"experiment": asdict(training.experiment), **record})
     strictly(path)
     again = to_training(atomic_json.read(path))

