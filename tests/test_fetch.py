@@ -64,6 +64,22 @@ def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small,
     assert (raw / name).read_bytes() == b"cut short"
 
 
+@pytest.mark.parametrize("digests_known", [True, False], ids=["mnist", "kmnist"])
+def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkeypatch, digests_known):
+    """With a network, too: what is downloaded replaces nothing that is there."""
+    if not digests_known:  # as KMNIST's, whose files are only compared with what is downloaded
+        monkeypatch.setattr(download, "_needed", lambda dataset: FILES)
+        monkeypatch.setattr(download, "_verify", lambda dataset, raw: None)
+        monkeypatch.delitem(download._UNPACKED_MD5, "mnist")
+    monkeypatch.setattr(download, "_from_mirrors", lambda dataset, folder: put(folder))
+    raw = put(tmp_path / "MNIST" / "raw")
+    (raw / FILES[0]).unlink()
+    (raw / FILES[1]).write_bytes(b"my own")
+    with pytest.raises(DataError, match="has the wrong digest"):
+        ensure_downloaded("mnist", tmp_path)
+    assert (raw / FILES[1]).read_bytes() == b"my own"
+
+
 def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):
     with pytest.raises(DataError) as error:
         ensure_downloaded("mnist", tmp_path)

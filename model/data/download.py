@@ -76,10 +76,14 @@ def ensure_downloaded(dataset: str, root: Path) -> Path:
 
 def _complete(dataset: str, raw: Path) -> bool:
     """Whether all files are present and verified. Raises DataError if one has the wrong digest."""
-    if not all((raw / name).is_file() for name in _needed(dataset)):
-        return False
-    _verify(dataset, raw)
-    return True
+    present = [name for name in _needed(dataset) if (raw / name).is_file()]
+    if len(present) == len(_needed(dataset)):
+        _verify(dataset, raw)
+        return True
+    for name in present:  # a wrong file is reported, not replaced, though others are missing
+        if dataset in _UNPACKED_MD5:
+            _check(raw / name, _md5(raw / name), _UNPACKED_MD5[dataset][name])
+    return False
 
 
 def _needed(dataset: str) -> list[str]:
@@ -128,9 +132,12 @@ def _download(dataset: str, raw: Path) -> None:
             except Exception as error:  # however this source fails, the next may work
                 failures.append(f"{source}: {' '.join(str(error).split())[:200]}")
                 continue
-            for path in found.iterdir():
-                if path.name in _needed(dataset):
-                    os.replace(path, raw / path.name)
+            arrived = [path for path in found.iterdir() if path.name in _needed(dataset)]
+            for path in arrived:
+                if (raw / path.name).exists():
+                    _check(raw / path.name, _md5(raw / path.name), _md5(path))
+            for path in arrived:
+                os.replace(path, raw / path.name)
             return
     raise DataError(
         f"{dataset} is not in {raw} and cannot be downloaded ({'; '.join(failures)}); "
