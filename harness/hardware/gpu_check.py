@@ -118,7 +118,7 @@ def run(
             _write(folder, of, results)
             resume = before is not None and before.status == STOPPED
             results[step.name] = result = _run(step, folder / f"{step.name}.txt", left, resume)
-            print(_told(result), flush=True)
+            print(_format_result(result), flush=True)
         _write(folder, of, results)
         if results[step.name].status == STOPPED:
             break
@@ -136,7 +136,7 @@ def summary(planned: list[Step], results: dict[str, Result], of: dict[str, str])
     left = []
     for step in planned:
         result = results.get(step.name, _NONE)
-        lines.append(f"  {step.name:<10} {_told(result)}")
+        lines.append(f"  {step.name:<10} {_format_result(result)}")
         if result.status in (STOPPED, NOT_RUN):
             left.append(step.name)
     lines.append(f"Left: {', '.join(left)}; the same command goes on with it." if left else "All done.")
@@ -233,7 +233,7 @@ def _pack(folder: Path) -> None:
     packed.replace(folder / "results.tar.gz")
 
 
-def _told(result: Result) -> str:
+def _format_result(result: Result) -> str:
     took = f" after {result.seconds:.0f} s" if result.seconds else ""
     return f"{result.status}{took}{': ' if result.why else ''}{result.why}"
 
