@@ -1,5 +1,6 @@
 """What engines' speeds, and times under `-n`, are measured against."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -59,11 +60,26 @@ def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, mon
     """Of the medians of its times each way."""
     runs = {0: [{"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 4.0}], 2: 2 * [{"a": 3.0, "b": 3.0}]}
     monkeypatch.setattr(worker_overhead, "measure", lambda workers: runs[workers].pop(0))
-    monkeypatch.setattr(worker_overhead, "LATEST", tmp_path)
-    worker_overhead.main(workers=2, rounds=2)
+    worker_overhead.main(workers=2, rounds=2, report=tmp_path)
     found = atomic_json.read(tmp_path / "times.json")
     assert found["rows"] == [
         {"case": "a", "serial": 1.5, "parallel": 3.0, "ratio": 2.0},
         {"case": "b", "serial": 4.0, "parallel": 3.0, "ratio": 0.75},
     ]
     assert (found["median"], found["lowest"], found["highest"]) == (1.375, 0.75, 2.0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_times_are_read_from_the_runs_own_report(monkeypatch, workers):
+    """Not from reports/latest, which may be of any other run."""
+
+    def run(command, **options):
+        assert command[command.index("-n") + 1] == str(workers)
+        (option,) = (each for each in command if each.startswith("--report-dir="))
+        report = Path(option.partition("=")[2])
+        report.mkdir()
+        case = {"id": "bench/test_1_x.py::test_training[row]", "seconds": 1.5 + workers}
+        atomic_json.write(report / "summary.json", {"cases": [case]})
+
+    monkeypatch.setattr(worker_overhead.subprocess, "run", run)
+    assert worker_overhead.measure(workers) == {"test_training[row]": 1.5 + workers}

@@ -32,7 +32,7 @@ def measure(workers: int) -> dict[str, float]:
         command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
         command += ["-n", str(workers), f"--report-dir={report}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        cases = atomic_json.read(LATEST / "summary.json")["cases"]
+        cases = atomic_json.read(report / "summary.json")["cases"]
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
