@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from model.atomic_file import write_text
+
+__all__ = ["read", "write", "write_text"]
 
 
 def write(path: Path, content: Any) -> None:
@@ -18,19 +20,6 @@ def write(path: Path, content: Any) -> None:
     """
     text = json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
     write_text(path, text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path` atomically."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's files are readable by their owner alone
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read(path: Path) -> Any:

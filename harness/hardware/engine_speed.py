@@ -27,10 +27,9 @@ from model.environment import available_cores
 from model.experiment import OPTIMIZERS, Experiment
 
 from .. import atomic_json, ownership
-from ..hardware.machine import candidate_devices
 from ..paths import LATEST, ROOT, SPEED
 from .lease import lease
-from .machine import describe_machine
+from .machine import candidate_devices, describe_machine
 from .peak_memory import peak_mib
 from .roofline import dense_flops, minimum_work, peak, roofline_bound
 

@@ -12,9 +12,9 @@ from model.environment import device_name
 from model.experiment import Experiment
 
 from .. import atomic_json
-from ..hardware.machine import candidate_devices
 from ..paths import SPEED
 from ..settings import Settings
+from .machine import candidate_devices
 
 _TRAINING_EXAMPLES = 60000  # of every data set
 

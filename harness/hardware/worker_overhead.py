@@ -18,9 +18,8 @@ from statistics import median
 from tabulate import tabulate
 
 from .. import atomic_json, ownership
-from ..hardware.machine import candidate_devices
 from ..paths import LATEST, TIMES
-from .machine import describe_machine
+from .machine import candidate_devices, describe_machine
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
 

@@ -17,7 +17,6 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..atomic_file import write_text
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
 from ..environment import available_cores, code_digest, device_name, version
@@ -250,16 +250,9 @@ def _folder() -> Path:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Writes it whole, for this user alone; raises OSError where it cannot."""
+    """Writes it for this user alone; raises OSError where it cannot."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_text(path, json.dumps(content, indent=1), mode=0o600)
 
 
 def _say(line: str) -> None:

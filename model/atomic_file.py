@@ -1,0 +1,20 @@
+"""Files that are written whole: a reader sees the old one or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Writes `text` to `path` atomically, with these permissions; raises OSError if it cannot."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, mode)  # mkstemp's files are readable by their owner alone
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
