@@ -10,7 +10,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 
 import execnet.gateway_io
@@ -186,8 +185,6 @@ class Suite:
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """This process, for sessions in it."""
-    # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
-    forkserver.ensure_running()
     # After a session pytester forgets what it has imported, and these cannot be imported twice.
     for name in ("model.engines.numba_loop.kernels", "pygal", "scipy.stats"):
         importlib.import_module(name)

@@ -6,9 +6,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import execnet.gateway_io
@@ -17,6 +20,16 @@ from execnet.gateway_base import Popen2IO
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["pytest", "torch", "model.train", "model.engines.numba_loop.kernels"])
+
+
+def _forks() -> BaseContext:
+    """Where forks come from, a process that runs from the first time on."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
+        monkeypatch.delenv("TMPDIR", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        forkserver.ensure_running()
+    return _FORKS
 
 
 class Session:
@@ -28,7 +41,9 @@ class Session:
 
     def __init__(self, args: Sequence[str], folder: Path, output: Path | str):
         """It writes to `output`, a file or a terminal."""
-        self._process = _FORKS.Process(target=_session, args=([*args], folder, output, dict(os.environ)))
+        self._process = _forks().Process(
+            target=_session, args=([*args], folder, output, dict(os.environ))
+        )
         self._process.start()
         self.pid = self._process.pid
 
@@ -55,7 +70,7 @@ def _session(args: list[str], folder: Path, output: Path | str, environment: dic
         os.dup2(opened, stream)
     os.close(opened)
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", 1, closefd=False) for stream in (1, 2))
-    ForkedWorker.context = multiprocessing.get_context("fork")
+    ForkedWorker.context = staticmethod(lambda: multiprocessing.get_context("fork"))
     execnet.gateway_io.Popen2IOMaster = ForkedWorker
     sys.exit(pytest.main(args))
 
@@ -73,12 +88,13 @@ class ForkedWorker(Popen2IO):
     This one is a fork of a process that has imported PyTorch and Numba: a tenth of the CPU seconds.
     """
 
-    context = _FORKS
+    context = staticmethod(_forks)
 
     def __init__(self, args: list[str], execmodel: object):
-        stdin, to_worker = self.context.Pipe(duplex=False)
-        from_worker, stdout = self.context.Pipe(duplex=False)
-        self._worker = self.context.Process(
+        context = self.context()
+        stdin, to_worker = context.Pipe(duplex=False)
+        from_worker, stdout = context.Pipe(duplex=False)
+        self._worker = context.Process(
             target=_work, args=(args[-1], stdin, stdout, os.getcwd(), dict(os.environ))
         )
         self._worker.start()
