@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .files.sealed import FileError
 from .ownership import ForeignFilesError
 from .paths import LATEST
 
@@ -132,11 +133,11 @@ def _gpu(options: argparse.Namespace) -> int:
 def _run(command: Callable[..., int | None], *arguments: object) -> int:
     """Calls `command` for its exit status.
 
-    A ValueError or ForeignFilesError explains in one line what it refuses.
+    A ValueError, ForeignFilesError or FileError explains in one line what it refuses.
     """
     try:
         return command(*arguments) or 0
-    except (ValueError, ForeignFilesError) as error:
+    except (ValueError, ForeignFilesError, FileError) as error:
         return _refuse(str(error))
 
 

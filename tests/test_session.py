@@ -8,7 +8,9 @@ import torch
 from filelock import FileLock
 
 from harness import ownership
+from harness.files import sealed
 from model.environment import available_cores, device_name
+from tests import reports
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "n2"])
@@ -18,7 +20,7 @@ def test_the_report(suite, workers):
     result.stdout.fnmatch_lines(
         [
             "Exercise 1: exercise 1 (1 epoch; paper: Table 1)",
-            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *fake *cpu",
+            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *eager *cpu",
             "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
         ]
     )
@@ -222,11 +224,12 @@ def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(
 @pytest.mark.parametrize(("machine", "told"), [(None, True), ("another CPU", False)])
 def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told):
     """3 rows of 12,000 steps of two replicates, of which one takes 100 microseconds: 7.2 s."""
-    row = {"optimizer": "sgd", "batch_size": 10, "engine": "numba", "replicates": 1, "us_per_step": 100}
-    machine = machine or device_name(torch.device("cpu"))
-    speed = {"machine": {"device_name": machine}, "rows": [row, {**row, "batch_size": 1}]}
+    speed = reports.speed()
+    speed["machine"]["device_name"] = machine or device_name(torch.device("cpu"))
+    row = {**speed["rows"][0], "engine": "numba", "us_per_step": 100.0}
+    speed["rows"] = [{**row, "batch_size": size} for size in (10, 1)]
     ownership.make(suite.report)
-    (suite.report / "speed.json").write_text(json.dumps(speed))
+    sealed.write(suite.report / "speed.json", speed)
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
     said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"
     assert (said in result.outlines) == told

@@ -13,6 +13,8 @@ from model.experiment import Experiment
 
 from .. import atomic_json
 from ..exercise import case_id, discover_exercises
+from ..files import sealed
+from ..files.record import TrainingRecord
 from ..hardware.forecast import training_seconds
 from ..paths import SPEED
 from ..report import tables
@@ -80,7 +82,7 @@ def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment
         for path, module in discover_exercises(config).items()
         for row in module.EXERCISE.rows
         if (case := case_id(path, row.name)) in selected
-        and store.find(case, training_key(config, module.EXERCISE, row)) is None
+        and store.find(TrainingRecord, case, training_key(config, module.EXERCISE, row)) is None
     }
 
 
@@ -98,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             *tables.format_tables(summary, "simple"),
             tables.format_caption(summary),
         ]
-        atomic_json.write(folder / "summary.json", summary)
+        sealed.write(folder / "summary.json", summary)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
         if session.exitstatus != pytest.ExitCode.INTERRUPTED:

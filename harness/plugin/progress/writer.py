@@ -10,7 +10,7 @@ from pathlib import Path
 from model.evaluate import Evaluation
 
 from ... import atomic_json
-from ...results.fingerprint import short_digest
+from ...files.names import short_digest
 from . import FOLDER
 
 _WRITE_SECONDS = 0.25  # between two writes of one training, at least: an epoch may take less
