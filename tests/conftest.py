@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -230,7 +229,6 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.
-    (pytester.path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    (pytester.path / "runtime").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path / "runtime"))
     return Suite(pytester)

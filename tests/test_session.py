@@ -129,13 +129,13 @@ def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cor
         """
 import harness.plugin.fixtures
 from filelock import FileLock, Timeout
-from harness.hardware.lease import lease_folder
+from harness.hardware.lock_file import lock_folder
 
 fake = harness.plugin.fixtures.train_model
 
 def looking(*args, **kwargs):
     leased = 0
-    for path in lease_folder().glob("core-*.lock"):
+    for path in lock_folder().glob("core-*.lock"):
         try:
             FileLock(path, timeout=0).acquire().lock.release()
         except Timeout:

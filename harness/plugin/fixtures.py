@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,14 +24,15 @@ from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Clai
 from ..exercise import Exercise, case_id
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
-from ..hardware.lease import lease
+from ..hardware.lease import Applicant, lease
+from ..hardware.lock_file import LockError
 from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
 from ..settings import SETTINGS, Settings
 from ..timing import timer
-from .progress.writer import AfterEpoch, report_progress
+from .progress.writer import AfterEpoch, ProgressFile
 
 # What the fixtures offer each other.
 Make = Callable[[], dict[str, Any]]
@@ -107,8 +110,10 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
 
         def make() -> dict[str, Any]:
             experiment = exercise.experiment(row, settings.scale, settings.dataset)
-            with report_progress(settings.report_dir, case, experiment.epochs) as after_epoch:
-                training, threads, reasons = _train(experiment, settings, after_epoch)
+            progress = ProgressFile(settings.report_dir, case, experiment.epochs)
+            training, threads, reasons = _train(
+                experiment, settings, _applicant(request.config, progress), progress.after_epoch
+            )
             return to_record(
                 training,
                 exercise=exercise.number,
@@ -134,7 +139,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
 
     def get(name: str) -> list[dict[str, Any]]:
         def make() -> dict[str, Any]:
-            with _leased(settings, cores=1) as device:
+            with _leased(settings, 1, _applicant(request.config)) as device:
                 data = load(settings.dataset, settings.data_root, device)
                 found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
             return {
@@ -164,7 +169,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 
         try:
             return store.get_or_make(kind, name, key, make_uncaptured)
-        except (DataError, EngineError, FileError) as error:
+        except (DataError, EngineError, FileError, LockError) as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
             reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
@@ -215,7 +220,7 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
 
 
 def _train(
-    experiment: Experiment, settings: Settings, after_epoch: AfterEpoch
+    experiment: Experiment, settings: Settings, applicant: Applicant, after_epoch: AfterEpoch
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
     name, device = settings.engine, candidate_devices(settings.device)[0]
@@ -223,13 +228,13 @@ def _train(
     if device.type == "cpu":
         # The engine says how many cores to lease. It proves itself with all of them, which eager takes.
         if name == "auto" and unproven(experiment, device):
-            with _leased(settings, cores):
+            with _leased(settings, cores, applicant):
                 prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
         engine = choose_engine(name, experiment, device)
         name, cores = engine.NAME, engine.cores(len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
-    with _leased(settings, cores) as device:
+    with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
         training = train_model(
             experiment, data, seeds=settings.seeds, engine=name, after_epoch=after_epoch
@@ -238,12 +243,24 @@ def _train(
     return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}
 
 
+def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
+    """This session, as others that wait for its lease are told; it tells the user and `progress`."""
+
+    def tell(line: str) -> None:
+        if line:
+            print(f"\n{line}", file=sys.stderr, flush=True)
+        if progress:
+            progress.wait(line)
+
+    return Applicant(shlex.join(["pytest", *map(str, config.invocation_params.args)]), tell)
+
+
 @contextmanager
-def _leased(settings: Settings, cores: int) -> Iterator[torch.device]:
+def _leased(settings: Settings, cores: int, applicant: Applicant) -> Iterator[torch.device]:
     """A device that `--device` allows, leased unless timings are shared."""
     candidates = candidate_devices(settings.device)
     if settings.timing == "shared":
         yield candidates[0]
     else:
-        with lease(candidates, cores) as device:
+        with lease(candidates, cores, applicant) as device:
             yield device

@@ -16,6 +16,7 @@ from ..exercise import case_id, discover_exercises
 from ..files import sealed
 from ..files.record import TrainingRecord
 from ..hardware.forecast import training_seconds
+from ..hardware.lock_file import LockError, lock_folder
 from ..paths import SPEED
 from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
@@ -57,7 +58,9 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     settings = config.stash[SETTINGS]
     try:
         ensure_downloaded(settings.dataset, settings.data_root)
-    except DataError as error:
+        if settings.timing == "exclusive":
+            lock_folder()
+    except (DataError, LockError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_REPORT_FOLDER] = ReportFolder(
         settings.report_dir, run=fingerprint_of(config), resume=settings.resume
