@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from model.data.mnist import Data
 from model.experiment import Experiment
+
+if TYPE_CHECKING:  # a report is drawn without PyTorch
+    from model.data.mnist import Data
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Row:
 
 
 # A measurement besides training: takes the data set and a seed, returns what JSON can hold.
-Measurement = Callable[[Data, int], dict[str, Any]]
+Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from harness.files import sealed
 from harness.files.record import ClaimRecord, Resumed
 from harness.files.sealed import FileError
 from harness.files.speed import Speed, Times
+from harness.files.types import ENGINES
 from harness.results.records import to_record
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
+from model import engines
 from model.experiment import Experiment
 from tests import reports
 from tests.data import made_up_training
@@ -275,6 +277,10 @@ def test_layout_and_order_do_not_matter_to_a_checksum(tmp_path):
     content = json.loads(path.read_text())
     path.write_text(json.dumps(dict(reversed(content.items()))))
     assert sealed.load(path) == {"a": 1.5, "b": ["Infinity", None]}
+
+
+def test_all_engines_are_known():
+    assert ENGINES == tuple(engine.NAME for engine in engines.ENGINES)
 
 
 TIMES = {

@@ -1,6 +1,8 @@
 """The report from a run's files: its figures, what it leaves out, and two runs side by side."""
 
 import re
+import signal
+import subprocess
 import sys
 from html.parser import HTMLParser
 
@@ -9,7 +11,8 @@ import pytest
 from harness import __main__ as command
 from harness.files import sealed
 from harness.files.record import read_record
-from harness.plugin import session
+from harness.paths import ROOT
+from harness.plugin import session, shutdown
 from harness.report import load as loading
 from harness.report.build import build
 from harness.report.comparison import compare
@@ -313,32 +316,63 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
     ]
 
 
-def take_away(monkeypatch, library):
-    """As if the library were not installed, and nothing that needs it imported."""
-    for name in [name for name in sys.modules if name.startswith("harness.report.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
+def spoil(monkeypatch, folder, code):
+    """Processes that start from here on run `code` where they import altair."""
+    folder.mkdir()
+    (folder / "altair.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
-    take_away(monkeypatch, "vl_convert")
-    assert command.main(["report", str(folder)]) == 2
-    assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
-    said = session.draw(folder)
-    assert said.startswith("No page or figures: vl_convert is not installed.")
-    assert f"python -m harness report {folder}" in said
+MISSING = "raise ImportError(name='altair')"
 
 
-def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
+def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
+    """What becomes of the page is the last thing that is told."""
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["Page: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
-    take_away(monkeypatch, "altair")
+    spoil(monkeypatch, suite.path / "spoilt", MISSING)
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["No page or figures: altair is not installed. *"])
+    result.stdout.fnmatch_lines(
+        [
+            "sgd-lr0.5 *",
+            "Written to reports/latest/.",
+            "No page or figures: The report needs altair: `make report` installs it. Later, *",
+        ]
+    )
     assert len(suite.cases()) == 2
     assert not (suite.report / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (MISSING, "The report needs altair: `make report` installs it"),
+        ("raise MemoryError", "MemoryError"),
+        ("import os; os.kill(os.getpid(), 9)", "it ended with -9"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import os, time; os.kill(os.getppid(), 15); time.sleep(60)", "interrupted"),
+    ],
+    ids=["missing", "memory", "killed", "error", "SIGTERM"],
+)
+def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkeypatch, code, said):
+    spoil(monkeypatch, tmp_path / "spoilt", code)
+    before = signal.signal(signal.SIGTERM, shutdown.interrupt)
+    try:
+        line = session.draw(folder)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert line == (
+        f"No page or figures: {said}. Later, `python -m harness report {folder}` draws them from the "
+        "files in that folder."
+    )
+
+
+def test_drawing_does_without_pytorch():
+    """Which takes two seconds to import, and a gigabyte of address space."""
+    code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
