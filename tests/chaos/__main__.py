@@ -35,8 +35,8 @@ from .faults import FAULTS, mend
 from .suite import ROWS, make, untouched
 from .table import JSON, write_document
 
-_ARGS = ("bench/", "-n", "2", "--engine", "eager", "--device", "cpu", "-p", "no:cacheprovider")
-_PATIENCE = 120.0  # seconds for a session to end
+_ARGS = ("bench/", "-n", "2", "--engine", "numba", "--device", "cpu", "-p", "no:cacheprovider")
+_PATIENCE = 240.0  # seconds for a session to end
 _AFTER = 10.0  # seconds for its processes to be gone
 
 
@@ -148,8 +148,9 @@ def main() -> int:
         os.environ |= {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         undisturbed = Path(temporary, "undisturbed")
         make(undisturbed)
-        started = time.monotonic()
-        assert run(undisturbed) == 0, (undisturbed / "output.txt").read_text()
+        for _ in range(2):  # the first may have to compile
+            started = time.monotonic()
+            assert run(undisturbed) == 0, (undisturbed / "output.txt").read_text()
         seconds = time.monotonic() - started
         expected = trainings(undisturbed)
         assert len(expected) == ROWS

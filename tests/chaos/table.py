@@ -40,8 +40,8 @@ def table() -> str:
     return (
         f"On {machine['device_name']}, {machine['cores']} cores (PyTorch {machine['torch']}, Python "
         f"{machine['python']}): {len(trials)} sessions of {found['rows']} trainings under `-n 2`, each "
-        f"with a fault at a random time within the {found['seconds']} s that one takes undisturbed, then "
-        f"`--resume`. All of it held in {held} of {len(trials)}.\n\n"
+        f"with a fault at a random time within the {found['seconds']} s that one takes undisturbed, "
+        f"then `--resume`. All of it held in {held} of {len(trials)}.\n\n"
         + tabulate(rows, headers, "github", colalign=("left", *["right"] * 6))
     )
 
