@@ -37,6 +37,10 @@ class Row:
     settings: Mapping[str, Any]
     published: Published = Published()
 
+    def __post_init__(self) -> None:
+        if not self.name.isprintable():  # a terminal would obey its escape sequences
+            raise ValueError(f"the row {self.name!r} has characters that cannot be printed")
+
 
 # A measurement besides training: takes the data set and a seed, returns what JSON can hold.
 Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"

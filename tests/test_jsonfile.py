@@ -63,8 +63,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         atomic_json.write(path, "new")
+    assert error.value.filename == str(path)
     assert atomic_json.read(path) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 

@@ -8,6 +8,7 @@ import torch
 from filelock import FileLock
 
 from harness import ownership
+from harness.exercise import Row
 from harness.files import sealed
 from model.environment import available_cores, device_name
 from tests import reports
@@ -109,6 +110,21 @@ def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
     trained.unlink()
     suite.run("-n", "2", "-k", "test_1").assert_outcomes(passed=4)
     assert sorted(trained.read_text().split()) == ["0.25", "0.5", "1.0"]
+
+
+def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch):
+    """In a process of its own, as this one's output is pytest's."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = suite.run_apart("-k", "test_1", "--replicates", "2", "--timing", "shared")
+    result.stdout.fnmatch_lines(
+        ["sgd-lr0.25 *0.9505 +- 0.0064 *", "*-: not published, or not reached.*"]
+    )
+    assert "\\n" not in result.stdout.str()
+
+
+def test_a_row_that_a_terminal_would_obey_is_refused():
+    with pytest.raises(ValueError, match="cannot be printed"):
+        Row("sgd\x1b[31m", {})
 
 
 def test_times_that_were_shared_are_said_to_be(suite):

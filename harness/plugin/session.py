@@ -145,7 +145,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     folder = _relative(config.stash[SETTINGS].report_dir)
     terminalreporter.section("the assignment's tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
-    terminalreporter.write_line("\n\n".join(texts))
+    encoding = getattr(terminalreporter._tw._file, "encoding", None)
+    # Line by line: of a text that it cannot encode, pytest's terminal escapes the line breaks as well.
+    for line in tables.encodable("\n\n".join(texts), encoding or "utf-8").splitlines():
+        terminalreporter.write_line(line)
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are in "
