@@ -10,10 +10,11 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test lint speed times gpu report publish mutants lock help
+.PHONY: bench test chaos mutants lint speed times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
+	@echo "make chaos    sessions with faults at random times, then --resume"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
@@ -28,6 +29,9 @@ bench: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --durations=10 $(ARGS)
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 speed: $(VENV)/installed
 	$(BIN)/python -m harness speed $(ARGS)

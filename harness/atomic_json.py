@@ -9,7 +9,7 @@ from typing import Any
 
 from model.atomic_file import write_text
 
-__all__ = ["read", "write", "write_text"]
+__all__ = ["dumps", "read", "write", "write_text"]
 
 
 def write(path: Path, content: Any) -> None:
@@ -18,8 +18,12 @@ def write(path: Path, content: Any) -> None:
     JSON has no infinities and no NaN. They are written as the strings "Infinity", "-Infinity" and
     "NaN", which `float()` converts back.
     """
-    text = json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_text(path, dumps(content))
+
+
+def dumps(content: Any) -> str:
+    """The text that `write` writes."""
+    return json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> Any:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import multiprocessing
+import resource
 import struct
 import urllib.error
 from types import SimpleNamespace
@@ -78,6 +79,21 @@ def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkey
     with pytest.raises(DataError, match="has the wrong digest"):
         ensure_downloaded("mnist", tmp_path)
     assert (raw / FILES[1]).read_bytes() == b"my own"
+
+
+@pytest.mark.parametrize("source", ["_from_mirrors", "_from_archives"])
+def test_a_source_that_sends_without_end_is_left(tmp_path, small, offline, monkeypatch, source):
+    raw = tmp_path / "MNIST" / "raw"
+    if source == "_from_archives":
+        archive(raw)
+    else:
+        monkeypatch.setattr(download, source, lambda dataset, folder: put(folder))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(download, "_MAX_BYTES", len(CONTENT[FILES[0]]) - 1)
+    with pytest.raises(DataError, match="File too large"):
+        ensure_downloaded("mnist", tmp_path)
+    assert not (raw / FILES[0]).exists()
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
 
 
 def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):

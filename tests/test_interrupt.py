@@ -2,9 +2,11 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
+from harness.plugin import shutdown
 from tests.processes import wait_for_the_end_of
 
 
@@ -31,3 +33,39 @@ def test_an_interrupted_session(suite, number, whole_group, workers):
     assert not (suite.report / "locks").exists()
     suite.go()
     suite.run("-k", "test_1", "-n", workers, "--timing", "shared", "--resume").assert_outcomes(passed=3)
+
+
+def test_a_worker_ends_with_its_session_whatever_it_is_busy_with(monkeypatch):
+    """By the kernel: its own threads may be waiting for a core, or for the interpreter's lock."""
+    monkeypatch.setattr(shutdown.threading.Thread, "start", lambda thread: None)
+    reading, writing = os.pipe()
+    session = os.fork()
+    if not session:
+        if not os.fork():
+            shutdown._exit_with_session()
+            os.write(writing, b"ready")
+        signal.pause()
+    os.close(writing)
+    assert os.read(reading, 5) == b"ready"
+    os.kill(session, signal.SIGKILL)
+    os.waitpid(session, 0)
+    assert os.read(reading, 1) == b""  # nobody has the other end any more
+    os.close(reading)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_closes_interrupts_unless_nohup_says_otherwise(ignored):
+    cleanups = []
+    config = SimpleNamespace(add_cleanup=cleanups.append)
+    before = {each: signal.getsignal(each) for each in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        shutdown.pytest_configure(config)
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else shutdown.interrupt)
+        assert signal.getsignal(signal.SIGTERM) is shutdown.interrupt
+        while cleanups:
+            cleanups.pop()()
+        assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

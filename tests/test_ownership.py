@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,12 @@ def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
     )
     assert content(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
+
+
+def test_a_refused_root_is_left_as_it_is():
+    before = set(os.listdir("/"))
+    assert "holds other files" in refusal(Path("/"))
+    assert set(os.listdir("/")) == before
 
 
 @pytest.mark.parametrize("mark", ["", "somebody else's", "\udcff"], ids=["empty", "other", "bytes"])

