@@ -1,8 +1,8 @@
 """Subnormal numbers count as 0: on many CPUs, each one costs as much as a hundred others.
 
-Adam's moments of pixels that are rarely lit decay into them, and so do deltas behind a saturated sigmoid.
-The setting (flush to zero, denormals are zero) belongs to a thread. A thread that is started inherits it,
-and those that PyTorch keeps for its operations are told.
+Adam's moments of pixels that are rarely lit decay into them, and so do deltas behind a saturated
+sigmoid. The setting (flush to zero, denormals are zero) belongs to a thread. A thread that is started
+inherits it, and those that PyTorch keeps for its operations are told.
 """
 
 from __future__ import annotations

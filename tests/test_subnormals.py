@@ -1,4 +1,4 @@
-"""No subnormal numbers on a CPU: not in PyTorch's threads, nor in parameters, moments and activations."""
+"""No subnormal numbers on a CPU: in PyTorch's threads, in parameters, moments, activations."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def test_adams_moments_do_not_become_subnormal(engine):
 def test_no_activations_become_subnormal(replicates):
     """Of the second layer, sigmoid(-87.5) = 1.0e-38, which weights of 1e38 would make logits of."""
     parameters = stack_parameters([build_network(0, seed) for seed in range(replicates)])
+    on = (made_up().test_images, made_up().test_labels)
     parameters[3][:] = -87.5
     parameters[4][:, :, 0] = 1e38
-    assert evaluate.__wrapped__(parameters, made_up().test_images, made_up().test_labels).loss != pytest.approx(math.log(10))
-    assert evaluate(parameters, made_up().test_images, made_up().test_labels).loss == pytest.approx(math.log(10))
+    assert evaluate.__wrapped__(parameters, *on).loss != pytest.approx(math.log(10))
+    assert evaluate(parameters, *on).loss == pytest.approx(math.log(10))
