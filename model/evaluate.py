@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from .network import forward
+from .subnormals import flushed
 
 # Images per chunk. On a CPU, few enough that the activations stay in cache (MNIST's training
 # set took 0.7 times as long in chunks of 1000 as in chunks of 10,000, on two cores); on a GPU,
@@ -28,6 +29,7 @@ class Evaluation:
     predictions: NDArray[np.int64]  # (replicates, 10), counts
 
 
+@flushed()
 @torch.no_grad()
 def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evaluation:
     """Evaluates `parameters` (see `network.stack_parameters`) on images (n, 784) and labels (n,).

@@ -22,6 +22,7 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+from ...subnormals import flushed
 from ..error import refused_optimizer
 
 if TYPE_CHECKING:  # Numba may be missing
@@ -91,6 +92,7 @@ class Engine:
         if not train.signatures:
             _compile(experiment.optimizer, train, self._replicates[0])
 
+    @flushed()
     def epoch(self, orders: Tensor) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
