@@ -31,10 +31,11 @@ from tests.mutation.trial import ROOT
         ("a = b", []),
         ("a += b", ["pass"]),
         ("try: a\nexcept b: c", ["except (): c"]),
-        ("with a, b(): c", ["if True: c"]),
+        ("with a as b, c: d", ["with a as b, __import__('contextlib').nullcontext(): d"]),
         ("with a as b: c", []),
         ("if TYPE_CHECKING:\n    import a", []),
         ("a: 1 = b", []),
+        ("@dataclass(frozen=True)\nclass A: pass", []),
         ("'é' + a", ["('é' - a)"]),
     ],
 )
