@@ -28,14 +28,9 @@ def tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor
     shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in network]))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
-        losses[chunk] = kernels.evaluate(
-            *shared,
-            kernels.Chunk.zeros(1, 1),
-            start,
-            end,
-            hits[chunk].numpy(),
-            predictions[chunk].numpy(),
-        )
+        counts = (hits[chunk].numpy(), predictions[chunk].numpy())
+        loss = kernels.evaluate(*shared, kernels.Chunk.zeros(1, 1), start, end, *counts)
+        losses[chunk] = float(loss)
 
     compile_first(kernels.evaluate, "evaluation", lambda: evaluate(0, 0, 0))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
