@@ -44,8 +44,6 @@ def test_none_in_any_of_pytorchs_threads_and_all_is_as_before_afterwards(threads
         assert sys.float_info.min / 2 == 0
         with flushed():
             pass
-        torch.set_num_threads(count + 1)  # one more starts
-        assert subnormals([small * 0.5]) == 0
     assert subnormals([small * 0.5]) == len(small)
     assert sys.float_info.min / 2 != 0
 
@@ -62,8 +60,8 @@ def moments(running) -> list[Tensor]:
     if isinstance(running, eager.Engine):
         (optimizer,) = running._optimizers
         return [state[key] for state in optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")]
-    adam = running._replicates[0].args[-1]
-    return [torch.from_numpy(array) for moment in (adam.first, adam.second) for array in moment]
+    (state,) = running._states
+    return [torch.from_numpy(array) for moment in (state.first, state.second) for array in moment]
 
 
 ADAM = Experiment(optimizer="adam", learning_rate=1e-3, batch_size=1, epochs=1)

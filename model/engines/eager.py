@@ -23,7 +23,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def cores(replicates: int, available: int) -> int:
+def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """All of them: PyTorch splits every operation among its threads."""
     return available
 
