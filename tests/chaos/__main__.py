@@ -91,7 +91,7 @@ def trainings(folder: Path) -> dict[str, Any]:
 
 
 def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) -> Trial | None:
-    """Does `fault` to a session at a random time within so many seconds; None if it has ended by then."""
+    """Does `fault` to a session at a random time within so many seconds; None if it ended before."""
     trial = Trial(fault, round(random.uniform(0.2, seconds), 2))
     make(folder)
     if mounted := _mount(folder / "reports"):
