@@ -3,7 +3,7 @@
     make fuzz                          # 10,000 mutations, in a few minutes
     make fuzz ARGS="--mutations 1000"
 
-It says how long the slowest took and how far memory grew. Exit status 1 where that is a second or 200 MB.
+It says how long the slowest took and how far memory grew. Exit status 1 from a second or 200 MB on.
 """
 
 from __future__ import annotations
