@@ -10,11 +10,12 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test chaos mutants lint speed times gpu report publish lock help
+.PHONY: bench test chaos fuzz mutants lint speed times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
 	@echo "make chaos    sessions with faults at random times, then --resume"
+	@echo "make fuzz     read thousands of mutated report files"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
@@ -32,6 +33,9 @@ test: $(VENV)/installed
 
 chaos: $(VENV)/installed
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/installed
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 speed: $(VENV)/installed
 	$(BIN)/python -m harness speed $(ARGS)

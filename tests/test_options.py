@@ -1,6 +1,7 @@
 """Bad input: one line that names the option, what it got and what it takes; nothing trains."""
 
 import os
+import resource
 from types import SimpleNamespace
 
 import pytest
@@ -152,6 +153,16 @@ def test_a_plugin_that_is_missing_is_named(suite, plugin):
 def test_plugins_that_are_not_loaded_by_themselves(suite, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in refused(suite)
+
+
+def test_too_few_open_files_are_refused(suite):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (63, before[1]))
+    try:
+        line = refused(suite)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert line == "ERROR: `ulimit -n` is 63; this suite takes 64 at least"
 
 
 @pytest.mark.parametrize("option", ["--rootdir={}", "-c{}/other.ini"])

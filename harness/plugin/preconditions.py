@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+if sys.platform != "win32":
+    import resource
+
+_OPEN_FILES = 64
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    _check_open_files()
     _check_plugins(config)
     _check_root(config)
+
+
+def _check_open_files() -> None:
+    """PyTorch, pytest and its workers have some thirty open; one that cannot be opened could be any."""
+    if sys.platform != "win32":
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if 0 <= limit < _OPEN_FILES:
+            raise pytest.UsageError(f"`ulimit -n` is {limit}; this suite takes {_OPEN_FILES} at least")
 
 
 def _check_plugins(config: pytest.Config) -> None:

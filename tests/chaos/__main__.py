@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,15 +90,16 @@ def trainings(folder: Path) -> dict[str, Any]:
     }
 
 
-def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) -> Trial:
-    """Does `fault` to a session at a random time within so many seconds."""
+def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) -> Trial | None:
+    """Does `fault` to a session at a random time within so many seconds; None if it ended before."""
     trial = Trial(fault, round(random.uniform(0.2, seconds), 2))
     make(folder)
     if mounted := _mount(folder / "reports"):
         make_again(folder)
     try:
         session = Session(_ARGS, folder, folder / "output.txt")
-        session.wait(trial.after)
+        if session.wait(trial.after) is not None:
+            return None
         FAULTS[fault](session.pid, folder)
         trial.exit = session.wait(_PATIENCE)
         deadline = time.monotonic() + _AFTER
@@ -115,7 +117,7 @@ def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) 
             trial.equal = trainings(folder) == expected
         trial.untouched = untouched(folder)
         if not trial.holds:
-            print(trial, said[-3000:], (folder / "output.txt").read_text()[-3000:], sep="\n")
+            print(said, (folder / "output.txt").read_text(errors="replace"), sep="\n")
     finally:
         if mounted:
             subprocess.run(["umount", folder / "reports"], check=True)
@@ -142,6 +144,7 @@ def main() -> int:
     options = parser.parse_args()
     random.seed(options.seed)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, too
     with tempfile.TemporaryDirectory() as temporary:
         runtime = Path(temporary, "runtime")
         runtime.mkdir(mode=0o700)
@@ -156,9 +159,13 @@ def main() -> int:
         assert len(expected) == ROWS
         print(f"undisturbed: {seconds:.1f} s", flush=True)
         trials = []
-        for number, fault in enumerate([*FAULTS] * options.each):
-            trials.append(attempt(fault, seconds, expected, Path(temporary, f"{number}")))
-            print(f"{'ok' if trials[-1].holds else 'FAILED'} {trials[-1]}", flush=True)
+        for fault in [*FAULTS] * options.each:
+            trial = None
+            while trial is None:
+                with tempfile.TemporaryDirectory(dir=temporary) as folder:
+                    trial = attempt(fault, seconds, expected, Path(folder, "suite"))
+            trials.append(trial)
+            print(f"{'ok' if trial.holds else 'FAILED'} {trial}", flush=True)
     found = {
         "machine": describe_machine(torch.device("cpu")),
         "seconds": round(seconds, 1),
