@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from .paths import SPEED, TIMES
@@ -60,6 +61,16 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def clear(folder: Path) -> None:
+    """Deletes a report's folder of locks or progress, but for what the suite did not write."""
+    with suppress(OSError):  # it is not there, or in use
+        if not folder.is_symlink():
+            for path in folder.iterdir():
+                if _is_regular(path, _FOLDERS[folder.name]):
+                    path.unlink()
+            folder.rmdir()
+
+
 def foreign_file(folder: Path) -> Path | None:
     """The first file in a report folder that the suite did not write, or None."""
     for path in sorted(folder.iterdir()):
@@ -73,11 +84,11 @@ def foreign_file(folder: Path) -> Path | None:
 
 def first_without(suffix: str, folder: Path) -> Path | None:
     """The first entry of `folder` that is not a regular file with that suffix, or None."""
-    for path in sorted(folder.iterdir()):
-        regular = path.is_file() and not path.is_symlink()
-        if not regular or not _without_temporary(path.name).endswith(suffix):
-            return path
-    return None
+    return next((path for path in sorted(folder.iterdir()) if not _is_regular(path, suffix)), None)
+
+
+def _is_regular(path: Path, suffix: str) -> bool:
+    return path.is_file() and not path.is_symlink() and _without_temporary(path.name).endswith(suffix)
 
 
 def _without_temporary(name: str) -> str:
