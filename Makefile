@@ -10,7 +10,7 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test chaos fuzz lint speed times gpu report publish lock help
+.PHONY: bench test chaos fuzz mutants lint speed times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -22,6 +22,7 @@ help:
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
+	@echo "make mutants  whether a test fails for every small change of what decides and measures"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
 bench: $(VENV)/installed
@@ -48,6 +49,9 @@ gpu:
 
 publish: $(VENV)/installed
 	$(BIN)/python -m harness publish $(RUN) $(NAME)
+
+mutants: $(VENV)/installed
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 report: $(VENV)/installed
 	$(BIN)/python -m harness report $(RUNS)

@@ -231,7 +231,7 @@ def _train(
             with _leased(settings, cores, applicant):
                 prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
         engine = choose_engine(name, experiment, device)
-        name, cores = engine.NAME, engine.cores(len(settings.seeds), cores)
+        name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
     with _leased(settings, cores, applicant) as device:
