@@ -11,6 +11,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from model.atomic_file import write_text
+
 from .paths import SPEED, TIMES
 
 MARK = ".minibatch-bench"
@@ -36,6 +38,14 @@ def make(folder: Path) -> None:
         check_new(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).write_text(_TEXT)
+
+
+def make_again(folder: Path) -> None:
+    """Makes the report folder of a running session again, where somebody has removed it."""
+    if not owns(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if foreign_file(folder) is None:
+            write_text(folder / MARK, _TEXT)
 
 
 def check_new(folder: Path) -> None:

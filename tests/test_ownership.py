@@ -90,6 +90,17 @@ def test_a_report_with_something_else_in_it_is_not_deleted(folder, name):
     assert content(folder.parent) == before
 
 
+def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
+    shutil.rmtree(folder)
+    ownership.make_again(folder)
+    assert ownership.owns(folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("irreplaceable")
+    ownership.make_again(folder)
+    assert not ownership.owns(folder)
+
+
 def test_speeds_in_a_sibling_that_is_no_report_stay(tmp_path):
     theirs = tmp_path / "v1.1"
     theirs.mkdir()

@@ -112,6 +112,7 @@ class Store:
                 stacklevel=2,
             )
         try:
+            ownership.make_again(self._runs.parent)
             self.create()
         except OSError as error:
             raise FileError(f"{self._runs.parent} cannot be written: {error.strerror}") from None
