@@ -57,7 +57,8 @@ def check_new(folder: Path) -> None:
 def owns(folder: Path) -> bool:
     """Whether the folder carries the mark."""
     try:
-        return (folder / MARK).read_text() == _TEXT
+        # Of a pipe, reading would wait for somebody to write.
+        return (folder / MARK).is_file() and (folder / MARK).read_text() == _TEXT
     except (OSError, UnicodeDecodeError):
         return False
 

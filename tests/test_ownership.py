@@ -162,6 +162,12 @@ def test_another_mark_is_none(folder, mark):
     assert (folder / "runs" / "a.json").exists()
 
 
+def test_a_pipe_is_no_mark_and_not_waited_for(folder):
+    (folder / MARK).unlink()
+    os.mkfifo(folder / MARK)
+    assert not ownership.owns(folder)
+
+
 def test_what_a_killed_run_leaves_is_the_suites(folder):
     """Temporary files and folders have the names of what they were to become."""
     (folder / ".summary.json-ab12_xyz").touch()

@@ -64,7 +64,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stopped.wait(_READ_SECONDS):
             states = []
-            for path in sorted(self._folder.glob("*.json")):
+            for path in sorted(filter(Path.is_file, self._folder.glob("*.json"))):
                 with suppress(OSError, ValueError):  # the folder may be removed meanwhile
                     states.append(atomic_json.read(path))
             self._display.update(states)
