@@ -141,13 +141,20 @@ def test_times_that_were_shared_are_said_to_be(suite):
 
 @pytest.mark.parametrize(
     ("args", "cores"),
-    [((), 1), (("--replicates", "2"), 2), (("--timing", "shared"), 0)],
-    ids=["one replicate", "two", "shared"],
+    [
+        (("-k", "test_1 and lr0.25"), 1),  # of single examples
+        (("-k", "test_1 and lr0.25", "--replicates", "2"), 2),
+        (("-k", "test_1 and lr0.5"), 10**6),
+        (("-k", "test_1 and lr0.5", "--timing", "shared"), 0),
+    ],
+    ids=["online", "two replicates", "batches", "shared"],
 )
 def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cores):
     suite.add(
         1,
         """
+EXERCISE.rows[0].settings["batch_size"] = 1
+
 import harness.plugin.fixtures
 from filelock import FileLock, Timeout
 from harness.hardware.lock_file import lock_folder
@@ -168,9 +175,9 @@ def looking(*args, **kwargs):
 harness.plugin.fixtures.train_model = looking
 """,
     )
-    suite.run("-k", "test_1", "--device", "cpu", "--engine", "numba", *args).assert_outcomes(passed=3)
+    suite.run("--device", "cpu", "--engine", "numba", *args).assert_outcomes(passed=1)
     expected = min(cores, len(available_cores()))
-    assert (suite.path / "leased.txt").read_text() == f"{expected} " * 3
+    assert (suite.path / "leased.txt").read_text() == f"{expected} "
 
 
 def test_a_folder_that_is_no_report_is_refused(suite):
@@ -208,15 +215,13 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
 
 
 def test_an_engine_that_cannot_run_a_row_fails_it_in_one_line(suite):
-    code = "EXERCISE.rows[1].settings['batch_size'] = 60000\n"
-    suite.add(1, code)
-    result = suite.run("--engine", "numba", "-k", "test_1")
-    result.assert_outcomes(passed=2, failed=1)
+    result = suite.run("--engine", "cuda-graph", "--device", "cpu", "-k", "test_1 and lr0.5")
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "*FAILURES*",
             "*",
-            "engine numba cannot run this experiment: it takes batches of up to *",
+            "engine cuda-graph cannot run this experiment: it runs on a GPU, not on cpu",
             "*===*",
         ],
         consecutive=True,
