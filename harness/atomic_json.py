@@ -27,8 +27,14 @@ def dumps(content: Any) -> str:
 
 
 def read(path: Path) -> Any:
-    """The content of a file that `write` wrote; numbers that are not finite are strings."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a file that `write` wrote; numbers that are not finite are strings.
+
+    For files that only the suite itself reads back: `files.sealed` checks what it reads.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
 
 
 def _to_strict(value: Any) -> Any:

@@ -103,7 +103,7 @@ def _trees(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
             break
         match draw(st.sampled_from(["replace", "replace", "remove", "repeat", "exchange"])):
             case "replace":
-                node[key] = draw(_VALUES)
+                node[key] = copy.deepcopy(draw(_VALUES))
             case "remove":
                 del node[key]
             case "repeat" if isinstance(node, list):

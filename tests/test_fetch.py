@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import resource
 import socket
 import struct
@@ -105,6 +106,16 @@ def test_a_source_that_sends_without_end_is_left(tmp_path, small, offline, monke
         ensure_downloaded("mnist", tmp_path)
     assert not (raw / FILES[0]).exists()
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, small, monkeypatch, make):
+    monkeypatch.setattr(download, "_from_mirrors", lambda dataset, folder: put(folder))
+    raw = put(tmp_path / "MNIST" / "raw")
+    (raw / FILES[0]).unlink()
+    make(raw / FILES[0])
+    with pytest.raises(DataError, match=f"{FILES[0]} is no regular file"):
+        ensure_downloaded("mnist", tmp_path)
 
 
 def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):

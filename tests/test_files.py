@@ -220,28 +220,27 @@ DAMAGE = {
     "a list": (lambda text: "[]", "it does not hold a JSON object"),
     "null": (lambda text: "null", "it does not hold a JSON object"),
     "no checksum": (lambda text: '{"id": "x"}', "it has no checksum"),
-    "an edit": (lambda text: text.replace("0.0", "0.5", 1), "its checksum is not that of its content"),
+    "an edit": (lambda text: text.replace("Table", "table"), "its checksum is not that of its content"),
     "a key": (lambda text: text.replace('"run"', '"ran"'), "its checksum is not that of its content"),
     "bytes": (lambda text: "\xff" + text, "can't decode byte"),
     "200,000 brackets": (lambda text: "[" * 200_000, "it is nested too deeply"),
     "200,000 braces": (lambda text: '{"a":' * 200_000, "it is nested too deeply"),
-    "10**400": (lambda text: text.replace("0.0", "1" + "0" * 400, 1), "is too large a number"),
-    "1e400": (lambda text: text.replace("0.0", "1e400", 1), "1e400 is too large a number"),
-    "10**5000": (lambda text: text.replace("0.0", "1" + "0" * 5000, 1), "is too large a number"),
-    "a bare NaN": (lambda text: text.replace("0.0", "NaN", 1), "NaN is not JSON"),
+    "10**400": (lambda text: text.replace(": 1,", f": {10**400},"), "is too large a number"),
+    "1e400": (lambda text: text.replace(": 1,", ": 1e400,"), "1e400 is too large a number"),
+    "10**5000": (lambda text: text.replace(": 1,", f": 1{'0' * 5000},"), "is too large a number"),
+    "a bare NaN": (lambda text: text.replace(": 1,", ": NaN,"), "NaN is not JSON"),
 }
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("kind", ["runs", "claims"])
 def test_a_damaged_file_is_named_and_left_alone(report, kind, damage, said):
-    reports.write_record(report, training())
+    reports.write_record(report, {**training(), "engines_left_out": {"numba": "Table"}})
     Store(report).put_claim(ClaimRecord(**claim()))
     (path,) = (report / kind).iterdir()
-    text = path.read_text()
-    path.write_text(damage(text), encoding="latin-1")
-    if path.read_text(encoding="latin-1") == text:
-        pytest.skip("a claim has no such number")
+    damaged = damage(path.read_text())
+    assert damaged != path.read_text()
+    path.write_text(damaged, encoding="latin-1")
     line = refusal(report)
     assert line.startswith(f"--resume: {path} cannot be read: ")
     assert said in line

@@ -69,3 +69,13 @@ def test_a_terminal_that_closes_interrupts_unless_nohup_says_otherwise(ignored):
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("place", ["sessionfinish", "terminal_summary"])
+def test_an_interrupt_after_the_tests_is_told_in_a_line(suite, place):
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + f"\ndef pytest_{place}():\n    raise KeyboardInterrupt\n")
+    result = suite.run("-k", "test_1")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["interrupted while the report was written or shown; --resume takes *"])
+    assert len(suite.records()) == 3

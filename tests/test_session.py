@@ -9,6 +9,7 @@ from filelock import FileLock
 from harness import ownership
 from harness.exercise import Row
 from harness.files import sealed
+from harness.files.summary import Summary
 from model.environment import available_cores, device_name
 from tests import reports
 
@@ -119,6 +120,11 @@ def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch)
         ["sgd-lr0.25 *0.9505 +- 0.0064 *", "*-: not published, or not reached.*"]
     )
     assert "\\n" not in result.stdout.str()
+
+
+def test_a_command_is_kept_in_characters_that_can_be_shown(suite):
+    suite.run("-k", "lr0.5", "-o", "junit_suite_name=\x1b[31m").assert_outcomes(passed=2)
+    assert "\\x1b[31m" in sealed.read(suite.report / "summary.json", Summary).command
 
 
 def test_a_row_that_a_terminal_would_obey_is_refused():

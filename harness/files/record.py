@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from model.experiment import Outcome
 
+from ..claim import Verdict
 from . import sealed
 from .names import file_name
 from .types import (
@@ -29,7 +30,6 @@ from .types import (
     Seeds,
     Text,
     Timing,
-    Verdict,
     check_shapes,
 )
 

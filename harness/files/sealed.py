@@ -81,9 +81,13 @@ def parse(path: Path, kind: type[_Kind], content: dict[str, Any]) -> _Kind:
 
 def one_line(text: object) -> str:
     """At most 500 characters, all of them printable."""
-    line = " ".join(str(text).split())
-    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= 500 else f"{line[:500]}…"
+
+
+def printable(text: str) -> str:
+    """The text with control characters and the like escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def why(error: ValidationError) -> str:

@@ -35,7 +35,7 @@ class Machine(Model):
     """Hardware and versions: these, and others by name."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Text | Finite | None]
+    __pydantic_extra__: dict[str, Text | Count | Finite | None]
 
     device: Device
     device_name: Text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -90,7 +90,6 @@ Timing = Annotated[str, _one_of(TIMINGS)]
 Engine = Annotated[str, _one_of(ENGINES)]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:\d{1,3})?)$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not testable at this scale"]
 
 
 def check_shapes(content: Model, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -119,6 +119,8 @@ def _check_memory(device: str, replicates: int) -> None:
     if candidate_devices(device)[0].type == "cuda":
         devices = map(torch.cuda.get_device_properties, candidate_devices(device))
         there = max(each.total_memory for each in devices)
+    elif not hasattr(os, "sysconf"):  # on Windows
+        return
     else:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:

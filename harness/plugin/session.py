@@ -14,7 +14,7 @@ import pytest
 from model.data.download import DataError, ensure_downloaded
 from model.experiment import Experiment
 
-from .. import atomic_json
+from .. import atomic_json, ownership
 from ..exercise import case_id, discover_exercises
 from ..files import sealed
 from ..files.record import TrainingRecord
@@ -106,6 +106,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             *tables.format_tables(summary, "simple"),
             tables.format_caption(summary),
         ]
+        ownership.make_again(folder)
         sealed.write(folder / "summary.json", summary)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")

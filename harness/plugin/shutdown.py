@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 
@@ -36,6 +36,18 @@ def _handle(number: int) -> Callable[[], None]:
         signal.signal(number, before)
 
     return restore
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Where the tests have ended, pytest would answer an interrupt with a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        session.config.get_terminal_writer().line(
+            "\ninterrupted while the report was written or shown; --resume takes what has finished"
+        )
 
 
 def interrupt(number: int, frame: object) -> None:

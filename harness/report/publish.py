@@ -42,7 +42,12 @@ def keep(run: Path, folder: Path) -> None:
             if found := ownership.foreign_file(folder):
                 raise ownership.ForeignFilesError(f"{found} is not of this suite; move it away")
             folder.rename(old)
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def main(run: Path, name: str) -> None:

@@ -40,10 +40,11 @@ class ReportFolder:
                     self._move_aside()
             ownership.make(folder)
             Store(folder).create()
-            for name in (SPEED, TIMES):
-                previous = folder.with_name(f"{folder.name}.1") / name
-                if previous.exists() and not resume:
-                    previous.rename(folder / name)
+            earlier = folder.with_name(f"{folder.name}.1")
+            if not resume and ownership.owns(earlier):
+                for name in (SPEED, TIMES):
+                    if (earlier / name).exists():
+                        (earlier / name).rename(folder / name)
         except ownership.ForeignFilesError as error:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, but {error}; it takes a new or empty folder, or an "

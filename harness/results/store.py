@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from .. import ownership
 from ..files import sealed
 from ..files.names import file_name
 from ..files.record import (
@@ -59,7 +59,7 @@ class Store:
 
     def close(self) -> None:
         """Removes what only a running session needs: its locks."""
-        shutil.rmtree(self._locks, ignore_errors=True)
+        ownership.clear(self._locks)
 
     def find(self, kind: type[_Kind], name: str, key: Mapping[str, Any]) -> _Kind | None:
         """The record called `name` (a node id) with that key, or None."""
@@ -112,6 +112,7 @@ class Store:
                 stacklevel=2,
             )
         try:
+            ownership.make_again(self._runs.parent)
             self.create()
         except OSError as error:
             raise FileError(f"{self._runs.parent} cannot be written: {error.strerror}") from None

@@ -14,6 +14,7 @@ import torch
 from ..claim import claims_of
 from ..exercise import case_id
 from ..files.record import TrainingRecord
+from ..files.sealed import printable
 from ..files.summary import SCHEMA
 from ..hardware import machine
 from ..settings import SETTINGS
@@ -54,7 +55,7 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.git_commit(config.rootpath),
         "code": fingerprint_of(config)["code"],
-        "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        "command": printable(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,
         "cases": cases,

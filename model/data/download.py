@@ -83,7 +83,10 @@ def ensure_downloaded(dataset: str, root: Path) -> Path:
 
 def _complete(dataset: str, raw: Path) -> bool:
     """Whether all files are present and verified. Raises DataError if one has the wrong digest."""
-    present = [name for name in _needed(dataset) if (raw / name).is_file()]
+    present = [name for name in _needed(dataset) if (raw / name).exists()]
+    for name in present:
+        if not (raw / name).is_file():  # reading a pipe would wait for somebody to write
+            raise DataError(f"{raw / name} is no regular file; move it away")
     if len(present) == len(_needed(dataset)):
         _verify(dataset, raw)
         return True

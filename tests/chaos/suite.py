@@ -39,7 +39,7 @@ EXERCISE = Exercise(
     rows=tuple(
         Row(
             f"{optimizer}-lr{{rate}}",
-            {{"optimizer": "{optimizer}", "learning_rate": rate, "batch_size": 16}},
+            {{"optimizer": "{optimizer}", "learning_rate": rate, "batch_size": {batch_size}}},
         )
         for rate in (0.001, 0.003, 0.01, 0.03)
     ),
@@ -69,9 +69,10 @@ def make(folder: Path) -> None:
     (folder / "bench" / "__init__.py").touch()
     (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
     (folder / "conftest.py").write_text(_CONFTEST)
-    for number, optimizer in ((1, "sgd"), (2, "adam")):
+    # A core for each of the first, all cores for each of the second.
+    for number, optimizer, batch_size in ((1, "sgd", 1), (2, "adam", 16)):
         module = folder / "bench" / f"test_{number}_{optimizer}.py"
-        module.write_text(_MODULE.format(number=number, optimizer=optimizer))
+        module.write_text(_MODULE.format(number=number, optimizer=optimizer, batch_size=batch_size))
     for name, text in _THEIRS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

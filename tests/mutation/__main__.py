@@ -24,7 +24,11 @@ from .trial import ROOT, Copies, Trial
 # The modules, and the tests that are to notice: the quickest first, as one that fails ends a trial.
 TESTS = {
     "harness/claim.py": ("claims",),
+    "harness/files/record.py": ("files",),
+    "harness/files/sealed.py": ("files",),
     "harness/hardware/lease.py": ("lease", "session"),
+    "harness/hardware/lock_file.py": ("lease",),
+    "harness/ownership.py": ("ownership",),
     "harness/plugin/fixtures.py": ("claims", "session", "benchmarks", "measurements", "faults", "proof"),
     "harness/results/fingerprint.py": ("resume", "session"),
     "harness/results/store.py": ("resume", "session", "faults"),
