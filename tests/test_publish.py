@@ -11,7 +11,7 @@ from harness.report import passages
 from harness.report.passages import DOCUMENTS, rewrite
 from harness.report.publish import keep
 
-KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "times"}
+KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
 PAGES = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md")
 
 

@@ -188,6 +188,7 @@ class SpeedRow(BaseModel):
     optimizer: Text
     batch_size: Annotated[int, Field(ge=1)]
     replicates: Annotated[int, Field(ge=1)]
+    cores: Annotated[int, Field(ge=1)] | None = None
     us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     roofline_us_per_step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     share_of_roofline: Annotated[float, Field(gt=0, allow_inf_nan=False)]
