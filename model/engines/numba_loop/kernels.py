@@ -1,14 +1,19 @@
-"""The compiled epochs of `numba_loop`: one replicate on one core, sparse where zeros are exact.
+"""The compiled epochs and evaluation of `numba_loop`, sparse where zeros are exact.
 
 Four fifths of MNIST's pixels are 0, and about half of the ReLUs are inactive. A 0 adds nothing to
 a forward sum and receives no gradient. So the forward pass sums a layer over the list of an
 example's nonzero pixels, or active units. The backward pass transposes these lists: the gradient of
 a row of weights is a sum over the examples in which that pixel or unit is not 0. It is applied as
-soon as it is computed; the gradient of a whole layer is never stored.
+soon as it is computed.
+
+A replicate's threads share out the examples for the forward pass, and when all are done, the rows of
+weights for the backward pass: so one thread sums a row's gradient, over the examples in their order,
+and no bit of it depends on the number of threads. A batch is taken in waves of so many examples that
+their deltas stay in a core's second cache; only between waves are gradients stored.
 
 In a network that is no longer finite, the reference has NaN where a 0 meets an infinity, and here
 that product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and
-the dense evaluation after the epoch sees it.
+the evaluation after the epoch sees it, which is PyTorch's then.
 
 All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines,
 so every loop over a row has a constant length and no remainder. Indices are unsigned: Numba lets
