@@ -37,7 +37,8 @@ from .lease import lease
 from .machine import candidate_devices, describe_machine
 from .peak_memory import peak_mib
 from .peers import Peer
-from .roofline import dense_flops, minimum_work, peak, roofline_bound
+from .roofline import dense_flops, minimum_work, roofline_bound
+from .roofline import peak as measured_peak
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
@@ -64,20 +65,27 @@ class Contender:
         return (time.perf_counter() - started) / self.steps
 
 
-def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[str, Any]]:
+def peaks(experiment: Experiment, data: Data, replicates: int) -> dict[str, float | None]:
+    """The peak memory of all engines that run `experiment`, by name; see `peak_mib`."""
+    orders = _orders(experiment, data, replicates)
+    return {
+        engine.NAME: peak_mib(engine, experiment, data, tuple(range(replicates)), orders)
+        for engine in _able(experiment, data)
+    }
+
+
+def measure(
+    experiment: Experiment, data: Data, replicates: int, peak: dict[str, float | None]
+) -> list[dict[str, Any]]:
     """Measures all engines that run `experiment`, with `replicates` at once; a row for each.
 
-    One replicate on a CPU is measured in the peers, too.
+    One replicate on a CPU is measured in the peers, too. `peak` is the engines' peak memory.
     """
     seeds = tuple(range(replicates))
-    labels = data.train_labels.cpu().numpy()
-    drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
-    orders = torch.from_numpy(drawn).to(data.device)
-    able = [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
-    peaks = [peak_mib(engine, experiment, data, seeds, orders) for engine in able]
+    orders = _orders(experiment, data, replicates)
     contenders = [
-        Contender(engine, engine.Engine(experiment, data, seeds), peak)
-        for engine, peak in zip(able, peaks, strict=True)
+        Contender(engine, engine.Engine(experiment, data, seeds), peak.get(engine.NAME))
+        for engine in _able(experiment, data)
     ]
     if data.device.type == "cpu" and replicates == 1:
         contenders += [Contender(*each, None) for each in peers.ready(experiment, data, orders)]
@@ -96,7 +104,7 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
     # On a CPU the bound is that of a replicate's cores; on a GPU the replicates share the device.
     work = minimum_work(experiment, data, orders[0])
     limit, kind = roofline_bound(work, data.device)
-    products = dense_flops(min(experiment.batch_size, len(labels))) / peak(data.device)
+    products = dense_flops(min(experiment.batch_size, orders.shape[1])) / measured_peak(data.device)
     if data.device.type == "cuda":
         limit *= replicates
         products *= replicates
@@ -131,6 +139,17 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
         }
         for contender in contenders
     ]
+
+
+def _able(experiment: Experiment, data: Data) -> list[EngineModule]:
+    return [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
+
+
+def _orders(experiment: Experiment, data: Data, replicates: int) -> torch.Tensor:
+    """The first epoch's, (replicates, examples)."""
+    labels = data.train_labels.cpu().numpy()
+    drawn = [epoch_order(experiment.order, labels, seed, 0) for seed in range(replicates)]
+    return torch.from_numpy(np.stack(drawn)).to(data.device)
 
 
 def render(rows: list[dict[str, Any]]) -> str:
@@ -204,14 +223,21 @@ def _measure_all(
     with lease([device], cores):
         data = load("mnist", ROOT / "data", device)
         machine = {**describe_machine(device), "jax": version("jax")}
-    for optimizer in OPTIMIZERS:
-        for batch_size in BATCH_SIZES:
-            experiment = Experiment(
-                optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1
-            )
-            for count in replicates:
-                with lease([device], cores):
-                    rows = rows + measure(experiment, data, count)
-                print(f"{optimizer} {batch_size} x {count}, {cores}", end="\r", file=sys.stderr)
-                atomic_json.write(path, {"rows": rows, "machine": machine})
+        cases = [
+            (Experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1), count)
+            for optimizer in OPTIMIZERS
+            for batch_size in BATCH_SIZES
+            for count in replicates
+        ]
+        # All of them before the first peer, which leaves its own things in memory.
+        peak = [peaks(experiment, data, count) for experiment, count in cases]
+    for (experiment, count), of_engines in zip(cases, peak, strict=True):
+        with lease([device], cores):
+            rows = rows + measure(experiment, data, count, of_engines)
+        print(
+            f"{experiment.optimizer} {experiment.batch_size} x {count}, {cores}",
+            end="\r",
+            file=sys.stderr,
+        )
+        atomic_json.write(path, {"rows": rows, "machine": machine})
     return rows
