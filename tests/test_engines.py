@@ -91,7 +91,7 @@ def test_adam_is_eagers(engine, batch_size, order):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize(("batch_size", "wave"), [(60, 16), (60, 59), (EXAMPLES, 512)])
+@pytest.mark.parametrize(("batch_size", "wave"), [(60, 16), (60, 59), (EXAMPLES, 256)])
 def test_batches_of_several_waves_are_eagers(monkeypatch, optimizer, batch_size, wave):
     """A thousand steps, but for the largest batch."""
     monkeypatch.setattr(numba_loop, "WAVE", wave)

@@ -13,7 +13,7 @@ from harness.report.load import load
 from harness.report.passages import DOCUMENTS, rewrite
 from harness.report.publish import keep
 
-KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "times"}
+KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
 PAGES = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md")
 
 
@@ -38,6 +38,59 @@ def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
     assert "0.9999" in first
     assert "0.1111" in second
     assert "old" not in first + second
+
+
+def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path, monkeypatch):
+    """On one core and on all; a row of several replicates is in neither table."""
+    machine = {
+        "device": "cpu",
+        "device_name": "a CPU",
+        "cores": 2,
+        "torch": "2",
+        "python": "3",
+        "jax": "1",
+    }
+    times = {"numba": 10.0, "eager": 40.0, "jax": 20.0}
+    rows = [
+        {
+            "engine": engine,
+            "device": "cpu",
+            "optimizer": "sgd",
+            "batch_size": 1000,
+            "replicates": replicates,
+            "cores": cores,
+            "us_per_step": us / cores,
+            "ratio_to_eager": 40 / us,
+            "best_peer": "jax",
+            "ratio_to_best_peer": 20 / us * cores,
+            "roofline_us_per_step": us / cores / 2,
+            "bound_by": "bytes",
+            "share_of_roofline": 0.5,
+            "share_of_peak": 0.5,
+            "peak_mib": None,
+        }
+        for cores, replicates in ((1, 1), (2, 1), (2, 2))
+        for engine, us in times.items()
+    ]
+    (tmp_path / "a").mkdir()
+    sealed.write(tmp_path / "a" / "speed.json", {"machine": machine, "rows": rows})
+    monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
+    peers, speed = (rewrite(f"<!-- {kind}: a -->old<!-- end -->") for kind in ("peers", "speed"))
+    on = "on a CPU, 2 cores (PyTorch 2, Python 3) and JAX 1"
+    assert f"the fastest of eager, JAX, {on}" in peers
+    assert _cells(peers) == [["batch size", "SGD, 1 core", "SGD, 2 cores"], ["1,000", "2.0", "4.0"]]
+    header, *measured = _cells(speed)
+    assert header[2:7] == ["cores", "eager", "JAX", "engine", "its time"]
+    assert [row[1:8] for row in measured] == [
+        ["1,000", "1", "40", "20", "numba", "10.0", "2.0"],
+        ["1,000", "2", "20", "10", "numba", "5.0", "4.0"],
+    ]
+
+
+def _cells(passage: str) -> list[list[str]]:
+    """Those of a table, but for the line under its header."""
+    lines = [line for line in passage.splitlines() if line.startswith("|") and "--" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -26,6 +26,12 @@ def counted(batch_size: int) -> int:
     return counter.get_total_flops()
 
 
+@pytest.fixture(autouse=True)
+def without_peers(monkeypatch):
+    """They take a minute to compile."""
+    monkeypatch.setattr(engine_speed.peers, "ready", lambda *_: [])
+
+
 def test_a_steps_matrix_products_are_counted_as_pytorch_does():
     for batch_size in (1, 100, 1000):
         assert dense_flops(batch_size) == counted(batch_size)
@@ -34,10 +40,10 @@ def test_a_steps_matrix_products_are_counted_as_pytorch_does():
 def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     """A batch larger than the training set is all of it, and no more."""
     monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
-    monkeypatch.setattr(engine_speed, "peak", lambda device: 1e9)
+    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
     case = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
-    (row,) = engine_speed.measure(case, made_up(), replicates=1)
+    (row,) = engine_speed.measure(case, made_up(), 1, {})
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
     assert "of peak" in engine_speed.render([row])
 
@@ -46,16 +52,44 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch):
     other = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda experiment, device: None)
     seconds = {"other": 2.0, "eager": 4.0}
     monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
-    monkeypatch.setattr(engine_speed, "peak", lambda device: 1e9)
+    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
     monkeypatch.setattr(
         engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
     )
     case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
-    rows = engine_speed.measure(case, made_up(), replicates=1)
+    rows = engine_speed.measure(case, made_up(), 1, {})
     assert {row["engine"]: row["ratio_to_eager"] for row in rows} == {"other": 2, "eager": 1}
     assert {row["engine"]: row["us_per_step"] for row in rows} == {"other": 2e6, "eager": 4e6}
     assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
+
+
+def test_the_fastest_peer_counts(monkeypatch):
+    """Of eager and two others; an engine is none, and replicates have none but eager."""
+    engine, slow, fast = (
+        SimpleNamespace(NAME=name, Engine=eager.Engine, refuses=lambda experiment, device: None)
+        for name in ("engine", "slow", "fast")
+    )
+    peers = [engine_speed.Peer(each.NAME, each.Engine) for each in (slow, fast)]
+    seconds = {"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0}
+    monkeypatch.setattr(engine_speed, "ENGINES", (engine, eager))
+    monkeypatch.setattr(
+        engine_speed.peers,
+        "ready",
+        lambda experiment, data, orders: [(peer, peer.Engine(experiment, data, (0,))) for peer in peers],
+    )
+    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
+    monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
+    monkeypatch.setattr(
+        engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
+    )
+    case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
+    rows = engine_speed.measure(case, made_up(), 1, {})
+    assert {row["best_peer"] for row in rows} == {"fast"}
+    ratios = {"engine": 3, "eager": 0.5, "slow": 0.375, "fast": 1}
+    assert {row["engine"]: row["ratio_to_best_peer"] for row in rows} == ratios
+    rows = engine_speed.measure(case, made_up(), 2, {})
+    assert {row["engine"]: row["ratio_to_best_peer"] for row in rows} == {"engine": 6, "eager": 1}
 
 
 def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, monkeypatch):

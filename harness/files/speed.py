@@ -7,19 +7,22 @@ from typing import Annotated
 from pydantic import Field
 
 from .summary import Machine
-from .types import Device, Engine, FinitePositive, Model, Positive, Text
+from .types import Device, EngineOrPeer, FinitePositive, Model, Positive, Text
 
 
 class SpeedRow(Model):
-    """An engine's time per step."""
+    """An engine's time per step, or a peer's; `cores` are all that it has, None on a GPU."""
 
-    engine: Engine
+    engine: EngineOrPeer
     device: Device
     optimizer: Text
     batch_size: Positive
     replicates: Positive
+    cores: Positive | None
     us_per_step: FinitePositive
     ratio_to_eager: FinitePositive
+    best_peer: EngineOrPeer
+    ratio_to_best_peer: FinitePositive
     roofline_us_per_step: FinitePositive
     bound_by: Text
     share_of_roofline: FinitePositive

@@ -88,6 +88,7 @@ Scale = Annotated[str, _one_of(SCALES)]
 Dataset = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]
 Engine = Annotated[str, _one_of(ENGINES)]
+EngineOrPeer = Annotated[str, _one_of((*ENGINES, "jax", "torch.compile"))]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:\d{1,3})?)$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 

@@ -1,16 +1,19 @@
-"""Measures every engine's time per step on this machine, beside eager's and the roofline bound.
+"""Measures every engine's time per step on this machine, beside its peers' and the roofline bound.
 
-`make speed`, or `python -m harness speed`. Writes `speed.json` to the report folder and
-prints it as a table. Engines take turns, sample by sample, so that drift
-affects all alike; a figure is the median of its samples.
+`make speed`, or `python -m harness speed`. Writes `speed.json` to the report folder and prints it as a
+table. Engines and peers (eager, and those of `peers`) take turns, sample by sample, so that drift
+affects all alike; a figure is the median of its samples. On a CPU on one core, and on all, in a process
+for each, as JAX counts the cores but once.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,16 +26,20 @@ from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, EngineModule, eager
 from model.engines.protocol import Runner
-from model.environment import available_cores
+from model.environment import available_cores, version
+from model.environment import device_name as name_of
 from model.experiment import OPTIMIZERS, Experiment
 
 from .. import ownership
 from ..files import sealed
 from ..paths import LATEST, ROOT, SPEED
+from . import peers
 from .lease import lease
 from .machine import candidate_devices, describe_machine
 from .peak_memory import peak_mib
-from .roofline import dense_flops, minimum_work, peak, roofline_bound
+from .peers import Peer
+from .roofline import dense_flops, minimum_work, roofline_bound
+from .roofline import peak as measured_peak
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
@@ -41,9 +48,9 @@ _SAMPLE_SECONDS = 0.1  # at least, unless a whole epoch takes less
 
 @dataclass
 class Contender:
-    """An engine, ready for one experiment, and its samples."""
+    """An engine or a peer, ready for one experiment, and its samples."""
 
-    engine: EngineModule
+    engine: EngineModule | Peer
     runner: Runner
     peak_mib: float | None
     steps: int = 1
@@ -59,21 +66,34 @@ class Contender:
         return (time.perf_counter() - started) / self.steps
 
 
-def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[str, Any]]:
-    """Measures all engines that run `experiment`, with `replicates` at once; a row for each."""
+def peaks(experiment: Experiment, data: Data, replicates: int) -> dict[str, float | None]:
+    """The peak memory of all engines that run `experiment`, by name; see `peak_mib`."""
+    orders = _orders(experiment, data, replicates)
+    return {
+        engine.NAME: peak_mib(engine, experiment, data, tuple(range(replicates)), orders)
+        for engine in _able(experiment, data)
+    }
+
+
+def measure(
+    experiment: Experiment, data: Data, replicates: int, peak: dict[str, float | None]
+) -> list[dict[str, Any]]:
+    """Measures all engines that run `experiment`, with `replicates` at once; a row for each.
+
+    One replicate on a CPU is measured in the peers, too. `peak` is the engines' peak memory.
+    """
     seeds = tuple(range(replicates))
-    labels = data.train_labels.cpu().numpy()
-    drawn = np.stack([epoch_order(experiment.order, labels, seed, 0) for seed in seeds])
-    orders = torch.from_numpy(drawn).to(data.device)
-    able = [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
-    peaks = [peak_mib(engine, experiment, data, seeds, orders) for engine in able]
+    orders = _orders(experiment, data, replicates)
     contenders = [
-        Contender(engine, engine.Engine(experiment, data, seeds), peak)
-        for engine, peak in zip(able, peaks, strict=True)
+        Contender(engine, engine.Engine(experiment, data, seeds), peak.get(engine.NAME))
+        for engine in _able(experiment, data)
     ]
+    if data.device.type == "cpu" and replicates == 1:
+        contenders += [Contender(*each, None) for each in peers.ready(experiment, data, orders)]
     most = experiment.steps_per_epoch(orders.shape[1])
     for contender in contenders:
         while contender.steps < most:
+            contender.sample(orders, experiment.batch_size)  # JAX compiles for every number of steps
             seconds = contender.sample(orders, experiment.batch_size) * contender.steps
             if seconds >= _SAMPLE_SECONDS:
                 break
@@ -82,15 +102,24 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
         for contender in contenders:
             contender.samples.append(contender.sample(orders, experiment.batch_size))
 
-    # On a CPU each replicate has a core, and the bound is that of one core; on a GPU the
-    # replicates share the device.
+    # On a CPU the bound is that of a replicate's cores; on a GPU the replicates share the device.
     work = minimum_work(experiment, data, orders[0])
     limit, kind = roofline_bound(work, data.device)
-    products = dense_flops(min(experiment.batch_size, len(labels))) / peak(data.device)
+    products = dense_flops(min(experiment.batch_size, orders.shape[1])) / measured_peak(data.device)
     if data.device.type == "cuda":
         limit *= replicates
         products *= replicates
+        cores = None
+    else:
+        cores = torch.get_num_threads()
+        limit /= max(1, cores // replicates)
+        products /= max(1, cores // replicates)
     reference = median(next(c for c in contenders if c.engine is eager).samples)
+    # A peer's samples are compared with the others', an engine's with all of them.
+    best_peer = min(
+        (c for c in contenders if c.engine is eager or isinstance(c.engine, Peer)),
+        key=lambda contender: median(contender.samples),
+    )
     return [
         {
             "engine": contender.engine.NAME,
@@ -98,8 +127,11 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
             "optimizer": experiment.optimizer,
             "batch_size": experiment.batch_size,
             "replicates": replicates,
+            "cores": cores,
             "us_per_step": median(contender.samples) * 1e6,
             "ratio_to_eager": reference / median(contender.samples),
+            "best_peer": best_peer.engine.NAME,
+            "ratio_to_best_peer": median(best_peer.samples) / median(contender.samples),
             "roofline_us_per_step": limit * 1e6,
             "bound_by": kind,
             "share_of_roofline": limit / median(contender.samples),
@@ -110,15 +142,28 @@ def measure(experiment: Experiment, data: Data, replicates: int) -> list[dict[st
     ]
 
 
+def _able(experiment: Experiment, data: Data) -> list[EngineModule]:
+    return [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
+
+
+def _orders(experiment: Experiment, data: Data, replicates: int) -> torch.Tensor:
+    """The first epoch's, (replicates, examples)."""
+    labels = data.train_labels.cpu().numpy()
+    drawn = [epoch_order(experiment.order, labels, seed, 0) for seed in range(replicates)]
+    return torch.from_numpy(np.stack(drawn)).to(data.device)
+
+
 def render(rows: list[dict[str, Any]]) -> str:
     """Formats the rows as a table."""
     headers = (
         "optimizer",
         "batch",
         "replicates",
+        "cores",
         "engine",
         "µs a step",
         "x eager",
+        "x best peer",
         "limit (µs)",
         "set by",
         "of limit",
@@ -131,9 +176,11 @@ def render(rows: list[dict[str, Any]]) -> str:
                 row["optimizer"],
                 row["batch_size"],
                 row["replicates"],
+                "–" if row["cores"] is None else row["cores"],
                 row["engine"],
                 f"{row['us_per_step']:.1f}",
                 f"{row['ratio_to_eager']:.2f}",
+                f"{row['ratio_to_best_peer']:.2f}",
                 f"{row['roofline_us_per_step']:.2f}",
                 row["bound_by"],
                 f"{row['share_of_roofline']:.0%}",
@@ -144,34 +191,54 @@ def render(rows: list[dict[str, Any]]) -> str:
         ],
         headers=headers,
         disable_numparse=True,
-        colalign=("left", "right", "right", "left", *["right"] * 3, "left", *["right"] * 3),
+        colalign=("left", *["right"] * 3, "left", *["right"] * 4, "left", *["right"] * 3),
     )
 
 
 def main(device_name: str = "auto", report: Path = LATEST) -> None:
     """Measures all of it on that device, and writes `speed.json` to the folder `report`."""
     device = candidate_devices(device_name)[0]
-    several = 8 if device.type == "cuda" else len(available_cores())
+    every = len(available_cores())
+    # The numbers of replicates to measure, by how many cores they have together.
+    ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
     with suppress(ownership.ForeignFilesError):  # one more file in somebody's folder harms nothing
         ownership.make(report)
-    with lease([device], 1):
-        data = load("mnist", ROOT / "data", device)
-    machine = describe_machine(device)
-    rows = []
-    for optimizer in OPTIMIZERS:
-        for batch_size in BATCH_SIZES:
-            experiment = Experiment(
-                optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1
-            )
-            for replicates in dict.fromkeys((1, several)):
-                with lease([device], replicates):
-                    rows += measure(experiment, data, replicates)
-                print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
-                sealed.write(report / SPEED, {"rows": rows, "machine": machine})
+    rows: list[dict[str, Any]] = []
+    for cores, replicates in ways.items():
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            measuring = process.submit(_measure_all, device, cores, replicates, report / SPEED, rows)
+            rows = measuring.result()
     print(render(rows))
     print(
-        f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of {SAMPLES} "
-        "samples, engines in turns.\nLimit: bytes over measured bandwidth, or operations over the "
-        "measured peak of a matrix product,\nwhichever takes longer (harness/hardware/roofline.py). "
-        "Of peak: what the whole matrix\nproducts, zeros and all, would take at that peak."
+        f"\nOn {name_of(device)}. Medians of {SAMPLES} samples, engines and peers in turns.\nLimit: "
+        "bytes over measured bandwidth, or operations over the measured peak of a matrix product,\n"
+        "whichever takes longer (harness/hardware/roofline.py). Of peak: what the whole matrix\n"
+        "products, zeros and all, would take at that peak."
     )
+
+
+def _measure_all(
+    device: torch.device, cores: int, replicates: tuple[int, ...], path: Path, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Adds to `rows` those of all optimizers and batch sizes, and writes them to `path` as they come."""
+    with lease([device], cores):
+        data = load("mnist", ROOT / "data", device)
+        machine = {**describe_machine(device), "jax": version("jax")}
+        cases = [
+            (Experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1), count)
+            for optimizer in OPTIMIZERS
+            for batch_size in BATCH_SIZES
+            for count in replicates
+        ]
+        # All of them before the first peer, which leaves its own things in memory.
+        peak = [peaks(experiment, data, count) for experiment, count in cases]
+    for (experiment, count), of_engines in zip(cases, peak, strict=True):
+        with lease([device], cores):
+            rows = rows + measure(experiment, data, count, of_engines)
+        print(
+            f"{experiment.optimizer} {experiment.batch_size} x {count}, {cores}",
+            end="\r",
+            file=sys.stderr,
+        )
+        sealed.write(path, {"rows": rows, "machine": machine})
+    return rows

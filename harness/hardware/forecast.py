@@ -44,6 +44,7 @@ def _seconds(
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
+    # One replicate was measured on one core, then on all, as it is trained.
     by_replicates = {
         row.replicates: row.us_per_step
         for row in rows

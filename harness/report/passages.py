@@ -28,6 +28,9 @@ _PASSAGE = re.compile(
     r"<!-- (?P<kind>[a-z]+)(?: (?P<number>\d+))?: (?P<name>[\w.-]+) -->.*?<!-- end -->", re.DOTALL
 )
 
+# What engines are measured beside, as the tables call it.
+PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
+
 
 def rewrite(text: str) -> str:
     """`text` with its passages as the published runs have them now."""
@@ -141,37 +144,99 @@ def _rows(folder: Path) -> str:
 
 
 def _speed(folder: Path) -> str:
-    """Every engine's time per step beside eager's, of one replicate."""
+    """Every engine's time per step beside its peers', of one replicate, on one core and on all."""
     measured = sealed.read(folder / SPEED, Speed).model_dump()
-    rows = [row for row in measured["rows"] if row["replicates"] == 1]
-    by_case: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows:
-        by_case.setdefault((row["optimizer"], row["batch_size"]), {})[row["engine"]] = row
+    cases = _measured_together(measured)
+    peers = _peers_in(cases)
     body = [
         (
             tables.OPTIMIZER_NAMES[optimizer],
             f"{batch_size:,}",
-            f"{engines['eager']['us_per_step']:,.0f}",
+            tables.NONE if cores is None else str(cores),
+            *(_time(engines.get(peer)) for peer in peers),
             name,
             f"{row['us_per_step']:,.1f}",
-            f"{row['ratio_to_eager']:.1f}",
+            f"{row['ratio_to_best_peer']:.1f}",
             f"{row['share_of_roofline']:.0%}",
         )
-        for (optimizer, batch_size), engines in by_case.items()
+        for (optimizer, batch_size, cores), engines in cases.items()
         for name, row in engines.items()
-        if name != "eager"
+        if name not in PEERS
     ]
     headers = (
         "optimizer",
         "batch size",
-        "eager (µs/step)",
+        "cores",
+        *(PEERS[peer] for peer in peers),
         "engine",
-        "µs/step",
-        "speed-up",
+        "its time",
+        "ratio to the best of the others",
         "of the roofline bound",
     )
-    table = _table(body, headers, ("left", "right", "right", "left", *["right"] * 3))
-    return f"On {_machine(measured['machine'])}, one replicate on one core or GPU:\n\n{table}"
+    align = ("left", *["right"] * (2 + len(peers)), "left", *["right"] * 3)
+    return f"On {_machine(measured['machine'])}{_jax(measured)}, one replicate, µs a step:\n\n" + _table(
+        body, headers, align
+    )
+
+
+def _peers(folder: Path) -> str:
+    """How many times as fast as the best of its peers the first engine is, in every case."""
+    measured = sealed.read(folder / SPEED, Speed).model_dump()
+    cases = _measured_together(measured)
+    ways = list(dict.fromkeys((optimizer, cores) for optimizer, _, cores in cases))
+    body = [
+        (
+            f"{size:,}",
+            *(_first_ratio(cases[optimizer, size, cores]) for optimizer, cores in ways),
+        )
+        for size in dict.fromkeys(batch_size for _, batch_size, _ in cases)
+    ]
+    headers = (
+        "batch size",
+        *(
+            f"{tables.OPTIMIZER_NAMES[optimizer]}, {_cores(cores)}" if cores else optimizer
+            for optimizer, cores in ways
+        ),
+    )
+    names = ", ".join(PEERS[peer] for peer in _peers_in(cases))
+    return (
+        f"How many times as fast a step is as in the fastest of {names}, on "
+        f"{_machine(measured['machine'])}{_jax(measured)}:\n\n"
+        + _table(body, headers, ["right"] * len(headers))
+    )
+
+
+def _measured_together(measured: dict[str, Any]) -> dict[tuple[str, int, int | None], dict[str, Any]]:
+    """The rows of one replicate by engine, by optimizer, batch size and cores."""
+    cases: dict[tuple[str, int, int | None], dict[str, Any]] = {}
+    for row in measured["rows"]:
+        if row["replicates"] == 1:
+            case = (row["optimizer"], row["batch_size"], row["cores"])
+            cases.setdefault(case, {})[row["engine"]] = row
+    return cases
+
+
+def _peers_in(cases: dict[tuple[str, int, int | None], dict[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for engines in cases.values() for name in engines)
+    return [name for name in names if name in PEERS]
+
+
+def _first_ratio(engines: dict[str, Any]) -> str:
+    """That of the first engine, which `auto` takes."""
+    return f"{next(iter(engines.values()))['ratio_to_best_peer']:.1f}"
+
+
+def _time(row: dict[str, Any] | None) -> str:
+    return f"{row['us_per_step']:,.0f}" if row else tables.NONE
+
+
+def _jax(measured: dict[str, Any]) -> str:
+    version = measured["machine"].get("jax")
+    return f" and JAX {version}" if version else ""
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'s' if count > 1 else ''}"
 
 
 def _times(folder: Path) -> str:
@@ -189,6 +254,7 @@ _OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "steps": _steps,
     "rows": _rows,
     "speed": _speed,
+    "peers": _peers,
     "times": _times,
 }
 _OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal, "findings": _findings}
@@ -221,9 +287,7 @@ def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:
 
 
 def _machine(machine: dict[str, Any]) -> str:
-    cores = f", {machine['cores']} core{'s' if machine['cores'] > 1 else ''}" * (
-        machine["device"] == "cpu"
-    )
+    cores = f", {_cores(machine['cores'])}" * (machine["device"] == "cpu")
     return f"{machine['device_name']}{cores} (PyTorch {machine['torch']}, Python {machine['python']})"
 
 

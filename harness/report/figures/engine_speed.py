@@ -17,11 +17,13 @@ _QUANTITIES = {
 
 
 def figures(speed: Speed) -> list[Figure]:
-    """A panel for each optimizer and number of replicates."""
+    """A panel for each optimizer and number of replicates and cores."""
     groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:
         optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
-        some = "1 replicate" if row.replicates == 1 else f"{row.replicates} replicates"
+        some = _counted(row.replicates, "replicate")
+        if row.cores is not None:
+            some += f" on {_counted(row.cores, 'core')}"
         groups.setdefault(f"{optimizer}, {some}", []).append(row)
     if not groups:
         return []
@@ -81,6 +83,10 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Pa
         ],
     )
     return alt.layer(lines, points).properties(height=HEIGHT, title=title)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count > 1)
 
 
 def _rows(rows: list[SpeedRow]) -> Rows:

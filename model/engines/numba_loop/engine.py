@@ -27,7 +27,7 @@ NAME = "numba"
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
 # their deltas stay in a core's second cache.
-WAVE = 512
+WAVE = 256
 
 _Part = Callable[[int, NDArray[np.uint32]], None]
 

@@ -1,14 +1,19 @@
-"""The compiled epochs of `numba_loop`: one replicate on one core, sparse where zeros are exact.
+"""The compiled epochs and evaluation of `numba_loop`, sparse where zeros are exact.
 
 Four fifths of MNIST's pixels are 0, and about half of the ReLUs are inactive. A 0 adds nothing to
 a forward sum and receives no gradient. So the forward pass sums a layer over the list of an
 example's nonzero pixels, or active units. The backward pass transposes these lists: the gradient of
 a row of weights is a sum over the examples in which that pixel or unit is not 0. It is applied as
-soon as it is computed; the gradient of a whole layer is never stored.
+soon as it is computed.
+
+A replicate's threads share out the examples for the forward pass, and when all are done, the rows of
+weights for the backward pass: so one thread sums a row's gradient, over the examples in their order,
+and no bit of it depends on the number of threads. A batch is taken in waves of so many examples that
+their deltas stay in a core's second cache; only between waves are gradients stored.
 
 In a network that is no longer finite, the reference has NaN where a 0 meets an infinity, and here
 that product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and
-the dense evaluation after the epoch sees it.
+the evaluation after the epoch sees it, which is PyTorch's then.
 
 All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines,
 so every loop over a row has a constant length and no remainder. Indices are unsigned: Numba lets
@@ -113,6 +118,16 @@ class State(NamedTuple):
         return cls(Network.zeros(), Network.zeros(), Network.zeros(), seen)
 
 
+class Update(NamedTuple):
+    """What is done with gradients after a wave."""
+
+    adam: bool  # else SGD, whose gradients have been scaled already
+    rate: float32  # Adam's learning rate divided by the first moment's bias correction
+    correction: float32  # 1 divided by the square root of the second's
+    one_wave: bool  # the batch has no other wave
+    is_last: bool  # ... or no later one
+
+
 class Chunk(NamedTuple):
     """A thread's part of a wave. A delta is the loss's gradient with respect to pre-activations.
 
@@ -198,41 +213,43 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
             total[at, j] += row[j]
 
     @_inlined
-    def update_row(
-        adam: bool,
-        rate: float32,
-        scale: float32,
+    def use_row(
+        row: Floats,
+        update: Update,
         weights: Floats,
         first: Floats,
         second: Floats,
-        at: int,
         gradient: Floats,
-        from_row: int,
+        at: int,
     ) -> None:
-        """The optimizer's update of weights[at] with gradient[from_row], which is 0 afterwards.
+        """Updates weights[at] with its gradient: `row`, and what earlier waves left in `gradient`.
 
-        Adam: `rate` is the learning rate divided by the first moment's bias correction, `scale` is 1
-        divided by the square root of the second's. SGD: the gradient has been scaled already.
+        Before the last wave, leaves `row` there.
         """
-        if adam:
+        if not update.is_last:
             for j in range(width):
-                g = gradient[from_row, j]
-                m = first[at, j] + float32(1 - BETA1) * (g - first[at, j])
-                v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * g * g
+                gradient[at, j] += row[j]
+            return
+        if not update.one_wave:
+            for j in range(width):
+                row[j] += gradient[at, j]
+                gradient[at, j] = 0
+        if update.adam:
+            for j in range(width):
+                m = first[at, j] + float32(1 - BETA1) * (row[j] - first[at, j])
+                v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * row[j] * row[j]
                 first[at, j] = m
                 second[at, j] = v
-                weights[at, j] -= rate * m / (math.sqrt(v) * scale + EPSILON)
-                gradient[from_row, j] = 0
+                weights[at, j] -= update.rate * m / (math.sqrt(v) * update.correction + EPSILON)
         else:
             for j in range(width):
-                weights[at, j] += gradient[from_row, j]
-                gradient[from_row, j] = 0
+                weights[at, j] += row[j]
 
-    return add_rows, update_row
+    return add_rows, use_row
 
 
-_add_rows1, _update_row1 = _row_functions(WIDTH1)
-_add_rows2, _update_row2 = _row_functions(WIDTH2)
+_add_rows1, _use_row1 = _row_functions(WIDTH1)
+_add_rows2, _use_row2 = _row_functions(WIDTH2)
 _registers1, _registers2, _registers3 = map(_registers, (WIDTH1, WIDTH2, WIDTH3))
 
 
@@ -395,15 +412,15 @@ def _transpose(
 
 
 @_inlined
-def _back_through_unit(layer2: Floats, unit: int, w: Chunk, total: Floats, at: int) -> None:
-    """Computes the unit's delta1 in each example, and adds its gradient of layer2 to total[at].
+def _back_through_unit(layer2: Floats, unit: int, w: Chunk, row: Floats) -> None:
+    """Computes the unit's delta1 in each example; `row` becomes its gradient of layer2.
 
     Both loop over the same deltas, so they share one loop.
     """
-    weights, row = _registers2(), _registers2()
+    weights, total = _registers2(), _registers2()
     for j in range(WIDTH2):
         weights[j] = layer2[unit, j]
-        row[j] = 0
+        total[j] = 0
     for c in range(len(w.delta2)):
         for k in range(w.by_unit.starts[c, unit], w.by_unit.starts[c, unit + 1]):
             b, value = w.by_unit.columns[c, k], w.by_unit.values[c, k]
@@ -411,29 +428,56 @@ def _back_through_unit(layer2: Floats, unit: int, w: Chunk, total: Floats, at: i
             for j in range(WIDTH2):
                 delta = w.delta2[c, b, j]
                 delta1 += weights[j] * delta
-                row[j] += value * delta
+                total[j] += value * delta
             w.delta1[c, b, unit] = delta1
     for j in range(WIDTH2):
-        total[at, j] += row[j]
+        row[j] = total[j]
 
 
 @_inlined
-def _back_through_pixel(pixel: int, w: Chunk, total: Floats, at: int) -> None:
-    """Adds the pixel's gradient of layer1 to total[at].
-
-    The terms are summed before they are added: `total` may hold weights, which are far larger,
-    and every term would be rounded to their precision.
-    """
-    row = _registers1()
+def _back_through_pixel(pixel: int, w: Chunk, row: Floats) -> None:
+    """`row` becomes the pixel's gradient of layer1."""
+    total = _registers1()
     for j in range(WIDTH1):
-        row[j] = 0
+        total[j] = 0
     for c in range(len(w.delta1)):
         for k in range(w.by_pixel.starts[c, pixel], w.by_pixel.starts[c, pixel + 1]):
             b, value = w.by_pixel.columns[c, k], w.by_pixel.values[c, k]
             for j in range(WIDTH1):
-                row[j] += value * w.delta1[c, b, j]
+                total[j] += value * w.delta1[c, b, j]
     for j in range(WIDTH1):
-        total[at, j] += row[j]
+        row[j] = total[j]
+
+
+@_inlined
+def _back_through_bias2(scale: float32, w: Chunk, examples: int, size: int, row: Floats) -> None:
+    """`row` becomes scale times the gradient of the second layer's bias."""
+    total = _registers2()
+    for j in range(WIDTH2):
+        total[j] = 0
+    for c in range(len(w.delta2)):
+        for b in range(min(size, examples - c * size)):
+            for j in range(WIDTH2):
+                total[j] += w.delta2[c, b, j]
+    for j in range(WIDTH2):
+        row[j] = scale * total[j]
+
+
+@_inlined
+def _back_through_class(
+    label: int, scale: float32, w: Chunk, examples: int, size: int, row: Floats
+) -> None:
+    """`row` becomes scale times the class's gradient of layer3."""
+    total = _registers2()
+    for j in range(WIDTH2):
+        total[j] = 0
+    for c in range(len(w.delta3)):
+        for b in range(min(size, examples - c * size)):
+            delta = scale * w.delta3[c, b, label]
+            for j in range(WIDTH2):
+                total[j] += delta * w.hidden2[c, b, j]
+    for j in range(WIDTH2):
+        row[j] = total[j]
 
 
 @_inlined
@@ -446,40 +490,15 @@ def _has_entries(lists: Sparse, row: int) -> bool:
 
 
 @_inlined
-def _add_bias2(total: Floats, at: int, scale: float32, w: Chunk, examples: int, size: int) -> None:
-    """Adds scale times the gradient of the second layer's bias to total[at]."""
-    row = _registers2()
-    for j in range(WIDTH2):
-        row[j] = 0
-    for c in range(len(w.delta2)):
-        for b in range(min(size, examples - c * size)):
-            for j in range(WIDTH2):
-                row[j] += w.delta2[c, b, j]
-    for j in range(WIDTH2):
-        total[at, j] += scale * row[j]
-
-
-@_inlined
-def _add_layer3(total: Floats, scale: float32, w: Chunk, examples: int, size: int) -> None:
-    """Adds scale times the gradient of layer3 to `total`."""
-    for k in range(CLASSES):
-        row = _registers2()
-        for j in range(WIDTH2):
-            row[j] = 0
-        for c in range(len(w.delta3)):
-            for b in range(min(size, examples - c * size)):
-                for j in range(WIDTH2):
-                    row[j] += w.delta3[c, b, k] * w.hidden2[c, b, j]
-        for j in range(WIDTH2):
-            total[k, j] += scale * row[j]
-
-
-@_inlined
 def _step_online(network: Network, images: Sparse, example: np.uint32, step: float32, s: Chunk) -> None:
-    """A step of SGD on the first two layers, with a batch of the single `example`.
+    """A step of SGD with a batch of the single `example`.
 
     Its own lists suffice, without a transposition, and no row of weights needs a sum.
     """
+    for c in range(CLASSES):
+        scaled = step * s.delta3[0, c]
+        for j in range(WIDTH2):
+            network.layer3[c, j] += scaled * s.hidden2[0, j]
     delta2 = _registers2()
     for j in range(WIDTH2):
         delta2[j] = s.delta2[0, j]
@@ -585,12 +604,13 @@ def train(
     does not change them, so they are skipped.
     """
     w, s = workspace, _chunk(workspace, thread)
-    threads, first, second = len(w.delta1), state.first, state.second
+    threads, first, second, gradient = len(w.delta1), state.first, state.second, state.gradient
     # In whole cache lines of delta1, so that no two threads write to the same one.
-    first_unit = min(HIDDEN1, WIDTH3 * (WIDTH1 // WIDTH3 * thread // threads))
-    last_unit = min(HIDDEN1, WIDTH3 * (WIDTH1 // WIDTH3 * (thread + 1) // threads))
+    first_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * thread // threads))
+    last_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * (thread + 1) // threads))
     rows = np.arange(w.delta1.shape[1]).astype(np.uint32)
-    rate, scale, correction = float32(learning_rate), float32(1), float32(1)
+    row1, row2 = _registers1(), _registers2()
+    rate, scale, correction = float32(0), float32(1), float32(0)
     for batch_start in range(0, len(order), batch_size):
         batch = order[batch_start : batch_start + batch_size]
         if adam:
@@ -603,17 +623,13 @@ def train(
             if thread == 0:
                 _forward(network, images, labels, batch, 1, s)
                 _step_online(network, images, batch[0], scale, s)
-                _add_layer3(network.layer3, scale, w, 1, 1)
             _wait_for_all(threads, arrivals)
             continue
         one_wave = len(batch) <= wave_size
-        direct = one_wave and not adam
-        total1 = network.layer1 if direct else state.gradient.layer1
-        total2 = network.layer2 if direct else state.gradient.layer2
-        total3 = network.layer3 if direct else state.gradient.layer3
         for wave_start in range(0, len(batch), wave_size):
             wave = batch[wave_start : wave_start + wave_size]
             is_last = wave_start + wave_size >= len(batch)
+            update = Update(adam, rate, correction, one_wave, is_last)
             size = (len(wave) + threads - 1) // threads
             mine = wave[thread * size : (thread + 1) * size]
             _forward(network, images, labels, mine, len(batch), s)
@@ -622,57 +638,32 @@ def train(
             _wait_for_all(threads, arrivals)
 
             for unit in range(first_unit, last_unit + (thread == threads - 1)):
-                at = unit if direct or not one_wave else thread
                 if unit == HIDDEN1:
-                    _add_bias2(total2, at, scale, w, len(wave), size)
-                elif _has_entries(w.by_unit, unit):
-                    _back_through_unit(network.layer2, unit, w, total2, at)
-                if is_last and not direct:
-                    _update_row2(
-                        adam,
-                        rate,
-                        correction,
-                        network.layer2,
-                        first.layer2,
-                        second.layer2,
-                        unit,
-                        total2,
-                        at,
-                    )
+                    _back_through_bias2(scale, w, len(wave), size, row2)
+                elif adam or not one_wave or _has_entries(w.by_unit, unit):
+                    _back_through_unit(network.layer2, unit, w, row2)
+                else:
+                    continue
+                _use_row2(
+                    row2, update, network.layer2, first.layer2, second.layer2, gradient.layer2, unit
+                )
             _wait_for_all(threads, arrivals)
 
             for pixel in range(thread, PIXELS + 1, threads):
-                at = pixel if direct or not one_wave else thread
-                if _has_entries(w.by_pixel, pixel):
+                is_lit = _has_entries(w.by_pixel, pixel)
+                if is_lit and not state.seen[pixel]:  # seldom written, as threads share cache lines
                     state.seen[pixel] = True
-                    _back_through_pixel(pixel, w, total1, at)
-                if is_last and not direct and state.seen[pixel]:
-                    _update_row1(
-                        adam,
-                        rate,
-                        correction,
-                        network.layer1,
-                        first.layer1,
-                        second.layer1,
-                        pixel,
-                        total1,
-                        at,
+                if is_lit or (state.seen[pixel] and (adam or not one_wave)):
+                    _back_through_pixel(pixel, w, row1)
+                    _use_row1(
+                        row1, update, network.layer1, first.layer1, second.layer1, gradient.layer1, pixel
                     )
             if thread == threads - 1:
-                _add_layer3(total3, scale, w, len(wave), size)
-                if is_last and not direct:
-                    for c in range(CLASSES):
-                        _update_row2(
-                            adam,
-                            rate,
-                            correction,
-                            network.layer3,
-                            first.layer3,
-                            second.layer3,
-                            c,
-                            total3,
-                            c,
-                        )
+                for c in range(CLASSES):
+                    _back_through_class(c, scale, w, len(wave), size, row2)
+                    _use_row2(
+                        row2, update, network.layer3, first.layer3, second.layer3, gradient.layer3, c
+                    )
             _wait_for_all(threads, arrivals)
 
 
