@@ -208,7 +208,8 @@ def main() -> int:
         count, slowest = count + len(seconds), max(slowest, *seconds)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     print(
-        f"{count} mutations; the slowest took {slowest:.3f} s of CPU time; memory grew by {grown / 1e6:.0f} MB"
+        f"{count} mutations; the slowest took {slowest:.3f} s of CPU time; "
+        f"memory grew by {grown / 1e6:.0f} MB"
     )
     return int(slowest >= SECONDS or grown >= BYTES)
 
