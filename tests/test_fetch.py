@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import multiprocessing
 import os
 import resource
 import socket
@@ -19,6 +18,7 @@ import torch
 from model.data import download, torchvision_mnist
 from model.data.download import FILES, DataError, ensure_downloaded
 from model.data.mnist import load
+from tests.processes import forks
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
 
@@ -276,8 +276,8 @@ def _ensure_slowly(root, digests, downloads):
     ensure_downloaded("mnist", root)
 
 
-def test_four_processes_at_once_download_once_and_none_reads_half_a_file(prepared, tmp_path):
-    context = multiprocessing.get_context("forkserver")
+def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
+    context = forks()
     downloads = context.Queue()
     digests = {name: md5(content) for name, content in CONTENT.items()}
     workers = [
