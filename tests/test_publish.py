@@ -1,5 +1,6 @@
 """What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
 
+import json
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from harness.report import passages
 from harness.report.load import load
 from harness.report.passages import DOCUMENTS, rewrite
 from harness.report.publish import keep
+from tests.chaos import table
 
 KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
 PAGES = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md")
@@ -21,6 +23,13 @@ def test_the_documents_have_the_published_figures():
     texts = [document.read_text() for document in DOCUMENTS]
     assert set(re.findall(r"<!-- (\w+)[ \d]*: \S+ -->", "".join(texts))) == KINDS
     assert [rewrite(text) for text in texts] == texts
+
+
+def test_the_table_of_faults_is_that_of_the_kept_run():
+    assert table.DOCUMENT.read_text() == table.document()
+    trials = json.loads(table.JSON.read_text())["trials"]
+    assert len(trials) >= 50
+    assert all(trial["holds"] for trial in trials)
 
 
 def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ from harness.hardware.machine import describe_machine
 from harness.paths import ROOT
 from tests.processes import Session, end, members
 
-from .faults import FAULTS, mend
+from .faults import DISK_IS_FULL, FAULTS, mend
 from .suite import ROWS, make, untouched
 from .table import JSON, write_document
 
@@ -93,9 +93,9 @@ def trainings(folder: Path) -> dict[str, Any]:
 def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) -> Trial | None:
     """Does `fault` to a session at a random time within so many seconds; None if it ended before."""
     trial = Trial(fault, round(random.uniform(0.2, seconds), 2))
+    (folder / "reports").mkdir(parents=True)
+    mounted = _mount(folder / "reports")
     make(folder)
-    if mounted := _mount(folder / "reports"):
-        make_again(folder)
     try:
         session = Session(_ARGS, folder, folder / "output.txt")
         if session.wait(trial.after) is not None:
@@ -130,13 +130,6 @@ def _mount(folder: Path) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
-def make_again(folder: Path) -> None:
-    """The files of somebody else on the new disk."""
-    (folder / "reports" / "latest.backup" / "runs").mkdir(parents=True)
-    (folder / "reports" / "latest.backup" / "runs" / "a.json").write_text("{}")
-    (folder / "reports" / "thesis.txt").write_text("irreplaceable")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--each", type=int, default=5, metavar="N", help="times of each fault")
@@ -159,7 +152,15 @@ def main() -> int:
         assert len(expected) == ROWS
         print(f"undisturbed: {seconds:.1f} s", flush=True)
         trials = []
-        for fault in [*FAULTS] * options.each:
+        disk = Path(temporary, "disk")
+        disk.mkdir()
+        faults = [*FAULTS]
+        if _mount(disk):
+            subprocess.run(["umount", disk], check=True)
+        else:
+            faults.remove(DISK_IS_FULL)
+            print("no disk can be mounted here to be filled", flush=True)
+        for fault in faults * options.each:
             trial = None
             while trial is None:
                 with tempfile.TemporaryDirectory(dir=temporary) as folder:

@@ -38,6 +38,7 @@ def _children(session: int) -> list[int]:
 
 
 def _fill(session: int, folder: Path) -> None:
+    """To be done only where `reports` is a small disk of its own."""
     with suppress(OSError), (folder / "reports" / "filler").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
@@ -51,13 +52,14 @@ def _set_back(session: int, folder: Path) -> None:
     (folder / "clock").touch()
 
 
+DISK_IS_FULL = "the disk is full"
 FAULTS: dict[str, Fault] = {
     **{
         f"{name}, {'a worker' if worker else 'the session'}": _signal(name, worker=worker)
         for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGSTOP")
         for worker in (False, True)
     },
-    "the disk is full": _fill,
+    DISK_IS_FULL: _fill,
     "the report folder is removed": _remove,
     "the clock is set back a day": _set_back,
 }
