@@ -43,11 +43,20 @@ def test_every_case_is_saved_and_shown(suite, workers):
                 "scale": "quick",
                 "dataset": "mnist",
                 "seeds": [0],
+                "seconds": rate,
                 "test_accuracy": [0.95],
                 "epochs_to": {"0.90": [1], "0.95": [1], "0.97": [None]},
             }.items()
         )
     assert len(list((suite.path / ".benchmarks").rglob("*.json"))) == 1
+
+
+def test_every_epoch_is_a_round(suite):
+    suite.run("--benchmark-json=saved.json", "--scale", "paper", "-k", "test_1").assert_outcomes(passed=3)
+    for fullname, case in saved(suite).items():
+        rate = float(fullname.partition("lr")[2].rstrip("]"))
+        assert case["stats"]["data"] == pytest.approx([rate / 2, rate / 2])
+        assert case["extra_info"]["seconds"] == rate
 
 
 def test_the_saved_file_is_the_same_under_xdist(suite):

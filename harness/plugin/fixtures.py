@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -44,7 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def train(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture, recorded: Recorded
 ) -> Callable[[str], Training]:
-    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
+    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark.
+
+    Each epoch is one of pytest-benchmark's rounds.
+    """
 
     def run(name: str) -> Training:
         record = recorded(name)
@@ -62,6 +66,7 @@ def train(
             device_name=device_name(device),
             timing=settings.timing,
             seeds=list(training.seeds),
+            seconds=training.seconds,
             test_accuracy=training.test_accuracy[-1].tolist(),
             epochs_to={
                 f"{target:.2f}": training.time_to_accuracy(target)["epochs"] for target in TARGETS
@@ -70,7 +75,10 @@ def train(
         )
         # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
         benchmark.disabled = benchmark.disabled or record["resumed"]
-        benchmark.pedantic(timer.advance, args=(training.seconds,), rounds=1, warmup_rounds=0)
+        epochs = iter(np.diff(training.epoch_seconds).tolist())
+        benchmark.pedantic(
+            timer.advance, setup=lambda: ((next(epochs),), {}), rounds=training.experiment.epochs
+        )
         return training
 
     return run
