@@ -3,9 +3,9 @@
 A floor may import those below it, never one above:
 
     plugin              what pytest loads
-    report              tables, figures, the page, publishing
+    report    gates     tables, figures, the page, publishing; slower or worse than saved runs?
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
-    exercise  claim  stats  settings  ownership  atomic_json
+    exercise  claim  stats  significance  settings  ownership  atomic_json
     paths
 """

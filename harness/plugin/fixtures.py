@@ -64,6 +64,7 @@ def train(
             engine=training.engine,
             device=device.type,
             device_name=device_name(device),
+            cores=len(available_cores()),
             timing=settings.timing,
             seeds=list(training.seeds),
             seconds=training.seconds,
