@@ -16,7 +16,7 @@ from harness import atomic_json
 from harness.hardware import gpu_check
 from harness.hardware.gpu_check import Step
 
-from .processes import wait_for_the_end_of
+from .processes import Session, wait_for_the_end_of
 
 OF = {"device": "a GPU", "torch": "2.13.0", "code": "0123456789ab"}
 
@@ -187,7 +187,7 @@ def test_without_a_gpu_it_says_so(capsys):
     assert line.endswith("sees no GPU here, and `gpu` needs one.")
 
 
-def test_the_real_steps_are_commands_that_there_are(monkeypatch):
+def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
     """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
     monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
     monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
@@ -195,19 +195,21 @@ def test_the_real_steps_are_commands_that_there_are(monkeypatch):
     assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
     assert all(step.cannot is None for step in planned.values())
     for name in ("speed", "times"):
-        subprocess.run([*planned[name].command, "--help"], check=True, cwd=gpu_check.ROOT)
-    assert planned["memcheck"].command[-1].endswith("check.few_cluster_steps()")
-    subprocess.run(
-        python(planned["memcheck"].command[-1].partition(";")[0]), check=True, cwd=gpu_check.ROOT
-    )
+        python_, module, *options = planned[name].command
+        assert (python_, module, options.pop(0)) == (sys.executable, "-m", "harness")
+        with pytest.raises(SystemExit) as ended:
+            command_line.main([*options, "--help"])
+        assert ended.value.code == 0
+    imports, _, call = planned["memcheck"].command[-1].partition(";")
+    exec(imports)
+    assert call.strip() == "check.few_cluster_steps()"
     for name, least in (("tests", 15), ("paper", 31)):
-        options = [option for option in planned[name].command if option != "-v"]
-        options = ["cpu" if option == "cuda" else option for option in options]
-        found = subprocess.run(
-            [*options, *planned[name].resume, "--collect-only", "-q", "-p", "no:cacheprovider"],
-            cwd=gpu_check.ROOT,
-            capture_output=True,
-            text=True,
+        python_, module, *options = [*planned[name].command, *planned[name].resume]
+        assert (python_, module, options.pop(0)) == (sys.executable, "-m", "pytest")
+        options = ["cpu" if option == "cuda" else option for option in options if option != "-v"]
+        output = tmp_path / f"{name}.txt"
+        session = Session(
+            [*options, "--collect-only", "-q", "-p", "no:cacheprovider"], gpu_check.ROOT, output
         )
-        assert found.returncode == 0, found.stdout + found.stderr
-        assert found.stdout.count("::") >= least
+        assert session.wait(60) == 0, output.read_text()
+        assert output.read_text().count("::") >= least
