@@ -13,7 +13,10 @@ from .paths import LATEST
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    own = given[: given.index("--")] if "--" in given else given
+    options = _parser().parse_args(own)
+    options.pytest_arguments = given[len(own) + 1 :]
     command: Callable[[argparse.Namespace], int] = options.command
     return command(options)
 
@@ -61,6 +64,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_report_dir(times)
     times.set_defaults(command=_times)
 
+    ab = commands.add_parser(
+        "ab",
+        help="compare a revision with the working tree, in turns",
+        usage="python -m harness ab [BASE] [options] [-- pytest's arguments]",
+    )
+    ab.add_argument("base", nargs="?", metavar="BASE", help="the revision to compare with")
+    ab.add_argument(
+        "--base-python",
+        type=Path,
+        metavar="PATH",
+        help="an interpreter for the base (default: this one; where the locks differ, the base's own)",
+    )
+    ab.add_argument(
+        "--percent",
+        type=_above_0,
+        default=10.0,
+        help="the slowdown to find (default: 10)",
+    )
+    ab.add_argument(
+        "--points",
+        type=_above_0,
+        default=1.0,
+        help="the fall in test accuracy to find, in percentage points (default: 1)",
+    )
+    ab.set_defaults(command=_ab)
+
     gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
     gpu.add_argument(
         "--seconds",
@@ -87,6 +116,16 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _above_0(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1000")
+    return value
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -121,6 +160,19 @@ def _times(options: argparse.Namespace) -> int:
     from .hardware import worker_overhead
 
     return _run(worker_overhead.main, options.workers, options.rounds, options.report_dir)
+
+
+def _ab(options: argparse.Namespace) -> int:
+    from .ab import command
+
+    return _run(
+        command.main,
+        options.base,
+        options.base_python,
+        options.percent,
+        options.points,
+        options.pytest_arguments,
+    )
 
 
 def _gpu(options: argparse.Namespace) -> int:

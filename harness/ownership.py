@@ -15,7 +15,18 @@ from .paths import SPEED, TIMES
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
 
-_FILES = (MARK, "summary.json", "summary.md", "report.html", "resumed.json", "gate.json", SPEED, TIMES)
+_AB = ("ab.json", "ab.md", "ab.svg")
+_FILES = (
+    MARK,
+    "summary.json",
+    "summary.md",
+    "report.html",
+    "resumed.json",
+    "gate.json",
+    *_AB,
+    SPEED,
+    TIMES,
+)
 _FOLDERS = {
     "runs": ".json",
     "claims": ".json",

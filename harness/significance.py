@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import digamma, polygamma, stdtr, stdtrit
 
 FALSE_ALARMS = 0.01  # at most, in all tests of a run together
 DETECTION = 0.95  # how often a difference of the size that is called detectable is found
@@ -37,10 +36,14 @@ class Difference:
             return 1.0
         if self.error == 0:
             return 0.0 if self.estimate > 0 else 1.0
+        from scipy.special import stdtr  # slow to import, and most sessions test nothing
+
         return float(stdtr(self.freedom, -self.estimate / self.error))
 
     def quantile(self, probability: float) -> float:
         """How far from the true difference the estimate is at most, with that probability."""
+        from scipy.special import stdtrit
+
         return float(self.error * stdtrit(self.freedom, probability)) if self.freedom else float("inf")
 
     def detectable(self, level: float, detection: float = DETECTION) -> float:
@@ -74,6 +77,8 @@ def moderate(samples: Iterable[Collection[float]]) -> tuple[Floats, Floats]:
     known = (given > 0) & (sample > 0)
     if known.sum() < 2:
         return sample, given
+    from scipy.special import digamma, polygamma
+
     half = given[known] / 2
     logs = np.log(sample[known]) - digamma(half) + np.log(half)
     spread = float(np.var(logs, ddof=1) - polygamma(1, half).mean())
@@ -98,6 +103,8 @@ def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _inverse_trigamma(value: float) -> float:
     """The x with trigamma(x) = `value`, by Newton's method; Smyth's appendix."""
+    from scipy.special import polygamma
+
     if value > 1e7:
         return float(value**-0.5)
     x = 0.5 + 1 / value

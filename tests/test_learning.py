@@ -1,30 +1,20 @@
 """The accuracy gate's decision: fell, held, identical, or too few seeds to say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from harness.gates.baselines import Case
 from harness.gates.learning import compare
 
 
 def case(accuracies, epochs_to=None, seeds=None, epochs=3):
     count = len(accuracies)
-    stats = dict.fromkeys(("min", "max", "mean", "median"), 1.0)
-    info = dict.fromkeys(("scale", "dataset", "device", "device_name", "engine", "timing"), "x")
-    return Case.model_validate(
-        {
-            "fullname": "row",
-            "stats": {**stats, "stddev": 0, "iqr": 0, "total": float(epochs), "rounds": epochs},
-            "extra_info": {
-                **info,
-                "cores": 1,
-                "epochs": epochs,
-                "seeds": seeds or list(range(count)),
-                "seconds": float(epochs),
-                "test_accuracy": list(accuracies),
-                "epochs_to": {"0.90": epochs_to or [1] * count, "0.97": [None] * count},
-            },
-        }
+    return SimpleNamespace(
+        seeds=seeds or list(range(count)),
+        epochs=epochs,
+        test_accuracy=list(accuracies),
+        epochs_to={"0.90": epochs_to or [1] * count, "0.97": [None] * count},
     )
 
 

@@ -14,7 +14,8 @@ OPTION = "--accuracy-compare-fail"
 def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: bool) -> None:
     """Adds to `answer` which rows learn worse than in the saved run, and what it could have seen."""
     common, where = comparable(answer, OPTION, current, run, FOR_ACCURACY), f"than in {run.path.stem}"
-    changes = compare(common, run.cases, points, bare=bare)
+    ours, theirs = ({case: side[case].extra_info for case in common} for side in (common, run.cases))
+    changes = compare(ours, theirs, points, bare=bare)
     for case, change in changes.items():
         figures = {
             "before": change.before,

@@ -8,15 +8,15 @@ reference convergence: to converge later is to learn worse.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
-from .baselines import TARGETS, Cases, Info
+from .baselines import TARGETS
 
 Outcome = Literal["identical", "held", "fell", "underpowered"]
 
@@ -48,15 +48,29 @@ class Change:
     """In words, if it converges significantly later."""
 
 
-def compare(ours: Cases, theirs: Cases, points: float, *, bare: bool = False) -> dict[str, Change]:
+class Learned(Protocol):
+    """How a row learned, under each of its seeds."""
+
+    @property
+    def seeds(self) -> Sequence[int]: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def test_accuracy(self) -> Sequence[float]: ...
+    @property
+    def epochs_to(self) -> Mapping[str, Sequence[int | None]]:
+        """The first epoch at each of TARGETS."""
+
+
+def compare(
+    ours: Mapping[str, Learned], theirs: Mapping[str, Learned], points: float, *, bare: bool = False
+) -> dict[str, Change]:
     """Compares the rows in both. A fall by `points` is to be found, half of it let pass.
 
     With one seed nothing is known of the noise, and a row that is not identical is underpowered; with
     `bare`, it fell if it fell by more than `points`.
     """
-    pairs = {
-        case: _pair(ours[case].extra_info, theirs[case].extra_info) for case in ours if case in theirs
-    }
+    pairs = {case: _pair(ours[case], theirs[case]) for case in ours if case in theirs}
     changed = {case: pair for case, pair in pairs.items() if not pair.identical}
     falls = _tests({case: pair.falls for case, pair in changed.items()})
     delays = {
@@ -127,14 +141,14 @@ class _Pair:
         yield from (self.delays(target) for target in self.epochs)
 
 
-def _pair(ours: Info, theirs: Info) -> _Pair:
+def _pair(ours: Learned, theirs: Learned) -> _Pair:
     seeds = [seed for seed in ours.seeds if seed in theirs.seeds]
     (before, epochs_before), (now, epochs_now) = (_under(info, seeds) for info in (theirs, ours))
     epochs = {target: (epochs_before[target], epochs_now[target]) for target in TARGETS}
     return _Pair(before, now, epochs)
 
 
-def _under(info: Info, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
+def _under(info: Learned, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
     """Its accuracies, and its epochs to each target, under those seeds."""
     places = [info.seeds.index(seed) for seed in seeds]
     never = info.epochs + 1

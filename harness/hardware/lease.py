@@ -64,7 +64,7 @@ def lease_cores(count: int) -> Iterator[None]:
     system cannot pin (macOS), the lease and the thread count alone keep trainings apart.
     """
     cores = available_cores()
-    with _locked({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
+    with hold_cores(count) as held:
         # A process that has not imported PyTorch has no threads of it; those of one that imports
         # it now are as many as the cores that it is pinned to.
         torch = sys.modules.get("torch")
@@ -78,6 +78,17 @@ def lease_cores(count: int) -> Iterator[None]:
             _pin(cores)
             if torch:
                 torch.set_num_threads(threads)
+
+
+@contextmanager
+def hold_cores(count: int) -> Iterator[list[int]]:
+    """Holds any `count` of the cores that this process may use, and yields their numbers.
+
+    Nothing is pinned: processes that the holder has started pin themselves.
+    """
+    cores = available_cores()
+    with _locked({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
+        yield held
 
 
 @contextmanager
