@@ -3,6 +3,7 @@
 A floor may import those below it, never one above:
 
     plugin              what pytest loads
+    noise               what the gates and A/B can see on this machine
     ab                  a revision against the working tree, in turns
     report    gates     tables, figures, the page, publishing; slower or worse than saved runs?
     results   timing    records on disk; pytest-benchmark

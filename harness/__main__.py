@@ -90,6 +90,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     ab.set_defaults(command=_ab)
 
+    noise = commands.add_parser(
+        "noise",
+        help="measure how noisy this machine is, and which slowdowns show on it",
+        usage="python -m harness noise [--runs N] [-- pytest's arguments]",
+    )
+    noise.add_argument(
+        "--runs",
+        type=_at_least_two,
+        default=6,
+        metavar="N",
+        help="runs of the rows, as many as will be saved ones, and one more (default: 6)",
+    )
+    noise.set_defaults(command=_noise)
+
     gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
     gpu.add_argument(
         "--seconds",
@@ -115,6 +129,12 @@ def _add_report_dir(parser: argparse.ArgumentParser) -> None:
 def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 2")
     return int(text)
 
 
@@ -173,6 +193,12 @@ def _ab(options: argparse.Namespace) -> int:
         options.points,
         options.pytest_arguments,
     )
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from . import noise
+
+    return _run(noise.main, options.runs, options.pytest_arguments)
 
 
 def _gpu(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from .paths import SPEED, TIMES
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
 
-_AB = ("ab.json", "ab.md", "ab.svg")
+_COMPARED = ("ab.json", "ab.md", "ab.svg", "noise.json")
 _FILES = (
     MARK,
     "summary.json",
@@ -23,7 +23,7 @@ _FILES = (
     "report.html",
     "resumed.json",
     "gate.json",
-    *_AB,
+    *_COMPARED,
     SPEED,
     TIMES,
 )

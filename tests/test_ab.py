@@ -306,12 +306,15 @@ class TestComparison:
         with pytest.raises(ValueError, match="nothing can be compared: base LookupError: it has no"):
             run(made)
 
-    def test_what_is_written(self, run, tmp_path, capsys):
+    def test_what_is_written(self, run, tmp_path, capsys, monkeypatch):
         def made(case, seed):
             if case == "c":
                 raise SideError("base", "the reason", "failed")
             return Made(self.ratio(case, seed) + 0.2 * (case == "b"), seeds=[seed])
 
+        summary = tmp_path / "summary.md"
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
         found, _ = run(made)
         settings = SimpleNamespace(
             report_dir=tmp_path / "report", scale="quick", dataset="mnist", device="cpu"
@@ -324,9 +327,12 @@ class TestComparison:
                 "a * 1.000 (*)  same *identical",
                 "b * 1.22? (*)  slower *identical",
                 "c *base failed *the reason",
+                "::error title=Minibatch bench, slower::b: 1, 1.22, 1.22? *",
+                "::warning title=Minibatch bench, undecided::could not be told: c",
             ]
         )
-        assert (tmp_path / "report" / "ab.md").read_text().startswith("## A/B: slower")
+        assert summary.read_text().startswith("## A/B: slower")
+        assert (tmp_path / "report" / "ab.md").read_text() == summary.read_text()
         assert "<svg" in (tmp_path / "report" / "ab.svg").read_text()
 
 

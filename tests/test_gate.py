@@ -350,7 +350,7 @@ class TestGitHub:
         change(saved, faster_before)
         result = saved.run(*GATES)
         result.stdout.fnmatch_lines(
-            [f"::error title=Minibatch bench: slower::{ROW.replace('[', '[[]')}: median 0.25 s*"]
+            [f"::error title=Minibatch bench, slower::{ROW.replace('[', '[[]')}: median 0.25 s*"]
         )
         text = summary.read_text()
         assert text.startswith("## Gate: failed\n")
@@ -360,7 +360,7 @@ class TestGitHub:
     def test_what_it_could_not_tell(self, saved, summary):
         change(saved, lambda each: each["extra_info"].update(test_accuracy=[0.5]))
         result = saved.run(*ACCURACY)
-        result.stdout.fnmatch_lines(["::warning title=Minibatch bench: underpowered::one seed *"])
+        result.stdout.fnmatch_lines(["::warning title=Minibatch bench, underpowered::one seed *"])
         assert "::error" not in result.stdout.str()
         assert summary.read_text().startswith("## Gate: passed\n")
 

@@ -127,6 +127,8 @@ def _pass(
             try:
                 found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
             except SideError as error:
+                if stopping.is_set():  # it was ended by what stops us
+                    return
                 found.errors[row.case] = error
                 pair.close()
             print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)

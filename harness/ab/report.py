@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tabulate import tabulate
 
 from .. import atomic_json, ownership
 from ..exercise import row_name
+from ..gates.answer import Level, tell_github
 from ..hardware.machine import describe_machine
 from ..settings import Settings
 from .comparison import Comparison
@@ -50,12 +52,27 @@ def write(found: Comparison, settings: Settings, base: str) -> None:
     atomic_json.write(folder / "ab.json", content)
     markdown = [f"## {title}", _table(rows, "github"), _caption(found)]
     atomic_json.write_text(folder / "ab.md", "\n\n".join(markdown) + "\n")
+    tell_github("\n\n".join(markdown) + "\n", _annotations(rows))
     print(f"\nWritten to {folder}/ab.json, ab.md{_draw(rows, title, found.percent, folder)}.")
 
 
 def rows_of(found: Comparison) -> list[dict[str, Any]]:
     """Each row's figures, for `ab.json`: ratios of head to base with 95 % intervals."""
     return [_row(found, case) for case in found.passes]
+
+
+def _annotations(rows: list[dict[str, Any]]) -> Iterator[tuple[Level, str, str]]:
+    """For GitHub: each row that is slower or learns worse, and which could not be told."""
+    unclear = []
+    for row in rows:
+        speed, learns = row["speed"], row.get("learning")
+        if speed in ("slower", "head failed") or learns == "fell":
+            title = "learns worse" if learns == "fell" else speed
+            yield "error", title, f"{row['id']}: {', '.join(_cells(row)[1:])}"
+        elif speed not in ("same", "faster", "base lacks it") or learns == "underpowered":
+            unclear.append(row["id"])
+    if unclear:
+        yield "warning", "undecided", f"could not be told: {', '.join(unclear)}"
 
 
 def _row(found: Comparison, case: str) -> dict[str, Any]:

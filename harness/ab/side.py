@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,8 +69,10 @@ class Side:
     def close(self) -> None:
         """Ends the process, which may be in the middle of something."""
         self.process.kill()
-        self.process.communicate()
-        self._said.close()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._said):
+            with suppress(OSError):  # what was not sent yet
+                stream.close()  # type: ignore[union-attr]
 
     def _ended(self) -> SideError:
         """How it ended, and the last lines that it printed."""

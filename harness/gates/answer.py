@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,9 @@ ACCEPT = (
     "If this is meant to be so, accept it: run again without the gates and with "
     "--benchmark-save=accepted. Runs saved before that one no longer count."
 )
+
+
+Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,13 @@ class Answer:
         }
         atomic_json.write(folder / "gate.json", {"holds": self.holds, **findings, "notes": self.notes})
 
+    def annotations(self) -> Iterator[tuple[Level, str, str]]:
+        """For GitHub: each failure, and what could not be told."""
+        for finding in self.failures:
+            yield "error", finding.verdict, finding.line
+        for text, cases in self._grouped():
+            yield "error" if self.strict else "warning", "underpowered", f"{text}: {cases}"
+
     def markdown(self) -> str:
         """The same for a job's summary on GitHub."""
         lines = [f"## {self.title[0].upper()}{self.title[1:]}", ""]
@@ -99,25 +109,24 @@ class Answer:
         return "\n".join(lines) + "\n"
 
 
-def tell_github(answer: Answer) -> list[str]:
-    """Where GitHub Actions runs this, adds to the job's summary; returns annotations, a line each."""
+def tell_github(
+    markdown: str,
+    annotations: Iterable[tuple[Level, str, str]],
+    write_line: Callable[[str], None] = print,
+) -> None:
+    """Where GitHub Actions runs this, adds to the job's summary and writes annotations.
+
+    These are levels, titles and messages.
+    """
     if os.environ.get("GITHUB_ACTIONS") != "true":
-        return []
+        return
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with open(summary, "a", encoding="utf-8") as file:
-            file.write(answer.markdown())
-    level = "error" if answer.strict else "warning"
-    return [
-        *(_annotation("error", finding.verdict, finding.line) for finding in answer.failures),
-        *(_annotation(level, "underpowered", f"{text}: {cases}") for text, cases in answer._grouped()),
-    ]
-
-
-def _annotation(level: str, title: str, message: str) -> str:
-    """A workflow command; GitHub's docs say what to escape."""
-    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
-        message = message.replace(character, code)
-    return f"::{level} title=Minibatch bench: {title}::{message}"
+            file.write(markdown)
+    for level, title, message in annotations:
+        for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):  # as GitHub's docs say
+            message = message.replace(character, code)
+        write_line(f"::{level} title=Minibatch bench, {title}::{message}")
 
 
 def _cell(text: str) -> str:

@@ -146,8 +146,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line, **({colour: True} if colour else {}))
     try:
         answer.write(config.stash[SETTINGS].report_dir)
-        for line in tell_github(answer):
-            terminalreporter.write_line(line)
+        tell_github(answer.markdown(), answer.annotations(), terminalreporter.write_line)
     except OSError as error:
         terminalreporter.write_line(f"gate.json or the job's summary was not written: {error}", red=True)
 
