@@ -10,7 +10,7 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test lint speed ab noise times gpu report publish lock help
+.PHONY: bench test lint speed ab noise calibrate times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -20,6 +20,7 @@ help:
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
 	@echo "make noise    measure how noisy this machine is, and which slowdowns show on it"
+	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    how often the gates are wrong, and right, on these runs"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
@@ -38,6 +39,9 @@ ab: $(VENV)/installed
 
 noise: $(VENV)/installed
 	$(BIN)/python -m harness noise -- $(ARGS)
+
+calibrate: $(VENV)/installed
+	$(BIN)/python -m harness calibrate $(RUNS)
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)

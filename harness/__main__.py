@@ -104,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     noise.set_defaults(command=_noise)
 
+    calibrate = commands.add_parser(
+        "calibrate", help="how often the gates are wrong, and right, resampled from saved runs"
+    )
+    calibrate.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="saved runs of unchanged code"
+    )
+    calibrate.set_defaults(command=_calibrate)
+
     gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
     gpu.add_argument(
         "--seconds",
@@ -199,6 +207,12 @@ def _noise(options: argparse.Namespace) -> int:
     from . import noise
 
     return _run(noise.main, options.runs, options.pytest_arguments)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from .gates import calibration
+
+    return _run(calibration.main, options.files)
 
 
 def _gpu(options: argparse.Namespace) -> int:
