@@ -412,6 +412,36 @@ class TestWorktree:
 
 
 class TestCommand:
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+    def test_ended_early_it_leaves_no_worktree(self, repository, monkeypatch, capsys, end):
+        def compare(selection, base, head, **_):
+            assert worktrees(repository) == 1
+            assert (base.folder.name, head.folder) == ("base", repository)
+            os.kill(os.getpid(), end)
+
+        handler = signal.getsignal(signal.SIGTERM)
+        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
+        monkeypatch.setattr("harness.ab.command.compare", compare)
+        assert compare_with("HEAD", None, 10, 1, []) == 130
+        assert worktrees(repository) == 0
+        assert signal.getsignal(signal.SIGTERM) is handler
+        assert "Interrupted" in capsys.readouterr().err
+
+    def test_another_interpreter_of_the_same_revision_needs_no_worktree(self, repository, monkeypatch):
+        sides = []
+
+        def compare(selection, base, head, **_):
+            sides.extend([base, head])
+            raise KeyboardInterrupt
+
+        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
+        monkeypatch.setattr("harness.ab.command.compare", compare)
+        compare_with(None, Path("/opt/python"), 10, 1, [])
+        assert [side.folder for side in sides] == [repository, repository]
+        assert [side.python for side in sides] == [Path("/opt/python"), Path(sys.executable)]
+
     def test_it_needs_a_base(self):
         with pytest.raises(ValueError, match="ab needs BASE, a revision, or --base-python"):
             compare_with(None, None, 10, 1, [])

@@ -134,6 +134,17 @@ def test_several_seeds_that_all_fell_fail_it(suite, monkeypatch):
     assert [each["verdict"] for each in answer(suite)["failures"]] == ["learns worse"] * 6
 
 
+def test_too_few_seeds_say_what_it_takes(suite, monkeypatch):
+    """Each seed of the saved run is changed a little, some up, some down."""
+    suite.run("--benchmark-autosave", "--replicates=3").assert_outcomes(passed=6)
+    change(suite, lambda each: each["extra_info"].update(test_accuracy=[0.96, 0.94, 0.97]))
+    result = suite.run(*ACCURACY, "--replicates=3")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["underpowered: 3 seeds might have missed a fall by 1 point; *: *sgd-lr0.25* (about *) and*"]
+    )
+
+
 def test_a_run_that_fails_is_not_saved(saved):
     change(saved, partial(scale, factor=1 / 3))
     result = saved.run(*GATES, "--benchmark-autosave")
@@ -203,7 +214,10 @@ class TestTime:
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.OK
         result.stdout.fnmatch_lines(
-            ["underpowered: a slowdown by 10 % *: *", "Smaller slowdowns show with more saved runs*"]
+            [
+                "underpowered: a slowdown by 10 % *: *(* %)*",
+                "Smaller slowdowns show with more saved runs*",
+            ]
         )
         assert saved_six.run(TIME, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
 

@@ -35,8 +35,9 @@ def main(
     if revision is None and base_python is None:
         raise ValueError("ab needs BASE, a revision, or --base-python, another interpreter")
     selection = select(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # so that the worktree is removed
     with ExitStack() as stack:
+        # So that the worktree is removed then, too.
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
         folder = stack.enter_context(worktree(selection.root, revision)) if revision else selection.root
         python = base_python.absolute() if base_python else python_of(folder, selection.root)
         base = Checkout("base", folder, python)

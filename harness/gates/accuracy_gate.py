@@ -30,9 +30,8 @@ def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: b
                 Finding(OPTION, case, "learns worse", f"{_worse(change)} {where}", figures)
             )
         elif change.outcome == "underpowered":
-            answer.underpowered.append(
-                Finding(OPTION, case, "underpowered", _underpowered(change, points), figures)
-            )
+            text, takes = _underpowered(change, points)
+            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
         else:
             answer.passed.append(Finding(OPTION, case, change.outcome, change.outcome, figures))
     if changes:
@@ -79,9 +78,10 @@ def _worse(change: Change) -> str:
     return f"{change.delay}; {text}" if change.delay else f"learns worse: {text}"
 
 
-def _underpowered(change: Change, points: float) -> str:
-    asked = f"a fall by {points:g} point{'s' if points != 1 else ''}"
+def _underpowered(change: Change, points: float) -> tuple[str, str]:
+    """What might have been missed, and what it takes to find it."""
+    fall = f"a fall by {points:g} point{'s' if points != 1 else ''}"
     if change.seeds == 1:
-        return f"one seed does not tell {asked} from noise (--replicates, or --fail-bare-falls)"
-    needs = f"about {change.seeds_needed}" if change.seeds_needed else "more than 1000"
-    return f"{asked} needs {needs} seeds to be found, there are {change.seeds}"
+        return f"one seed does not tell {fall} from noise (--replicates, or --fail-bare-falls)", ""
+    needs = f"about {change.seeds_needed}" if change.seeds_needed else "over 1000"
+    return f"{change.seeds} seeds might have missed {fall}; it takes so many as in brackets", needs

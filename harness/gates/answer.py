@@ -31,6 +31,8 @@ class Finding:
     text: str
     """In a sentence, without the row's name."""
     figures: Mapping[str, Any] = field(default_factory=dict)
+    takes: str = ""
+    """Where it is underpowered: what could have been seen, or what it takes."""
 
     @property
     def line(self) -> str:
@@ -75,9 +77,10 @@ class Answer:
         """What is underpowered for the same reason, in one line."""
         by_text: dict[str, list[str]] = {}
         for finding in self.underpowered:
-            by_text.setdefault(finding.text, []).append(finding.case or "the run")
+            takes = f" ({finding.takes})" if finding.takes else ""
+            by_text.setdefault(finding.text, []).append(f"{finding.case or 'the run'}{takes}")
         for text, cases in by_text.items():
-            yield text, ", ".join(cases)
+            yield text, listed(cases)
 
     def write(self, folder: Path) -> None:
         """Writes `gate.json`."""

@@ -84,8 +84,11 @@ def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float)
         if row.slower:
             answer.failures.append(Finding(OPTION, case, "slower", _slower(case, row), figures))
         elif row.detectable > percent:
-            text = f"a slowdown by {percent:g} % would not have been found for certain"
-            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures))
+            text = (
+                f"a slowdown by {percent:g} % might have been missed, but not by so much as in brackets"
+            )
+            takes = f"{row.detectable:.0f} %"
+            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
         else:
             answer.passed.append(Finding(OPTION, case, "not slower", "not slower", figures))
     smallest = [row.detectable for row in judged.rows.values()]
