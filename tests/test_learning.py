@@ -104,7 +104,7 @@ def test_many_rows_make_one_less_sure():
     """A fall that is one when its row is alone is not among forty others, of which one may look so."""
     rng = np.random.default_rng(1)
     before = rng.normal(0.9, 0.01, 6)
-    now = before - 0.02 + rng.normal(0, 0.009, 6)
+    now = before - 0.02 + rng.normal(0, 0.0115, 6)
     assert change(before, now).outcome == "fell"
     rows = {f"row {index}": (rng.normal(0.9, 0.01, 6), rng.normal(0.9, 0.01, 6)) for index in range(40)}
     rows["row"] = (before, now)

@@ -52,7 +52,7 @@ def test_rows_that_vary_alike_share_one_variance():
     rng = np.random.default_rng(0)
     variances, freedom = moderate(rng.normal(0, 2, (2000, 4)))
     assert variances == pytest.approx(np.full(2000, 4), rel=0.2)
-    assert (freedom > 100).all()
+    assert (freedom > 40).all()
 
 
 def test_rows_that_differ_are_drawn_together_by_as_much_as_they_do():
@@ -61,9 +61,16 @@ def test_rows_that_differ_are_drawn_together_by_as_much_as_they_do():
     sigma = (4 / rng.chisquare(4, 5000)) ** 0.5
     samples = rng.normal(0, 1, (5000, 5)) * sigma[:, None]
     variances, freedom = moderate(samples)
-    assert freedom == pytest.approx(np.full(5000, 4 + 4), rel=0.05)
+    assert freedom == pytest.approx(np.full(5000, 4 + 4), rel=0.06)
     own = samples.var(axis=1, ddof=1)
-    assert variances == pytest.approx((4 * 1 + 4 * own) / 8, rel=0.05)
+    assert variances == pytest.approx((4 * 1 + 4 * own) / 8, rel=0.06)
+
+
+def test_of_few_rows_it_is_taken_that_they_may_differ():
+    """Six rows that vary alike, but who knows: quiet ones are not trusted to stand for noisy ones."""
+    rng = np.random.default_rng(0)
+    freedoms = [moderate(rng.normal(0, 1, (6, 4)))[1][0] - 3 for _ in range(200)]
+    assert np.median(freedoms) < 50
 
 
 def test_a_row_alone_has_its_own_variance():

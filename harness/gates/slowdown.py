@@ -20,8 +20,9 @@ from ..significance import DETECTION, FALSE_ALARMS, Difference, combined_error, 
 RETRAININGS = 3  # of a suspect, before it is called slower
 CONTROLS = 5  # rows that are trained again with it, to tell the row from the machine
 
-# All rows together are one test, the rows by themselves are many: each kind has half the false alarms.
-_LEVEL = FALSE_ALARMS / 2
+# All rows together are one test, the rows by themselves are many: each kind has a quarter of the false
+# alarms. The rest is in reserve, for noise that is not quite as assumed.
+_LEVEL = FALSE_ALARMS / 4
 # How unlikely a first training has to be, by itself, for its row to be trained again.
 _SUSPICION = 0.01
 # How often each of two tests has to find what both find in DETECTION of cases.
