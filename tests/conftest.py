@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -42,11 +41,11 @@ def train(experiment, data, *, seeds, engine, after_epoch):
     # The rate says how long it takes, so that every case has its own time.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
-    epochs = experiment.epochs
-    curve = np.stack([np.full(len(seeds), 0.1), *[accuracy] * epochs])
+    points = experiment.epochs + 1
+    curve = np.linspace(np.full(len(seeds), 0.1), accuracy, points)
     return made_up_training(
-        experiment, seeds, epoch_seconds=np.linspace(0, seconds, epochs + 1), train_loss=1 - curve,
-        train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
+        experiment, seeds, steps=experiment.epochs, epoch_seconds=np.linspace(0.0, seconds, points),
+        train_loss=1 - curve, train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
     )
 
 def pytest_configure():
@@ -216,7 +215,6 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.
-    (pytester.path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    (pytester.path / "runtime").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path / "runtime"))
     return Suite(pytester)

@@ -22,7 +22,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["pytest", "torch", "model.train", "model.engines.numba_loop.kernels"])
 
 
-def _forks() -> BaseContext:
+def forks() -> BaseContext:
     """Where forks come from, a process that runs from the first time on."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, args: Sequence[str], folder: Path, output: Path | str):
         """It writes to `output`, a file or a terminal."""
-        self._process = _forks().Process(
+        self._process = forks().Process(
             target=_session, args=([*args], folder, output, dict(os.environ))
         )
         self._process.start()
@@ -88,7 +88,7 @@ class ForkedWorker(Popen2IO):
     This one is a fork of a process that has imported PyTorch and Numba: a tenth of the CPU seconds.
     """
 
-    context = staticmethod(_forks)
+    context = staticmethod(forks)
 
     def __init__(self, args: list[str], execmodel: object):
         context = self.context()

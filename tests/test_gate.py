@@ -317,7 +317,7 @@ def test_a_baseline_of_another_engine_fails_it(saved):
     change(saved, lambda benchmark: benchmark["extra_info"].update(engine="steam"))
     result = saved.run(*GATES)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*cannot be compared with *: engine steam there, fake here*"])
+    result.stdout.fnmatch_lines(["*cannot be compared with *: engine steam there, eager here*"])
 
 
 def test_another_model_of_cpu_matters_to_times_alone(saved):

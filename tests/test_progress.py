@@ -16,8 +16,8 @@ from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
 from harness.plugin.progress.bars import Bars, LinesBelowCursor
 from harness.plugin.progress.lines import Lines
-from harness.plugin.progress.state import Overall, format_duration
-from harness.plugin.progress.writer import report_progress
+from harness.plugin.progress.state import Overall, format_duration, format_state
+from harness.plugin.progress.writer import ProgressFile
 from model.evaluate import Evaluation
 from tests.processes import Session
 
@@ -132,6 +132,14 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     )
 
 
+def test_a_training_that_waits_says_for_what(tmp_path):
+    progress = ProgressFile(tmp_path, "name", 13)
+    for line, shown in (("waiting for a GPU", "waiting for a GPU"), ("", "begins")):
+        progress.wait(line)
+        (path,) = (tmp_path / "progress").iterdir()
+        assert format_state(atomic_json.read(path)) == shown
+
+
 def test_what_is_not_among_the_rows_does_not_count():
     assert Overall(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
 
@@ -149,9 +157,9 @@ def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock) / 20)
     told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
-    with report_progress(tmp_path, "name", 13) as after_epoch:
-        for epoch in range(1, 14):
-            after_epoch(epoch, told, told)
+    progress = ProgressFile(tmp_path, "name", 13)
+    for epoch in range(1, 14):
+        progress.after_epoch(epoch, told, told)
     assert writes == [1, 6, 11, 13]
 
 

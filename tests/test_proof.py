@@ -50,7 +50,7 @@ class StandIn:
     def refuses(self, experiment, device):
         return None
 
-    def cores(self, replicates, available):
+    def cores(self, experiment, replicates, available):
         return 1
 
     def Engine(self, experiment, data, seeds):

@@ -1,13 +1,15 @@
 """What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
 
-import json
 import re
 
 import pytest
 
 from harness.__main__ import main
+from harness.files import sealed
+from harness.files.record import read_record
 from harness.paths import PUBLISHED, ROOT
 from harness.report import passages
+from harness.report.load import load
 from harness.report.passages import DOCUMENTS, rewrite
 from harness.report.publish import keep
 
@@ -25,10 +27,10 @@ def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
     """In every passage of a text, not in its first alone."""
     keep(PUBLISHED / "epyc-1-core", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
-    summary = json.loads(path.read_text())
+    summary = sealed.load(path)
     summary["cases"][0]["test_accuracy"] = [0.9999]
     summary["cases"][-1]["test_accuracy"] = [0.1111]
-    path.write_text(json.dumps(summary))
+    sealed.write(path, summary)
     monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
     text = "<!-- findings 1: a -->old<!-- end --> between <!-- terminal 4: a -->old<!-- end -->"
     first, between, second = rewrite(text).partition(" between ")
@@ -55,16 +57,17 @@ def test_reports_are_kept_whole_and_small():
     folders = [path for path in PUBLISHED.iterdir() if path.is_dir()]
     assert folders
     for folder in folders:
-        summary = json.loads((folder / "summary.json").read_text())
-        records = [json.loads(path.read_text()) for path in (folder / "runs").iterdir()]
-        assert {case["id"] for case in summary["cases"]} <= {record["id"] for record in records}
+        run = load(folder)
+        assert run.left_out == []
+        assert run.cases.keys() == run.curves.keys()
+        assert all(read_record(path) for path in (folder / "runs").iterdir())
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 3e6
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nowhere", "x"), "nowhere holds no summary.json; it takes the report folder*"),
+        (("nowhere", "x"), "nowhere is no report of a finished run: it has no summary.json"),
         (("nowhere", "../x"), "the name is '../x'; it takes letters*"),
     ],
 )

@@ -66,8 +66,8 @@ def take_turns(row: Row, pair: Pair, seeds: list[int], *, whole: bool) -> Pass:
             raise SideError("base", f"its row has {name} {base[name]}, the head's {head[name]}")
     found = Pass(seeds, engines=(base["engine"], head["engine"]))
     with _leased(row.settings["device"], max(base["cores"], head["cores"])) as cores:
-        for side in sides:
-            side.ask("build", cores=cores, seeds=seeds)
+        for side, said in zip(sides, (base, head), strict=True):
+            side.ask("build", cores=cores[: said["cores"]], seeds=seeds)
         _train(sides, found, head, whole=whole)
     return found
 

@@ -9,6 +9,7 @@ output; what the checkout prints goes to standard error.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -41,9 +42,12 @@ class Side:
         if settings["engine"] == "auto" and hasattr(engines, "prove_engines"):
             engines.prove_engines(self.experiment, self.data)
         self.engine = engines.choose_engine(settings["engine"], self.experiment, device)
+        # Earlier engines were not told the experiment.
+        told = (self.experiment, settings["replicates"], settings["cores"])
+        takes = len(inspect.signature(self.engine.cores).parameters)
         return {
             "engine": self.engine.NAME,
-            "cores": self.engine.cores(settings["replicates"], settings["cores"]),
+            "cores": self.engine.cores(*told[-takes:]),
             "epochs": self.experiment.epochs,
             "batch_size": self.experiment.batch_size,
             "examples": len(self.data.train_labels),

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from ..files.types import Model
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
 FOR_ACCURACY = ("scale", "dataset", "epochs", "device", "engine", "timing")
@@ -29,11 +31,7 @@ class BaselineError(ValueError):
     """A saved run cannot be used; the message names the file and says why, in one line."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-class Statistics(_Strict):
+class Statistics(Model):
     """Of a case's rounds, each an epoch, in seconds."""
 
     min: Seconds
@@ -54,7 +52,7 @@ class Statistics(_Strict):
         return self
 
 
-class Info(_Strict):
+class Info(Model):
     """What the suite adds to a case: pytest-benchmark's `extra_info`."""
 
     scale: str
@@ -84,7 +82,7 @@ class Info(_Strict):
         return self
 
 
-class Case(_Strict):
+class Case(Model):
     """A row of this suite in a saved run, or in this one."""
 
     fullname: str

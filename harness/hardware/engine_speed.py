@@ -26,7 +26,8 @@ from model.engines.protocol import Runner
 from model.environment import available_cores
 from model.experiment import OPTIMIZERS, Experiment
 
-from .. import atomic_json, ownership
+from .. import ownership
+from ..files import sealed
 from ..paths import LATEST, ROOT, SPEED
 from .lease import lease
 from .machine import candidate_devices, describe_machine
@@ -166,7 +167,7 @@ def main(device_name: str = "auto", report: Path = LATEST) -> None:
                 with lease([device], replicates):
                     rows += measure(experiment, data, replicates)
                 print(f"{optimizer} {batch_size} x {replicates}", end="\r", file=sys.stderr)
-                atomic_json.write(report / SPEED, {"rows": rows, "machine": machine})
+                sealed.write(report / SPEED, {"rows": rows, "machine": machine})
     print(render(rows))
     print(
         f"\nOn {machine['device_name']}; on a CPU each replicate has one core. Medians of {SAMPLES} "

@@ -14,9 +14,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .. import atomic_json
 from ..claim import VERDICTS
 from ..exercise import row_name
+from ..files import sealed
+from ..files.record import read_record
+from ..files.speed import Speed, Times
+from ..files.summary import Summary
 from ..paths import PUBLISHED, ROOT, SPEED, TIMES
 from . import tables
 
@@ -24,8 +27,6 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _PASSAGE = re.compile(
     r"<!-- (?P<kind>[a-z]+)(?: (?P<number>\d+))?: (?P<name>[\w.-]+) -->.*?<!-- end -->", re.DOTALL
 )
-
-Summary = dict[str, Any]
 
 
 def rewrite(text: str) -> str:
@@ -93,7 +94,7 @@ def _findings(folder: Path, number: int) -> str:
 
 def _steps(folder: Path) -> str:
     """Table 1 by optimizer steps: test accuracies of its batch sizes after equally many."""
-    records = map(atomic_json.read, (folder / "runs").glob("*.json"))
+    records = [read_record(path).model_dump() for path in (folder / "runs").glob("*.json")]
     runs = {record["id"]: record for record in records if "experiment" in record}
     summary = _summary(folder)
     table_1 = [
@@ -141,7 +142,7 @@ def _rows(folder: Path) -> str:
 
 def _speed(folder: Path) -> str:
     """Every engine's time per step beside eager's, of one replicate."""
-    measured = atomic_json.read(folder / SPEED)
+    measured = sealed.read(folder / SPEED, Speed).model_dump()
     rows = [row for row in measured["rows"] if row["replicates"] == 1]
     by_case: dict[tuple[str, int], dict[str, Any]] = {}
     for row in rows:
@@ -175,7 +176,7 @@ def _speed(folder: Path) -> str:
 
 def _times(folder: Path) -> str:
     """How far times under `-n` were from serial ones."""
-    found = atomic_json.read(folder / TIMES)
+    found = sealed.read(folder / TIMES, Times).model_dump()
     return (
         f"On {_machine(found['machine'])}, medians of {found['rounds']} runs each way: times under "
         f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
@@ -193,22 +194,21 @@ _OF_A_RUN: dict[str, Callable[[Path], str]] = {
 _OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal, "findings": _findings}
 
 
-def _summary(folder: Path) -> Summary:
-    summary: Summary = atomic_json.read(folder / "summary.json")
-    return summary
+def _summary(folder: Path) -> dict[str, Any]:
+    return sealed.read(folder / "summary.json", Summary).model_dump()
 
 
-def _cases(summary: Summary) -> dict[str, dict[str, Any]]:
+def _cases(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {case["id"]: case for case in summary["cases"]}
 
 
-def _exercise(summary: Summary, number: int) -> dict[str, Any]:
+def _exercise(summary: dict[str, Any], number: int) -> dict[str, Any]:
     exercise: dict[str, Any]
     (exercise,) = (each for each in summary["exercises"] if each["number"] == number)
     return exercise
 
 
-def _rows_table(ids: list[str], summary: Summary) -> str:
+def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:
     cases = _cases(summary)
     rows = []
     for case in (cases[case] for case in ids if case in cases):

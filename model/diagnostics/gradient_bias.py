@@ -21,10 +21,12 @@ from ..data.presentation_order import epoch_order
 from ..engines import choose_engine, prove_engines
 from ..experiment import Experiment
 from ..network import forward
+from ..subnormals import flushed
 
 _CHUNK = 500  # examples per backward pass
 
 
+@flushed()
 def gradient_bias(
     order: str,
     data: Data,

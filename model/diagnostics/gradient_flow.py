@@ -10,11 +10,13 @@ from torch import nn
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
 from ..network import PARAMETERS, build_network, stack_parameters
+from ..subnormals import flushed
 from .unit_symmetry import unit_spread, weight_ranks
 
 _KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are recorded; the last ends it
 
 
+@flushed()
 def gradient_flow(
     init: float, data: Data, *, seed: int, learning_rate: float = 0.1, batch_size: int = 100
 ) -> dict[str, Any]:

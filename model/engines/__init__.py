@@ -5,8 +5,8 @@ An engine is a module here with
 - `NAME`, its name for `--engine`;
 - `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
   in a few words, or None if it can;
-- `cores(replicates, available)`: how many of the `available` CPU cores it keeps busy when it
-  trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
+- `cores(experiment, replicates, available)`: how many of the `available` CPU cores it keeps busy
+  when it trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
 - `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
   Raises EngineError if the device has not enough memory for them. Its `epoch(orders)` trains
   every replicate on its row of `orders`; an epoch may be passed in parts, all but the last of

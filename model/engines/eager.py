@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..data.mnist import Data
 from ..experiment import Experiment
 from ..network import build_network, stack_parameters
+from ..subnormals import flushed
 
 NAME = "eager"
 
@@ -22,7 +23,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def cores(replicates: int, available: int) -> int:
+def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """All of them: PyTorch splits every operation among its threads."""
     return available
 
@@ -40,6 +41,7 @@ class Engine:
         ]
         self._loss = nn.CrossEntropyLoss()
 
+    @flushed()
     def epoch(self, orders: Tensor) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device."""
         images, labels = self._data.train_images, self._data.train_labels

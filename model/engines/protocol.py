@@ -30,7 +30,7 @@ class EngineModule(Protocol):
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:
         """Why it cannot run the experiment exactly on the device, or None if it can."""
 
-    def cores(self, replicates: int, available: int) -> int:
+    def cores(self, experiment: Experiment, replicates: int, available: int) -> int:
         """How many of the `available` CPU cores it keeps busy with that many replicates."""
 
     def Engine(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]) -> Runner:

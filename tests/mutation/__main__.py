@@ -24,7 +24,11 @@ from .trial import ROOT, Copies, Trial
 # The modules, and the tests that are to notice: the quickest first, as one that fails ends a trial.
 TESTS = {
     "harness/claim.py": ("claims",),
+    "harness/files/record.py": ("files",),
+    "harness/files/sealed.py": ("files",),
     "harness/hardware/lease.py": ("lease", "session"),
+    "harness/hardware/lock_file.py": ("lease",),
+    "harness/ownership.py": ("ownership",),
     "harness/plugin/fixtures.py": ("claims", "session", "benchmarks", "measurements", "faults", "proof"),
     "harness/results/fingerprint.py": ("resume", "session"),
     "harness/results/store.py": ("resume", "session", "faults"),
@@ -35,7 +39,7 @@ TESTS = {
     "model/data/mnist.py": ("model", "fetch"),
     "model/data/presentation_order.py": ("model",),
     "model/data/torchvision_mnist.py": ("fetch",),
-    "model/evaluate.py": ("model",),
+    "model/evaluate.py": ("evaluate", "model"),
     "model/stopwatch.py": ("model",),
     "model/train.py": ("model", "proof"),
 }
@@ -64,7 +68,7 @@ def main(modules: Sequence[str]) -> int:
                 return 2
 
             def attempt(mutant: Mutant, module=module, tests=tests, plain=plain) -> Trial:
-                return copies.run(module, mutant.source, tests, seconds=30 + 5 * plain.seconds)
+                return copies.run(module, mutant.source, tests, seconds=10 + 5 * plain.seconds)
 
             all_of_it = list(mutants(source))
             known = {(each["before"], each["after"]) for each in equivalent.get(module, [])}

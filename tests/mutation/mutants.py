@@ -43,7 +43,8 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module's source.
 
-    Left alone are strings, most of which are messages, annotations, and what is only there for types.
+    Left alone are strings, most of which are messages, annotations, what is only there for types, and
+    the arguments of `@dataclass`, which only keep programmers from mistakes.
     """
     lines = source.encode().splitlines(keepends=True)  # ast counts columns in bytes
     starts = [0]
@@ -75,6 +76,8 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "dataclass":
             continue
         for field, value in ast.iter_fields(node):
             if field not in ("annotation", "returns"):
@@ -137,9 +140,10 @@ def _statements(node: ast.AST) -> Iterator[_Change]:
             yield (*_span(node), "pass")
         case ast.ExceptHandler(type=ast.expr() as kind):
             yield (*_span(kind), "()")
-        case ast.With(items) if all(item.optional_vars is None for item in items):
-            begin, _ = _span(node)
-            yield begin, _span(items[-1].context_expr)[1], "if True"
+        case ast.With(items):
+            for item in items:
+                if item.optional_vars is None:
+                    yield (*_span(item.context_expr), "__import__('contextlib').nullcontext()")
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -15,9 +15,9 @@ from queue import Queue
 
 ROOT = Path(__file__).parents[2]
 
-# Libraries alone: what is of this project is imported from the copy that holds the mutant.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["pytest", "torch", "numba", "scipy.stats", "pydantic", "hypothesis"])
+# Libraries alone: what is of this project is imported from the copy that holds the mutant.
+_IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "pydantic", "hypothesis"]
 _NOT_COPIED = {".git", ".venv", "data", "reports", ".benchmarks"}
 
 
@@ -34,6 +34,7 @@ class Copies:
     """Copies of the checkout, as many as trials run at once."""
 
     def __init__(self, folder: Path, count: int):
+        _FORKS.set_forkserver_preload(_IMPORTED)
         self._free: Queue[Path] = Queue()
         for number in range(count):
             copy = folder / str(number)

@@ -60,7 +60,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
-def cores(replicates: int, available: int) -> int:
+def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """One, for form's sake: it never trains on a CPU."""
     return 1
 

@@ -36,7 +36,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return refused_optimizer(experiment.optimizer, OPTIMIZERS)
 
 
-def cores(replicates: int, available: int) -> int:
+def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """One: a single thread launches the graphs."""
     return 1
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
 WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
 
+_SPINS = 2000  # reads of a counter while waiting, before the core is yielded
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
 
 # Sums may be reordered and fused with multiplications, but NaN and infinity must keep their
@@ -72,77 +74,70 @@ class Sparse(NamedTuple):
     values: Floats  # (entries,)
 
     @classmethod
-    def zeros(cls, rows: int, entries: int) -> Sparse:
+    def zeros(cls, count: int, rows: int, entries: int) -> Sparse:
+        """Room for `count` of them: arrays with one more axis."""
         return cls(
-            _zeros(rows + 1, dtype=torch.uint32),
-            _zeros(entries, dtype=torch.uint16),
-            _zeros(entries),
+            _zeros(count, rows + 1, dtype=torch.uint32),
+            _zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
+            _zeros(count, -(-entries // 32) * 32),
         )
 
 
 class Network(NamedTuple):
-    """The parameters of one replicate, or a moment of their gradients, with padded rows."""
+    """The parameters of one replicate, or a moment or the sum of their gradients, with padded rows."""
 
-    weight1: Floats  # (784, 304), a row for every input
-    bias1: Floats  # (1, 304)
-    weight2: Floats  # (300, 112), a row for every input
-    bias2: Floats  # (1, 112)
-    weight3: Floats  # (10, 112), a row for every output
-    bias3: Floats  # (1, 16)
+    layer1: Floats  # (785, 304), a row for every input; the last is the bias
+    layer2: Floats  # (301, 112), likewise
+    layer3: Floats  # (10, 112), a row for every output; column 100 is the bias
 
     @classmethod
     def zeros(cls) -> Network:
         return cls(
-            _zeros(PIXELS, WIDTH1),
-            _zeros(1, WIDTH1),
-            _zeros(HIDDEN1, WIDTH2),
-            _zeros(1, WIDTH2),
+            _zeros(PIXELS + 1, WIDTH1),
+            _zeros(HIDDEN1 + 1, WIDTH2),
             _zeros(CLASSES, WIDTH2),
-            _zeros(1, WIDTH3),
         )
 
 
-class Batch(NamedTuple):
-    """A step's workspace. A delta is the loss's gradient with respect to a layer's pre-activations."""
+class State(NamedTuple):
+    """What a replicate's optimizer keeps from step to step."""
 
-    hidden1: Sparse  # (batch, 300)
-    hidden2: Floats  # (batch, 112)
-    delta1: Floats  # (batch, 304)
-    delta2: Floats  # (batch, 112)
-    delta3: Floats  # (batch, 16)
-    by_pixel: Sparse  # (784, batch): the images transposed
-    by_unit: Sparse  # (300, batch): hidden1 transposed
-
-    @classmethod
-    def zeros(cls, size: int) -> Batch:
-        return cls(
-            Sparse.zeros(size, size * HIDDEN1 + 1),  # + 1: _forward writes a unit, then decides
-            _zeros(size, WIDTH2),
-            _zeros(size, WIDTH1),
-            _zeros(size, WIDTH2),
-            _zeros(size, WIDTH3),
-            Sparse.zeros(PIXELS, size * PIXELS),
-            Sparse.zeros(HIDDEN1, size * HIDDEN1),
-        )
-
-
-class Adam(NamedTuple):
-    """The state of Adam, and a workspace for gradients."""
-
-    first: Network  # the moments
+    first: Network  # Adam's moments; SGD leaves them 0
     second: Network
-    steps: NDArray[np.int64]  # (1,), int64: steps taken so far
-    seen: NDArray[np.bool]  # (784,), bool: pixels that were not 0 in some example so far
-    gradient: Network  # only row 0 of weight1 and weight2 is used
+    gradient: Network  # 0 between two steps
+    seen: NDArray[np.bool]  # (785,), bool: inputs that were not 0 in some example so far
 
     @classmethod
-    def zeros(cls) -> Adam:
+    def zeros(cls) -> State:
+        seen = _zeros(PIXELS + 1, dtype=torch.bool)
+        return cls(Network.zeros(), Network.zeros(), Network.zeros(), seen)
+
+
+class Chunk(NamedTuple):
+    """A thread's part of a wave. A delta is the loss's gradient with respect to pre-activations.
+
+    A workspace is the same with one more axis, the thread's, before all others.
+    """
+
+    hidden1: Sparse  # (examples, 300)
+    hidden2: Floats  # (examples, 112)
+    delta1: Floats  # (examples, 304)
+    delta2: Floats  # (examples, 112)
+    delta3: Floats  # (examples, 16); first the logits
+    by_pixel: Sparse  # (785, examples): the images transposed, and a row of ones
+    by_unit: Sparse  # (300, examples): hidden1 transposed
+
+    @classmethod
+    def zeros(cls, threads: int, examples: int) -> Chunk:
+        """A workspace."""
         return cls(
-            Network.zeros(),
-            Network.zeros(),
-            _zeros(1, dtype=torch.int64),
-            _zeros(PIXELS, dtype=torch.bool),
-            Network.zeros(),
+            Sparse.zeros(threads, examples, examples * HIDDEN1 + 1),  # + 1: see _forward
+            _zeros(threads, examples, WIDTH2),
+            _zeros(threads, examples, WIDTH1),
+            _zeros(threads, examples, WIDTH2),
+            _zeros(threads, examples, WIDTH3),
+            Sparse.zeros(threads, PIXELS + 1, examples * (PIXELS + 1)),
+            Sparse.zeros(threads, HIDDEN1, examples * HIDDEN1),
         )
 
 
@@ -191,11 +186,7 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
         begin: int,
         end: int,
     ) -> None:
-        """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end.
-
-        The terms are summed before they are added: `total` may hold weights, which are far larger,
-        and every term would be rounded to their precision.
-        """
+        """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end."""
         row = registers()
         for j in range(width):
             row[j] = 0
@@ -207,36 +198,42 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
             total[at, j] += row[j]
 
     @_inlined
-    def adam_row(
+    def update_row(
+        adam: bool,
+        rate: float32,
+        scale: float32,
         weights: Floats,
         first: Floats,
         second: Floats,
         at: int,
         gradient: Floats,
         from_row: int,
-        rate: float32,
-        scale: float32,
     ) -> None:
-        """Adam's update of weights[at] and its moments with gradient[from_row].
+        """The optimizer's update of weights[at] with gradient[from_row], which is 0 afterwards.
 
-        `rate` is the learning rate divided by the first moment's bias correction, `scale` is 1
-        divided by the square root of the second's.
+        Adam: `rate` is the learning rate divided by the first moment's bias correction, `scale` is 1
+        divided by the square root of the second's. SGD: the gradient has been scaled already.
         """
-        for j in range(width):
-            g = gradient[from_row, j]
-            m = first[at, j] + float32(1 - BETA1) * (g - first[at, j])
-            v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * g * g
-            first[at, j] = m
-            second[at, j] = v
-            weights[at, j] -= rate * m / (math.sqrt(v) * scale + EPSILON)
+        if adam:
+            for j in range(width):
+                g = gradient[from_row, j]
+                m = first[at, j] + float32(1 - BETA1) * (g - first[at, j])
+                v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * g * g
+                first[at, j] = m
+                second[at, j] = v
+                weights[at, j] -= rate * m / (math.sqrt(v) * scale + EPSILON)
+                gradient[from_row, j] = 0
+        else:
+            for j in range(width):
+                weights[at, j] += gradient[from_row, j]
+                gradient[from_row, j] = 0
 
-    return add_rows, adam_row
+    return add_rows, update_row
 
 
-_add_rows1, _adam_row1 = _row_functions(WIDTH1)
-_add_rows2, _adam_row2 = _row_functions(WIDTH2)
-_, _adam_row3 = _row_functions(WIDTH3)
-_registers1, _registers2 = _registers(WIDTH1), _registers(WIDTH2)
+_add_rows1, _update_row1 = _row_functions(WIDTH1)
+_add_rows2, _update_row2 = _row_functions(WIDTH2)
+_registers1, _registers2, _registers3 = map(_registers, (WIDTH1, WIDTH2, WIDTH3))
 
 
 @_inlined
@@ -263,63 +260,90 @@ def _exp(x: float32) -> float32:
 
 
 @_inlined
+def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+    """The forward pass of the image `example`: row b of s.hidden1, s.hidden2, and s.delta3.
+
+    Uses row b of s.delta1, too.
+    """
+    for j in range(WIDTH1):
+        s.delta1[b, j] = network.layer1[PIXELS, j]
+    _add_rows1(
+        s.delta1,
+        b,
+        network.layer1,
+        images.columns,
+        images.values,
+        images.starts[example],
+        images.starts[example + 1],
+    )
+    end = s.hidden1.starts[b]
+    for j in range(HIDDEN1):
+        value = s.delta1[b, j]
+        s.hidden1.columns[end] = j
+        s.hidden1.values[end] = value
+        end += not (value <= 0)  # a NaN is passed on, as torch.relu does
+    s.hidden1.starts[b + 1] = end
+
+    for j in range(WIDTH2):
+        s.hidden2[b, j] = network.layer2[HIDDEN1, j]
+    _add_rows2(
+        s.hidden2,
+        b,
+        network.layer2,
+        s.hidden1.columns,
+        s.hidden1.values,
+        s.hidden1.starts[b],
+        s.hidden1.starts[b + 1],
+    )
+    for j in range(WIDTH2):
+        s.hidden2[b, j] = float32(1) / (float32(1) + _exp(-s.hidden2[b, j]))
+    s.hidden2[b, HIDDEN2] = 1  # layer3's bias
+    for j in range(HIDDEN2 + 1, WIDTH2):
+        s.hidden2[b, j] = 0
+    for c in range(CLASSES):
+        logit = float32(0)
+        for j in range(WIDTH2):
+            logit += network.layer3[c, j] * s.hidden2[b, j]
+        s.delta3[b, c] = logit
+
+
+@_inlined
+def _log_total(logits: Floats, b: int) -> float32:
+    """The logarithm of the sum of the exponentials of logits[b]; NaN if one is."""
+    largest = float32(-np.inf)
+    for c in range(CLASSES):
+        if not (logits[b, c] <= largest):
+            largest = logits[b, c]
+    exponentials = _registers3()
+    for c in range(WIDTH3):
+        exponentials[c] = _exp(logits[b, c] - largest)
+    total = float32(0)
+    for c in range(CLASSES):
+        total += exponentials[c]
+    return largest + math.log(total)
+
+
+@_inlined
 def _forward(
-    network: Network, images: Sparse, labels: NDArray[np.int64], examples: NDArray[np.uint32], s: Batch
+    network: Network,
+    images: Sparse,
+    labels: NDArray[np.int64],
+    examples: NDArray[np.uint32],
+    batch_size: int,
+    s: Chunk,
 ) -> None:
-    """Fills `s` for the batch `examples`, uint32, except by_pixel and by_unit; delta1 is set to 0."""
-    end = 0
+    """Fills `s` for `examples` of a batch, except by_pixel and by_unit; delta1 is set to 0."""
     for b in range(len(examples)):
         example = examples[b]
-        for j in range(WIDTH1):
-            s.delta1[b, j] = network.bias1[0, j]
-        _add_rows1(
-            s.delta1,
-            b,
-            network.weight1,
-            images.columns,
-            images.values,
-            images.starts[example],
-            images.starts[example + 1],
-        )
-        for j in range(HIDDEN1):
-            value = s.delta1[b, j]
-            s.hidden1.columns[end] = j
-            s.hidden1.values[end] = value
-            end += not (value <= 0)  # a NaN is passed on, as torch.relu does
-        s.hidden1.starts[b + 1] = end
-
-        for j in range(WIDTH2):
-            s.hidden2[b, j] = network.bias2[0, j]
-        _add_rows2(
-            s.hidden2,
-            b,
-            network.weight2,
-            s.hidden1.columns,
-            s.hidden1.values,
-            s.hidden1.starts[b],
-            s.hidden1.starts[b + 1],
-        )
-        for j in range(WIDTH2):
-            s.hidden2[b, j] = float32(1) / (float32(1) + _exp(-s.hidden2[b, j]))
-        for j in range(HIDDEN2, WIDTH2):
-            s.hidden2[b, j] = 0
+        _logits(network, images, example, s, b)
 
         # Softmax as PyTorch computes it: the exponential of the log-softmax.
-        largest = float32(-np.inf)
-        for c in range(CLASSES):
-            logit = network.bias3[0, c]
-            for j in range(WIDTH2):
-                logit += network.weight3[c, j] * s.hidden2[b, j]
-            s.delta3[b, c] = logit
-            if not (logit <= largest):
-                largest = logit
-        total = float32(0)
-        for c in range(CLASSES):
-            total += math.exp(s.delta3[b, c] - largest)
-        log_total = math.log(total)
-        for c in range(CLASSES):
-            probability = math.exp(s.delta3[b, c] - largest - log_total)
-            s.delta3[b, c] = (probability - float32(labels[example] == c)) / float32(len(examples))
+        log_total = _log_total(s.delta3, b)
+        for c in range(WIDTH3):
+            s.delta3[b, c] = _exp(s.delta3[b, c] - log_total)
+        s.delta3[b, labels[example]] -= float32(1)
+        for c in range(WIDTH3):
+            s.delta3[b, c] /= float32(batch_size)
 
         row = _registers2()
         for j in range(WIDTH2):
@@ -327,7 +351,7 @@ def _forward(
         for c in range(CLASSES):
             delta = s.delta3[b, c]
             for j in range(WIDTH2):
-                row[j] += delta * network.weight3[c, j]
+                row[j] += delta * network.layer3[c, j]
         for j in range(WIDTH2):
             s.delta2[b, j] = row[j] * (float32(1) - s.hidden2[b, j]) * s.hidden2[b, j]
         for j in range(WIDTH1):
@@ -335,8 +359,10 @@ def _forward(
 
 
 @_inlined
-def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sparse) -> None:
-    """Fills `out` with scale * sparse[rows], transposed."""
+def _transpose(
+    sparse: Sparse, rows: NDArray[np.uint32], scale: float32, ones: bool, out: Sparse
+) -> None:
+    """Fills `out` with scale * sparse[rows], transposed; with `ones`, its last row is all `scale`."""
     starts, columns, values = sparse.starts, sparse.columns, sparse.values
     out_starts, out_columns, out_values = out.starts, out.columns, out.values
     for column in range(len(out_starts)):
@@ -348,196 +374,333 @@ def _transpose(sparse: Sparse, rows: NDArray[np.uint32], scale: float32, out: Sp
     for column in range(len(out_starts)):
         at += out_starts[column]
         out_starts[column] = at
+    if ones:
+        for b in range(len(rows)):
+            out_columns[at + b] = b
+            out_values[at + b] = scale
+        at += len(rows)
     # Filling a column moves its start to its end, which is the next column's start ...
     for b in range(len(rows)):
         for k in range(starts[rows[b]], starts[rows[b] + 1]):
             column = columns[k]
-            at = out_starts[column]
-            out_columns[at] = b
-            out_values[at] = scale * values[k]
-            out_starts[column] = at + 1
+            place = out_starts[column]
+            out_columns[place] = b
+            out_values[place] = scale * values[k]
+            out_starts[column] = place + 1
     # ... so all starts are shifted by one column.
     for column in range(len(out_starts) - 1, 0, -1):
         out_starts[column] = out_starts[column - 1]
     out_starts[0] = 0
+    out_starts[len(out_starts) - 1] = at
 
 
 @_inlined
-def _back_through_unit(weight2: Floats, unit: int, s: Batch, total: Floats, at: int) -> None:
-    """Computes the unit's delta1 in each example, and adds its gradient of weight2 to total[at].
+def _back_through_unit(layer2: Floats, unit: int, w: Chunk, total: Floats, at: int) -> None:
+    """Computes the unit's delta1 in each example, and adds its gradient of layer2 to total[at].
 
     Both loop over the same deltas, so they share one loop.
     """
     weights, row = _registers2(), _registers2()
     for j in range(WIDTH2):
-        weights[j] = weight2[unit, j]
+        weights[j] = layer2[unit, j]
         row[j] = 0
-    for k in range(s.by_unit.starts[unit], s.by_unit.starts[unit + 1]):
-        b, value = s.by_unit.columns[k], s.by_unit.values[k]
-        delta1 = float32(0)
-        for j in range(WIDTH2):
-            delta = s.delta2[b, j]
-            delta1 += weights[j] * delta
-            row[j] += value * delta
-        s.delta1[b, unit] = delta1
+    for c in range(len(w.delta2)):
+        for k in range(w.by_unit.starts[c, unit], w.by_unit.starts[c, unit + 1]):
+            b, value = w.by_unit.columns[c, k], w.by_unit.values[c, k]
+            delta1 = float32(0)
+            for j in range(WIDTH2):
+                delta = w.delta2[c, b, j]
+                delta1 += weights[j] * delta
+                row[j] += value * delta
+            w.delta1[c, b, unit] = delta1
     for j in range(WIDTH2):
         total[at, j] += row[j]
 
 
 @_inlined
-def _step_online(
-    weight1: Floats, weight2: Floats, images: Sparse, example: np.uint32, step: float32, s: Batch
-) -> None:
-    """A step of SGD on the first two layers' weights, with a batch of the single `example`.
+def _back_through_pixel(pixel: int, w: Chunk, total: Floats, at: int) -> None:
+    """Adds the pixel's gradient of layer1 to total[at].
+
+    The terms are summed before they are added: `total` may hold weights, which are far larger,
+    and every term would be rounded to their precision.
+    """
+    row = _registers1()
+    for j in range(WIDTH1):
+        row[j] = 0
+    for c in range(len(w.delta1)):
+        for k in range(w.by_pixel.starts[c, pixel], w.by_pixel.starts[c, pixel + 1]):
+            b, value = w.by_pixel.columns[c, k], w.by_pixel.values[c, k]
+            for j in range(WIDTH1):
+                row[j] += value * w.delta1[c, b, j]
+    for j in range(WIDTH1):
+        total[at, j] += row[j]
+
+
+@_inlined
+def _has_entries(lists: Sparse, row: int) -> bool:
+    """Whether the row has an entry in any chunk."""
+    found = False
+    for c in range(len(lists.starts)):
+        found |= lists.starts[c, row] < lists.starts[c, row + 1]
+    return found
+
+
+@_inlined
+def _add_bias2(total: Floats, at: int, scale: float32, w: Chunk, examples: int, size: int) -> None:
+    """Adds scale times the gradient of the second layer's bias to total[at]."""
+    row = _registers2()
+    for j in range(WIDTH2):
+        row[j] = 0
+    for c in range(len(w.delta2)):
+        for b in range(min(size, examples - c * size)):
+            for j in range(WIDTH2):
+                row[j] += w.delta2[c, b, j]
+    for j in range(WIDTH2):
+        total[at, j] += scale * row[j]
+
+
+@_inlined
+def _add_layer3(total: Floats, scale: float32, w: Chunk, examples: int, size: int) -> None:
+    """Adds scale times the gradient of layer3 to `total`."""
+    for k in range(CLASSES):
+        row = _registers2()
+        for j in range(WIDTH2):
+            row[j] = 0
+        for c in range(len(w.delta3)):
+            for b in range(min(size, examples - c * size)):
+                for j in range(WIDTH2):
+                    row[j] += w.delta3[c, b, k] * w.hidden2[c, b, j]
+        for j in range(WIDTH2):
+            total[k, j] += scale * row[j]
+
+
+@_inlined
+def _step_online(network: Network, images: Sparse, example: np.uint32, step: float32, s: Chunk) -> None:
+    """A step of SGD on the first two layers, with a batch of the single `example`.
 
     Its own lists suffice, without a transposition, and no row of weights needs a sum.
     """
     delta2 = _registers2()
     for j in range(WIDTH2):
         delta2[j] = s.delta2[0, j]
+        network.layer2[HIDDEN1, j] += step * delta2[j]
     for k in range(s.hidden1.starts[0], s.hidden1.starts[1]):
         unit, scaled = s.hidden1.columns[k], step * s.hidden1.values[k]
         total = float32(0)
         for j in range(WIDTH2):
-            weight = weight2[unit, j]
+            weight = network.layer2[unit, j]
             total += weight * delta2[j]
-            weight2[unit, j] = weight + scaled * delta2[j]
+            network.layer2[unit, j] = weight + scaled * delta2[j]
         s.delta1[0, unit] = total
     delta1 = _registers1()
     for j in range(WIDTH1):
         delta1[j] = s.delta1[0, j]
+        network.layer1[PIXELS, j] += step * delta1[j]
     for k in range(images.starts[example], images.starts[example + 1]):
         pixel, scaled = images.columns[k], step * images.values[k]
         for j in range(WIDTH1):
-            weight1[pixel, j] += scaled * delta1[j]
+            network.layer1[pixel, j] += scaled * delta1[j]
 
 
 @_inlined
-def _add_biases_and_layer3(
-    total: Network, examples: NDArray[np.uint32], scale: float32, s: Batch
-) -> None:
-    """Adds scale times the gradients of weight3 and of all biases to `total`."""
-    row1 = _registers1()
-    for j in range(WIDTH1):
-        row1[j] = 0
-    for b in range(len(examples)):
-        for j in range(WIDTH1):
-            row1[j] += s.delta1[b, j]
-    for j in range(WIDTH1):
-        total.bias1[0, j] += scale * row1[j]
-
-    row2 = _registers2()
-    for j in range(WIDTH2):
-        row2[j] = 0
-    for b in range(len(examples)):
-        for j in range(WIDTH2):
-            row2[j] += s.delta2[b, j]
-    for j in range(WIDTH2):
-        total.bias2[0, j] += scale * row2[j]
-
-    for c in range(CLASSES):
-        row3 = _registers2()
-        bias3 = float32(0)
-        for j in range(WIDTH2):
-            row3[j] = 0
-        for b in range(len(examples)):
-            delta = s.delta3[b, c]
-            bias3 += delta
-            for j in range(WIDTH2):
-                row3[j] += delta * s.hidden2[b, j]
-        total.bias3[0, c] += scale * bias3
-        for j in range(WIDTH2):
-            total.weight3[c, j] += scale * row3[j]
+def _chunk(w: Chunk, thread: int) -> Chunk:
+    """The thread's part of the workspace."""
+    return Chunk(
+        Sparse(w.hidden1.starts[thread], w.hidden1.columns[thread], w.hidden1.values[thread]),
+        w.hidden2[thread],
+        w.delta1[thread],
+        w.delta2[thread],
+        w.delta3[thread],
+        Sparse(w.by_pixel.starts[thread], w.by_pixel.columns[thread], w.by_pixel.values[thread]),
+        Sparse(w.by_unit.starts[thread], w.by_unit.columns[thread], w.by_unit.values[thread]),
+    )
 
 
-@_entry
-def train_sgd(
-    images: Sparse,
-    labels: NDArray[np.int64],
-    batch_size: int,
-    learning_rate: float,
-    network: Network,
-    s: Batch,
-    order: NDArray[np.uint32],
-) -> None:
-    """Trains `network` for one epoch with plain SGD, in the given order (uint32)."""
-    step = float32(-learning_rate)
-    all_rows = np.arange(batch_size).astype(np.uint32)
-    for first in range(0, len(order), batch_size):
-        examples = order[first : first + batch_size]
-        _forward(network, images, labels, examples, s)
-        if len(examples) == 1:
-            _step_online(network.weight1, network.weight2, images, examples[0], step, s)
-        else:
-            _transpose(s.hidden1, all_rows[: len(examples)], step, s.by_unit)
-            for unit in range(HIDDEN1):
-                if s.by_unit.starts[unit] < s.by_unit.starts[unit + 1]:
-                    _back_through_unit(network.weight2, unit, s, network.weight2, unit)
-            _transpose(images, examples, step, s.by_pixel)
-            for pixel in range(PIXELS):
-                begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
-                if begin < end:
-                    _add_rows1(
-                        network.weight1,
-                        pixel,
-                        s.delta1,
-                        s.by_pixel.columns,
-                        s.by_pixel.values,
-                        begin,
-                        end,
-                    )
-        _add_biases_and_layer3(network, examples, step, s)
+@intrinsic
+def _arrive(typing_context: BaseContext, arrivals: types.Array) -> tuple[Signature, Callable[..., Any]]:
+    """Adds 1 to arrivals[0], int64, as one operation, and returns what was there before."""
+
+    def generate(
+        context: CPUContext, builder: ir.IRBuilder, signature: Signature, arguments: Any
+    ) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(arrivals), generate
+
+
+@intrinsic
+def _arrived(typing_context: BaseContext, arrivals: types.Array) -> tuple[Signature, Callable[..., Any]]:
+    """arrivals[0], read anew from memory, with all that other threads wrote before they arrived."""
+
+    def generate(
+        context: CPUContext, builder: ir.IRBuilder, signature: Signature, arguments: Any
+    ) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(data, "seq_cst", 8)
+
+    return types.int64(arrivals), generate
+
+
+_yield_core = types.ExternalFunction("sched_yield", types.int32())
+
+
+@_inlined
+def _wait_for_all(threads: int, arrivals: NDArray[np.int64]) -> None:
+    """Returns when all threads have called it equally often.
+
+    A thread that waits long, as where there are more threads than cores, lets others have its core.
+    """
+    if threads > 1:
+        awaited = (_arrive(arrivals) // threads + 1) * threads  # type: ignore[call-arg, arg-type]
+        spins = 0
+        while _arrived(arrivals) < awaited:
+            spins += 1
+            if spins > _SPINS:
+                _yield_core()
 
 
 @_entry
-def train_adam(
+def train(
     images: Sparse,
     labels: NDArray[np.int64],
     batch_size: int,
+    wave_size: int,
     learning_rate: float,
+    adam: bool,
     network: Network,
-    s: Batch,
-    adam: Adam,
+    state: State,
+    workspace: Chunk,
+    arrivals: NDArray[np.int64],
+    thread: int,
+    steps: int,
     order: NDArray[np.uint32],
 ) -> None:
-    """Trains `network` for one epoch with Adam, in the given order (uint32).
+    """One thread's part in an epoch, with SGD or Adam, in the given order (uint32).
+
+    All threads of the workspace must run at once, as they wait for each other. `arrivals` counts
+    how often they did. `steps` is how many steps were taken before.
 
     While a pixel has been 0 in all examples so far, both moments of its weights are 0 and Adam
     does not change them, so they are skipped.
     """
-    first, second, gradient = adam.first, adam.second, adam.gradient
-    all_rows = np.arange(batch_size).astype(np.uint32)
-    for start in range(0, len(order), batch_size):
-        examples = order[start : start + batch_size]
-        adam.steps[0] += 1
-        rate = float32(learning_rate / (1 - BETA1 ** adam.steps[0]))
-        scale = float32(1 / math.sqrt(1 - BETA2 ** adam.steps[0]))
+    w, s = workspace, _chunk(workspace, thread)
+    threads, first, second = len(w.delta1), state.first, state.second
+    # In whole cache lines of delta1, so that no two threads write to the same one.
+    first_unit = min(HIDDEN1, WIDTH3 * (WIDTH1 // WIDTH3 * thread // threads))
+    last_unit = min(HIDDEN1, WIDTH3 * (WIDTH1 // WIDTH3 * (thread + 1) // threads))
+    rows = np.arange(w.delta1.shape[1]).astype(np.uint32)
+    rate, scale, correction = float32(learning_rate), float32(1), float32(1)
+    for batch_start in range(0, len(order), batch_size):
+        batch = order[batch_start : batch_start + batch_size]
+        if adam:
+            steps += 1
+            rate = float32(learning_rate / (1 - BETA1**steps))
+            correction = float32(1 / math.sqrt(1 - BETA2**steps))
+        else:
+            scale = float32(-learning_rate)
+        if len(batch) == 1 and not adam:
+            if thread == 0:
+                _forward(network, images, labels, batch, 1, s)
+                _step_online(network, images, batch[0], scale, s)
+                _add_layer3(network.layer3, scale, w, 1, 1)
+            _wait_for_all(threads, arrivals)
+            continue
+        one_wave = len(batch) <= wave_size
+        direct = one_wave and not adam
+        total1 = network.layer1 if direct else state.gradient.layer1
+        total2 = network.layer2 if direct else state.gradient.layer2
+        total3 = network.layer3 if direct else state.gradient.layer3
+        for wave_start in range(0, len(batch), wave_size):
+            wave = batch[wave_start : wave_start + wave_size]
+            is_last = wave_start + wave_size >= len(batch)
+            size = (len(wave) + threads - 1) // threads
+            mine = wave[thread * size : (thread + 1) * size]
+            _forward(network, images, labels, mine, len(batch), s)
+            _transpose(s.hidden1, rows[: len(mine)], scale, False, s.by_unit)
+            _transpose(images, mine, scale, True, s.by_pixel)
+            _wait_for_all(threads, arrivals)
 
-        _forward(network, images, labels, examples, s)
-        _transpose(s.hidden1, all_rows[: len(examples)], float32(1), s.by_unit)
-        weights, moment1, moment2, row = network.weight2, first.weight2, second.weight2, gradient.weight2
-        for unit in range(HIDDEN1):
-            row[0] = 0
-            _back_through_unit(weights, unit, s, row, 0)
-            _adam_row2(weights, moment1, moment2, unit, row, 0, rate, scale)
-        _transpose(images, examples, float32(1), s.by_pixel)
-        weights, moment1, moment2, row = network.weight1, first.weight1, second.weight1, gradient.weight1
-        for pixel in range(PIXELS):
-            begin, end = s.by_pixel.starts[pixel], s.by_pixel.starts[pixel + 1]
-            adam.seen[pixel] |= begin < end
-            if adam.seen[pixel]:
-                row[0] = 0
-                _add_rows1(row, 0, s.delta1, s.by_pixel.columns, s.by_pixel.values, begin, end)
-                _adam_row1(weights, moment1, moment2, pixel, row, 0, rate, scale)
-        gradient.bias1[:] = 0
-        gradient.bias2[:] = 0
-        gradient.weight3[:] = 0
-        gradient.bias3[:] = 0
-        _add_biases_and_layer3(gradient, examples, float32(1), s)
-        _adam_row1(network.bias1, first.bias1, second.bias1, 0, gradient.bias1, 0, rate, scale)
-        _adam_row2(network.bias2, first.bias2, second.bias2, 0, gradient.bias2, 0, rate, scale)
-        for c in range(CLASSES):
-            _adam_row2(
-                network.weight3, first.weight3, second.weight3, c, gradient.weight3, c, rate, scale
-            )
-        _adam_row3(network.bias3, first.bias3, second.bias3, 0, gradient.bias3, 0, rate, scale)
+            for unit in range(first_unit, last_unit + (thread == threads - 1)):
+                at = unit if direct or not one_wave else thread
+                if unit == HIDDEN1:
+                    _add_bias2(total2, at, scale, w, len(wave), size)
+                elif _has_entries(w.by_unit, unit):
+                    _back_through_unit(network.layer2, unit, w, total2, at)
+                if is_last and not direct:
+                    _update_row2(
+                        adam,
+                        rate,
+                        correction,
+                        network.layer2,
+                        first.layer2,
+                        second.layer2,
+                        unit,
+                        total2,
+                        at,
+                    )
+            _wait_for_all(threads, arrivals)
+
+            for pixel in range(thread, PIXELS + 1, threads):
+                at = pixel if direct or not one_wave else thread
+                if _has_entries(w.by_pixel, pixel):
+                    state.seen[pixel] = True
+                    _back_through_pixel(pixel, w, total1, at)
+                if is_last and not direct and state.seen[pixel]:
+                    _update_row1(
+                        adam,
+                        rate,
+                        correction,
+                        network.layer1,
+                        first.layer1,
+                        second.layer1,
+                        pixel,
+                        total1,
+                        at,
+                    )
+            if thread == threads - 1:
+                _add_layer3(total3, scale, w, len(wave), size)
+                if is_last and not direct:
+                    for c in range(CLASSES):
+                        _update_row2(
+                            adam,
+                            rate,
+                            correction,
+                            network.layer3,
+                            first.layer3,
+                            second.layer3,
+                            c,
+                            total3,
+                            c,
+                        )
+            _wait_for_all(threads, arrivals)
+
+
+@_entry
+def evaluate(
+    images: Sparse,
+    labels: NDArray[np.int64],
+    network: Network,
+    workspace: Chunk,
+    begin: int,
+    end: int,
+    hits: NDArray[np.int64],
+    predictions: NDArray[np.int64],
+) -> float32:
+    """The sum of the cross-entropies of the images from `begin` up to `end`.
+
+    `hits` and `predictions`, int64 (10,), have the predicted class of each image added. A NaN is the
+    largest logit, as `torch.argmax` has it.
+    """
+    s = _chunk(workspace, 0)
+    loss = 0.0
+    for example in range(begin, end):
+        _logits(network, images, example, s, 0)
+        loss += _log_total(s.delta3, 0) - s.delta3[0, labels[example]]
+        predicted = 0
+        for c in range(1, CLASSES):
+            if not (s.delta3[0, c] <= s.delta3[0, predicted]) and not np.isnan(s.delta3[0, predicted]):
+                predicted = c
+        predictions[predicted] += 1
+        hits[predicted] += predicted == labels[example]
+    return float32(loss)

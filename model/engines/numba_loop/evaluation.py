@@ -1,0 +1,43 @@
+"""Evaluation by the engine's own forward pass, on all cores."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from .arrays import padded, sparse
+from .compilation import compile_first
+
+# Images per call, whose losses are summed in float32's range: as many as PyTorch takes at once.
+_CHUNK = 1000
+
+
+def tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One replicate's summed cross-entropy (float64), and by class its hits and predictions (10,).
+
+    All parameters must be finite: a product of 0 and an infinity would be skipped. What it returns
+    does not depend on the number of threads.
+    """
+    from . import kernels
+
+    starts = range(0, len(images), _CHUNK)
+    losses = torch.zeros(len(starts))
+    hits, predictions = torch.zeros(2, len(starts), kernels.CLASSES, dtype=torch.int64)
+    shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in network]))
+
+    def evaluate(chunk: int, start: int, end: int) -> None:
+        counts = (hits[chunk].numpy(), predictions[chunk].numpy())
+        loss = kernels.evaluate(*shared, kernels.Chunk.zeros(1, 1), start, end, *counts)
+        losses[chunk] = float(loss)
+
+    compile_first(kernels.evaluate, "evaluation", lambda: evaluate(0, 0, 0))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        done = [
+            pool.submit(evaluate, chunk, start, min(start + _CHUNK, len(images)))
+            for chunk, start in enumerate(starts)
+        ]
+    for each in done:
+        each.result()
+    return losses.double().sum(), hits.sum(dim=0), predictions.sum(dim=0)

@@ -1,0 +1,57 @@
+"""The compiled evaluation beside PyTorch's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.engines.numba_loop import compilation, evaluation
+from model.evaluate import _tally, evaluate
+from model.network import build_network, stack_parameters
+
+from .data import made_up
+
+pytestmark = pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+
+IMAGES, LABELS = made_up().train_images, made_up().train_labels
+
+
+def networks(seeds=(0,), **changes: float) -> list[torch.Tensor]:
+    """Stacked, of a spread that predicts every class, with the first entries of some set to a value."""
+    parameters = [10 * p for p in stack_parameters([build_network("default", s) for s in seeds])]
+    for index, value in changes.items():
+        parameters[int(index.removeprefix("p"))][:, :1] = value
+    return parameters
+
+
+@pytest.mark.parametrize("chunk", [1025, 1024, 100])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_it_is_pytorchs(monkeypatch, threads, chunk):
+    monkeypatch.setattr(evaluation, "_CHUNK", chunk)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    network = [p[0] for p in networks()]
+    loss, hits, predictions = evaluation.tally(network, IMAGES, LABELS)
+    expected_loss, expected_hits, expected_predictions = _tally(network, IMAGES, LABELS)
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
+    assert len(hits.nonzero()) > 1
+    assert hits.tolist() == expected_hits.tolist()
+    assert predictions.tolist() == expected_predictions.tolist()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: value} for name in ("p1", "p5") for value in (float("nan"), 3e38, -3e38)),
+        *({name: float("inf")} for name in ("p0", "p4")),
+    ],
+    ids=str,
+)
+def test_what_is_not_finite_or_overflows_is_evaluated_as_pytorch_does(changes):
+    """Two replicates; an infinite weight of a pixel that no image has makes PyTorch's logits NaN."""
+    parameters = networks((0, 1), **changes)
+    found = evaluate(parameters, IMAGES, LABELS)
+    for replicate in range(2):
+        loss, hits, predictions = _tally([p[replicate] for p in parameters], IMAGES, LABELS)
+        assert found.loss[replicate] == pytest.approx(loss.item() / len(IMAGES), rel=1e-6, nan_ok=True)
+        assert found.predictions[replicate].tolist() == predictions.tolist()
+        assert found.accuracy[replicate] == hits.sum().item() / len(IMAGES)
