@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -168,7 +169,8 @@ def test_the_worker_trains_as_train_does(monkeypatch):
     finally:
         torch.set_num_threads(threads)
         for thread in os.listdir("/proc/self/task") if cores else []:
-            os.sched_setaffinity(int(thread), cores)
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cores)
     expected = train(experiment, made_up(), seeds=(0, 1), engine="eager").test_accuracy[1:].tolist()
     assert found.curves == (expected, expected)
     assert sum(1 for _ in found.turns) > 2 * EXAMPLES // 64

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Side:
         if cores:
             if hasattr(os, "sched_setaffinity"):
                 for thread in os.listdir("/proc/self/task"):
-                    os.sched_setaffinity(int(thread), cores)
+                    with suppress(ProcessLookupError):  # the thread has ended
+                        os.sched_setaffinity(int(thread), cores)
             torch.set_num_threads(len(cores))
         self.seeds, self.epoch, self.position = seeds, 0, 0
         self.labels = self.data.train_labels.cpu().numpy()
