@@ -141,6 +141,11 @@ class TestTurns:
         assert found.turns == [(1000.0, 2000.0)] * 2
         assert len(log) == 6, "the first turn warms up"
 
+    def test_where_an_epoch_is_shorter_than_a_turn_it_is_one(self, log):
+        found = take_turns(ROW, fake_pair(log, 1e-6, 2e-6), [0], whole=True)
+        assert found.ratio == pytest.approx(math.log(2))
+        assert {size for _, size in log[-4:]} == {1000}
+
     def test_rows_that_differ_are_not_compared(self, log):
         with pytest.raises(SideError, match="base: its row has epochs 2, the head's 3"):
             take_turns(ROW, fake_pair(log, epochs=3), [0], whole=True)

@@ -88,7 +88,7 @@ def _train(sides: tuple[Side, Side], found: Pass, row: Mapping[str, int], *, who
         done, number = done + part, number + 1
         if not long_enough and part < examples:
             long_enough = max(seconds) >= _TURN_SECONDS
-            size *= 1 if long_enough else 2
+            size = size if long_enough else min(2 * size, examples)
         if whole and done % examples == 0 and done <= row["epochs"] * examples:
             for side, curve in zip(sides, found.curves, strict=True):
                 curve.append(side.ask("evaluate")["accuracy"])
