@@ -10,7 +10,7 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test chaos fuzz mutants lint speed times gpu report publish lock help
+.PHONY: bench test chaos fuzz mutants lint speed ab noise calibrate times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -20,6 +20,9 @@ help:
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
+	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
+	@echo "make noise    measure how noisy this machine is, and which slowdowns show on it"
+	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    how often the gates are wrong, and right, on these runs"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make mutants  whether a test fails for every small change of what decides and measures"
@@ -39,6 +42,15 @@ fuzz: $(VENV)/installed
 
 speed: $(VENV)/installed
 	$(BIN)/python -m harness speed $(ARGS)
+
+ab: $(VENV)/installed
+	$(BIN)/python -m harness ab $(BASE) $(if $(BASE_PYTHON),--base-python $(BASE_PYTHON)) -- $(ARGS)
+
+noise: $(VENV)/installed
+	$(BIN)/python -m harness noise -- $(ARGS)
+
+calibrate: $(VENV)/installed
+	$(BIN)/python -m harness calibrate $(RUNS)
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)

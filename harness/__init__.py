@@ -3,10 +3,12 @@
 A floor may import those below it, never one above:
 
     plugin              what pytest loads
-    report              tables, figures, the page, publishing
+    noise               what the gates and A/B can see on this machine
+    ab                  a revision against the working tree, in turns
+    report    gates     tables, figures, the page, publishing; slower or worse than saved runs?
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
     files               what the JSON files of a report may hold
-    exercise  claim  stats  settings  ownership  atomic_json
+    exercise  claim  stats  significance  settings  ownership  atomic_json
     paths
 """

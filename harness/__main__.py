@@ -12,7 +12,10 @@ from .paths import LATEST
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    own = given[: given.index("--")] if "--" in given else given
+    options = _parser().parse_args(own)
+    options.pytest_arguments = given[len(own) + 1 :]
     command: Callable[[argparse.Namespace], int] = options.command
     return command(options)
 
@@ -60,6 +63,54 @@ def _parser() -> argparse.ArgumentParser:
     _add_report_dir(times)
     times.set_defaults(command=_times)
 
+    ab = commands.add_parser(
+        "ab",
+        help="compare a revision with the working tree, in turns",
+        usage="python -m harness ab [BASE] [options] [-- pytest's arguments]",
+    )
+    ab.add_argument("base", nargs="?", metavar="BASE", help="the revision to compare with")
+    ab.add_argument(
+        "--base-python",
+        type=Path,
+        metavar="PATH",
+        help="an interpreter for the base (default: this one; where the locks differ, the base's own)",
+    )
+    ab.add_argument(
+        "--percent",
+        type=_above_0,
+        default=10.0,
+        help="the slowdown to find (default: 10)",
+    )
+    ab.add_argument(
+        "--points",
+        type=_above_0,
+        default=1.0,
+        help="the fall in test accuracy to find, in percentage points (default: 1)",
+    )
+    ab.set_defaults(command=_ab)
+
+    noise = commands.add_parser(
+        "noise",
+        help="measure how noisy this machine is, and which slowdowns show on it",
+        usage="python -m harness noise [--runs N] [-- pytest's arguments]",
+    )
+    noise.add_argument(
+        "--runs",
+        type=_at_least_two,
+        default=6,
+        metavar="N",
+        help="runs of the rows, as many as will be saved ones, and one more (default: 6)",
+    )
+    noise.set_defaults(command=_noise)
+
+    calibrate = commands.add_parser(
+        "calibrate", help="how often the gates are wrong, and right, resampled from saved runs"
+    )
+    calibrate.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="saved runs of unchanged code"
+    )
+    calibrate.set_defaults(command=_calibrate)
+
     gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
     gpu.add_argument(
         "--seconds",
@@ -86,6 +137,22 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _at_least_two(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 2")
+    return int(text)
+
+
+def _above_0(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1000")
+    return value
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -119,6 +186,31 @@ def _times(options: argparse.Namespace) -> int:
     from .hardware import worker_overhead
 
     return _run(worker_overhead.main, options.workers, options.rounds, options.report_dir)
+
+
+def _ab(options: argparse.Namespace) -> int:
+    from .ab import command
+
+    return _run(
+        command.main,
+        options.base,
+        options.base_python,
+        options.percent,
+        options.points,
+        options.pytest_arguments,
+    )
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from . import noise
+
+    return _run(noise.main, options.runs, options.pytest_arguments)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from .gates import calibration
+
+    return _run(calibration.main, options.files)
 
 
 def _gpu(options: argparse.Namespace) -> int:

@@ -18,7 +18,18 @@ from .paths import SPEED, TIMES
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
 
-_FILES = (MARK, "summary.json", "summary.md", "report.html", "resumed.json", SPEED, TIMES)
+_COMPARED = ("ab.json", "ab.md", "ab.svg", "noise.json")
+_FILES = (
+    MARK,
+    "summary.json",
+    "summary.md",
+    "report.html",
+    "resumed.json",
+    "gate.json",
+    *_COMPARED,
+    SPEED,
+    TIMES,
+)
 _FOLDERS = {
     "runs": ".json",
     "claims": ".json",

@@ -90,21 +90,6 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval |
     return float(found.low), float(found.high)
 
 
-def significantly_less(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Whether the mean of `ours` is the lesser one by Welch's one-sided test at 5 %.
-
-    With one value on a side there is no test, and any lesser mean counts.
-    """
-    if np.mean(ours) >= np.mean(theirs):
-        return False
-    if min(len(ours), len(theirs)) < 2 or len({*ours}) == len({*theirs}) == 1:
-        return True
-    from scipy.stats import ttest_ind
-
-    test = ttest_ind(ours, theirs, equal_var=False, alternative="less")
-    return bool(test.pvalue < 1 - _CONFIDENCE)
-
-
 def span_around_best(scores: Sequence[float] | NDArray[np.float64], within: float) -> tuple[int, int]:
     """The first and last index of the unbroken run around the highest score that is `within` it.
 

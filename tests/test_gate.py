@@ -1,83 +1,48 @@
-"""The gates: held by their own baseline, failed by worse, never green over nothing."""
+"""The gates in a session: one answer, failed by worse, never green over nothing."""
 
 import json
+import math
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
-from harness.timing.gate import compare
+import harness.gates.plugin
+from harness.gates.answer import ACCEPT
+from harness.gates.baselines import read
+from harness.gates.retraining import RetrainingError, retrain
+from harness.settings import Settings
+from harness.timing.xdist_bridge import saved_files
 
-GATES = ("--benchmark-compare", "--benchmark-compare-fail=median:15%", "--accuracy-compare-fail=1")
-ALIKE = {
-    "scale": "quick",
-    "dataset": "mnist",
-    "timing": "exclusive",
-    "device": "cpu",
-    "device_name": "A",
-    "engine": "eager",
-}
-
-
-def case(*accuracies, **changed):
-    return {"case": {**ALIKE, "test_accuracy": list(accuracies), **changed}}
+ACCURACY = ("--benchmark-compare", "--accuracy-compare-fail=1")
+GATES = (*ACCURACY, "--benchmark-compare-fail=median:15%")
+TIME = "--time-compare-fail=10"
+ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
 
 
-def falls(before, after, points=1.0):
-    failures, _ = compare(case(*after), case(*before), points=points, times=False)
-    return failures != []
-
-
-def test_one_seed_a_side_is_gated_by_the_bare_difference():
-    assert not falls([0.95], [0.9401])
-    assert falls([0.95], [0.9399])
-    assert not falls([0.95], [0.99])
-    assert not falls([0.5], [0.25], points=25.0), "by 25 points is not by more"
-    assert falls([0.5], [0.25], points=24.0)
-
-
-def test_one_seed_on_either_side_is_enough_for_that():
-    assert falls([0.95, 0.99], [0.90])
-    assert falls([0.95], [0.88, 0.92])
-
-
-def test_a_fall_without_any_spread_is_no_chance():
-    assert falls([0.95, 0.95], [0.93, 0.93])
-
-
-def test_several_seeds_are_gated_by_what_is_significant():
-    assert falls([0.950, 0.951, 0.952], [0.930, 0.931, 0.932])
-    assert not falls([0.90, 0.95, 0.99], [0.85, 0.93, 0.99]), "two points that may be chance"
-    assert not falls([0.950, 0.951, 0.952], [0.942, 0.943, 0.944]), "significant, but under one point"
-
-
-def test_the_sides_need_not_scatter_alike():
-    """By Welch's test this fall may be chance (p = 0.13); by Student's it could not be (0.001)."""
-    assert not falls([0.949, 0.950, 0.950, 0.951, 0.951, 0.952], [0.90, 0.93])
-
-
-@pytest.mark.parametrize("name", ["scale", "dataset", "timing", "device", "engine"])
-def test_what_differs_is_named(name):
-    (failure,), _ = compare(case(0.95), case(0.95, **{name: "other"}), points=1.0, times=False)
-    assert f"cannot be compared: {name} other there, {ALIKE[name]} here" in failure
-
-
-def test_another_model_of_cpu_matters_to_times_alone():
-    there = case(0.95, device_name="B")
-    assert compare(case(0.95), there, points=1.0, times=False)[0] == []
-    assert "device_name B there, A here" in compare(case(0.95), there, points=None, times=True)[0][0]
-
-
-def test_nothing_in_common_fails():
-    failures, _ = compare(case(0.95), {"other": {}}, points=1.0, times=False)
-    assert failures == ["nothing was compared: this run and the baseline have no case in common"]
+def files(suite):
+    return sorted((suite.path / ".benchmarks").rglob("*.json"))
 
 
 def change(suite, edit):
-    """Edits every case of the saved baseline."""
-    (path,) = (suite.path / ".benchmarks").rglob("*.json")
-    content = json.loads(path.read_text())
-    for benchmark in content["benchmarks"]:
-        edit(benchmark)
-    path.write_text(json.dumps(content))
+    """Edits every case of all saved runs."""
+    for path in files(suite):
+        content = json.loads(path.read_text())
+        for benchmark in content["benchmarks"]:
+            edit(benchmark)
+        path.write_text(json.dumps(content))
+
+
+def scale(benchmark, factor):
+    """Makes the case take `factor` times as long."""
+    for name in ("min", "max", "mean", "median", "total"):
+        benchmark["stats"][name] *= factor
+    benchmark["extra_info"]["seconds"] *= factor
+
+
+def faster_before(benchmark, factor=3.0):
+    if benchmark["fullname"] == ROW:
+        scale(benchmark, 1 / factor)
 
 
 @pytest.fixture
@@ -86,23 +51,57 @@ def saved(suite):
     return suite
 
 
+@pytest.fixture
+def saved_six(saved):
+    """Six saved runs, each a little faster or slower than the last."""
+    (path,) = files(saved)
+    text = path.read_text()
+    for number in range(1, 7):
+        content = json.loads(text)
+        for index, benchmark in enumerate(content["benchmarks"]):
+            scale(benchmark, 1 + 0.001 * math.sin(number + index**2))
+        path.with_name(f"{number:04}_base.json").write_text(json.dumps(content))
+    path.unlink()
+    return saved
+
+
+@pytest.fixture
+def trained_again(saved_six, monkeypatch):
+    """Which rows were trained again, in each round; they take as long as in the saved runs now."""
+    rounds = []
+    cases = read(files(saved_six)[0]).cases
+
+    def again(names, **_):
+        rounds.append(sorted(names))
+        return {name: cases[name] for name in names}
+
+    monkeypatch.setattr(harness.gates.plugin, "retrain", again)
+    return rounds
+
+
+def answer(suite):
+    return json.loads((suite.report / "gate.json").read_text())
+
+
 def test_a_run_holds_against_its_own_baseline(saved):
     for spread in ("0", "2"):
         result = saved.run(*GATES, "-n", spread)
         result.assert_outcomes(passed=6)
         assert result.ret == pytest.ExitCode.OK
-        result.stdout.fnmatch_lines(["*gate: held*", "gated: 6 cases*"])
+        result.stdout.fnmatch_lines(["*gate: passed*", "Learning: 6 rows against *: 6 identical."])
+    assert answer(saved)["holds"]
+    assert len(answer(saved)["passed"]) == 12
 
 
-def test_a_baseline_three_times_as_fast_fails_it(saved):
-    def faster(benchmark):
-        for name in ("min", "max", "mean", "median"):
-            benchmark["stats"][name] /= 3
-
-    change(saved, faster)
-    result = saved.run(*GATES, "-n", "2")
-    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.USAGE_ERROR)
-    assert "Performance has regressed" in result.stderr.str() + result.stdout.str()
+def test_a_baseline_three_times_as_fast_fails_it_in_one_block(saved):
+    change(saved, partial(scale, factor=1 / 3))
+    result = saved.run(*GATES)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*gate: failed*", f"{ROW.replace('[', '[[]')}: median 0.25 s an epoch, 0.0833 s in *", ACCEPT]
+    )
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "Performance has regressed" not in result.stdout.str() + result.stderr.str()
 
 
 def test_a_baseline_two_points_better_fails_it(saved):
@@ -111,22 +110,191 @@ def test_a_baseline_two_points_better_fails_it(saved):
         info["test_accuracy"] = [accuracy + 0.02 for accuracy in info["test_accuracy"]]
 
     change(saved, better)
-    for spread in ("0", "2"):
-        result = saved.run(*GATES, "-n", spread)
-        result.assert_outcomes(passed=6)
-        assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result = saved.run(*GATES)
+    assert result.ret == pytest.ExitCode.OK, "one seed tells nothing of noise"
+    result.stdout.fnmatch_lines(["underpowered: one seed does not tell a fall by 1 point from noise*"])
+    assert saved.run(*GATES, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
+    result = saved.run(*GATES, "--fail-bare-falls")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*gate: failed*",
+            "*sgd-lr0.25*: learns worse: test accuracy 0.9700, now 0.9500 (2.00 points lower, one*",
+        ]
+    )
+
+
+def test_several_seeds_that_all_fell_fail_it(suite, monkeypatch):
+    monkeypatch.setenv("FAKE_BETTER", "0.02")
+    suite.run("--benchmark-autosave", "--replicates=3").assert_outcomes(passed=6)
+    monkeypatch.delenv("FAKE_BETTER")
+    result = suite.run(*ACCURACY, "--replicates=3")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*2.00 points lower, mean of 3 seeds*"])
+    assert [each["verdict"] for each in answer(suite)["failures"]] == ["learns worse"] * 6
+
+
+def test_too_few_seeds_say_what_it_takes(suite, monkeypatch):
+    """Each seed of the saved run is changed a little, some up, some down."""
+    suite.run("--benchmark-autosave", "--replicates=3").assert_outcomes(passed=6)
+    change(suite, lambda each: each["extra_info"].update(test_accuracy=[0.96, 0.94, 0.97]))
+    result = suite.run(*ACCURACY, "--replicates=3")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["underpowered: 3 seeds might have missed a fall by 1 point; *: *sgd-lr0.25* (about *) and*"]
+    )
+
+
+def test_a_run_that_fails_is_not_saved(saved):
+    change(saved, partial(scale, factor=1 / 3))
+    result = saved.run(*GATES, "--benchmark-autosave")
+    result.stdout.fnmatch_lines(["This run was not saved."])
+    assert len(files(saved)) == 1
+    assert saved.run(*ACCURACY, "--benchmark-autosave").ret == pytest.ExitCode.OK
+    assert len(files(saved)) == 2
+
+
+def test_a_failing_test_stays_what_failed(saved):
+    saved.add(1, "def test_other():\n    assert False")
+    result = saved.run(*GATES)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*gate: passed*"])
+
+
+class TestTime:
+    """--time-compare-fail, against all saved runs."""
+
+    def test_unchanged_code_passes_and_trains_nothing_again(self, saved_six, trained_again):
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.OK
         result.stdout.fnmatch_lines(
             [
-                "*gate: failed*",
-                "*sgd-lr0.25*: test accuracy fell from 0.9700 to 0.9500, by more than 1 points*",
+                "*gate: passed*",
+                "Times: 6 rows against 6 saved runs. A slowdown of 5 % in the median row *",
             ]
         )
+        assert trained_again == []
+
+    def test_a_slower_row_is_trained_again_before_it_fails(self, saved_six, trained_again):
+        change(saved_six, faster_before)
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert len(trained_again) == 3
+        assert ROW in trained_again[0]
+        assert len(trained_again[0]) == 6
+        result.stdout.fnmatch_lines(
+            [
+                f"{ROW.replace('[', '[[]')}: slower by 200 %* than in 6 saved runs, trained 4 times",
+                ACCEPT,
+            ]
+        )
+        (failure,) = answer(saved_six)["failures"]
+        assert failure["figures"]["percent"] == pytest.approx(200, abs=2)
+
+    def test_a_row_that_was_slow_once_is_let_go(self, saved_six, trained_again):
+        saved_six.add(1, SLOW_ONCE)
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.OK
+        result.stdout.fnmatch_lines(["*gate: passed*"])
+        assert len(trained_again) == 2, "after these, the median of three trainings is as before"
+
+    def test_all_rows_slower_fail_as_one(self, saved_six, trained_again, monkeypatch):
+        monkeypatch.setenv("FAKE_SLOWER", "1.5")
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["All rows together are slower by 50 %*", ACCEPT])
+        assert [failure["case"] for failure in answer(saved_six)["failures"]] == [None]
+
+    def test_what_it_cannot_see_is_said(self, saved_six, trained_again):
+        """Saved runs of which each second one took twice as long."""
+        for path in files(saved_six)[::2]:
+            content = json.loads(path.read_text())
+            scale(content["benchmarks"][0], 2)
+            path.write_text(json.dumps(content))
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.OK
+        result.stdout.fnmatch_lines(
+            [
+                "underpowered: a slowdown by 10 % *: *(* %)*",
+                "Smaller slowdowns show with more saved runs*",
+            ]
+        )
+        assert saved_six.run(TIME, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
+
+    def test_four_saved_runs_are_too_few(self, saved_six):
+        for path in files(saved_six)[:2]:
+            path.unlink()
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.OK
+        result.stdout.fnmatch_lines(
+            ["underpowered: slowdowns can be told from 5 saved runs on, *are 4*"]
+        )
+
+    def test_runs_before_an_accepted_one_no_longer_count(self, saved_six):
+        path = files(saved_six)[-1]
+        path.rename(path.with_name("0006_accepted.json"))
+        saved_six.run(TIME).stdout.fnmatch_lines(["underpowered: slowdowns can be told from 5 *are 1*"])
+
+    @pytest.mark.parametrize("name", ["engine", "device_name", "cores"])
+    def test_saved_runs_of_another_kind_are_left_out(self, saved_six, name):
+        change(
+            saved_six, lambda each: each["extra_info"].update({name: 99 if name == "cores" else "other"})
+        )
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared: no saved run has a row*"])
+
+    def test_a_suspect_that_cannot_be_trained_again_says_so(self, saved_six, monkeypatch):
+        def fail(*_, **__):
+            raise RetrainingError("no space left")
+
+        monkeypatch.setattr(harness.gates.plugin, "retrain", fail)
+        change(saved_six, faster_before)
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["Suspect rows could not be trained again: no space left"])
+
+    def test_a_row_is_trained_again_in_a_process_of_its_own(self, suite, monkeypatch):
+        monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+        settings = Settings(
+            scale="paper",
+            device="cpu",
+            engine="auto",
+            seeds=(0, 1),
+            dataset="mnist",
+            data_root=suite.path / "data",
+            timing="exclusive",
+            report_dir=suite.report,
+            resume=False,
+        )
+        found = retrain([ROW], settings, suite.path)
+        assert list(found) == [ROW]
+        assert found[ROW].stats.rounds == 2
+        assert found[ROW].extra_info.seeds == [0, 1]
+        assert not suite.report.exists()
+        with pytest.raises(RetrainingError, match="no match"):
+            retrain(["bench/test_1_fake.py::test_training[none]"], settings, suite.path)
 
 
-def test_an_empty_storage_fails_it(suite):
-    result = suite.run(*GATES, "-n", "2")
+SLOW_ONCE = """
+import harness.plugin.fixtures
+fake = harness.plugin.fixtures.train_model
+
+def slow(experiment, *args, **kwargs):
+    training = fake(experiment, *args, **kwargs)
+    if experiment.learning_rate == 0.25:
+        training.epoch_seconds[:] *= 2
+    return training
+
+harness.plugin.fixtures.train_model = slow
+"""
+
+
+@pytest.mark.parametrize("gates", [GATES, (TIME,)], ids=["named", "all"])
+def test_an_empty_storage_fails_it(suite, gates):
+    result = suite.run(*gates, "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *no readable baseline in file://./.benchmarks; make one with*"])
+    result.stderr.fnmatch_lines(["ERROR: *no saved run in *.benchmarks; make one with*"])
     assert not suite.report.exists()
 
 
@@ -149,15 +317,30 @@ def test_a_baseline_of_another_engine_fails_it(saved):
     change(saved, lambda benchmark: benchmark["extra_info"].update(engine="steam"))
     result = saved.run(*GATES)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*cannot be compared: engine steam there, eager here*"])
+    result.stdout.fnmatch_lines(["*cannot be compared with *: engine steam there, eager here*"])
+
+
+def test_another_model_of_cpu_matters_to_times_alone(saved):
+    change(saved, lambda benchmark: benchmark["extra_info"].update(device_name="other"))
+    assert saved.run(*ACCURACY).ret == pytest.ExitCode.OK
+    result = saved.run(*GATES)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*cannot be compared with *: device_name other there, * here*"])
+
+
+def test_other_seeds_cannot_be_compared(saved):
+    change(saved, lambda benchmark: benchmark["extra_info"].update(seeds=[7]))
+    result = saved.run(*ACCURACY)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*cannot be compared with *: no seed in common*"])
 
 
 def test_a_baseline_with_some_of_the_cases_gates_these_and_lists_the_others(suite):
     suite.run("--benchmark-autosave", "-k", "test_1").assert_outcomes(passed=3)
-    result = suite.run(*GATES, "-n", "2")
+    result = suite.run(*ACCURACY, "-n", "2")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
-        ["not gated, not in the baseline: *test_2_fake*sgd-lr0.25*", "gated: 3 cases*"]
+        ["Not in 0001_*, so not compared: *test_2_fake*sgd-lr0.25*", "Learning: 3 rows against *"]
     )
 
 
@@ -167,31 +350,55 @@ def test_a_gate_over_nothing_measured_fails(saved):
     result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared*"])
 
 
-STATS = {"min": 1, "max": 1, "mean": 1, "median": 1, "stddev": 0, "iqr": 0, "rounds": 1, "iterations": 1}
-CASE = {"fullname": "bench/test_1_fake.py::test_training[sgd-lr0.25]", "stats": STATS}
-DAMAGED = {
-    "empty": "",
-    "cut short": '{"benchmarks": [{"fullname": ',
-    "a list": "[]",
-    "of numbers": {"machine_info": {}, "benchmarks": [1, 2]},
-    "no machine": {"benchmarks": [{**CASE, "extra_info": {"test_accuracy": [0.9]}}]},
-    "no names": {"machine_info": {}, "benchmarks": [{"stats": STATS}]},
-    "no list of info": {"machine_info": {}, "benchmarks": [{**CASE, "extra_info": []}]},
-    "no accuracies": {
-        "machine_info": {},
-        "benchmarks": [{**CASE, "extra_info": {"test_accuracy": "high"}}],
-    },
-}
+class TestGitHub:
+    """Under GitHub Actions the same answer is annotations and the job's summary."""
+
+    @pytest.fixture
+    def summary(self, suite, monkeypatch):
+        path = suite.path / "summary.md"
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+        return path
+
+    def test_a_failure(self, saved, summary):
+        change(saved, faster_before)
+        result = saved.run(*GATES)
+        result.stdout.fnmatch_lines(
+            [f"::error title=Minibatch bench, slower::{ROW.replace('[', '[[]')}: median 0.25 s*"]
+        )
+        text = summary.read_text()
+        assert text.startswith("## Gate: failed\n")
+        assert f"| {ROW} | slower | median 0.25 s" in text
+        assert f"- {ACCEPT}" in text
+
+    def test_what_it_could_not_tell(self, saved, summary):
+        change(saved, lambda each: each["extra_info"].update(test_accuracy=[0.5]))
+        result = saved.run(*ACCURACY)
+        result.stdout.fnmatch_lines(["::warning title=Minibatch bench, underpowered::one seed *"])
+        assert "::error" not in result.stdout.str()
+        assert summary.read_text().startswith("## Gate: passed\n")
+
+    def test_percent_signs_are_escaped_in_annotations(self, saved_six, trained_again, summary):
+        change(saved_six, faster_before)
+        result = saved_six.run(TIME)
+        result.stdout.fnmatch_lines(["::error *: slower by 200 %25 (95 %25 interval *"])
+        assert "slower by 200 % (95 % interval" in summary.read_text()
 
 
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_baseline_is_refused(suite, content):
+@pytest.mark.parametrize(
+    "gates", [ACCURACY, (TIME,), ("--benchmark-compare",)], ids=["named", "all", "none"]
+)
+def test_a_damaged_saved_run_is_refused_by_name(suite, gates):
     folder = suite.path / ".benchmarks" / "Linux-CPython-3.11-64bit"
     folder.mkdir(parents=True)
-    text = content if isinstance(content, str) else json.dumps(content)
-    (folder / "0001_base.json").write_text(text)
-    result = suite.run("--benchmark-compare", "--accuracy-compare-fail", "1")
+    (folder / "0001_base.json").write_text('{"benchmarks": [{"fullname": ')
+    result = suite.run(*gates)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --*-compare*: *baseline*"])
+    result.stderr.fnmatch_lines(["ERROR: the saved run *0001_base.json cannot be read: *"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert not suite.report.exists()
+
+
+def test_a_storage_that_is_no_folder_is_refused():
+    with pytest.raises(pytest.UsageError, match="--benchmark-storage is no folder"):
+        saved_files(SimpleNamespace(storage=object()), None)

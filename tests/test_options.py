@@ -9,10 +9,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from harness.gates import plugin as gates
 from harness.plugin import options
 from harness.results.report_folder import ReportFolder
 from harness.settings import SETTINGS
-from harness.timing import gate
 from model.data.download import DataError, ensure_downloaded
 
 BAD = {
@@ -62,6 +62,7 @@ GOOD = {
     "report_dir": None,
     "resume": False,
     "accuracy_compare_fail": None,
+    "time_compare_fail": None,
     "benchmark_compare_fail": None,
     "benchmark_compare": ["0001"],
 }
@@ -75,7 +76,8 @@ ALLOWED = {
         value in ("auto", "cpu") or (value[:4] == "cuda" and torch.cuda.is_available())
     ),
     "replicates": lambda value: value.isascii() and value.isdigit() and 0 < int(value) <= MOST,
-    "accuracy_compare_fail": lambda value: 0 <= float(value) <= 100,
+    "accuracy_compare_fail": lambda value: 0 < float(value) <= 100,
+    "time_compare_fail": lambda value: 0 < float(value) <= 1000,
 }
 
 
@@ -88,8 +90,16 @@ def check(folder, called_from=None, **given):
         stash=pytest.Stash(),
     )
     options.pytest_configure(config)
-    gate.pytest_configure(config)
+    gates.pytest_configure(config)
     return config.stash[SETTINGS]
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "abc", "inf", "nan", "", "1001"])
+def test_a_bad_percentage_is_refused(tmp_path, value):
+    with pytest.raises(
+        pytest.UsageError, match=f"--time-compare-fail is '{value}'; it takes a slowdown"
+    ):
+        check(tmp_path, time_compare_fail=value)
 
 
 def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
@@ -178,7 +188,7 @@ def test_a_root_or_settings_elsewhere_are_refused(suite, tmp_path_factory, optio
 def test_the_options_stand_under_one_heading(suite):
     text = suite.run("--help").stdout.str()
     ours = text[text.index("training the assignment's experiments:") :].split("\n\n")[0]
-    names = "scale device engine replicates dataset data-root timing report-dir accuracy-compare-fail"
-    for name in names.split():
+    names = "scale device engine replicates dataset data-root timing report-dir"
+    for name in (*names.split(), "time-compare-fail", "accuracy-compare-fail"):
         assert f"  --{name}=" in ours
     assert "  --resume " in ours

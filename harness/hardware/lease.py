@@ -76,10 +76,7 @@ def lease_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[None
     system cannot pin (macOS), the lease and the thread count alone keep trainings apart.
     """
     cores = available_cores()
-    names = {f"core-{core}": core for core in cores}
-    count = min(count, len(cores))
-    what = f"{count} of {len(cores)} cores" if len(cores) > 1 else "the core"
-    with _locked(names, count, what, applicant) as held:
+    with hold_cores(count, applicant) as held:
         # A process that has not imported PyTorch has no threads of it; those of one that imports
         # it now are as many as the cores that it is pinned to.
         torch = sys.modules.get("torch")
@@ -93,6 +90,20 @@ def lease_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[None
             _pin(cores)
             if torch:
                 torch.set_num_threads(threads)
+
+
+@contextmanager
+def hold_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[list[int]]:
+    """Holds any `count` of the cores that this process may use, and yields their numbers.
+
+    Nothing is pinned: processes that the holder has started pin themselves.
+    """
+    cores = available_cores()
+    names = {f"core-{core}": core for core in cores}
+    count = min(count, len(cores))
+    what = f"{count} of {len(cores)} cores" if len(cores) > 1 else "the core"
+    with _locked(names, count, what, applicant) as held:
+        yield held
 
 
 @contextmanager

@@ -7,7 +7,7 @@ pytest_plugins = [
     "harness.plugin.options",
     "harness.timing.timer",
     "harness.timing.xdist_bridge",
-    "harness.timing.gate",
+    "harness.gates.plugin",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",
     "harness.plugin.session",

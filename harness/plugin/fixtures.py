@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -54,7 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def train(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture, recorded: Recorded
 ) -> Callable[[str], Training]:
-    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark."""
+    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark.
+
+    Each epoch is one of pytest-benchmark's rounds.
+    """
 
     def run(name: str) -> Training:
         record = recorded(name)
@@ -70,8 +74,10 @@ def train(
             engine=training.engine,
             device=device.type,
             device_name=device_name(device),
+            cores=len(available_cores()),
             timing=settings.timing,
             seeds=list(training.seeds),
+            seconds=training.seconds,
             test_accuracy=training.test_accuracy[-1].tolist(),
             epochs_to={
                 f"{target:.2f}": training.time_to_accuracy(target)["epochs"] for target in TARGETS
@@ -82,7 +88,10 @@ def train(
         key = training_key(request.config, exercise, exercise.row(name))
         resumed = Store(settings.report_dir).is_resumed(record.id, key)
         benchmark.disabled = benchmark.disabled or resumed
-        benchmark.pedantic(timer.advance, args=(training.seconds,), rounds=1, warmup_rounds=0)
+        epochs = iter(np.diff(training.epoch_seconds).tolist())
+        benchmark.pedantic(
+            timer.advance, setup=lambda: ((next(epochs),), {}), rounds=training.experiment.epochs
+        )
         return training
 
     return run

@@ -1,4 +1,4 @@
-"""pytest-benchmark: its timer, its records under xdist, and the gates on a baseline.
+"""pytest-benchmark: its timer, its records under xdist, and the machine in its files.
 
 May import `hardware` and the modules beside this package.
 """

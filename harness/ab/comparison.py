@@ -1,0 +1,147 @@
+"""Passes over the rows, each with new pairs of processes, until every row is decided."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Literal
+
+from model.environment import available_cores
+
+from ..gates.learning import Change
+from .decision import LOOKS, Verdict, decide, learning
+from .selection import Selection
+from .side import Checkout, Pair, SideError
+from .turns import Pass, Row, take_turns
+
+Outcome = Literal["worse", "undecided", "held"]
+
+
+@dataclass
+class Comparison:
+    """What is known of the rows so far."""
+
+    percent: float
+    points: float
+    passes: dict[str, list[Pass]]
+    errors: dict[str, SideError] = field(default_factory=dict)
+    """Rows that a side could not train, and are not tried again."""
+    speeds: dict[str, Verdict] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
+    """Of learning."""
+
+    def differs(self, case: str) -> bool:
+        """Whether the row's learning curves differ, so that it takes more seeds to tell."""
+        return (
+            bool(self.passes[case]) and self.passes[case][0].curves[0] != self.passes[case][0].curves[1]
+        )
+
+    def is_open(self, case: str) -> bool:
+        """Whether another pass may tell more of the row."""
+        if case in self.errors:
+            return False
+        speed = self.speeds.get(case)
+        return speed is None or speed.speed == "undecided" or self.differs(case)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the exit status says."""
+        errors = self.errors.values()
+        if any(error.side == "head" and error.kind == "failed" for error in errors):
+            return "worse"
+        if any(each.speed == "slower" for each in self.speeds.values()):
+            return "worse"
+        if any(change.outcome == "fell" for change in self.changes.values()):
+            return "worse"
+        unclear = (
+            any(error.kind != "lacks it" for error in errors)
+            or any(each.speed == "undecided" for each in self.speeds.values())
+            or any(change.outcome == "underpowered" for change in self.changes.values())
+        )
+        return "undecided" if unclear else "held"
+
+
+def compare(
+    selection: Selection, base: Checkout, head: Checkout, *, percent: float, points: float
+) -> Comparison:
+    """Compares the selected rows. ValueError if the base has none of them."""
+    found = Comparison(percent, points, {row.case: [] for row in selection.rows})
+    count = len(selection.settings.seeds)
+    for number in range(LOOKS[-1]):
+        rows = [row for row in selection.rows if found.is_open(row.case)]
+        if not rows:
+            break
+        seeds = [number * count + seed for seed in selection.settings.seeds]
+        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {len(rows)} rows")
+        if len(found.errors) == len(selection.rows) and all(
+            error.kind == "lacks it" for error in found.errors.values()
+        ):
+            raise ValueError(f"nothing can be compared: base {next(iter(found.errors.values())).reason}")
+        if number + 1 in LOOKS:
+            ratios = {
+                case: [each.ratio for each in of]
+                for case, of in found.passes.items()
+                if case not in found.errors
+            }
+            found.speeds = {**decide(ratios, percent), **_decided(found)}
+    measured = {case: of for case, of in found.passes.items() if case not in found.errors}
+    found.changes = learning(measured, points)
+    return found
+
+
+def _decided(found: Comparison) -> dict[str, Verdict]:
+    """What an earlier look has decided stays so."""
+    return {
+        case: verdict
+        for case, verdict in found.speeds.items()
+        if verdict.speed != "undecided" and case not in found.errors
+    }
+
+
+def _pass(
+    found: Comparison,
+    rows: Sequence[Row],
+    checkouts: tuple[Checkout, Checkout],
+    seeds: list[int],
+    title: str,
+) -> None:
+    """Takes turns on each row, on as many rows at once as there are cores; on a GPU, on one."""
+    left: SimpleQueue[Row] = SimpleQueue()
+    for row in rows:
+        left.put(row)
+    at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]
+    pairs = [Pair(*checkouts) for _ in at_once[: len(rows)]]
+    stopping = threading.Event()
+
+    def work(pair: Pair) -> None:
+        while not stopping.is_set():
+            try:
+                row = left.get_nowait()
+            except Empty:
+                return
+            # A row that learns alike on both sides is trained whole but once.
+            whole = not found.passes[row.case] or found.differs(row.case)
+            try:
+                found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
+            except SideError as error:
+                if stopping.is_set():  # it was ended by what stops us
+                    return
+                found.errors[row.case] = error
+                pair.close()
+            print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)
+
+    # Daemons: one that waits for a lease does not keep an interrupted session from ending.
+    threads = [threading.Thread(target=work, args=(pair,), daemon=True) for pair in pairs]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        stopping.set()
+        for pair in pairs:
+            pair.close()
+        print(file=sys.stderr)

@@ -1,0 +1,151 @@
+"""What a comparison found, as a table, as `ab.json`, `ab.md`, and as a forest plot, `ab.svg`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+
+from .. import atomic_json, ownership
+from ..exercise import row_name
+from ..gates.answer import Level, tell_github
+from ..hardware.machine import describe_machine
+from ..settings import Settings
+from .comparison import Comparison
+
+_HEADERS = ("row", "base (s)", "head (s)", "ratio", "speed", "learning")
+_ALIGN = ("left", "right", "right", "right", "left", "left")
+_TITLES = {
+    "held": "A/B: nothing became slower or learns worse",
+    "worse": "A/B: slower, or learns worse",
+    "undecided": "A/B: undecided",
+}
+
+
+def write(found: Comparison, settings: Settings, base: str) -> None:
+    """Prints the table and writes the files to the report folder."""
+    rows = rows_of(found)
+    title = f"{_TITLES[found.outcome]} (base: {base})"
+    text = "\n\n".join([title, _table(rows, "simple"), _caption(found)])
+    print(text)
+    folder = settings.report_dir
+    with suppress(ownership.ForeignFilesError):  # a few more files in somebody's folder harm nothing
+        ownership.make(folder)
+    content = {
+        "outcome": found.outcome,
+        "base": base,
+        "percent": found.percent,
+        "points": found.points,
+        "scale": settings.scale,
+        "dataset": settings.dataset,
+        "machine": describe_machine(
+            torch.device(settings.device if settings.device != "auto" else "cpu")
+        ),
+        "rows": rows,
+    }
+    atomic_json.write(folder / "ab.json", content)
+    markdown = [f"## {title}", _table(rows, "github"), _caption(found)]
+    atomic_json.write_text(folder / "ab.md", "\n\n".join(markdown) + "\n")
+    tell_github("\n\n".join(markdown) + "\n", _annotations(rows))
+    print(f"\nWritten to {folder}/ab.json, ab.md{_draw(rows, title, found.percent, folder)}.")
+
+
+def rows_of(found: Comparison) -> list[dict[str, Any]]:
+    """Each row's figures, for `ab.json`: ratios of head to base with 95 % intervals."""
+    return [_row(found, case) for case in found.passes]
+
+
+def _annotations(rows: list[dict[str, Any]]) -> Iterator[tuple[Level, str, str]]:
+    """For GitHub: each row that is slower or learns worse, and which could not be told."""
+    unclear = []
+    for row in rows:
+        speed, learns = row["speed"], row.get("learning")
+        if speed in ("slower", "head failed") or learns == "fell":
+            title = "learns worse" if learns == "fell" else speed
+            yield "error", title, f"{row['id']}: {', '.join(_cells(row)[1:])}"
+        elif speed not in ("same", "faster", "base lacks it") or learns == "underpowered":
+            unclear.append(row["id"])
+    if unclear:
+        yield "warning", "undecided", f"could not be told: {', '.join(unclear)}"
+
+
+def _row(found: Comparison, case: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": case, "passes": len(found.passes[case])}
+    if case in found.errors:
+        error = found.errors[case]
+        return {**row, "speed": f"{error.side} {error.kind}", "reason": error.reason}
+    verdict, change, passes = found.speeds[case], found.changes[case], found.passes[case]
+    middle, half = verdict.difference.estimate, verdict.difference.quantile(0.975)
+    seconds = np.median([turn for each in passes for turn in each.turns], axis=0)
+    return {
+        **row,
+        "engines": list(passes[0].engines),
+        "base_epoch_seconds": float(seconds[0]),
+        "head_epoch_seconds": float(seconds[1]),
+        "ratio": math.exp(middle),
+        "interval": [math.exp(middle - half), math.exp(middle + half)],
+        "p": verdict.p,
+        "speed": verdict.speed,
+        "learning": change.outcome,
+        "seeds": change.seeds,
+        "base_accuracy": change.before,
+        "head_accuracy": change.now,
+        "seeds_needed": change.seeds_needed,
+    }
+
+
+def _table(rows: list[dict[str, Any]], style: str) -> str:
+    cells = [_cells(row) for row in rows]
+    return tabulate(cells, _HEADERS, tablefmt=style, disable_numparse=True, colalign=_ALIGN)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    name = row_name(row["id"])
+    if "reason" in row:
+        return [name, "–", "–", "–", row["speed"], row["reason"][:100]]
+    low, high = row["interval"]
+    base, head = row["engines"]
+    return [
+        name,
+        f"{row['base_epoch_seconds']:.3g}",
+        f"{row['head_epoch_seconds']:.3g}",
+        f"{row['ratio']:.3f} ({low:.3f} to {high:.3f})",
+        row["speed"] if base == head else f"{row['speed']} ({base}, now {head})",
+        _learning(row),
+    ]
+
+
+def _learning(row: dict[str, Any]) -> str:
+    if row["learning"] == "identical":
+        return "identical"
+    figures = f"{row['base_accuracy']:.4f}, now {row['head_accuracy']:.4f}, {row['seeds']} seeds"
+    if row["learning"] == "underpowered":
+        needs = f"about {row['seeds_needed']}" if row["seeds_needed"] else "too many"
+        return f"undecided, needs {needs} seeds ({figures})"
+    return f"{'worse' if row['learning'] == 'fell' else 'same'} ({figures})"
+
+
+def _caption(found: Comparison) -> str:
+    return (
+        "Seconds an epoch; the ratio is head to base, in turns, with its 95 % interval over pairs of "
+        f"processes.\nSame: a change by {found.percent:g} % is excluded. Undecided: it might be one."
+    )
+
+
+def _draw(rows: list[dict[str, Any]], title: str, percent: float, folder: Path) -> str:
+    """Draws the forest plot; returns the rest of the sentence that says what was written."""
+    try:
+        from .forest import draw
+    except ImportError as error:
+        return f" (no figure: {error.name} is not installed)"
+    measured = [row for row in rows if "ratio" in row]
+    if not measured:
+        return ""
+    atomic_json.write_text(folder / "ab.svg", draw(measured, title, percent))
+    return " and ab.svg"

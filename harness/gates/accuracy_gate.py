@@ -1,0 +1,87 @@
+"""`--accuracy-compare-fail`: how this run learns, against a saved run."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .answer import Answer, Finding, listed
+from .baselines import FOR_ACCURACY, Cases, SavedRun
+from .learning import Change, compare
+
+OPTION = "--accuracy-compare-fail"
+
+
+def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: bool) -> None:
+    """Adds to `answer` which rows learn worse than in the saved run, and what it could have seen."""
+    common, where = comparable(answer, OPTION, current, run, FOR_ACCURACY), f"than in {run.path.stem}"
+    ours, theirs = ({case: side[case].extra_info for case in common} for side in (common, run.cases))
+    changes = compare(ours, theirs, points, bare=bare)
+    for case, change in changes.items():
+        figures = {
+            "before": change.before,
+            "now": change.now,
+            "seeds": change.seeds,
+            "p": change.p,
+            "detectable": change.detectable,
+            "seeds_needed": change.seeds_needed,
+        }
+        if change.outcome == "fell":
+            answer.failures.append(
+                Finding(OPTION, case, "learns worse", f"{_worse(change)} {where}", figures)
+            )
+        elif change.outcome == "underpowered":
+            text, takes = _underpowered(change, points)
+            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
+        else:
+            answer.passed.append(Finding(OPTION, case, change.outcome, change.outcome, figures))
+    if changes:
+        counts = Counter(change.outcome for change in changes.values())
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        answer.notes.append(f"Learning: {len(changes)} rows against {run.path.stem}: {told}.")
+
+
+def comparable(
+    answer: Answer, option: str, current: Cases, run: SavedRun, names: tuple[str, ...]
+) -> Cases:
+    """The rows that are in both and alike in `names`; adds to `answer` why others are not compared."""
+    common = {case: ours for case, ours in current.items() if case in run.cases}
+    if not common:
+        text = f"nothing was compared: this run and {run.path.stem} have no row in common"
+        answer.failures.append(Finding(option, None, "not compared", text))
+        return {}
+    if new := [case for case in current if case not in common]:
+        answer.notes.append(f"Not in {run.path.stem}, so not compared: {listed(new)}.")
+    if missing := [case for case in run.cases if case not in current]:
+        answer.notes.append(f"In {run.path.stem} but not timed now: {listed(missing)}.")
+    alike = {}
+    for case, ours in common.items():
+        theirs = run.cases[case]
+        differing = ours.differences(theirs, names)
+        if not {*ours.extra_info.seeds} & {*theirs.extra_info.seeds}:
+            differing.append("no seed in common")
+        if differing:
+            text = f"cannot be compared with {run.path.stem}: {'; '.join(differing)}"
+            answer.failures.append(Finding(option, case, "not compared", text))
+        else:
+            alike[case] = ours
+    return alike
+
+
+def _worse(change: Change) -> str:
+    text = f"test accuracy {change.before:.4f}, now {change.now:.4f}"
+    fall = 100 * (change.before - change.now)
+    by = f"{fall:.2f} points {'lower' if fall > 0 else 'higher'}"
+    if change.seeds > 1:
+        text += f" ({by}, mean of {change.seeds} seeds, p = {change.p:.2g})"
+    else:
+        text += f" ({by}, one seed)"
+    return f"{change.delay}; {text}" if change.delay else f"learns worse: {text}"
+
+
+def _underpowered(change: Change, points: float) -> tuple[str, str]:
+    """What might have been missed, and what it takes to find it."""
+    fall = f"a fall by {points:g} point{'s' if points != 1 else ''}"
+    if change.seeds == 1:
+        return f"one seed does not tell {fall} from noise (--replicates, or --fail-bare-falls)", ""
+    needs = f"about {change.seeds_needed}" if change.seeds_needed else "over 1000"
+    return f"{change.seeds} seeds might have missed {fall}; it takes so many as in brackets", needs

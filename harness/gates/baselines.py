@@ -1,0 +1,163 @@
+"""Saved runs: pytest-benchmark's files, read by one model of what may be in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from ..files.types import Model
+
+# What has to be equal in two cases for their accuracies, and for their times, to be compared.
+FOR_ACCURACY = ("scale", "dataset", "epochs", "device", "engine", "timing")
+FOR_TIMES = (*FOR_ACCURACY, "device_name", "cores", "replicates")
+KNOWN_AT_START = ("scale", "dataset", "timing")
+
+TARGETS = ("0.90", "0.97")  # test accuracies whose time to be reached is compared
+ACCEPTED = "accepted"  # the name to save a run by that is slower, or learns worse, for good
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spread = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Epoch = Annotated[int, Field(ge=0)]
+
+
+class BaselineError(ValueError):
+    """A saved run cannot be used; the message names the file and says why, in one line."""
+
+
+class Statistics(Model):
+    """Of a case's rounds, each an epoch, in seconds."""
+
+    min: Seconds
+    max: Seconds
+    mean: Seconds
+    median: Seconds
+    stddev: Spread
+    iqr: Spread
+    total: Seconds
+    rounds: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.min <= self.median <= self.max or not math.isclose(
+            self.total, self.mean * self.rounds, rel_tol=1e-6
+        ):
+            raise ValueError("they contradict each other")
+        return self
+
+
+class Info(Model):
+    """What the suite adds to a case: pytest-benchmark's `extra_info`."""
+
+    scale: str
+    dataset: str
+    epochs: Annotated[int, Field(ge=1)]
+    device: str
+    device_name: str
+    cores: Annotated[int, Field(ge=1)]
+    engine: str
+    timing: str
+    seeds: Annotated[list[int], Field(min_length=1)]
+    seconds: Seconds
+    test_accuracy: list[Accuracy]
+    epochs_to: dict[str, list[Epoch | None]]
+
+    @property
+    def replicates(self) -> int:
+        return len(self.seeds)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not {*TARGETS} <= {*self.epochs_to}:
+            raise ValueError(f"epochs_to lacks one of {', '.join(TARGETS)}")
+        lengths = {len(self.test_accuracy), *(len(each) for each in self.epochs_to.values())}
+        if len(set(self.seeds)) < len(self.seeds) or lengths != {len(self.seeds)}:
+            raise ValueError("its lists are not of one value for each seed")
+        return self
+
+
+class Case(Model):
+    """A row of this suite in a saved run, or in this one."""
+
+    fullname: str
+    stats: Statistics
+    extra_info: Info
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.stats.rounds != self.extra_info.epochs:
+            raise ValueError("stats.rounds is not its number of epochs")
+        if not math.isclose(self.stats.total, self.extra_info.seconds, rel_tol=1e-3):
+            raise ValueError("stats.total is not its training time in seconds")
+        return self
+
+    def differences(self, there: Case, names: Sequence[str]) -> list[str]:
+        """In which of the fields `names` of `extra_info` the other case differs, in words."""
+        return [
+            f"{name} {getattr(there.extra_info, name)} there, {getattr(self.extra_info, name)} here"
+            for name in names
+            if getattr(there.extra_info, name) != getattr(self.extra_info, name)
+        ]
+
+
+Cases = Mapping[str, Case]  # by pytest node id
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A file that pytest-benchmark saved, with this suite's cases in it."""
+
+    path: Path
+    cases: Cases
+
+    @property
+    def accepted(self) -> bool:
+        """Whether runs before it no longer count."""
+        return self.path.stem.endswith(f"_{ACCEPTED}")
+
+
+def read(path: Path) -> SavedRun:
+    """The saved run in that file. Raises BaselineError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cases = cases_of(content["benchmarks"])
+    except ValidationError as error:
+        raise BaselineError(f"the saved run {path} cannot be used: {_first(error)}") from None
+    except _OldFormError as error:
+        raise BaselineError(f"the saved run {path} cannot be used: {error}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no file of pytest-benchmark's"
+        raise BaselineError(f"the saved run {path} cannot be read: {reason}") from None
+    return SavedRun(path, cases)
+
+
+def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Case]:
+    """The cases of this suite among pytest-benchmark's records, which may hold others, too."""
+    found = {}
+    for benchmark in benchmarks:
+        info = benchmark["extra_info"]
+        if "test_accuracy" in info:
+            if "seconds" not in info:
+                raise _OldFormError("an earlier version saved it, with a whole training as one round")
+            case = Case.model_validate(benchmark)
+            found[case.fullname] = case
+    return found
+
+
+class _OldFormError(ValueError):
+    pass
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in a line."""
+    detail = error.errors(include_url=False)[0]
+    where = ".".join(map(str, detail["loc"])) or "a case"
+    reason = detail["msg"].removeprefix("Value error, ")
+    given = repr(detail["input"])
+    return f"{where}: {reason[0].lower()}{reason[1:]}" + (f" (it is {given})" if len(given) < 40 else "")

@@ -1,0 +1,166 @@
+"""How often the gates are wrong, and find what they say they find: resampled from real runs.
+
+`make calibrate RUNS=".benchmarks/*/*.json"`, or `python -m harness calibrate FILE...`, with saved runs
+of unchanged code. Of the times of nine runs or more, some are drawn as saved runs, one as the run to
+judge, others as its retrainings; of a run under ten seeds or more, two sets of seeds are compared.
+Slowdowns and falls are put into what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .baselines import TARGETS, Case, SavedRun, read
+from .learning import compare
+from .slowdown import RETRAININGS, Judgement, Times, Trainings, judge
+
+SAVED = 5  # runs to judge another by
+SEEDS = 5  # of each side
+PERCENT = 10.0
+POINTS = 1.0
+QUIET = 0.3  # points of standard deviation over seeds, up to which a row's fall is to be found
+DRAWS = 300
+
+_FEWEST_RUNS = SAVED + 1 + RETRAININGS
+_FEWEST_SEEDS = 2 * SEEDS
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened."""
+
+    what: str
+    happened: int
+    draws: int
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.happened} of {self.draws} ({self.happened / self.draws:.1%})"
+
+
+def main(files: Sequence[Path]) -> None:
+    """Prints the rates. Raises ValueError, in a line, for too little to draw from."""
+    runs = [read(path) for path in files]
+    seeds = max((len(case.extra_info.seeds) for run in runs for case in run.cases.values()), default=0)
+    if len(runs) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
+        raise ValueError(
+            f"{len(runs)} saved runs under {seeds} seeds at most are too few to draw from; it takes "
+            f"{_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
+        )
+    rng = np.random.default_rng(0)
+    if len(runs) >= _FEWEST_RUNS:
+        times = [{case: each.stats.min for case, each in run.cases.items()} for run in runs]
+        print(*times_of(times, rng), sep="\n")
+    for run in runs:
+        if run.cases and min(len(case.extra_info.seeds) for case in run.cases.values()) >= _FEWEST_SEEDS:
+            print(*accuracies_of(run, rng), sep="\n")
+
+
+def times_of(runs: Sequence[Times], rng: np.random.Generator) -> list[Rate | str]:
+    """False alarms and detections of the time gate with SAVED saved runs."""
+    cases = sorted(set.intersection(*({*run} for run in runs)))
+    alarms, found, together, retrained, sizes = 0, 0, 0, 0, []
+    for _ in range(DRAWS):
+        drawn = [runs[index] for index in rng.permutation(len(runs))[:_FEWEST_RUNS]]
+        judged, again = _judge(drawn, {})
+        alarms += _alarm(judged)
+        retrained += again
+        sizes += [row.detectable for row in judged.rows.values()]
+        case = cases[rng.integers(len(cases))]
+        size = judged.rows[case].detectable
+        found += _judge(drawn, {case: 1 + size / 100})[0].rows[case].slower
+        together += _alarm(_judge(drawn, dict.fromkeys(cases, 1 + PERCENT / 100))[0])
+    share = float(np.mean(np.array(sizes) <= 2 * PERCENT))
+    return [
+        f"Times, {len(runs)} runs of {len(cases)} rows, {SAVED} of them as saved runs:",
+        Rate("  false alarms of a run", alarms, DRAWS),
+        Rate("  one row slower by what it says it can see, found", found, DRAWS),
+        Rate(f"  all rows slower by {PERCENT:g} %, found", together, DRAWS),
+        f"  rows that can see {2 * PERCENT:g} % or less: {share:.0%}",
+        f"  rows trained again in a run of unchanged code: {retrained / DRAWS:.1f}",
+    ]
+
+
+def _judge(drawn: Sequence[Times], slower: Mapping[str, float]) -> tuple[Judgement, int]:
+    """Judges as the gate does, with some rows slower; also how many trainings that took again."""
+    saved, (now, *others) = drawn[:SAVED], drawn[SAVED:]
+    trainings = [Trainings(_slowed(now, slower))]
+    judged = judge(trainings, saved, PERCENT)
+    again = 0
+    for other in others:
+        if not judged.suspects:
+            break
+        chosen = {case: other[case] for case in (*judged.suspects, *judged.controls) if case in other}
+        trainings.append(Trainings(_slowed(chosen, slower), judged.controls))
+        again += len(chosen)
+        judged = judge(trainings, saved, PERCENT)
+    return judged, again
+
+
+def _slowed(times: Times, slower: Mapping[str, float]) -> Times:
+    return {case: seconds * slower.get(case, 1.0) for case, seconds in times.items()}
+
+
+def _alarm(judged: Judgement) -> bool:
+    rows = any(row.slower for row in judged.rows.values())
+    return rows or (judged.together is not None and judged.together.slower)
+
+
+def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
+    """False alarms and detections of the accuracy gate, between SEEDS seeds and others."""
+    quiet = [
+        case
+        for case, each in run.cases.items()
+        if 0 < np.std(each.extra_info.test_accuracy, ddof=1) <= QUIET / 100
+    ]
+    seeds = min(len(case.extra_info.seeds) for case in run.cases.values())
+    alarms = found = 0
+    for _ in range(DRAWS):
+        drawn = rng.permutation(seeds)[:_FEWEST_SEEDS].tolist()
+        ours, theirs = (
+            {case: _Drawn.of(each, part) for case, each in run.cases.items()}
+            for part in (drawn[:SEEDS], drawn[SEEDS:])
+        )
+        alarms += any(change.outcome == "fell" for change in compare(ours, theirs, POINTS).values())
+        if quiet:
+            case = quiet[rng.integers(len(quiet))]
+            fallen = {**ours, case: ours[case].less(POINTS / 100)}
+            found += compare(fallen, theirs, POINTS)[case].outcome == "fell"
+    rates: list[Rate | str] = [
+        f"Accuracies, {len(run.cases)} rows under {seeds} seeds ({run.path.name}), {SEEDS} by {SEEDS}:",
+        Rate("  false alarms of a run", alarms, DRAWS),
+    ]
+    if quiet:
+        of = f"  one of {len(quiet)} rows that vary by {QUIET} points or less"
+        rates.append(Rate(f"{of} fell by {POINTS:g} point, found", found, DRAWS))
+    return rates
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A case under some of its seeds, numbered anew; see `learning.Learned`."""
+
+    seeds: list[int]
+    epochs: int
+    test_accuracy: list[float]
+    epochs_to: dict[str, list[int | None]]
+
+    @classmethod
+    def of(cls, case: Case, places: Sequence[int]) -> _Drawn:
+        info = case.extra_info
+        return cls(
+            seeds=[*range(len(places))],
+            epochs=info.epochs,
+            test_accuracy=[info.test_accuracy[place] for place in places],
+            epochs_to={
+                target: [info.epochs_to[target][place] for place in places] for target in TARGETS
+            },
+        )
+
+    def less(self, by: float) -> _Drawn:
+        """With accuracies that are lower."""
+        lower = [accuracy - by for accuracy in self.test_accuracy]
+        return _Drawn(self.seeds, self.epochs, lower, self.epochs_to)

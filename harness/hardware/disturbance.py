@@ -1,0 +1,56 @@
+"""What makes a machine noisy, as far as the system says: other load, steal, clock rates, siblings."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+
+class Watch:
+    """Watches the machine from now on."""
+
+    def __init__(self) -> None:
+        self._before = psutil.cpu_times()
+        self._load_before = _load()
+
+    def found(self) -> list[str]:
+        """What disturbs it, a sentence each; empty where nothing is known to."""
+        return [*self._steal(), *self._load(), *_clock(), *_siblings()]
+
+    def _steal(self) -> list[str]:
+        """Time that a hypervisor gave to others."""
+        now = psutil.cpu_times()
+        total = sum(now) - sum(self._before)
+        stolen = getattr(now, "steal", 0.0) - getattr(self._before, "steal", 0.0)
+        share = stolen / total if total > 0 else 0.0
+        return [f"Other virtual machines took {share:.1%} of the time (steal)."] if share > 0.005 else []
+
+    def _load(self) -> list[str]:
+        """Processes that wanted to run before this began."""
+        if self._load_before < 0.3:
+            return []
+        return [f"Before this began, the load average was {self._load_before:.1f}."]
+
+
+def _load() -> float:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def _clock() -> list[str]:
+    """Clock rates that may change."""
+    try:
+        rate = psutil.cpu_freq()
+    except (OSError, NotImplementedError):
+        rate = None
+    if rate is None or not rate.max or rate.max <= rate.min:
+        return []
+    return [f"The clock rate may change from {rate.min:.0f} to {rate.max:.0f} MHz."]
+
+
+def _siblings() -> list[str]:
+    """Cores that share their units with another."""
+    cores, real = psutil.cpu_count(), psutil.cpu_count(logical=False)
+    if not cores or not real or cores <= real:
+        return []
+    return [f"Its {cores} cores are {real} real ones (siblings share their units)."]

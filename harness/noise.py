@@ -1,0 +1,113 @@
+"""How noisy this machine is, and which slowdowns each gate can see on it: the suite against itself.
+
+`make noise`, or `python -m harness noise`, with pytest's arguments after `--` to select rows. Trains the
+rows in several runs, then in A/B with the working tree on both sides. Writes `noise.json` to the report
+folder and prints it as a table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from . import atomic_json, ownership
+from .ab.comparison import Comparison, compare
+from .ab.decision import LOOKS
+from .ab.selection import select
+from .ab.side import Checkout
+from .exercise import row_name
+from .gates.baselines import Cases
+from .gates.retraining import RetrainingError, retrain
+from .gates.slowdown import Judgement, Trainings, judge, to_percent
+from .hardware.disturbance import Watch
+from .hardware.machine import candidate_devices, describe_machine
+from .significance import FALSE_ALARMS
+
+PERCENT = 10.0  # the slowdown that is asked for
+
+_HEADERS = (
+    "row",
+    "within a run\n(%)",
+    "between runs\n(%)",
+    "in turns\n(%)",
+    "seen against\nsaved runs (%)",
+    "seen by\nA/B (%)",
+)
+
+
+def main(runs: int, arguments: Sequence[str]) -> None:
+    """Measures; RetrainingError is a ValueError here, in a line."""
+    selection = select(arguments)
+    cases = [row.case for row in selection.rows]
+    watch = Watch()
+    trained: list[Cases] = []
+    for number in range(runs):
+        print(f"\rrun {number + 1} of {runs} ", end="", file=sys.stderr, flush=True)
+        try:
+            trained.append(retrain(cases, selection.settings, selection.root))
+        except RetrainingError as error:
+            raise ValueError(f"the rows cannot be trained: {error}") from None
+    print(file=sys.stderr)
+    head = Checkout("head", selection.root, Path(sys.executable))
+    compared = compare(selection, head, head, percent=PERCENT, points=1)
+    times = [{case: each.stats.min for case, each in run.items()} for run in trained]
+    judged = judge([Trainings(times[-1])], times[:-1], PERCENT)
+    rows = [_row(case, trained, judged, compared) for case in cases if case not in compared.errors]
+    found = {
+        "machine": describe_machine(candidate_devices(selection.settings.device)[0]),
+        "disturbances": watch.found(),
+        "scale": selection.settings.scale,
+        "runs": runs,
+        "together_detectable": judged.together.detectable if judged.together else None,
+        "rows": rows,
+    }
+    folder = selection.settings.report_dir
+    with suppress(ownership.ForeignFilesError):  # one more file in somebody's folder harms nothing
+        ownership.make(folder)
+    atomic_json.write(folder / "noise.json", found)
+    _show(found)
+
+
+def _row(case: str, trained: Sequence[Cases], judged: Judgement, compared: Comparison) -> dict[str, Any]:
+    stats = [run[case].stats for run in trained if case in run]
+    ratios = [each.ratio for each in compared.passes[case]]
+    in_turns = compared.speeds[case].difference
+    return {
+        "id": case,
+        "within": 100 * median(each.stddev / each.mean for each in stats),
+        "between": 100 * float(np.std(np.log([each.min for each in stats]), ddof=1)),
+        "in_turns": 100 * float(np.std(ratios, ddof=1)),
+        "detectable": judged.rows[case].detectable,
+        "ab_detectable": to_percent(
+            in_turns.detectable(FALSE_ALARMS / len(LOOKS) / len(compared.speeds))
+        ),
+        "ab_passes": len(ratios),
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    noise, seen = ("within", "between", "in_turns"), ("detectable", "ab_detectable")
+    rows = [
+        (
+            row_name(row["id"]),
+            *(f"{row[name]:.1f}" for name in noise),
+            *(f"{row[name]:.0f}" for name in seen),
+        )
+        for row in found["rows"]
+    ]
+    print(tabulate(rows, _HEADERS, disable_numparse=True, colalign=("left", *["right"] * 5)))
+    together = found["together_detectable"]
+    print(
+        f"\nStandard deviations: of epochs within a run, of the fastest epoch between {found['runs']} "
+        "runs, of head to base\nbetween pairs of processes that take turns. Seen: the smallest slowdown "
+        f"found 19 times in 20, against {found['runs'] - 1} saved runs\n(in all rows together "
+        f"{'not known' if together is None else f'{together:.0f} %'}) and by A/B. "
+        + " ".join(found["disturbances"])
+    )

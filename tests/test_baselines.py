@@ -1,0 +1,109 @@
+"""Saved runs are read by one model of what may be in them: taken whole, or refused in one line."""
+
+import json
+import math
+
+import pytest
+
+from harness.gates.baselines import BaselineError, read
+
+ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
+
+STATS = {
+    "min": 1,
+    "max": 1,
+    "mean": 1,
+    "median": 1,
+    "stddev": 0,
+    "iqr": 0,
+    "total": 1,
+    "rounds": 1,
+    "iterations": 1,
+}
+INFO = {
+    **dict.fromkeys(("dataset", "device", "device_name", "engine", "timing"), "x"),
+    "scale": "quick",
+    "epochs": 1,
+    "cores": 1,
+    "seeds": [0],
+    "seconds": 1.0,
+    "test_accuracy": [0.9],
+    "epochs_to": {"0.90": [1], "0.97": [None]},
+}
+CASE = {"fullname": ROW, "stats": STATS, "extra_info": INFO}
+
+
+def with_stats(**changed):
+    return {"machine_info": {}, "benchmarks": [{**CASE, "stats": {**STATS, **changed}}]}
+
+
+def with_info(**changed):
+    return {"machine_info": {}, "benchmarks": [{**CASE, "extra_info": {**INFO, **changed}}]}
+
+
+UNREADABLE = "cannot be read: it is no file of pytest-benchmark's"
+DAMAGED = {
+    "empty": ("", UNREADABLE),
+    "cut short": ('{"benchmarks": [{"fullname": ', UNREADABLE),
+    "deep": ("[" * 200_000, UNREADABLE),
+    "a list": ("[]", UNREADABLE),
+    "bytes": (b"\xff\xfe", UNREADABLE),
+    "of numbers": ({"benchmarks": [1, 2]}, UNREADABLE),
+    "no names": ({"benchmarks": [{"stats": STATS, "extra_info": INFO}]}, "fullname: field required"),
+    "no info": ({"benchmarks": [{"fullname": "x", "stats": STATS}]}, UNREADABLE),
+    "old": (
+        {"benchmarks": [{**CASE, "extra_info": {"test_accuracy": [0.9]}}]},
+        "an earlier version saved it, with a whole training as one round",
+    ),
+    "accuracies in words": (
+        with_info(test_accuracy="high"),
+        "extra_info.test_accuracy: input should be",
+    ),
+    "accuracy -1": (with_info(test_accuracy=[-1.0]), "extra_info.test_accuracy.0: *(it is -1.0)"),
+    "accuracy NaN": (with_info(test_accuracy=[math.nan]), "extra_info.test_accuracy.0: *(it is nan)"),
+    "two seeds, one accuracy": (with_info(seeds=[0, 1]), "extra_info: its lists are not of one value*"),
+    "a seed twice": (
+        with_info(seeds=[0, 0], test_accuracy=[1, 1], epochs_to={"0.90": [1, 1], "0.97": [1, 1]}),
+        "extra_info: its lists are not of one value*",
+    ),
+    "another target": (with_info(epochs_to={"0.50": [1]}), "extra_info: epochs_to lacks*"),
+    "seconds NaN": (with_stats(median=math.nan), "stats.median: *(it is nan)"),
+    "seconds infinite": (with_stats(max=math.inf), "stats.max: *(it is inf)"),
+    "seconds negative": (with_stats(min=-1.0), "stats.min: *(it is -1.0)"),
+    "seconds 0": (with_stats(min=0), "stats.min: *(it is 0)"),
+    "milliseconds": (
+        with_stats(min=1000, max=1000, mean=1000, median=1000, total=1000),
+        "stats.total is not its training time in seconds",
+    ),
+    "in disorder": (with_stats(min=2), "stats: they contradict each other"),
+    "another sum": (with_stats(mean=2, max=3), "stats: they contradict each other"),
+    "rounds that are no epochs": (
+        with_stats(rounds=2, total=2),
+        "stats.rounds is not its number of epochs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_what_cannot_be_is_refused(tmp_path, content, said):
+    path = tmp_path / "0001_base.json"
+    if not isinstance(content, bytes):
+        content = (content if isinstance(content, str) else json.dumps(content)).encode()
+    path.write_bytes(content)
+    with pytest.raises(BaselineError) as refused:
+        read(path)
+    pytest.LineMatcher([str(refused.value)]).fnmatch_lines([f"the saved run {path} *{said}*"])
+
+
+def test_a_file_that_is_gone_is_refused(tmp_path):
+    with pytest.raises(BaselineError, match="No such file"):
+        read(tmp_path / "0001_base.json")
+
+
+def test_a_whole_one_is_taken_and_other_benchmarks_in_it_are_left(tmp_path):
+    path = tmp_path / "0001_base.json"
+    other = {"fullname": "other", "stats": {}, "extra_info": {}}
+    path.write_text(json.dumps({"machine_info": {}, "benchmarks": [CASE, other]}))
+    assert list(read(path).cases) == [ROW]
+    assert not read(path).accepted
+    assert read(path.rename(tmp_path / "0002_accepted.json")).accepted

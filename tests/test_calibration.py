@@ -1,0 +1,81 @@
+"""`make calibrate`: rates of false alarms and detections, from saved runs."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from harness.__main__ import main
+from harness.gates import calibration
+from harness.gates.calibration import times_of
+
+ROWS = [f"row {index}" for index in range(8)]
+
+
+def runs(count, noise=0.01):
+    rng = np.random.default_rng(3)
+    return [{case: math.exp(rng.normal(0, noise)) for case in ROWS} for _ in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(calibration, "DRAWS", 20)
+
+
+def test_quiet_runs_make_no_alarm_and_show_what_they_say():
+    _, alarms, found, together, *_ = times_of(runs(20), np.random.default_rng(0))
+    assert alarms.happened <= 1
+    assert found.happened >= 17
+    assert together.happened == 20
+    assert str(together) == "  all rows slower by 10 %, found: 20 of 20 (100.0%)"
+
+
+def test_noise_hides_a_slowdown():
+    *_, together, share, _ = times_of(runs(20, noise=0.2), np.random.default_rng(0))
+    assert together.happened < 10
+    assert share == "  rows that can see 20 % or less: 0%"
+
+
+def saved(path, number, seeds=1):
+    """A saved run in which rows learn a little differently under each seed."""
+    rng = np.random.default_rng(number)
+    stats = dict.fromkeys(("min", "max", "mean", "median"), math.exp(rng.normal(0, 0.01)))
+    stats |= {"stddev": 0, "iqr": 0, "total": stats["min"], "rounds": 1}
+    info = dict.fromkeys(("scale", "dataset", "device", "device_name", "engine", "timing"), "x")
+    cases = []
+    for case in ROWS:
+        learned = {
+            "seeds": [*range(seeds)],
+            "test_accuracy": rng.normal(0.9, 0.001, seeds).tolist(),
+            "epochs_to": {"0.90": [1] * seeds, "0.97": [None] * seeds},
+        }
+        extra = {**info, "epochs": 1, "cores": 1, "seconds": stats["total"], **learned}
+        cases.append({"fullname": case, "stats": stats, "extra_info": extra})
+    file = path / f"{number:04}_base.json"
+    file.write_text(json.dumps({"benchmarks": cases}))
+    return str(file)
+
+
+def test_ten_seeds_tell_of_accuracies(tmp_path, capsys):
+    assert main(["calibrate", saved(tmp_path, 1, seeds=12)]) == 0
+    header, alarms, found = capsys.readouterr().out.splitlines()
+    assert header.startswith("Accuracies, 8 rows under 12 seeds (0001_base.json)")
+    assert alarms == "  false alarms of a run: 0 of 20 (0.0%)"
+    assert found.endswith("fell by 1 point, found: 20 of 20 (100.0%)")
+
+
+def test_too_little_to_draw_from_is_refused(tmp_path, capsys):
+    assert main(["calibrate", saved(tmp_path, 1), saved(tmp_path, 2)]) == 2
+    assert "2 saved runs under 1 seeds at most are too few" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_refused(tmp_path, capsys):
+    (tmp_path / "0001_base.json").write_text("{")
+    assert main(["calibrate", str(tmp_path / "0001_base.json")]) == 2
+    assert "0001_base.json cannot be read" in capsys.readouterr().err
+
+
+def test_nine_runs_tell_of_times(tmp_path, capsys):
+    assert main(["calibrate", *(saved(tmp_path, number) for number in range(9))]) == 0
+    assert capsys.readouterr().out.startswith("Times, 9 runs of 8 rows, 5 of them as saved runs:")

@@ -1,0 +1,124 @@
+"""The accuracy gate's decision: fell, held, identical, or too few seeds to say."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness.gates.learning import compare
+
+
+def case(accuracies, epochs_to=None, seeds=None, epochs=3):
+    count = len(accuracies)
+    return SimpleNamespace(
+        seeds=seeds or list(range(count)),
+        epochs=epochs,
+        test_accuracy=list(accuracies),
+        epochs_to={"0.90": epochs_to or [1] * count, "0.97": [None] * count},
+    )
+
+
+def change(before, now, points=1.0, **options):
+    return compare({"row": case(now)}, {"row": case(before)}, points, **options)["row"]
+
+
+def test_the_same_figures_are_identical():
+    assert change([0.95, 0.96], [0.95, 0.96]).outcome == "identical"
+    assert change([0.95], [0.95]).outcome == "identical"
+
+
+def test_three_points_less_under_both_seeds_is_a_fall():
+    """Seeds pair: what they differ by between themselves does not count."""
+    assert change([0.95, 0.60], [0.92, 0.57]).outcome == "fell"
+
+
+def test_better_is_no_fall():
+    assert change([0.92, 0.90, 0.91], [0.952, 0.931, 0.94]).outcome == "held"
+
+
+@pytest.mark.parametrize(("fall", "outcome"), [(0.0040, "held"), (0.0060, "fell")])
+def test_half_of_the_points_is_let_pass(fall, outcome):
+    before = np.array([0.95, 0.96, 0.955, 0.952])
+    noise = np.array([1, -1, 1, -1]) * 1e-5
+    assert change(before, before - fall + noise).outcome == outcome
+
+
+def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes():
+    found = change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95])
+    assert found.outcome == "underpowered"
+    assert found.detectable > 1
+    assert 3 < found.seeds_needed < 1000
+
+
+def test_so_many_seeds_as_it_asks_for_are_enough():
+    before, now = [0.90, 0.92, 0.91, 0.90], [0.91, 0.91, 0.90, 0.91]
+    needed = change(before, now).seeds_needed
+    assert 8 < needed < 100
+    assert change(before * 2, now * 2).outcome == "underpowered"
+    times = -(-needed // 4)
+    assert change(before * times, now * times).outcome == "held"
+
+
+def test_one_seed_is_underpowered():
+    found = change([0.95], [0.80])
+    assert found.outcome == "underpowered"
+    assert found.seeds_needed is None
+
+
+@pytest.mark.parametrize(("now", "outcome"), [(0.9399, "fell"), (0.9401, "held"), (0.99, "held")])
+def test_one_seed_falls_barely_where_that_counts(now, outcome):
+    assert change([0.95], [now], bare=True).outcome == outcome
+
+
+def test_of_several_seeds_bare_falls_do_not_count():
+    assert change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95], bare=True).outcome == "underpowered"
+
+
+def test_only_seeds_of_both_are_compared():
+    ours = {"row": case([0.95, 0.96, 0.97], seeds=[1, 2, 7])}
+    theirs = {"row": case([0.10, 0.95, 0.96], seeds=[0, 1, 2])}
+    found = compare(ours, theirs, 1.0)["row"]
+    assert found.outcome == "identical"
+    assert found.seeds == 2
+
+
+def test_to_converge_later_is_to_learn_worse():
+    seeds = 10
+    accuracies = [0.95 + 0.001 * seed for seed in range(seeds)]
+    before = {"row": case(accuracies, [1] * seeds, epochs=9)}
+    later = compare({"row": case(accuracies, [4] * seeds, epochs=9)}, before, 1.0)["row"]
+    assert later.outcome == "fell"
+    assert later.delay == "reaches 90% 3.0 epochs later"
+    never = compare({"row": case(accuracies, [None] * seeds, epochs=9)}, before, 1.0)["row"]
+    assert never.delay == "reaches 90% 9.0 epochs later"
+    sooner = compare(before, {"row": case(accuracies, [4] * seeds, epochs=9)}, 1.0)["row"]
+    assert sooner.delay is None
+
+
+def test_an_epoch_later_under_two_seeds_may_be_rounding():
+    before, now = case([0.95, 0.95], [1, 1]), case([0.95, 0.95], [2, 2])
+    assert compare({"row": now}, {"row": before}, 1.0)["row"].delay is None
+
+
+def test_many_rows_make_one_less_sure():
+    """A fall that is one when its row is alone is not among forty others, of which one may look so."""
+    rng = np.random.default_rng(1)
+    before = rng.normal(0.9, 0.01, 6)
+    now = before - 0.02 + rng.normal(0, 0.0115, 6)
+    assert change(before, now).outcome == "fell"
+    rows = {f"row {index}": (rng.normal(0.9, 0.01, 6), rng.normal(0.9, 0.01, 6)) for index in range(40)}
+    rows["row"] = (before, now)
+    theirs = {name: case(each[0]) for name, each in rows.items()}
+    ours = {name: case(each[1]) for name, each in rows.items()}
+    assert compare(ours, theirs, 1.0)["row"].outcome == "underpowered"
+
+
+def test_hardly_any_alarm_between_seeds():
+    """200 seeded comparisons of 20 rows under seeds of their own: 1 in 100 may be wrong."""
+    rng = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(200):
+        sds = np.geomspace(0.001, 0.03, 20)
+        draw = lambda: {f"{sd}": case(rng.normal(0.8, sd, 5)) for sd in sds}  # noqa: B023, E731
+        alarms += any(found.outcome == "fell" for found in compare(draw(), draw(), 1.0).values())
+    assert alarms < 7

@@ -1,0 +1,122 @@
+"""The time gate's decision, on made-up times: what it finds, lets pass, and how often it is wrong."""
+
+import numpy as np
+import pytest
+
+from harness.gates.slowdown import CONTROLS, RETRAININGS, Trainings, judge
+
+ROWS = [f"row {index}" for index in range(12)]
+
+
+class Machine:
+    """Draws times of an epoch, log-normal: each row has its own noise, the rows of a run share some."""
+
+    def __init__(self, seed, shared=0.02):
+        self.rng = np.random.default_rng(seed)
+        self.noise = dict(zip(ROWS, np.geomspace(0.01, 0.06, len(ROWS)), strict=True))
+        self.shared = shared
+
+    def run(self, cases=ROWS, **slower):
+        share = self.rng.normal(0, self.shared)
+        factor = slower.pop("everything", 1.0)
+        return {
+            case: factor * slower.get(case, 1.0) * np.exp(share + self.rng.normal(0, self.noise[case]))
+            for case in cases
+        }
+
+    def gate(self, saved=6, percent=10, **slower):
+        """Judges a run as the gate does: suspects are trained again."""
+        runs = [self.run() for _ in range(saved)]
+        now = [Trainings(self.run(**slower))]
+        judged = judge(now, runs, percent)
+        while judged.suspects and len(now) <= RETRAININGS:
+            now.append(
+                Trainings(self.run([*judged.suspects, *judged.controls], **slower), judged.controls)
+            )
+            judged = judge(now, runs, percent)
+        return judged
+
+
+def slow(judged):
+    return [case for case, row in judged.rows.items() if row.slower]
+
+
+def test_unchanged_code_is_hardly_ever_called_slower():
+    """Of 200 seeded runs: at 1 in 100 for rows and for all together, 5 or more have a chance of 5 %."""
+    judged = [Machine(seed).gate() for seed in range(200)]
+    assert sum(bool(slow(each)) or each.together.slower for each in judged) < 5
+
+
+def test_a_slowdown_of_the_size_that_it_states_is_found():
+    found = 0
+    for seed in range(100):
+        size = Machine(seed).gate().rows["row 5"].detectable
+        found += slow(Machine(seed).gate(**{"row 5": 1 + size / 100})) == ["row 5"]
+    assert found >= 88
+
+
+def test_a_machine_that_is_busy_makes_no_row_suspect():
+    """All rows take half as long again, now and then in the saved runs, too."""
+    judged = Machine(0, shared=0.3).gate(everything=1.5)
+    assert slow(judged) == []
+    assert not judged.together.slower
+    assert judged.together.detectable > 50
+
+
+def test_all_rows_together_are_found_slower():
+    judged = Machine(0, shared=0.01).gate(everything=1.1, saved=10)
+    assert judged.together.slower
+    assert judged.together.percent == pytest.approx(10, abs=4)
+
+
+def test_a_suspect_that_is_fast_again_is_let_go():
+    machine = Machine(1)
+    runs = [machine.run() for _ in range(6)]
+    now = [Trainings(machine.run(**{"row 3": 2.0}))]
+    judged = judge(now, runs, 10)
+    assert judged.suspects == ["row 3"]
+    assert len(judged.controls) == CONTROLS
+    assert "row 3" not in judged.controls
+    for _ in range(RETRAININGS):
+        now.append(Trainings(machine.run([*judged.suspects, *judged.controls]), judged.controls))
+    judged = judge(now, runs, 10)
+    assert judged.rows["row 3"].trainings == 1 + RETRAININGS
+    assert not judged.rows["row 3"].slower
+
+
+def test_significant_is_not_enough():
+    """Rows without noise, one of them slower by 4 %: half of 10 % is let pass, half of 7 % is not."""
+    runs = [dict.fromkeys(ROWS, 1.0 + 1e-06 * index) for index in range(6)]
+    now = [Trainings({case: 1.04 if case == "row 3" else 1.0 for case in ROWS})]
+    assert slow(judge(now, runs, 10)) == []
+    assert slow(judge(now, runs, 7)) == ["row 3"]
+
+
+def test_a_few_rows_are_judged_without_the_machine():
+    machine = Machine(2)
+    few = ROWS[: CONTROLS - 1]
+    runs = [machine.run(few) for _ in range(6)]
+    judged = judge([Trainings(machine.run(few, **{"row 1": 1.5}))], runs, 10)
+    assert slow(judged) == ["row 1"]
+    assert judged.together is None
+
+
+def test_saved_runs_need_not_have_the_same_rows():
+    machine = Machine(3)
+    runs = [machine.run() for _ in range(5)] + [machine.run(ROWS[:6]) for _ in range(5)] + [{}]
+    judged = judge([Trainings({**machine.run(), "a new one": 1.0})], runs, 10)
+    assert [judged.rows[case].saved for case in (ROWS[0], ROWS[-1])] == [10, 5]
+    assert "a new one" not in judged.rows
+
+
+def test_with_no_row_in_common_there_is_nothing_to_judge():
+    judged = judge([Trainings({"one": 1.0})], [{"another": 1.0}], 10)
+    assert judged.rows == {}
+    assert judged.together is None
+
+
+def test_controls_that_were_not_trained_are_done_without():
+    machine = Machine(4)
+    runs = [machine.run() for _ in range(6)]
+    now = [Trainings(machine.run(**{"row 3": 2.0})), Trainings({"row 3": 2.0}, ["row 0"])]
+    assert judge(now, runs, 10).rows["row 3"].trainings == 2
