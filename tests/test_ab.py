@@ -303,7 +303,10 @@ class TestComparison:
         assert found.outcome == outcome
         assert sum(case == "b" for case, *_ in asked) == 3
         assert {case: each.speed for case, each in found.speeds.items()} == {"a": "same", "c": "same"}
-        (row,) = [row for row in report.rows_of(found) if row["id"] == "b"]
+        row, after = [row for row in report.rows_of(found) if row["id"] in "bc"]
+        assert after["pass_ratios"] == pytest.approx(
+            [math.exp(self.ratio("c", number)) for number in range(LOOKS[0])]
+        )
         assert (row["speed"], row["reason"]) == (f"{side} {kind}", "the reason")
 
     def test_a_base_that_lacks_every_row_is_refused(self, run):

@@ -74,9 +74,9 @@ def test_what_was_resumed_is_not_gated(killed):
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "*gate: held*",
-            "not gated, not timed in this run: *sgd-lr0.25*",
-            "gated: 2 cases*",
+            "*gate: passed*",
+            "In 0001_base but not timed now: *sgd-lr0.25*",
+            "Learning: 2 rows against 0001_base: 2 identical.",
         ]
     )
     result = killed.run("-k", "test_1", *gate)

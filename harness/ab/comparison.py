@@ -11,6 +11,7 @@ from typing import Literal
 
 from model.environment import available_cores
 
+from ..gates.answer import rows as in_words
 from ..gates.learning import Change
 from .decision import LOOKS, Verdict, decide, learning
 from .selection import Selection
@@ -75,7 +76,7 @@ def compare(
         if not rows:
             break
         seeds = [number * count + seed for seed in selection.settings.seeds]
-        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {len(rows)} rows")
+        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {in_words(len(rows))}")
         if len(found.errors) == len(selection.rows) and all(
             error.kind == "lacks it" for error in found.errors.values()
         ):

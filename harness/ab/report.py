@@ -90,6 +90,7 @@ def _row(found: Comparison, case: str) -> dict[str, Any]:
         "head_epoch_seconds": float(seconds[1]),
         "ratio": math.exp(middle),
         "interval": [math.exp(middle - half), math.exp(middle + half)],
+        "pass_ratios": [math.exp(each.ratio) for each in passes],
         "p": verdict.p,
         "speed": verdict.speed,
         "learning": change.outcome,

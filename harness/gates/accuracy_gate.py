@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .answer import Answer, Finding, listed
+from .answer import Answer, Finding, listed, rows
 from .baselines import FOR_ACCURACY, Cases, SavedRun
 from .learning import Change, compare
 
@@ -37,7 +37,7 @@ def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: b
     if changes:
         counts = Counter(change.outcome for change in changes.values())
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        answer.notes.append(f"Learning: {len(changes)} rows against {run.path.stem}: {told}.")
+        answer.notes.append(f"Learning: {rows(len(changes))} against {run.path.stem}: {told}.")
 
 
 def comparable(

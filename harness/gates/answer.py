@@ -136,6 +136,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def rows(count: int) -> str:
+    """So many rows, in words."""
+    return "1 row" if count == 1 else f"{count} rows"
+
+
 def listed(cases: Iterable[str], most: int = 5) -> str:
     """The first of them, and how many more there are."""
     names = list(cases)

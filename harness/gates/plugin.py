@@ -16,7 +16,7 @@ import pytest
 from ..settings import SETTINGS
 from ..timing.xdist_bridge import benchmark_session, saved_files
 from . import accuracy_gate, time_gate
-from .answer import Answer, Finding, tell_github
+from .answer import Answer, Finding, rows, tell_github
 from .baselines import FOR_TIMES, KNOWN_AT_START, BaselineError, Cases, SavedRun, cases_of, read
 from .retraining import retrain
 
@@ -183,7 +183,7 @@ def _ask_benchmark(answer: Answer, current: Cases, run: SavedRun, checks: list[A
         if not failed:
             answer.passed.append(Finding(_BENCHMARK, case, "not slower", "not slower"))
     if common:
-        answer.notes.append(f"{_BENCHMARK}: {len(common)} rows against {run.path.stem}.")
+        answer.notes.append(f"{_BENCHMARK}: {rows(len(common))} against {run.path.stem}.")
 
 
 def _gates(config: pytest.Config) -> list[str]:

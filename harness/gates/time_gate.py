@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from .answer import Answer, Finding, listed
+from .answer import Answer, Finding, listed, rows
 from .baselines import FOR_TIMES, Cases, SavedRun
 from .retraining import RetrainingError
 from .slowdown import RETRAININGS, Judgement, Slowdown, Trainings, judge
@@ -94,7 +94,7 @@ def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float)
     smallest = [row.detectable for row in judged.rows.values()]
     in_all = f", of {judged.together.detectable:.0f} % in all rows together" if judged.together else ""
     answer.notes.append(
-        f"Times: {len(judged.rows)} rows against {saved_runs} saved runs. A slowdown of "
+        f"Times: {rows(len(judged.rows))} against {saved_runs} saved runs. A slowdown of "
         f"{np.median(smallest):.0f} % in the median row would have been found, of "
         f"{max(smallest):.0f} % in the noisiest{in_all} (gate.json has each row's)."
     )
