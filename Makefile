@@ -10,16 +10,19 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test lint speed times gpu report publish lock help
+.PHONY: bench test chaos fuzz mutants lint speed times gpu report publish lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
+	@echo "make chaos    sessions with faults at random times, then --resume"
+	@echo "make fuzz     read thousands of mutated report files"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
+	@echo "make mutants  whether a test fails for every small change of what decides and measures"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
 bench: $(VENV)/installed
@@ -27,6 +30,12 @@ bench: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --durations=10 $(ARGS)
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/installed
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 speed: $(VENV)/installed
 	$(BIN)/python -m harness speed $(ARGS)
@@ -40,6 +49,9 @@ gpu:
 
 publish: $(VENV)/installed
 	$(BIN)/python -m harness publish $(RUN) $(NAME)
+
+mutants: $(VENV)/installed
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 report: $(VENV)/installed
 	$(BIN)/python -m harness report $(RUNS)

@@ -82,10 +82,14 @@ def test_from_100_up_the_smaller_batch_is_ahead(by_size):
 
 
 def test_batch_size_1_falls_after_an_early_peak(trained):
-    """Five seeds at the quick scale: peaks of 0.921 to 0.945, and falls from them of 0.10 to 0.59."""
-    accuracy = trained("sgd-lr0.1-batch1").test_accuracy
-    assert (accuracy[:6].max(axis=0) > 0.9).all()
-    assert (accuracy[-1] < accuracy.max(axis=0) - 0.03).all()
+    """Its training loss ends well above its lowest: at the quick scale under each of 20 seeds.
+
+    Peaks of the test accuracy: 0.908 to 0.943, standard deviation 0.0085. Final training losses: 2.4 to
+    9.9 times the lowest, on a logarithmic scale 4.2 standard deviations from 1.1 times.
+    """
+    training = trained("sgd-lr0.1-batch1")
+    assert (training.test_accuracy[:6].max(axis=0) > 0.85).all()
+    assert (training.train_loss[-1] > 1.1 * training.train_loss.min(axis=0)).all()
 
 
 @claim(

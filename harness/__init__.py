@@ -6,6 +6,7 @@ A floor may import those below it, never one above:
     report              tables, figures, the page, publishing
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
+    files               what the JSON files of a report may hold
     exercise  claim  stats  settings  ownership  atomic_json
     paths
 """

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .ownership import ForeignFilesError
 from .paths import LATEST
 
 
@@ -92,12 +91,11 @@ def _at_least_one(text: str) -> int:
 def _report(options: argparse.Namespace) -> int:
     try:
         from .report.build import build
-        from .report.load import ReportError
     except ImportError as error:
         return _refuse(f"The report needs {error.name}: `make report` installs it.")
     try:
         page, left_out = build(options.folders)
-    except ReportError as error:
+    except ValueError as error:
         return _refuse(str(error))
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
@@ -132,11 +130,11 @@ def _gpu(options: argparse.Namespace) -> int:
 def _run(command: Callable[..., int | None], *arguments: object) -> int:
     """Calls `command` for its exit status.
 
-    A ValueError or ForeignFilesError explains in one line what it refuses.
+    Errors of what it was given, and of files, explain themselves in one line.
     """
     try:
         return command(*arguments) or 0
-    except (ValueError, ForeignFilesError) as error:
+    except (OSError, ValueError) as error:
         return _refuse(str(error))
 
 

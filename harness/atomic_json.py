@@ -9,7 +9,7 @@ from typing import Any
 
 from model.atomic_file import write_text
 
-__all__ = ["read", "write", "write_text"]
+__all__ = ["dumps", "read", "write", "write_text"]
 
 
 def write(path: Path, content: Any) -> None:
@@ -18,13 +18,23 @@ def write(path: Path, content: Any) -> None:
     JSON has no infinities and no NaN. They are written as the strings "Infinity", "-Infinity" and
     "NaN", which `float()` converts back.
     """
-    text = json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_text(path, dumps(content))
+
+
+def dumps(content: Any) -> str:
+    """The text that `write` writes."""
+    return json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> Any:
-    """The content of a file that `write` wrote; numbers that are not finite are strings."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a file that `write` wrote; numbers that are not finite are strings.
+
+    For files that only the suite itself reads back: `files.sealed` checks what it reads.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
 
 
 def _to_strict(value: Any) -> Any:

@@ -40,22 +40,6 @@ class Claim:
     """What the quick scale lacks to decide it; None where that scale decides it as well."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A claim as a run decided it: an entry of `summary.json`."""
-
-    id: str
-    """The node id of its test."""
-    exercise: int
-    text: str
-    source: str
-    verdict: Verdict
-    evidence: str
-    """The figures that decided it, in a sentence or two."""
-    expected: Verdict | None = None
-    needs: str | None = None
-
-
 def claim(
     text: str, *, source: str, expected: Verdict | None = None, needs: str | None = None
 ) -> pytest.MarkDecorator:

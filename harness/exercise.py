@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from model.data.mnist import Data
 from model.experiment import Experiment
+
+if TYPE_CHECKING:  # a report is drawn without PyTorch
+    from model.data.mnist import Data
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,13 @@ class Row:
     settings: Mapping[str, Any]
     published: Published = Published()
 
+    def __post_init__(self) -> None:
+        if not self.name.isprintable():  # a terminal would obey its escape sequences
+            raise ValueError(f"the row {self.name!r} has characters that cannot be printed")
+
 
 # A measurement besides training: takes the data set and a seed, returns what JSON can hold.
-Measurement = Callable[[Data, int], dict[str, Any]]
+Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"
 
 
 @dataclass(frozen=True, kw_only=True)

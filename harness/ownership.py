@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from model.atomic_file import write_text
 
 from .paths import SPEED, TIMES
 
@@ -37,6 +40,14 @@ def make(folder: Path) -> None:
         (folder / MARK).write_text(_TEXT)
 
 
+def make_again(folder: Path) -> None:
+    """Makes the report folder of a running session again, where somebody has removed it."""
+    if not owns(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if foreign_file(folder) is None:
+            write_text(folder / MARK, _TEXT)
+
+
 def check_new(folder: Path) -> None:
     """Raises ForeignFilesError if `folder` exists and is not empty."""
     if folder.exists() and any(folder.iterdir()):
@@ -46,7 +57,8 @@ def check_new(folder: Path) -> None:
 def owns(folder: Path) -> bool:
     """Whether the folder carries the mark."""
     try:
-        return (folder / MARK).read_text() == _TEXT
+        # Of a pipe, reading would wait for somebody to write.
+        return (folder / MARK).is_file() and (folder / MARK).read_text() == _TEXT
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -58,6 +70,16 @@ def remove(folder: Path) -> None:
     if found := foreign_file(folder):
         raise ForeignFilesError(f"{folder} holds {found.relative_to(folder)}, which no report has")
     shutil.rmtree(folder)
+
+
+def clear(folder: Path) -> None:
+    """Deletes a report's folder of locks or progress, but for what the suite did not write."""
+    with suppress(OSError):  # it is not there, or in use
+        if not folder.is_symlink():
+            for path in folder.iterdir():
+                if _is_regular(path, _FOLDERS[folder.name]):
+                    path.unlink()
+            folder.rmdir()
 
 
 def foreign_file(folder: Path) -> Path | None:
@@ -73,11 +95,11 @@ def foreign_file(folder: Path) -> Path | None:
 
 def first_without(suffix: str, folder: Path) -> Path | None:
     """The first entry of `folder` that is not a regular file with that suffix, or None."""
-    for path in sorted(folder.iterdir()):
-        regular = path.is_file() and not path.is_symlink()
-        if not regular or not _without_temporary(path.name).endswith(suffix):
-            return path
-    return None
+    return next((path for path in sorted(folder.iterdir()) if not _is_regular(path, suffix)), None)
+
+
+def _is_regular(path: Path, suffix: str) -> bool:
+    return path.is_file() and not path.is_symlink() and _without_temporary(path.name).endswith(suffix)
 
 
 def _without_temporary(name: str) -> str:

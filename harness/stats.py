@@ -21,7 +21,7 @@ def half_width(values: ArrayLike) -> NDArray[np.float64] | None:
 
     None where there is but one value.
     """
-    values = np.asarray(values, dtype=float)
+    values = np.asarray(values)
     count = values.shape[-1]
     if count < 2:
         return None

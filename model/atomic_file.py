@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Writes `text` to `path` atomically, with these permissions; raises OSError if it cannot."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    """Writes `text` to `path` atomically, with these permissions; raises an OSError that names it."""
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, mode)  # mkstemp's files are readable by their owner alone
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, mode)  # mkstemp's files are readable by their owner alone
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):  # somebody removed its folder
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -8,8 +8,10 @@ import platform
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def available_cores() -> list[int]:
@@ -21,7 +23,11 @@ def available_cores() -> list[int]:
 
 def device_name(device: torch.device) -> str:
     """The model name of the GPU or CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
+    if device.type != "cuda":
+        return cpu_model()
+    import torch  # here, as whoever only leases cores does without it
+
+    return torch.cuda.get_device_name(device)
 
 
 def cpu_model() -> str:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 
 import execnet.gateway_io
@@ -22,7 +18,7 @@ import torch
 import harness.plugin.fixtures
 import harness.plugin.session
 import model.engines.proof
-from tests.processes import ForkedWorker
+from tests.processes import ForkedWorker, Session
 
 # Small tensors all over: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -45,10 +41,11 @@ def train(experiment, data, *, seeds, engine, after_epoch):
     # The rate says how long it takes, so that every case has its own time.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
-    curve = np.stack([np.full(len(seeds), 0.1), accuracy])
+    points = experiment.epochs + 1
+    curve = np.linspace(np.full(len(seeds), 0.1), accuracy, points)
     return made_up_training(
-        experiment, seeds, epoch_seconds=np.array([0.0, seconds]), train_loss=1 - curve,
-        train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
+        experiment, seeds, steps=experiment.epochs, epoch_seconds=np.linspace(0.0, seconds, points),
+        train_loss=1 - curve, train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
     )
 
 def pytest_configure():
@@ -141,18 +138,9 @@ class Suite:
         """The same in a process of its own: for what would change this one, at twenty times the cost."""
         return self._pytester.runpytest_subprocess("bench/", *args)
 
-    def start(self, *args: str) -> subprocess.Popen:
-        """The same in the background, in a process group of its own; it writes to `output.txt`."""
-        with (self.path / "output.txt").open("w") as output:
-            self._session = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "bench/", *args],
-                cwd=self.path,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                # Ctrl-C works there, also where these tests run in the background of a shell.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-            )
+    def start(self, *args: str) -> Session:
+        """The same in the background; it writes to `output.txt`."""
+        self._session = Session(["bench/", *args], self.path, self.path / "output.txt")
         return self._session
 
     def hang(self) -> None:
@@ -197,8 +185,6 @@ class Suite:
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """This process, for sessions in it."""
-    # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
-    forkserver.ensure_running()
     # After a session pytester forgets what it has imported, and these cannot be imported twice.
     for name in ("model.engines.numba_loop.kernels", "pygal", "scipy.stats"):
         importlib.import_module(name)
@@ -229,7 +215,6 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     # Locks of its own, so that it and a session on this machine do not wait for each other.
-    (pytester.path / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    (pytester.path / "runtime").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path / "runtime"))
     return Suite(pytester)

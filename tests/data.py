@@ -45,7 +45,7 @@ def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -
     return Training(
         **{
             "experiment": experiment,
-            "engine": "fake",
+            "engine": "eager",
             "device": "cpu",
             "seeds": seeds,
             "steps": 1,
@@ -54,7 +54,7 @@ def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -
             **blank,
             "checkpoint_examples": np.array([0, EXAMPLES]),
             "checkpoint_class_accuracy": np.zeros((2, 10, count)),
-            "predictions": np.zeros((10, count)),
+            "predictions": np.zeros((10, count), dtype=int),
             "distance_from_initialisation": np.ones((6, count)),
             "unit_spread": np.ones((2, count)),
             "weight_ranks": np.ones((3, count)),

@@ -6,14 +6,80 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
+import execnet.gateway_io
+import pytest
 from execnet.gateway_base import Popen2IO
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["pytest", "torch", "model.train", "model.engines.numba_loop.kernels"])
+
+
+def forks() -> BaseContext:
+    """Where forks come from, a process that runs from the first time on."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
+        monkeypatch.delenv("TMPDIR", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        forkserver.ensure_running()
+    return _FORKS
+
+
+class Session:
+    """`pytest ARGS` in a folder, in the background, in a process group of its own.
+
+    Its workers are its children, as they are of a session in an interpreter of its own. But all of them
+    are forks of a process that has imported PyTorch and Numba.
+    """
+
+    def __init__(self, args: Sequence[str], folder: Path, output: Path | str):
+        """It writes to `output`, a file or a terminal."""
+        self._process = forks().Process(
+            target=_session, args=([*args], folder, output, dict(os.environ))
+        )
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status at the end, None after `timeout` seconds."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _session(args: list[str], folder: Path, output: Path | str, environment: dict[str, str]) -> None:
+    os.setsid()
+    # Ctrl-C works there, also where these tests run in the background of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _enter(folder, environment)
+    opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(opened, stream)
+    os.close(opened)
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", 1, closefd=False) for stream in (1, 2))
+    ForkedWorker.context = staticmethod(lambda: multiprocessing.get_context("fork"))
+    execnet.gateway_io.Popen2IOMaster = ForkedWorker
+    sys.exit(pytest.main(args))
+
+
+def _enter(folder: Path | str, environment: dict[str, str]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.dont_write_bytecode = True
 
 
 class ForkedWorker(Popen2IO):
@@ -22,10 +88,13 @@ class ForkedWorker(Popen2IO):
     This one is a fork of a process that has imported PyTorch and Numba: a tenth of the CPU seconds.
     """
 
+    context = staticmethod(forks)
+
     def __init__(self, args: list[str], execmodel: object):
-        stdin, to_worker = _FORKS.Pipe(duplex=False)
-        from_worker, stdout = _FORKS.Pipe(duplex=False)
-        self._worker = _FORKS.Process(
+        context = self.context()
+        stdin, to_worker = context.Pipe(duplex=False)
+        from_worker, stdout = context.Pipe(duplex=False)
+        self._worker = context.Process(
             target=_work, args=(args[-1], stdin, stdout, os.getcwd(), dict(os.environ))
         )
         self._worker.start()
@@ -45,13 +114,10 @@ class ForkedWorker(Popen2IO):
 
 def _work(code: str, stdin, stdout, folder: str, environment: dict[str, str]) -> None:
     """In the fork: `python -c code`, with pipes in the place of its standard streams."""
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
+    _enter(folder, environment)
     os.dup2(stdin.fileno(), 0)
     os.dup2(stdout.fileno(), 1)
-    stdin.close()
-    stdout.close()
+    os.closerange(3, 256)  # the pipes of others would stay open
     sys.stdin = os.fdopen(0, closefd=False)
     exec(code, {"__name__": "__main__"})
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import atomic_json
 from harness.exercise import Published
+from harness.files import sealed
+from harness.files.names import file_name
+from harness.files.record import TrainingRecord, key_of
 from harness.results.records import to_case, to_record
 from model.experiment import Experiment
 from tests.data import made_up_training
@@ -17,6 +19,25 @@ from tests.data import made_up_training
 EPOCHS = 4
 RATES = (0.001, 0.01, 0.1)
 MARKUP = "</script><script>window.owned = true</script><b onclick=x>"
+RUN = {
+    "scale": "quick",
+    "dataset": "mnist",
+    "replicates": 1,
+    "engine": "auto",
+    "timing": "exclusive",
+    "device": "cpu",
+    "device_name": "a machine",
+    "torch": "2.13.0",
+    "code": "0123456789ab",
+}
+MACHINE = {
+    "device": "cpu",
+    "device_name": "a machine",
+    "cores": 2,
+    "cuda": None,
+    "torch": "2.13.0",
+    "python": "3.11.7",
+}
 FIGURES = {
     "exercise-1-error", "exercise-1-seconds", "exercise-1-loss", "exercise-1-time-to-accuracy",
     "exercise-1-learning-rate", "exercise-3-error", "exercise-3-seconds", "exercise-3-loss",
@@ -43,13 +64,19 @@ def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 
                 slower if first else 1.0,
             )
         )
-    for index, record in enumerate(records):
-        atomic_json.write(folder / "runs" / f"{index}.json", record)
-    atomic_json.write(folder / "runs" / "bias.json", _bias(seeds))
-    atomic_json.write(folder / "speed.json", _speed())
+    for record in (*records, _bias(seeds)):
+        write_record(folder, record)
+    sealed.write(folder / "speed.json", speed())
     summary = _summary(records)
-    atomic_json.write(folder / "summary.json", summary)
+    sealed.write(folder / "summary.json", summary)
     return summary
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> Path:
+    """Writes the record into the report `folder`, under the name that is its own."""
+    path = folder / "runs" / f"{file_name(record['id'], key_of(record))}.json"
+    sealed.write(path, record)
+    return path
 
 
 def _rows():
@@ -84,8 +111,7 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
     )
     return {
         "id": f"bench/test_{exercise}_x.py::test_training[{name}]",
-        "run": {"timing": "exclusive"},
-        "resumed": False,
+        "run": {**RUN, "replicates": count},
         "experiment": asdict(experiment),
         **to_record(training, exercise=exercise, threads=1, left_out={}, published=Published(0.9, 500)),
     }
@@ -100,26 +126,35 @@ def _bias(seeds: int) -> dict[str, Any]:
     }
     return {
         "id": "bench/test_3_x.py::gradient-bias",
+        "run": {**RUN, "replicates": seeds},
         "exercise": 3,
+        "device": "cpu",
+        "seeds": list(range(seeds)),
         "measured": [{"by_class": along, "shuffled": along}] * seeds,
     }
 
 
-def _speed() -> dict[str, Any]:
+def speed() -> dict[str, Any]:
+    """The content of a `speed.json`."""
     rows = [
         {
             "engine": engine,
+            "device": "cpu",
             "optimizer": "sgd",
             "batch_size": size,
             "replicates": 1,
             "us_per_step": 20.0 * size,
+            "ratio_to_eager": 1.0,
             "roofline_us_per_step": 5.0 * size,
+            "bound_by": "bytes",
             "share_of_roofline": 0.25,
+            "share_of_peak": 0.5,
+            "peak_mib": None,
         }
         for engine in ("numba", "eager")
         for size in (1, 100)
     ]
-    return {"rows": rows, "machine": {"device_name": "a machine"}}
+    return {"rows": rows, "machine": {**MACHINE}}
 
 
 def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -149,7 +184,7 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         "commit": None,
         "code": "0123456789ab",
         "command": f"pytest bench/ {MARKUP}",
-        "machine": {"device": "cpu", "device_name": f"a machine {MARKUP}", "cores": 2, "cuda": None},
+        "machine": {**MACHINE, "device_name": f"a machine {MARKUP}"},
         "exercises": [
             {
                 "number": number,
@@ -163,6 +198,6 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
             }
             for number in (1, 3)
         ],
-        "cases": [to_case(record) for record in records],
+        "cases": [to_case(TrainingRecord.model_validate(record), resumed=False) for record in records],
         "claims": claims,
     }

@@ -37,7 +37,7 @@ def test_every_case_is_saved_and_shown(suite, workers):
         assert (
             case["extra_info"].items()
             >= {
-                "engine": "fake",
+                "engine": "eager",
                 "device": "cpu",
                 "timing": "exclusive",
                 "scale": "quick",

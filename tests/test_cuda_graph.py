@@ -209,7 +209,7 @@ def test_nothing_is_read_back(optimizer):
     assert not watch.operations & {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "_to_copy"}
 
 
-@pytest.mark.parametrize("batch_size", [1, 32, 100])
+@pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_a_thousand_steps_are_eagers(uncaptured, optimizer, rate, batch_size):
     """To the tolerances, and for the reasons, of `test_engines`."""

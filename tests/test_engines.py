@@ -6,7 +6,6 @@ On made-up images with MNIST's share of zeros, so that nothing is downloaded.
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from functools import cache
@@ -27,6 +26,7 @@ from model.experiment import Experiment
 from model.train import train
 
 from .data import EXAMPLES, made_up
+from .processes import forks
 
 CPU = torch.device("cpu")
 ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
@@ -226,26 +226,38 @@ def test_numba_is_not_imported_before_it_is_needed():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+SMALL = """
+import numba
+from model.engines.numba_loop.compilation import compile_first
+
+@numba.njit(cache=True)
+def total(count):
+    found = 0
+    for number in range(count):
+        found += number
+    return found
+
+compile_first(total, "sum", lambda: total(0))
+"""
+
+
+def compile_small(folder: Path, output: Path) -> None:
+    with output.open("w") as file:
+        sys.stderr = file
+        sys.path.insert(0, str(folder))
+        import small
+
+        print(small.total(10), file=file)
+
+
 def test_processes_may_compile_at_once(tmp_path):
-    """Into an empty cache: one compiles, the other waits and loads, and both train the same."""
-    code = (
-        "from model.engines.numba_loop import engine as numba_loop\n"
-        "from tests.test_engines import ONLINE, trained\n"
-        "print([p.double().sum().item() for p in trained(numba_loop, ONLINE)])"
-    )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    printed, errors = zip(*(process.communicate(timeout=300) for process in processes), strict=True)
-    assert [process.returncode for process in processes] == [0, 0], errors
-    assert len(set(printed)) == 1
-    assert "".join(errors).count("compiling the numba engine's epoch") == 1
+    """Into an empty cache: one compiles, the other waits and loads. A small function stands in."""
+    (tmp_path / "small.py").write_text(SMALL)
+    outputs = [tmp_path / f"{number}.txt" for number in range(2)]
+    processes = [forks().Process(target=compile_small, args=(tmp_path, output)) for output in outputs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    announcement = "compiling the numba engine's sum (once per machine, about 10 s)\n"
+    assert sorted(output.read_text() for output in outputs) == ["45\n", f"{announcement}45\n"]

@@ -88,6 +88,9 @@ def test_a_report_folder_that_is_removed_during_the_run(suite, workers, before, 
     assert [case["id"] for case in suite.summary()["cases"]] == [
         record["id"] for record in suite.records()
     ]
+    suite.go()
+    suite.run("-k", "test_1", "--timing", "shared", "--resume").assert_outcomes(passed=3)
+    assert len(suite.cases()) == 3
 
 
 def test_two_runs_at_once_in_one_checkout(suite):

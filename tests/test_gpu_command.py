@@ -7,6 +7,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,16 +17,32 @@ from harness import atomic_json
 from harness.hardware import gpu_check
 from harness.hardware.gpu_check import Step
 
-from .processes import wait_for_the_end_of
+from .processes import Session, end, wait_for_the_end_of
 
 OF = {"device": "a GPU", "torch": "2.13.0", "code": "0123456789ab"}
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    """No long waits before a step that does not end."""
-    monkeypatch.setattr(gpu_check, "_GRACE", 1.0)
-    monkeypatch.setattr(gpu_check, "_LEAST", 0.0)
+def limits(tmp_path, monkeypatch) -> list[float]:
+    """The limits of the steps so far, in seconds; that of one which hangs is over at once."""
+    limits = []
+
+    class Process(subprocess.Popen):
+        def wait(self, timeout=None):
+            if timeout is None:
+                return super().wait()
+            if timeout != gpu_check._GRACE / 2:
+                limits.append(timeout)
+            hangs = tmp_path / f"hangs-{self.pid}"
+            while self.poll() is None:
+                if hangs.exists():
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+                time.sleep(0.01)
+            return self.returncode
+
+    changed = SimpleNamespace(Popen=Process, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(gpu_check, "subprocess", changed)
+    return limits
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -98,45 +115,55 @@ def test_all_passed_or_impossible_is_success(tmp_path):
     assert ran(tmp_path) == ["good", "impossible"], "what was skipped runs once it can"
 
 
-def test_a_step_that_does_not_end_is_ended_with_all_its_processes_and_the_next_runs(tmp_path):
-    hangs = (
-        "import subprocess\n"
-        f"open({str(tmp_path / 'group')!r}, 'w').write(str(os.getpid()))\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        "time.sleep(60)\n"
+def hang(folder: Path) -> str:
+    """Code of a step that hangs, unless it is called to go on."""
+    return (
+        "if sys.argv[1:] != ['--resume']:\n"
+        f"    open({str(folder)!r} + f'/hangs-{{os.getpid()}}', 'w')\n"
+        "    time.sleep(120)\n"
     )
-    planned = [notes(tmp_path, "hangs", hangs, seconds=2), notes(tmp_path, "next")]
+
+
+def test_a_step_that_does_not_end_is_ended_with_all_its_processes_and_the_next_runs(tmp_path, limits):
+    child = (
+        f"import os, time; open({str(tmp_path)!r} + f'/hangs-{{os.getppid()}}', 'w'); time.sleep(120)"
+    )
+    code = (
+        "import subprocess\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"subprocess.run([sys.executable, '-c', {child!r}])\n"
+    )
+    planned = [notes(tmp_path, "hangs", code, seconds=50), notes(tmp_path, "next")]
     assert run(planned, tmp_path) == 1
     assert statuses(tmp_path) == {"hangs": "failed", "next": "passed"}
-    wait_for_the_end_of(int((tmp_path / "group").read_text()))
+    assert limits == [50, 60]
+    (hung,) = tmp_path.glob("hangs-*")
+    wait_for_the_end_of(int(hung.name.partition("-")[2]))
 
 
-SLEEPS = "time.sleep(0 if sys.argv[1:] == ['--resume'] else 60)"
-
-
-def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(tmp_path, capfd):
+def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(tmp_path, capfd, limits):
     planned = [
         notes(tmp_path, "first"),
-        notes(tmp_path, "long", SLEEPS, seconds=600, resume=("--resume",)),
+        notes(tmp_path, "long", hang(tmp_path), seconds=600, resume=("--resume",)),
         notes(tmp_path, "last"),
     ]
-    assert run(planned, tmp_path, seconds=4) == 1
+    assert run(planned, tmp_path, seconds=100) == 1
     assert ran(tmp_path) == ["first", "long"]
     assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
     assert "Left: long, last; the same command goes on with it." in capfd.readouterr().out
-    assert run(planned, tmp_path, seconds=60) == 0
+    assert limits[0] == 60, "its own"
+    assert limits[1] < 100 - gpu_check._GRACE, "what the command has left"
+    assert run(planned, tmp_path, seconds=100) == 0
     assert ran(tmp_path) == ["long+--resume", "last"]
 
 
 def test_a_step_that_can_be_resumed_is_stopped_at_its_own_limit_too(tmp_path):
-    planned = [notes(tmp_path, "long", SLEEPS, seconds=1, resume=("--resume",))]
+    planned = [notes(tmp_path, "long", hang(tmp_path), seconds=1, resume=("--resume",))]
     assert run(planned, tmp_path) == 1
     assert statuses(tmp_path) == {"long": "stopped"}
 
 
-def test_no_step_begins_that_could_not_get_anywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_check, "_LEAST", 30.0)
+def test_no_step_begins_that_could_not_get_anywhere(tmp_path):
     assert run([notes(tmp_path, "first")], tmp_path, seconds=20) == 1
     assert ran(tmp_path) == []
     assert "first      not run" in (tmp_path / "summary.txt").read_text()
@@ -146,20 +173,25 @@ def test_a_step_is_begun_again_after_the_command_itself_was_killed(tmp_path):
     code = (
         "from tests.test_gpu_command import *\n"
         f"folder = Path({str(tmp_path)!r})\n"
-        "run([notes(folder, 'first'), notes(folder, 'long', SLEEPS, resume=('--resume',))], folder)\n"
+        "steps = notes(folder, 'first'), notes(folder, 'long', hang(folder), resume=('--resume',))\n"
+        "run(list(steps), folder)\n"
     )
     command = subprocess.Popen(python(code), cwd=gpu_check.ROOT, stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while "long" not in ((tmp_path / "noted").read_text() if (tmp_path / "noted").exists() else ""):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    while not [*tmp_path.glob("hangs-*")]:
+        assert command.poll() is None
+        time.sleep(0.01)
     command.kill()
     command.communicate()
     assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
     ran(tmp_path)
-    planned = [notes(tmp_path, "first"), notes(tmp_path, "long", SLEEPS, resume=("--resume",))]
+    planned = [
+        notes(tmp_path, "first"),
+        notes(tmp_path, "long", hang(tmp_path), resume=("--resume",)),
+    ]
     assert run(planned, tmp_path) == 0
     assert ran(tmp_path) == ["long+--resume"]
+    (hung,) = tmp_path.glob("hangs-*")
+    end(int(hung.name.partition("-")[2]))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"of": 1}', f'{{"of": {OF}, "steps": 1}}'])
@@ -187,7 +219,7 @@ def test_without_a_gpu_it_says_so(capsys):
     assert line.endswith("sees no GPU here, and `gpu` needs one.")
 
 
-def test_the_real_steps_are_commands_that_there_are(monkeypatch):
+def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
     """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
     monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
     monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
@@ -195,19 +227,21 @@ def test_the_real_steps_are_commands_that_there_are(monkeypatch):
     assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
     assert all(step.cannot is None for step in planned.values())
     for name in ("speed", "times"):
-        subprocess.run([*planned[name].command, "--help"], check=True, cwd=gpu_check.ROOT)
-    assert planned["memcheck"].command[-1].endswith("check.few_cluster_steps()")
-    subprocess.run(
-        python(planned["memcheck"].command[-1].partition(";")[0]), check=True, cwd=gpu_check.ROOT
-    )
+        python_, module, *options = planned[name].command
+        assert (python_, module, options.pop(0)) == (sys.executable, "-m", "harness")
+        with pytest.raises(SystemExit) as ended:
+            command_line.main([*options, "--help"])
+        assert ended.value.code == 0
+    imports, _, call = planned["memcheck"].command[-1].partition(";")
+    exec(imports)
+    assert call.strip() == "check.few_cluster_steps()"
     for name, least in (("tests", 15), ("paper", 31)):
-        options = [option for option in planned[name].command if option != "-v"]
-        options = ["cpu" if option == "cuda" else option for option in options]
-        found = subprocess.run(
-            [*options, *planned[name].resume, "--collect-only", "-q", "-p", "no:cacheprovider"],
-            cwd=gpu_check.ROOT,
-            capture_output=True,
-            text=True,
+        python_, module, *options = [*planned[name].command, *planned[name].resume]
+        assert (python_, module, options.pop(0)) == (sys.executable, "-m", "pytest")
+        options = ["cpu" if option == "cuda" else option for option in options if option != "-v"]
+        output = tmp_path / f"{name}.txt"
+        session = Session(
+            [*options, "--collect-only", "-q", "-p", "no:cacheprovider"], gpu_check.ROOT, output
         )
-        assert found.returncode == 0, found.stdout + found.stderr
-        assert found.stdout.count("::") >= least
+        assert session.wait(60) == 0, output.read_text()
+        assert output.read_text().count("::") >= least

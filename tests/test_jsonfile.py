@@ -10,9 +10,11 @@ import pytest
 
 from harness import atomic_json
 from harness.exercise import Published
+from harness.files.record import read_record
 from harness.results.records import to_record, to_training
 from model.experiment import Experiment
 from tests.data import made_up_training
+from tests.reports import RUN, write_record
 
 
 def strictly(path):
@@ -39,17 +41,16 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         seeds=(0, 1),
         epoch_seconds=np.array([0.0, 1.0]),
         train_loss=curve,
-        train_accuracy=curve / 2,
         test_loss=curve * 2,
-        test_accuracy=curve / 3,
         distance_from_initialisation=np.full((6, 2), math.inf),
         outcomes=("diverged", "diverged"),
     )
-    path = tmp_path / "case.json"
+    what = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": asdict(training.experiment)}
     record = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
-    atomic_json.write(path, {"experiment": asdict(training.experiment), **record})
+    (tmp_path / "runs").mkdir()
+    path = write_record(tmp_path, {**what, **record})
     strictly(path)
-    again = to_training(atomic_json.read(path))
+    again = to_training(read_record(path))
     for name, value in vars(training).items():
         np.testing.assert_equal(getattr(again, name), value)
 
@@ -62,8 +63,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         atomic_json.write(path, "new")
+    assert error.value.filename == str(path)
     assert atomic_json.read(path) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 

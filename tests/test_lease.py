@@ -1,6 +1,7 @@
 """Leases keep trainings apart, pin them, and outlive nobody."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.hardware import lease
+from harness.hardware import lease, lock_file
 from harness.hardware.lease import lease_cores, lease_gpu
+from harness.hardware.lock_file import LockError
 from model.environment import available_cores
 
 needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one core alone")
@@ -22,10 +24,8 @@ needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one cor
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Locks of the test's own, so that it and a session on this machine leave each other alone."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    yield tmp_path
-    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "minibatch-bench"
 
 
 def holder(code: str) -> subprocess.Popen:
@@ -169,6 +169,120 @@ def test_who_has_waited_longer_comes_first(tmp_path):
     for process in (first, *waiting):
         process.wait(30)
     assert order.read_text() == "012345"
+
+
+def test_whoever_waits_says_for_what_and_for_whom(monkeypatch):
+    process = holder(HOLD_ALL)
+    said = []
+    waiting, ended = threading.Event(), threading.Event()
+
+    def tell(line):
+        said.append(line)
+        (waiting if line else ended).set()
+        process.kill()
+
+    monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.05)
+    with lease_cores(10**6, lease.Applicant("pytest bench/", tell)):
+        assert waiting.is_set()
+        assert ended.is_set()
+        held = [path.read_text() for path in lock_file.lock_folder().glob("core-*")]
+        assert held == [f"{os.getpid()} pytest bench/\n"] * len(available_cores())
+    process.wait()
+    first, last = said
+    assert re.fullmatch(rf"waiting for .* cores?, held by process {process.pid} \(-c.*\)", first)
+    assert last == ""
+    assert not any(path.read_text() for path in lock_file.lock_folder().glob("core-*"))
+
+
+def test_whoever_does_not_wait_says_nothing():
+    with lease_cores(1, lease.Applicant("x", pytest.fail)):
+        pass
+
+
+def test_a_turn_is_waited_for_in_the_same_way(monkeypatch, folder):
+    """Where another process waits already, for whoever holds the cores."""
+    first = holder(HOLD_ALL)
+    second = holder('print("held", flush=True)\n' + textwrap.dedent(HOLD_ALL))
+    wait_until_it_queues(second)
+    said = []
+
+    def tell(line):
+        said.append(line)
+        for process in (second, first):
+            process.kill()
+
+    monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.05)
+    with lease_cores(1, lease.Applicant("x", tell)):
+        pass
+    assert f"held by process {first.pid} (" in said[0]
+    for process in (first, second):
+        process.wait()
+
+
+def test_the_folder_is_the_same_whatever_tmpdir_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    found = set()
+    for name in ("a", "b"):
+        monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        found.add(lock_file._runtime_folder())
+    assert len(found) == 1
+
+
+def test_the_runtime_folder_of_another_user_is_not_taken(monkeypatch, tmp_path):
+    """`su` keeps its variable."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    assert lock_file._runtime_folder() == Path("/tmp/minibatch-bench-54321")
+
+
+def put(kind, path):
+    """Something of that kind where a folder or a lock should be."""
+    if kind == "link":
+        path.symlink_to(path.with_name("elsewhere"))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "file":
+        path.touch()
+    else:
+        path.mkdir(mode=0o777)
+        path.chmod(0o777)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "file", "open to others", "another's"])
+def test_a_folder_that_is_not_the_users_own_is_refused(folder, monkeypatch, kind):
+    put(kind, folder)
+    if kind == "another's":
+        folder.chmod(0o700)
+        real = Path.lstat
+        monkeypatch.setattr(Path, "lstat", lambda path: of_another_user(real(path)))
+    with pytest.raises(LockError) as refused, lease_cores(1):
+        pass
+    (line,) = str(refused.value).splitlines()
+    assert str(folder) in line
+    assert not folder.with_name("elsewhere").exists()
+
+
+def of_another_user(found):
+    return os.stat_result([*found[:4], 54321, *found[5:]])
+
+
+@pytest.mark.parametrize("name", ["turnstile.lock", f"core-{available_cores()[0]}.lock"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_lock_is_refused_and_not_waited_for(folder, kind, name):
+    put(kind, lock_file.lock_folder() / name)
+    with pytest.raises(LockError) as refused, lease_cores(1):
+        pass
+    (line,) = str(refused.value).splitlines()
+    assert str(folder / name) in line
+    assert not (folder / "elsewhere").exists()
+
+
+def test_a_session_with_such_a_folder_is_refused_before_anything_trains(suite):
+    (suite.path / "runtime" / "minibatch-bench").touch()
+    result = suite.run("-k", "lr0.5")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *minibatch-bench * lock*"])
+    suite.run("-k", "lr0.5", "--timing", "shared").assert_outcomes(passed=2)
 
 
 def test_gpus_are_leased_one_to_a_training(monkeypatch):

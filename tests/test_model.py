@@ -67,6 +67,15 @@ def test_the_stream_by_class_is_sorted_and_drawn_once_per_seed():
     assert (np.diff(first[labels[first] == 0]) < 0).any(), "inside a class the order is drawn, too"
 
 
+def test_orders_are_the_same_for_ever():
+    """Published accuracies hang on them."""
+    labels = np.array([3, 1, 3, 1, 0, 3, 1, 0, 3, 1] * 30)
+    drawn = np.random.default_rng((5, 0)).permutation(300)
+    assert epoch_order("by_class", labels, 5, 2).tolist() == sorted(drawn, key=lambda i: labels[i])
+    drawn = np.random.default_rng((5, 2)).permutation(300)
+    assert epoch_order("shuffled", labels, 5, 2).tolist() == drawn.tolist()
+
+
 def test_default_initialisation_is_pytorchs_and_leaves_its_generator_alone():
     torch.manual_seed(3)
     expected = nn.Linear(784, 300).weight

@@ -1,5 +1,7 @@
 """Bad input: one line that names the option, what it got and what it takes; nothing trains."""
 
+import os
+import resource
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +27,7 @@ BAD = {
     ("--replicates", "-3"): "--replicates is '-3'; it takes a whole number from 1 to 999999",
     ("--replicates", "1.5"): "--replicates is '1.5'; it takes a whole number from 1 to 999999",
     ("--replicates", "²"): "--replicates is '²'; it takes a whole number from 1 to 999999",
+    ("--replicates", "999999"): "--replicates is '999999', which takes 2.43e+03 GiB of memory at least*",
     ("--accuracy-compare-fail", "x"): "--accuracy-compare-fail is 'x'; it takes percentage points*",
     ("--accuracy-compare-fail", "nan"): "--accuracy-compare-fail is 'nan'; it takes percentage points*",
     ("--accuracy-compare-fail", "-1"): "--accuracy-compare-fail is '-1'; it takes percentage points*",
@@ -62,6 +65,7 @@ GOOD = {
     "benchmark_compare_fail": None,
     "benchmark_compare": ["0001"],
 }
+MOST = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (2 * 266_610 * 4 + 60_000 * 8)
 ALLOWED = {
     "scale": lambda value: value in ("quick", "paper"),
     "dataset": lambda value: value in ("mnist", "fashion-mnist", "kmnist"),
@@ -70,7 +74,7 @@ ALLOWED = {
     "device": lambda value: (
         value in ("auto", "cpu") or (value[:4] == "cuda" and torch.cuda.is_available())
     ),
-    "replicates": lambda value: value.isascii() and value.isdigit() and 0 < int(value) < 1000000,
+    "replicates": lambda value: value.isascii() and value.isdigit() and 0 < int(value) <= MOST,
     "accuracy_compare_fail": lambda value: 0 <= float(value) <= 100,
 }
 
@@ -101,6 +105,8 @@ def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
 @example(value="0")
 @example(value="100")
 @example(value="100.5")
+@example(value=str(MOST))
+@example(value=str(MOST + 1))
 @given(value=st.text() | st.integers().map(str) | st.floats().map(str) | st.from_regex(r"cuda:?\d*"))
 def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value):
     try:
@@ -136,6 +142,37 @@ def test_cuda_without_a_gpu_is_refused(suite):
         f"ERROR: --device is 'cuda', but PyTorch {torch.__version__} sees no GPU here; "
         "it takes auto or cpu"
     )
+
+
+@pytest.mark.parametrize("plugin", ["benchmark", "terminal", "capture"])
+def test_a_plugin_that_is_missing_is_named(suite, plugin):
+    line = refused(suite, "-p", f"no:{plugin}")
+    assert line.startswith(f"ERROR: this suite needs pytest's plugin {plugin!r}, which is not loaded")
+
+
+def test_plugins_that_are_not_loaded_by_themselves(suite, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in refused(suite)
+
+
+def test_too_few_open_files_are_refused(suite):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (63, before[1]))
+    try:
+        line = refused(suite)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert line == "ERROR: `ulimit -n` is 63; this suite takes 64 at least"
+
+
+@pytest.mark.parametrize("option", ["--rootdir={}", "-c{}/other.ini"])
+def test_a_root_or_settings_elsewhere_are_refused(suite, tmp_path_factory, option):
+    """Rows would train without tables, data check or lock."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "other.ini").write_text("[pytest]\n")
+    line = refused(suite, option.format(elsewhere))
+    assert line.startswith(f"ERROR: pytest's root is {elsewhere} and its settings are in ")
+    assert f"this suite takes {suite.path} and its pytest.ini" in line
 
 
 def test_the_options_stand_under_one_heading(suite):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,50 @@ def test_a_report_with_something_else_in_it_is_not_deleted(folder, name):
     assert content(folder.parent) == before
 
 
+def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
+    shutil.rmtree(folder)
+    ownership.make_again(folder)
+    assert ownership.owns(folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("irreplaceable")
+    ownership.make_again(folder)
+    assert not ownership.owns(folder)
+
+
+def test_speeds_in_a_sibling_that_is_no_report_stay(tmp_path):
+    theirs = tmp_path / "v1.1"
+    theirs.mkdir()
+    (theirs / "speed.json").write_text("mine")
+    run(tmp_path / "v1")
+    assert content(theirs) == {"speed.json": "mine"}
+    assert not (tmp_path / "v1" / "speed.json").exists()
+
+
+@pytest.mark.parametrize("name", ["locks", "progress"])
+def test_what_a_session_clears_away_is_its_own(folder, name):
+    suffix = {"locks": "lock", "progress": "json"}[name]
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / f"a.{suffix}").touch()
+    (folder / name / "thesis.txt").write_text("irreplaceable")
+    ownership.clear(folder / name)
+    assert [path.name for path in (folder / name).iterdir()] == ["thesis.txt"]
+    (folder / name / "thesis.txt").rename(folder.with_name("thesis.txt"))
+    ownership.clear(folder / name)
+    assert not (folder / name).exists()
+
+
+@pytest.mark.parametrize("name", ["locks", "progress"])
+def test_what_a_link_leads_to_is_not_cleared_away(folder, tmp_path, name):
+    ownership.clear(folder / name)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a.json").touch()
+    (tmp_path / "theirs" / "a.lock").touch()
+    (folder / name).symlink_to(tmp_path / "theirs")
+    ownership.clear(folder / name)
+    assert len([*(tmp_path / "theirs").iterdir()]) == 2
+
+
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
     theirs = tmp_path / "v1"
@@ -102,6 +147,12 @@ def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
 
 
+def test_a_refused_root_is_left_as_it_is():
+    before = set(os.listdir("/"))
+    assert "holds other files" in refusal(Path("/"))
+    assert set(os.listdir("/")) == before
+
+
 @pytest.mark.parametrize("mark", ["", "somebody else's", "\udcff"], ids=["empty", "other", "bytes"])
 def test_another_mark_is_none(folder, mark):
     (folder / MARK).write_bytes(os.fsencode(mark))
@@ -109,6 +160,12 @@ def test_another_mark_is_none(folder, mark):
     with pytest.raises(ForeignFilesError):
         ownership.remove(folder)
     assert (folder / "runs" / "a.json").exists()
+
+
+def test_a_pipe_is_no_mark_and_not_waited_for(folder):
+    (folder / MARK).unlink()
+    os.mkfifo(folder / MARK)
+    assert not ownership.owns(folder)
 
 
 def test_what_a_killed_run_leaves_is_the_suites(folder):
@@ -176,6 +233,21 @@ def test_a_folder_that_is_no_report_is_neither_published_nor_replaced(published,
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"{published / 'kept'} is not a report of this suite"] * 2
     assert content(tmp_path) == before
+
+
+def test_a_kept_run_stays_where_another_cannot_take_its_place(published, tmp_path, monkeypatch):
+    shutil.copytree(published / "kept", tmp_path / "new")
+    before = content(published)
+    real = Path.rename
+
+    def rename(path, target):
+        if path.name == "new":
+            raise OSError("cannot be renamed")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    assert main(["publish", str(tmp_path / "new"), "kept"]) == 2
+    assert content(published) == before
 
 
 def test_a_run_of_some_rows_can_be_published(suite, published, tmp_path):

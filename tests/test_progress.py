@@ -1,9 +1,9 @@
 """Progress: what a terminal shows while a session trains, what a log does, and what -q does not."""
 
-import io
 import os
 import pty
-import subprocess
+import re
+import select
 import sys
 from types import SimpleNamespace
 
@@ -16,9 +16,10 @@ from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
 from harness.plugin.progress.bars import Bars, LinesBelowCursor
 from harness.plugin.progress.lines import Lines
-from harness.plugin.progress.state import Overall, format_duration
-from harness.plugin.progress.writer import report_progress
+from harness.plugin.progress.state import Overall, format_duration, format_state
+from harness.plugin.progress.writer import ProgressFile
 from model.evaluate import Evaluation
+from tests.processes import Session
 
 CASES = {f"bench/test_1_x.py::test_training[{name}]": 10 for name in ("a", "b")}
 STATE = {
@@ -30,10 +31,10 @@ STATE = {
     "seconds": 8,
 }
 
-# Trainings that tell of an epoch, and then take some time.
+# Trainings that tell of an epoch, and go on when the file "seen" is there.
 SLOW = """
 def pytest_sessionstart():
-    import time
+    import pathlib, time
     from types import SimpleNamespace
 
     import harness.plugin.fixtures
@@ -44,7 +45,8 @@ def pytest_sessionstart():
         on_train = SimpleNamespace(loss=np.array([0.125]))
         on_test = SimpleNamespace(accuracy=np.array([0.75]))
         after_epoch(1, on_train, on_test)
-        time.sleep(0.8)
+        while not pathlib.Path("seen").exists():
+            time.sleep(0.01)
         return fake(experiment, data, after_epoch=after_epoch, **kwargs)
 
     harness.plugin.fixtures.train_model = slow
@@ -130,6 +132,14 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     )
 
 
+def test_a_training_that_waits_says_for_what(tmp_path):
+    progress = ProgressFile(tmp_path, "name", 13)
+    for line, shown in (("waiting for a GPU", "waiting for a GPU"), ("", "begins")):
+        progress.wait(line)
+        (path,) = (tmp_path / "progress").iterdir()
+        assert format_state(atomic_json.read(path)) == shown
+
+
 def test_what_is_not_among_the_rows_does_not_count():
     assert Overall(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
 
@@ -147,61 +157,47 @@ def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock) / 20)
     told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
-    with report_progress(tmp_path, "name", 13) as after_epoch:
-        for epoch in range(1, 14):
-            after_epoch(epoch, told, told)
+    progress = ProgressFile(tmp_path, "name", 13)
+    for epoch in range(1, 14):
+        progress.after_epoch(epoch, told, told)
     assert writes == [1, 6, 11, 13]
 
 
-def in_a_terminal(suite, *args):
-    """All that a session writes to a terminal."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "bench/",
-        "-k",
-        "test_1",
-        "--timing",
-        "shared",
-        "--scale",
-        "paper",
-        *args,
-    ]
-    session = subprocess.Popen(command, cwd=suite.path, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    written = io.BytesIO()
-    while True:
-        try:
-            written.write(os.read(ours, 65536))
-        except OSError:  # Linux's end of a terminal that nobody has open
-            break
-    os.close(ours)
-    assert session.wait() == 0, written.getvalue().decode()
-    return written.getvalue().decode()
-
-
-@pytest.fixture
-def slow(suite):
+@pytest.mark.parametrize("args", [(), ("-n", "2"), ("-v",)], ids=["serial", "n2", "v"])
+def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(suite, monkeypatch, args):
     with (suite.path / "conftest.py").open("a") as conftest:
         conftest.write(SLOW)
-    return suite
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "100"), ("LINES", "40")):
+        monkeypatch.setenv(name, value)
+    ours, theirs = pty.openpty()
+    session = Session(
+        ["bench/", "-k", "test_1", "--timing", "shared", "--scale", "paper", *args],
+        suite.path,
+        os.ttyname(theirs),
+    )
+    written = ""
 
+    def read_until(shown):
+        nonlocal written
+        while not shown():
+            if select.select([ours], [], [], 1)[0]:
+                written += os.read(ours, 65536).decode()
+            else:
+                assert session.poll() is None, written
 
-@pytest.mark.parametrize("args", [(), ("-n", "2"), ("-v",)], ids=["serial", "n2", "v"])
-def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(slow, args):
-    written = in_a_terminal(slow, *args)
-    assert "1. sgd-lr0.25" in written
+    read_until(lambda: "1. sgd-lr0.25" in written and "of 6 epochs" in written)
+    (suite.path / "seen").touch()
+    read_until(lambda: re.search(r"=+ 3 passed.* =+", written))
+    assert session.wait(60) == 0
+    os.close(theirs)
+    os.close(ours)
     assert "loss 0.1250, test accuracy 0.7500" in written
-    assert "of 6 epochs" in written
     screen = pyte.HistoryScreen(100, 40, history=1000)
     pyte.Stream(screen).feed(written)
     seen = "\n".join(screen.display)
     assert "3 passed" in seen
     assert "of 6 epochs" not in seen
-    assert not (slow.report / "progress").exists()
+    assert not (suite.report / "progress").exists()
 
 
 def test_without_rich_a_terminal_gets_lines(monkeypatch):
@@ -211,13 +207,28 @@ def test_without_rich_a_terminal_gets_lines(monkeypatch):
     assert isinstance(watch._display(SimpleNamespace(isatty=True), CASES), Lines)
 
 
-def test_quiet_sessions_show_nothing(slow):
-    written = in_a_terminal(slow, "-q")
-    assert "of 6 epochs" not in written
-    assert "\x1b7" not in written
+@pytest.mark.parametrize(
+    ("isatty", "term"), [(False, "xterm"), (True, "dumb"), (True, None)], ids=["log", "dumb", "unknown"]
+)
+def test_where_nothing_can_be_drawn_there_are_lines(monkeypatch, isatty, term):
+    monkeypatch.delenv("TERM", raising=False)
+    if term:
+        monkeypatch.setenv("TERM", term)
+    assert isinstance(watch._display(SimpleNamespace(isatty=isatty), CASES), Lines)
 
 
-def test_where_there_is_no_terminal_nothing_is_drawn(slow):
-    result = slow.run("-k", "test_1")
-    result.assert_outcomes(passed=3)
-    assert "\x1b" not in result.stdout.str()
+@pytest.mark.parametrize(
+    ("verbose", "epochs", "watched"), [(-1, CASES, False), (0, {}, False), (0, CASES, True)]
+)
+def test_quiet_sessions_and_those_without_rows_to_train_show_nothing(
+    tmp_path, monkeypatch, verbose, epochs, watched
+):
+    shown = []
+    monkeypatch.setattr(watch, "Watch", lambda folder, display: shown.append(folder))
+    config = SimpleNamespace(
+        option=SimpleNamespace(verbose=verbose),
+        pluginmanager=SimpleNamespace(getplugin=lambda name: SimpleNamespace(isatty=False)),
+        stash=pytest.Stash(),
+    )
+    watch.watch(config, tmp_path, epochs)
+    assert shown == [tmp_path / "progress"] * watched

@@ -1,13 +1,15 @@
 """What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
 
-import json
 import re
 
 import pytest
 
 from harness.__main__ import main
+from harness.files import sealed
+from harness.files.record import read_record
 from harness.paths import PUBLISHED, ROOT
 from harness.report import passages
+from harness.report.load import load
 from harness.report.passages import DOCUMENTS, rewrite
 from harness.report.publish import keep
 
@@ -25,10 +27,10 @@ def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
     """In every passage of a text, not in its first alone."""
     keep(PUBLISHED / "epyc-1-core", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
-    summary = json.loads(path.read_text())
+    summary = sealed.load(path)
     summary["cases"][0]["test_accuracy"] = [0.9999]
     summary["cases"][-1]["test_accuracy"] = [0.1111]
-    path.write_text(json.dumps(summary))
+    sealed.write(path, summary)
     monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
     text = "<!-- findings 1: a -->old<!-- end --> between <!-- terminal 4: a -->old<!-- end -->"
     first, between, second = rewrite(text).partition(" between ")
@@ -52,19 +54,26 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path, monkeypatch):
     rows = [
         {
             "engine": engine,
+            "device": "cpu",
             "optimizer": "sgd",
             "batch_size": 1000,
             "replicates": replicates,
             "cores": cores,
             "us_per_step": us / cores,
+            "ratio_to_eager": 40 / us * cores,
+            "best_peer": "jax",
             "ratio_to_best_peer": 20 / us * cores,
+            "roofline_us_per_step": 5.0,
+            "bound_by": "operations",
             "share_of_roofline": 0.5,
+            "share_of_peak": 0.5,
+            "peak_mib": None,
         }
         for cores, replicates in ((1, 1), (2, 1), (2, 2))
         for engine, us in times.items()
     ]
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "speed.json").write_text(json.dumps({"machine": machine, "rows": rows}))
+    sealed.write(tmp_path / "a" / "speed.json", {"machine": machine, "rows": rows})
     monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
     peers, speed = (rewrite(f"<!-- {kind}: a -->old<!-- end -->") for kind in ("peers", "speed"))
     on = "on a CPU, 2 cores (PyTorch 2, Python 3) and JAX 1"
@@ -101,16 +110,17 @@ def test_reports_are_kept_whole_and_small():
     folders = [path for path in PUBLISHED.iterdir() if path.is_dir()]
     assert folders
     for folder in folders:
-        summary = json.loads((folder / "summary.json").read_text())
-        records = [json.loads(path.read_text()) for path in (folder / "runs").iterdir()]
-        assert {case["id"] for case in summary["cases"]} <= {record["id"] for record in records}
+        run = load(folder)
+        assert run.left_out == []
+        assert run.cases.keys() == run.curves.keys()
+        assert all(read_record(path) for path in (folder / "runs").iterdir())
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 3e6
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nowhere", "x"), "nowhere holds no summary.json; it takes the report folder*"),
+        (("nowhere", "x"), "nowhere is no report of a finished run: it has no summary.json"),
         (("nowhere", "../x"), "the name is '../x'; it takes letters*"),
     ],
 )

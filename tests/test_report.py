@@ -1,14 +1,18 @@
 """The report from a run's files: its figures, what it leaves out, and two runs side by side."""
 
-import json
 import re
+import signal
+import subprocess
 import sys
 from html.parser import HTMLParser
 
 import pytest
 
 from harness import __main__ as command
-from harness.plugin import session
+from harness.files import sealed
+from harness.files.record import read_record
+from harness.paths import ROOT
+from harness.plugin import session, shutdown
 from harness.report import load as loading
 from harness.report.build import build
 from harness.report.comparison import compare
@@ -16,9 +20,11 @@ from harness.report.figures import figures_of
 from harness.report.lines import lines_of
 from harness.report.load import ReportError, load
 from harness.report.page import render
+from harness.results.records import to_case
 from tests import reports
 
 ADAM = "bench/test_1_x.py::test_training[adam-lr0.001]"
+FIRST = "runs/test_1_x.adam-lr0.001.*"
 
 
 @pytest.fixture
@@ -28,11 +34,11 @@ def folder(tmp_path):
 
 
 def changed(folder, name, change):
-    """Has `change` alter the content of one of the folder's JSON files."""
-    path = folder / name
-    content = json.loads(path.read_text())
+    """Has `change` alter the content of one of the folder's JSON files, and its checksum with it."""
+    (path,) = folder.glob(name)
+    content = sealed.load(path)
     change(content)
-    path.write_text(json.dumps(content))
+    sealed.write(path, content)
 
 
 class Elements(HTMLParser):
@@ -117,9 +123,11 @@ def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder
     def diverge(record):
         record["train_loss"][2:] = [["NaN", "Infinity"]] * 3
         record["test_accuracy"][1:] = [[0.1, 0.1]] * 4
+        record["outcomes"] = ["diverged"] * 2
 
-    changed(folder, "runs/0.json", diverge)
-    changed(folder, "summary.json", lambda summary: summary["cases"][0].update(outcome="diverged"))
+    changed(folder, FIRST, diverge)
+    case = to_case(read_record(next(folder.glob(FIRST))), resumed=False)
+    changed(folder, "summary.json", lambda summary: summary["cases"][0].update(case))
     page, left_out = build([folder])
     assert left_out == []
     assert "NaN" not in page.read_text().partition('id="data">')[2].partition("</script>")[0]
@@ -137,18 +145,18 @@ def test_what_came_from_a_file_is_text(folder):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("change", "said"),
     [
-        ("{", "Expecting property name"),
-        ("[" * 100000, "nested too deeply"),
-        ("[]", "it holds no summary"),
-        ('{"schema": 1}', "has schema 1; this version reads schema 2"),
-        ('{"schema": 2}', "scale: Field required"),
-        ('{"schema": "\\n<b>"}', "has schema"),
+        (lambda s: s.update(schema=1), "has schema 1; this version reads schema 2"),
+        (lambda s: s.update(schema="\n<b>"), "has schema"),
+        (lambda s: s.pop("scale"), "scale: Field required"),
+        (lambda s: s.update(machine={}), "machine.device: Field required"),
+        (lambda s: s["exercises"][1].update(number=1), "exercises: a number is there twice"),
     ],
+    ids=["schema", "markup", "scale", "machine", "exercises"],
 )
-def test_a_damaged_summary_is_an_error_in_a_line(folder, content, said, capsys):
-    (folder / "summary.json").write_text(content)
+def test_a_summary_of_another_kind_is_an_error_in_a_line(folder, change, said, capsys):
+    changed(folder, "summary.json", change)
     assert command.main(["report", str(folder)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(str(folder / "summary.json"))
@@ -169,6 +177,10 @@ def unknown_case(folder):
     changed(folder, "summary.json", lambda s: s["cases"][0]["experiment"].update(optimizer="lion"))
 
 
+def better_case(folder):
+    changed(folder, "summary.json", lambda s: s["cases"][0].update(test_accuracy=[0.99, 0.99]))
+
+
 def newer_case(folder):
     changed(folder, "summary.json", lambda s: s["cases"][0]["experiment"].update(momentum=0.9))
 
@@ -186,23 +198,30 @@ def unknown_verdict(folder):
 
 
 def broken_record(folder):
-    (folder / "runs" / "0.json").write_text("{")
+    next(folder.glob(FIRST)).write_text("{")
 
 
 def ragged_record(folder):
-    changed(folder, "runs/0.json", lambda record: record["test_accuracy"].pop())
+    changed(folder, FIRST, lambda record: record["test_accuracy"].pop())
 
 
 def another_record(folder):
-    changed(folder, "runs/0.json", lambda record: record["experiment"].update(batch_size=64))
+    changed(folder, FIRST, lambda record: record["experiment"].update(batch_size=64))
+
+
+def edited_record(folder):
+    path = next(folder.glob(FIRST))
+    path.write_text(path.read_text().replace("0.1,", "0.2,"))
 
 
 def broken_speed(folder):
-    (folder / "speed.json").write_text('{"rows": [{"us_per_step": 0}]}')
+    changed(folder, "speed.json", lambda speed: speed["rows"][0].update(us_per_step=0))
 
 
 def broken_bias(folder):
-    changed(folder, "runs/bias.json", lambda record: record["measured"][0]["shuffled"]["cosine"].pop())
+    changed(
+        folder, "runs/*gradient-bias*", lambda record: record["measured"][0]["shuffled"]["cosine"].pop()
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,13 +230,15 @@ def broken_bias(folder):
         (unknown_case, "adam-lr0.001]: experiment: optimizer is 'lion'"),
         (newer_case, "unexpected keyword argument 'momentum'"),
         (unlisted_case, "adam-lr0.001]: no exercise lists it"),
-        (another_seed, "adam-lr0.001]: it has not as many accuracies as seeds"),
+        (another_seed, "adam-lr0.001]: test_accuracy has not the shape (3,)"),
         (unknown_verdict, "test_so: verdict: Input should be"),
-        (broken_record, "0.json cannot be read"),
+        (broken_record, "cannot be read: Expecting property name"),
+        (edited_record, "its checksum is not that of its content"),
+        (better_case, "its test_accuracy is not the summary's"),
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
-        (another_record, "its experiment is not the summary's"),
+        (another_record, "what it holds belongs into test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
-        (broken_bias, "gradient-bias: 0.shuffled: its curves have not the shape (2, 3)"),
+        (broken_bias, "0.shuffled: cosine has not the shape (2, 3)"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -230,7 +251,7 @@ def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
 
 
 def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
-    monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 5000)
+    monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 10000)
     run = load(folder)
     assert 0 < len(run.curves) < len(run.cases)
     assert any("the report has more than" in line for line in run.left_out)
@@ -295,32 +316,63 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
     ]
 
 
-def take_away(monkeypatch, library):
-    """As if the library were not installed, and nothing that needs it imported."""
-    for name in [name for name in sys.modules if name.startswith("harness.report.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
+def spoil(monkeypatch, folder, code):
+    """Processes that start from here on run `code` where they import altair."""
+    folder.mkdir()
+    (folder / "altair.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-def test_without_its_libraries_it_says_how_to_make_it_later(folder, monkeypatch, capsys):
-    take_away(monkeypatch, "vl_convert")
-    assert command.main(["report", str(folder)]) == 2
-    assert "needs vl_convert: `make report` installs it." in capsys.readouterr().err
-    said = session.draw(folder)
-    assert said.startswith("No page or figures: vl_convert is not installed.")
-    assert f"python -m harness report {folder}" in said
+MISSING = "raise ImportError(name='altair')"
 
 
-def test_a_run_makes_it_and_is_green_without_its_libraries(suite, monkeypatch):
+def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
+    """What becomes of the page is the last thing that is told."""
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["Page: reports/latest/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
-    take_away(monkeypatch, "altair")
+    spoil(monkeypatch, suite.path / "spoilt", MISSING)
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["No page or figures: altair is not installed. *"])
+    result.stdout.fnmatch_lines(
+        [
+            "sgd-lr0.5 *",
+            "Written to reports/latest/.",
+            "No page or figures: The report needs altair: `make report` installs it. Later, *",
+        ]
+    )
     assert len(suite.cases()) == 2
     assert not (suite.report / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (MISSING, "The report needs altair: `make report` installs it"),
+        ("raise MemoryError", "MemoryError"),
+        ("import os; os.kill(os.getpid(), 9)", "it ended with -9"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import os, time; os.kill(os.getppid(), 15); time.sleep(60)", "interrupted"),
+    ],
+    ids=["missing", "memory", "killed", "error", "SIGTERM"],
+)
+def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkeypatch, code, said):
+    spoil(monkeypatch, tmp_path / "spoilt", code)
+    before = signal.signal(signal.SIGTERM, shutdown.interrupt)
+    try:
+        line = session.draw(folder)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert line == (
+        f"No page or figures: {said}. Later, `python -m harness report {folder}` draws them from the "
+        "files in that folder."
+    )
+
+
+def test_drawing_does_without_pytorch():
+    """Which takes two seconds to import, and a gigabyte of address space."""
+    code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

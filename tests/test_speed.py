@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness import atomic_json
+from harness.files import sealed
+from harness.files.speed import Times
 from harness.hardware import engine_speed, worker_overhead
 from harness.hardware.roofline import dense_flops
 from model.engines import eager
 from model.experiment import Experiment
 
+from . import reports
 from .data import EXAMPLES, made_up
 
 
@@ -95,7 +97,7 @@ def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, mon
     runs = {0: [{"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 4.0}], 2: 2 * [{"a": 3.0, "b": 3.0}]}
     monkeypatch.setattr(worker_overhead, "measure", lambda workers: runs[workers].pop(0))
     worker_overhead.main(workers=2, rounds=2, report=tmp_path)
-    found = atomic_json.read(tmp_path / "times.json")
+    found = sealed.read(tmp_path / "times.json", Times).model_dump()
     assert found["rows"] == [
         {"case": "a", "serial": 1.5, "parallel": 3.0, "ratio": 2.0},
         {"case": "b", "serial": 4.0, "parallel": 3.0, "ratio": 0.75},
@@ -111,9 +113,9 @@ def test_times_are_read_from_the_runs_own_report(monkeypatch, workers):
         assert command[command.index("-n") + 1] == str(workers)
         (option,) = (each for each in command if each.startswith("--report-dir="))
         report = Path(option.partition("=")[2])
-        report.mkdir()
-        case = {"id": "bench/test_1_x.py::test_training[row]", "seconds": 1.5 + workers}
-        atomic_json.write(report / "summary.json", {"cases": [case]})
+        reports.write(report, slower=1.5 + workers)
 
     monkeypatch.setattr(worker_overhead.subprocess, "run", run)
-    assert worker_overhead.measure(workers) == {"test_training[row]": 1.5 + workers}
+    seconds = worker_overhead.measure(workers)
+    assert len(seconds) == 8
+    assert seconds["test_training[adam-lr0.001]"] == reports.EPOCHS * (1.5 + workers)

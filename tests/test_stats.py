@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import all_hold, exceeds, format_mean, half_width, negate, welch_interval
+from harness.stats import (
+    all_hold,
+    exceeds,
+    format_mean,
+    half_width,
+    mean_and_interval,
+    negate,
+    span_around_best,
+    welch_interval,
+)
 
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 
@@ -12,7 +21,38 @@ SEEDS = (0.91, 0.93, 0.95, 0.94)
 def test_the_interval_is_students():
     low, high = stats.t.interval(0.95, 3, loc=np.mean(SEEDS), scale=stats.sem(SEEDS))
     assert half_width(SEEDS) == pytest.approx((high - low) / 2)
+    assert half_width(SEEDS[:2]) == pytest.approx(stats.t.ppf(0.975, 1) * 0.01)
     assert half_width(SEEDS[:1]) is None
+
+
+def test_intervals_are_taken_over_the_last_axis():
+    """Of two epochs under three seeds."""
+    values = [[1, 2, 3], [2, 4, 6]]
+    middle, low, high = mean_and_interval(values)
+    half = stats.t.ppf(0.975, 2) * np.array([1, 2]) / 3**0.5
+    assert half_width(values) == pytest.approx(half)
+    assert middle == pytest.approx([2, 4])
+    assert low == pytest.approx(middle - half)
+    assert high == pytest.approx(middle + half)
+
+
+def test_the_mean_of_single_figures_has_an_interval_too():
+    assert np.array(mean_and_interval(SEEDS)).shape == (3,)
+    assert mean_and_interval(SEEDS)[0] == np.mean(SEEDS)
+
+
+def test_one_value_is_its_own_interval():
+    for found in mean_and_interval([[1.5], [2.5]]):
+        assert found.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
+def test_the_mean_of_what_is_not_finite_is_nan(value):
+    """Or of what is too large to be summed; without a warning, which would stand between the tables."""
+    found = np.array(mean_and_interval([[value, value, 2.0], [1.0, 2.0, 3.0]]))
+    assert not np.isfinite(found[:, 0]).any()
+    assert np.isfinite(found[:, 1]).all()
 
 
 def test_a_mean_has_its_interval_and_with_one_seed_none():
@@ -26,6 +66,10 @@ def test_a_mean_has_its_interval_and_with_one_seed_none():
         ([0.9], [0.8], 0, True),
         ([0.8], [0.8], 0, False),
         ([0.9], [0.8], 0.2, False),
+        ([3], [2], 1, False),
+        # Differences of -1, 0 and 4: their mean of 1 is within an interval of 6.6, of both signs.
+        ([0, 1, 5], [1, 1, 1], 0, None),
+        ([1, 1, 1], [0, 1, 5], 0, None),
         ([0.9, 0.91, 0.9], [0.8, 0.8, 0.81], 0, True),
         ([0.8, 0.8, 0.81], [0.9, 0.91, 0.9], 0, False),
         ([0.9, 0.7, 0.8], [0.8, 0.8, 0.79], 0, None),
@@ -41,11 +85,22 @@ def test_exceeds(ours, theirs, by, expected):
     assert exceeds(ours, theirs, by) is expected
 
 
+@pytest.mark.parametrize(("by", "expected"), [(0.5, None), (0.51, True)])
+def test_an_interval_that_ends_at_0_decides_nothing(monkeypatch, by, expected):
+    monkeypatch.setattr("harness.stats.half_width", lambda values: np.float64(0.5))
+    assert exceeds([1.0, 1.0], [0.0, 0.0], 1 - by) is expected
+
+
 def test_logic_of_three_values():
     assert all_hold([True, True]) is True
     assert all_hold([True, None]) is None
     assert all_hold([None, False]) is False
     assert [negate(truth) for truth in (True, False, None)] == [False, True, None]
+
+
+def test_any_difference_is_enough_where_none_is_named():
+    assert exceeds([0.5], [0.4]) is True
+    assert exceeds([0.4], [0.5]) is False
 
 
 def test_welchs_interval_is_of_sides_that_scatter_differently():
@@ -58,3 +113,30 @@ def test_welchs_interval_is_of_sides_that_scatter_differently():
     assert welch_interval(ours, theirs) == pytest.approx((middle - half, middle + half))
     assert welch_interval(ours, theirs[:1]) is None
     assert welch_interval(ours[:1], theirs) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_welchs_interval_of_sides_that_do_not_scatter_is_their_difference():
+    assert welch_interval((0.5, 0.5), (0.25, 0.25)) == (0.25, 0.25)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+def test_one_side_that_scatters_is_enough_for_welchs_interval():
+    assert welch_interval((0.5, 0.5), (0.25, 0.75))[0] < 0
+    assert welch_interval((0.25, 0.75), (0.5, 0.5))[0] < 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "within", "span"),
+    [
+        ([1, 5, 9, 8, 9, 2], 1, (2, 4)),
+        ([9, 8, 2, 9], 1, (0, 1)),
+        ([8, 9, 2], 1, (0, 1)),
+        ([1, 8, 9], 1, (1, 2)),
+        ([1, 2, 3], 0, (2, 2)),
+        ([3, 3], 0, (0, 1)),
+        ([8, 1, 9, 1, 8], 1, (2, 2)),
+    ],
+)
+def test_the_span_around_the_best_is_unbroken(scores, within, span):
+    assert span_around_best(scores, within) == span

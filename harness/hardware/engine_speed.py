@@ -30,7 +30,8 @@ from model.environment import available_cores, version
 from model.environment import device_name as name_of
 from model.experiment import OPTIMIZERS, Experiment
 
-from .. import atomic_json, ownership
+from .. import ownership
+from ..files import sealed
 from ..paths import LATEST, ROOT, SPEED
 from . import peers
 from .lease import lease
@@ -239,5 +240,5 @@ def _measure_all(
             end="\r",
             file=sys.stderr,
         )
-        atomic_json.write(path, {"rows": rows, "machine": machine})
+        sealed.write(path, {"rows": rows, "machine": machine})
     return rows

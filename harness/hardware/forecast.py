@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 
 from model import engines
+from model.engines import EngineError
 from model.environment import device_name
 from model.experiment import Experiment
 
-from .. import atomic_json
+from ..files import sealed
+from ..files.sealed import FileError
+from ..files.speed import Speed, SpeedRow
 from ..paths import SPEED
 from ..settings import Settings
 from .machine import candidate_devices
@@ -26,16 +28,16 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
     """
     device = candidate_devices(settings.device)[0]
     try:
-        table = atomic_json.read(settings.report_dir / SPEED)
-        if table["machine"]["device_name"] != device_name(device):
+        table = sealed.read(settings.report_dir / SPEED, Speed)
+        if table.machine.device_name != device_name(device):
             return None
-        return sum(_seconds(each, settings, device, table["rows"]) for each in experiments)
-    except (OSError, ValueError, KeyError, TypeError):
+        return sum(_seconds(each, settings, device, table.rows) for each in experiments)
+    except (FileError, EngineError, KeyError):
         return None
 
 
 def _seconds(
-    experiment: Experiment, settings: Settings, device: torch.device, rows: list[dict[str, Any]]
+    experiment: Experiment, settings: Settings, device: torch.device, rows: list[SpeedRow]
 ) -> float:
     """Raises KeyError if no row has the same optimizer, batch size and engine, or none is chosen yet."""
     if settings.engine == "auto" and engines.unproven(experiment, device):
@@ -43,10 +45,10 @@ def _seconds(
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer, experiment.batch_size, engine)
     # One replicate was measured on one core, then on all, as it is trained.
-    by_replicates: dict[int, float] = {
-        row["replicates"]: row["us_per_step"]
+    by_replicates = {
+        row.replicates: row.us_per_step
         for row in rows
-        if (row["optimizer"], row["batch_size"], row["engine"]) == wanted
+        if (row.optimizer, row.batch_size, row.engine) == wanted
     }
     # The largest number of replicates measured together, repeated as often as needed.
     together = max((count for count in by_replicates if count <= len(settings.seeds)), default=0)

@@ -1,8 +1,8 @@
 """Leases: exclusive use of a GPU, or of CPU cores, for the time of a training.
 
-A lease is a lock on a file, one per GPU and one per core, that all processes of this user on this
-machine share, whichever session and checkout they belong to. The operating system releases the
-locks of a process when it dies.
+A lease is a lock on a file (see `lock_file`), one per GPU and one per core, that all processes of
+this user on this machine share, whichever session and checkout they belong to. The operating system
+releases the locks of a process when it dies.
 
 Deadlock is impossible. A process that holds a lease waits for no other lock, so every lease ends. Of
 the processes that wait, only the one that holds the turnstile lock collects resource locks, so no two
@@ -11,60 +11,75 @@ can each hold what the other one wants. It releases the turnstile as soon as it 
 
 from __future__ import annotations
 
-import getpass
 import os
+import shlex
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from model.environment import available_cores
+
+from .lock_file import holders, lock, lock_folder
 
 if TYPE_CHECKING:
     import torch
 
-if sys.platform == "win32":
-    fcntl = None
-else:
-    import fcntl
-
 _Resource = TypeVar("_Resource")
 
 _POLL_SECONDS = 0.01  # between two attempts to lock a resource
+_PATIENCE_SECONDS = 10  # without a lease, before it is said
 
 
-def lease_folder() -> Path:
-    """The folder of this user's lock files: outside any checkout, since all checkouts share it."""
-    folder = Path(tempfile.gettempdir(), f"minibatch-bench-leases-{getpass.getuser()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+def _print(line: str) -> None:
+    if line:
+        print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Applicant:
+    """Who asks for a lease."""
+
+    command: str = shlex.join(sys.argv)
+    """What others are told that wait for it."""
+    tell: Callable[[str], None] = _print
+    """Called after 10 s of waiting, with a line that says for what and for whom; with "" at its end."""
 
 
 @contextmanager
-def lease(candidates: list[torch.device], cores: int) -> Iterator[torch.device]:
-    """Holds one of the devices `candidates` and yields it: a GPU, or `cores` cores of the CPU."""
+def lease(
+    candidates: list[torch.device], cores: int, applicant: Applicant = Applicant()
+) -> Iterator[torch.device]:
+    """Holds one of the devices `candidates` and yields it: a GPU, or `cores` cores of the CPU.
+
+    Raises LockError where locks cannot be held.
+    """
     if candidates[0].type == "cuda":
-        with lease_gpu(candidates) as device:
+        with lease_gpu(candidates, applicant) as device:
             yield device
     else:
-        with lease_cores(cores):
+        with lease_cores(cores, applicant):
             yield candidates[0]
 
 
 @contextmanager
-def lease_cores(count: int) -> Iterator[None]:
+def lease_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[None]:
     """Holds any `count` of the cores that this process may use, and pins it to them.
 
     PyTorch's threads are set to as many, and everything is as before afterwards. Where the
     system cannot pin (macOS), the lease and the thread count alone keep trainings apart.
     """
     cores = available_cores()
-    with _locked({f"core-{core}": core for core in cores}, min(count, len(cores))) as held:
+    names = {f"core-{core}": core for core in cores}
+    count = min(count, len(cores))
+    what = f"{count} of {len(cores)} cores" if len(cores) > 1 else "the core"
+    with _locked(names, count, what, applicant) as held:
         # A process that has not imported PyTorch has no threads of it; those of one that imports
         # it now are as many as the cores that it is pinned to.
         torch = sys.modules.get("torch")
@@ -81,12 +96,12 @@ def lease_cores(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def lease_gpu(devices: list[torch.device]) -> Iterator[torch.device]:
+def lease_gpu(devices: list[torch.device], applicant: Applicant = Applicant()) -> Iterator[torch.device]:
     """Holds any one of the GPUs `devices` and yields it."""
     import torch
 
     names = {f"gpu-{torch.cuda.get_device_properties(device).uuid}": device for device in devices}
-    with _locked(names, 1) as (device,):
+    with _locked(names, 1, "a GPU", applicant) as (device,):
         yield device
 
 
@@ -100,37 +115,53 @@ def _pin(cores: list[int]) -> None:
 
 
 @contextmanager
-def _fifo_lock(path: Path) -> Iterator[None]:
-    """Holds a lock on a file; waiters get it first come, first served.
+def _locked(
+    resources: Mapping[str, _Resource], count: int, what: str, applicant: Applicant
+) -> Iterator[list[_Resource]]:
+    """Locks any `count` of `resources`, which map lock names to values; yields the values.
 
-    `FileLock` looks every now and then whether a lock is free. A worker that has just ended
-    a training and begins the next would always be faster than those that have waited for
-    minutes; the system's own queue is fair.
+    `what` names them to the user.
     """
-    if fcntl is None:
-        with FileLock(path):
-            yield
-        return
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed or the process dies
-        yield
-
-
-@contextmanager
-def _locked(resources: Mapping[str, _Resource], count: int) -> Iterator[list[_Resource]]:
-    """Locks any `count` of `resources`, which map lock names to values; yields the values."""
-    folder = lease_folder()
+    folder = lock_folder()
     with ExitStack() as locks:
         held: list[_Resource] = []
-        with _fifo_lock(folder / "turnstile.lock"):
+        with (
+            _said_after_a_while(what, [*resources], folder, applicant),
+            lock(folder / "turnstile.lock", applicant.command),
+        ):
             while len(held) < count:
                 for name, resource in resources.items():
                     if len(held) < count and resource not in held:
                         try:
-                            locks.enter_context(FileLock(folder / f"{name}.lock", timeout=0))
+                            path = folder / f"{name}.lock"
+                            locks.enter_context(lock(path, applicant.command, wait=False))
                         except Timeout:
                             continue
                         held.append(resource)
                 if len(held) < count:
                     time.sleep(_POLL_SECONDS)
         yield held
+
+
+@contextmanager
+def _said_after_a_while(
+    what: str, names: list[str], folder: Path, applicant: Applicant
+) -> Iterator[None]:
+    """Tells the applicant what it waits for, once it has waited for a while."""
+    told = threading.Event()
+
+    def tell() -> None:
+        told.set()
+        found = "; ".join(holders(folder, names)) or "nobody whose name is known"
+        applicant.tell(f"waiting for {what}, held by {found}")
+
+    timer = threading.Timer(_PATIENCE_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if told.is_set():
+        timer.join()
+        applicant.tell("")

@@ -17,7 +17,9 @@ from statistics import median
 
 from tabulate import tabulate
 
-from .. import atomic_json, ownership
+from .. import ownership
+from ..files import sealed
+from ..files.summary import Summary
 from ..paths import LATEST, TIMES
 from .machine import candidate_devices, describe_machine
 
@@ -31,7 +33,7 @@ def measure(workers: int) -> dict[str, float]:
         command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
         command += ["-n", str(workers), f"--report-dir={report}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        cases = atomic_json.read(report / "summary.json")["cases"]
+        cases = sealed.read(report / "summary.json", Summary).cases
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
@@ -59,7 +61,7 @@ def main(workers: int, rounds: int, report: Path = LATEST) -> None:
     }
     with suppress(ownership.ForeignFilesError):  # one more file in somebody's folder harms nothing
         ownership.make(report)
-    atomic_json.write(report / TIMES, found)
+    sealed.write(report / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
         f"medians of {rounds} runs each way, in turns."

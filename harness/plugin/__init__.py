@@ -12,4 +12,5 @@ pytest_plugins = [
     "harness.plugin.fixtures",
     "harness.plugin.session",
     "harness.plugin.shutdown",
+    "harness.plugin.preconditions",  # the last, as pytest calls the last one's hooks first
 ]

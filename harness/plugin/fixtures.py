@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pytest
 import torch
@@ -18,22 +20,30 @@ from model.environment import available_cores, device_name
 from model.experiment import TARGETS, Experiment, Training
 from model.train import train as train_model
 
-from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim, Decision
+from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
 from ..exercise import Exercise, case_id
-from ..hardware.lease import lease
+from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
+from ..files.sealed import FileError
+from ..hardware.lease import Applicant, lease
+from ..hardware.lock_file import LockError
 from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
-from ..results.store import Store, StoreError
+from ..results.store import Store
 from ..settings import SETTINGS, Settings
 from ..timing import timer
-from .progress.writer import AfterEpoch, report_progress
+from .progress.writer import AfterEpoch, ProgressFile
 
 # What the fixtures offer each other.
-Record = dict[str, Any]
-Make = Callable[[], Record]
-Recorded = Callable[[str], Record]
-Stored = Callable[[str, Mapping[str, Any], Make], Record]
+Make = Callable[[], dict[str, Any]]
+Recorded = Callable[[str], TrainingRecord]
+_Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
+
+
+class Stored(Protocol):
+    """`Store.get_or_make`."""
+
+    def __call__(self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make) -> _Kind: ...
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,7 +79,9 @@ def train(
             outcome=training.outcome,
         )
         # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
-        benchmark.disabled = benchmark.disabled or record["resumed"]
+        key = training_key(request.config, exercise, exercise.row(name))
+        resumed = Store(settings.report_dir).is_resumed(record.id, key)
+        benchmark.disabled = benchmark.disabled or resumed
         benchmark.pedantic(timer.advance, args=(training.seconds,), rounds=1, warmup_rounds=0)
         return training
 
@@ -92,14 +104,16 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     settings = request.config.stash[SETTINGS]
     module = request.node.nodeid.partition("::")[0]
 
-    def get(name: str) -> dict[str, Any]:
+    def get(name: str) -> TrainingRecord:
         row = exercise.row(name)
         case = case_id(module, name)
 
-        def make() -> Record:
+        def make() -> dict[str, Any]:
             experiment = exercise.experiment(row, settings.scale, settings.dataset)
-            with report_progress(settings.report_dir, case, experiment.epochs) as after_epoch:
-                training, threads, reasons = _train(experiment, settings, after_epoch)
+            progress = ProgressFile(settings.report_dir, case, experiment.epochs)
+            training, threads, reasons = _train(
+                experiment, settings, _applicant(request.config, progress), progress.after_epoch
+            )
             return to_record(
                 training,
                 exercise=exercise.number,
@@ -108,7 +122,7 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
                 published=row.published,
             )
 
-        return stored(case, training_key(request.config, exercise, row), make)
+        return stored(TrainingRecord, case, training_key(request.config, exercise, row), make)
 
     return get
 
@@ -124,8 +138,8 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
     module = request.node.nodeid.partition("::")[0]
 
     def get(name: str) -> list[dict[str, Any]]:
-        def make() -> Record:
-            with _leased(settings, cores=1) as device:
+        def make() -> dict[str, Any]:
+            with _leased(settings, 1, _applicant(request.config)) as device:
                 data = load(settings.dataset, settings.data_root, device)
                 found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
             return {
@@ -135,9 +149,8 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
                 "measured": found,
             }
 
-        record = stored(f"{module}::{name}", {"run": fingerprint_of(request.config)}, make)
-        found: list[dict[str, Any]] = record["measured"]
-        return found
+        key = {"run": fingerprint_of(request.config)}
+        return stored(MeasurementRecord, f"{module}::{name}", key, make).measured
 
     return get
 
@@ -149,14 +162,14 @@ def stored(request: pytest.FixtureRequest) -> Stored:
     uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     store = Store(request.config.stash[SETTINGS].report_dir)
 
-    def get(name: str, key: Mapping[str, Any], make: Make) -> Record:
-        def make_uncaptured() -> Record:
+    def get(kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make) -> _Kind:
+        def make_uncaptured() -> dict[str, Any]:
             with uncaptured():
                 return make()
 
         try:
-            return store.get_or_make(name, key, make_uncaptured)
-        except (DataError, EngineError, StoreError) as error:
+            return store.get_or_make(kind, name, key, make_uncaptured)
+        except (DataError, EngineError, FileError, LockError) as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
             reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
@@ -185,7 +198,8 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
             )
         else:
             verdict, reason = REPRODUCED if holds else NOT_REPRODUCED, ""
-        decision = Decision(
+        decision = ClaimRecord(
+            run=Fingerprint(**fingerprint_of(request.config)),
             id=request.node.nodeid,
             exercise=request.module.EXERCISE.number,
             verdict=verdict,
@@ -193,8 +207,8 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
             **asdict(claim),
         )
         try:
-            Store(settings.report_dir).put_claim(asdict(decision))
-        except StoreError as error:
+            Store(settings.report_dir).put_claim(decision)
+        except FileError as error:
             pytest.fail(str(error), pytrace=False)
         opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}
         if claim.expected and verdict == opposite[claim.expected] and settings.dataset == "mnist":
@@ -206,7 +220,7 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
 
 
 def _train(
-    experiment: Experiment, settings: Settings, after_epoch: AfterEpoch
+    experiment: Experiment, settings: Settings, applicant: Applicant, after_epoch: AfterEpoch
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
     name, device = settings.engine, candidate_devices(settings.device)[0]
@@ -214,13 +228,13 @@ def _train(
     if device.type == "cpu":
         # The engine says how many cores to lease. It proves itself with all of them, which eager takes.
         if name == "auto" and unproven(experiment, device):
-            with _leased(settings, cores):
+            with _leased(settings, cores, applicant):
                 prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
         engine = choose_engine(name, experiment, device)
         name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
-    with _leased(settings, cores) as device:
+    with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
         training = train_model(
             experiment, data, seeds=settings.seeds, engine=name, after_epoch=after_epoch
@@ -229,12 +243,24 @@ def _train(
     return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}
 
 
+def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
+    """This session, as others that wait for its lease are told; it tells the user and `progress`."""
+
+    def tell(line: str) -> None:
+        if line:
+            print(f"\n{line}", file=sys.stderr, flush=True)
+        if progress:
+            progress.wait(line)
+
+    return Applicant(shlex.join(["pytest", *map(str, config.invocation_params.args)]), tell)
+
+
 @contextmanager
-def _leased(settings: Settings, cores: int) -> Iterator[torch.device]:
+def _leased(settings: Settings, cores: int, applicant: Applicant) -> Iterator[torch.device]:
     """A device that `--device` allows, leased unless timings are shared."""
     candidates = candidate_devices(settings.device)
     if settings.timing == "shared":
         yield candidates[0]
     else:
-        with lease(candidates, cores) as device:
+        with lease(candidates, cores, applicant) as device:
             yield device

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,15 @@ import torch
 
 from model.engines import ENGINES
 from model.experiment import DATASETS
+from model.network import SIZES
 
+from ..hardware.machine import candidate_devices
 from ..settings import SCALES, SETTINGS, TIMINGS, Settings
+
+# Of a replicate, at least: its parameters in float32, at the beginning and now, and an order of 60,000
+# examples in int64.
+_PARAMETERS = sum(inputs * outputs + outputs for inputs, outputs in pairwise(SIZES))
+_REPLICATE_BYTES = 2 * _PARAMETERS * 4 + 60_000 * 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,6 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"--replicates is {option.replicates!r}; it takes a whole number from 1 to 999999"
         )
+    _check_memory(option.device, int(option.replicates))
     # Absolute from here on, so that xdist's workers, which inherit the options, agree.
     option.data_root = str(_folder(config, option.data_root, "data"))
     option.report_dir = str(_folder(config, option.report_dir, "reports/latest"))
@@ -101,6 +111,23 @@ def pytest_configure(config: pytest.Config) -> None:
         report_dir=Path(option.report_dir),
         resume=option.resume,
     )
+
+
+def _check_memory(device: str, replicates: int) -> None:
+    """Refuses more replicates than memory holds, however they are trained."""
+    needed = replicates * _REPLICATE_BYTES
+    if candidate_devices(device)[0].type == "cuda":
+        devices = map(torch.cuda.get_device_properties, candidate_devices(device))
+        there = max(each.total_memory for each in devices)
+    elif not hasattr(os, "sysconf"):  # on Windows
+        return
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise pytest.UsageError(
+            f"--replicates is '{replicates}', which takes {needed / 2**30:.3g} GiB of memory at least; "
+            f"there are {there / 2**30:.3g} GiB"
+        )
 
 
 def _folder(config: pytest.Config, given: str | None, default: str) -> Path:

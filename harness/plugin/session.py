@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +14,14 @@ import pytest
 from model.data.download import DataError, ensure_downloaded
 from model.experiment import Experiment
 
-from .. import atomic_json
+from .. import atomic_json, ownership
 from ..exercise import case_id, discover_exercises
+from ..files import sealed
+from ..files.record import TrainingRecord
+from ..files.sealed import one_line
 from ..hardware.forecast import training_seconds
-from ..paths import SPEED
+from ..hardware.lock_file import LockError, lock_folder
+from ..paths import PAGE, ROOT, SPEED
 from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
 _TABLES = pytest.StashKey[list[str]]()
 _WRITE_ERROR = pytest.StashKey[str]()
-_PAGE_NOTE = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -55,11 +61,13 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     settings = config.stash[SETTINGS]
     try:
         ensure_downloaded(settings.dataset, settings.data_root)
-    except DataError as error:
+        if settings.timing == "exclusive":
+            lock_folder()
+    except (DataError, LockError) as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_REPORT_FOLDER] = ReportFolder(
-        settings.report_dir, run=fingerprint_of(config), resume=settings.resume
-    )
+    folder = ReportFolder(settings.report_dir, run=fingerprint_of(config), resume=settings.resume)
+    config.stash[_REPORT_FOLDER] = folder
+    config.add_cleanup(folder.close)
     experiments = _to_train(config, ids)
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
@@ -80,7 +88,7 @@ def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment
         for path, module in discover_exercises(config).items()
         for row in module.EXERCISE.rows
         if (case := case_id(path, row.name)) in selected
-        and store.find(case, training_key(config, module.EXERCISE, row)) is None
+        and store.find(TrainingRecord, case, training_key(config, module.EXERCISE, row)) is None
     }
 
 
@@ -98,42 +106,50 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             *tables.format_tables(summary, "simple"),
             tables.format_caption(summary),
         ]
-        atomic_json.write(folder / "summary.json", summary)
+        ownership.make_again(folder)
+        sealed.write(folder / "summary.json", summary)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
-        if session.exitstatus != pytest.ExitCode.INTERRUPTED:
-            config.stash[_PAGE_NOTE] = draw(folder)
     except OSError as error:
         config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    config.stash[_REPORT_FOLDER].close()
 
 
 def draw(folder: Path) -> str:
-    """Draws the page and the figures; returns a line that says where they are, or why there are none."""
+    """Draws the page and the figures; returns a line that says where they are, or why there are none.
+
+    In a process of its own, which may run out of memory or crash without taking this one with it.
+    """
+    command = [sys.executable, "-m", "harness", "report", str(folder)]
+    reason = "interrupted"
+    with suppress(KeyboardInterrupt):
+        try:
+            drawing = subprocess.run(
+                command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace"
+            )
+        except OSError as error:
+            reason = str(error)
+        else:
+            if drawing.returncode == 0:
+                return f"Page: {_relative(folder / PAGE)}"
+            said = drawing.stderr.strip().splitlines() or [f"it ended with {drawing.returncode}"]
+            reason = one_line(said[-1])
     later = f"`python -m harness report {_relative(folder)}` draws them from the files in that folder"
-    try:
-        from ..report.build import build
-    except ImportError as error:
-        return f"No page or figures: {error.name} is not installed. Where it is, {later}."
-    from ..report.load import ReportError
-
-    try:
-        page, _ = build([folder])
-    except ReportError as error:
-        return f"No page or figures: {error}. Later, {later}."
-    return f"Page: {_relative(page)}"
+    return f"No page or figures: {reason.rstrip('.')}. Later, {later}."
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     config = terminalreporter.config
     if _REPORT_FOLDER not in config.stash:
         return
     folder = _relative(config.stash[SETTINGS].report_dir)
     terminalreporter.section("the assignment's tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
-    terminalreporter.write_line("\n\n".join(texts))
+    encoding = getattr(terminalreporter._tw._file, "encoding", None)
+    # Line by line: of a text that it cannot encode, pytest's terminal escapes the line breaks as well.
+    for line in tables.encodable("\n\n".join(texts), encoding or "utf-8").splitlines():
+        terminalreporter.write_line(line)
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are in "
@@ -142,10 +158,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
     else:
         terminalreporter.write_line(f"Written to {folder}/.")
-        later = (
-            f"`python -m harness report {folder}` draws the page and the figures of what has finished."
-        )
-        terminalreporter.write_line(config.stash.get(_PAGE_NOTE, later))
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            terminalreporter.write_line(
+                f"`python -m harness report {folder}` draws the page and figures of what has finished."
+            )
+        else:  # last of all: whatever becomes of the page, the tables are written and shown
+            terminalreporter.write_line(draw(config.stash[SETTINGS].report_dir))
 
 
 def _relative(path: Path) -> Path:

@@ -1,28 +1,58 @@
-"""Sessions that end early: SIGTERM works like Ctrl-C, and no worker outlives its session."""
+"""Sessions that end early: SIGTERM and SIGHUP work like Ctrl-C, and no worker outlives its session."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable, Generator
 
 import pytest
 
 _CHECK_SECONDS = 0.5  # between a worker's checks that its session is alive
 _EXIT_SECONDS = 1  # that workers have to exit by themselves after Ctrl-C
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
-        threading.Thread(target=_exit_with_session, args=(os.getppid(),), daemon=True).start()
+        _exit_with_session()
     elif threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What `nohup` has set to be ignored stays so.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                config.add_cleanup(_handle(number))
 
-        def restore() -> None:
-            signal.signal(signal.SIGTERM, before)
 
-        config.add_cleanup(restore)
+def _handle(number: int) -> Callable[[], None]:
+    """Interrupts the session at that signal; returns what puts the handler before back."""
+    before = signal.signal(number, interrupt)
+
+    def restore() -> None:
+        signal.signal(number, before)
+
+    return restore
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Where the tests have ended, pytest would answer an interrupt with a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        session.config.get_terminal_writer().line(
+            "\ninterrupted while the report was written or shown; --resume takes what has finished"
+        )
+
+
+def interrupt(number: int, frame: object) -> None:
+    """A signal's handler."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def pytest_keyboard_interrupt() -> None:
@@ -34,12 +64,18 @@ def pytest_keyboard_interrupt() -> None:
     NodeManager.EXIT_TIMEOUT = _EXIT_SECONDS
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt("SIGTERM")
+def _exit_with_session() -> None:
+    """Ends this worker once its session was killed; it would go on training and keep its lease.
+
+    On Linux the kernel does it at once; elsewhere, and where the session has ended by now, a thread.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def _exit_with_session(parent: int) -> None:
-    """Exits this worker once its session was killed; it would go on training and keep its lease."""
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_CHECK_SECONDS)
     os._exit(1)

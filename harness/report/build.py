@@ -12,12 +12,11 @@ import vl_convert
 
 from .. import atomic_json
 from ..ownership import first_without
+from ..paths import PAGE
 from .comparison import compare
 from .figures import Figure, figures_of, speed_figures
 from .load import ReportError, Run, load
 from .page import render
-
-PAGE = "report.html"
 
 
 def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..exercise import row_name
+from ..files.summary import Case
 from ..stats import welch_interval
-from .load import Case, Run
+from .load import Run
 
 # A case is slower from this ratio of times on; with one seed on a side, which gives no interval, it
 # is worse or better from this many percentage points on.
@@ -124,7 +125,7 @@ def _settings(run: Run, other: Run) -> list[tuple[str, Any, Any]]:
             "timing": each.summary.timing,
             "commit": each.summary.commit,
             "seeds": max((len(case.seeds) for case in each.cases.values()), default=0),
-            **each.summary.machine,
+            **each.summary.machine.model_dump(),
         }
         for each in (run, other)
     )

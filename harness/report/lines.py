@@ -8,7 +8,9 @@ from typing import Any
 from model.experiment import Experiment
 
 from ..exercise import row_name
-from .load import Case, Curves, Exercise, Run
+from ..files.record import TrainingRecord
+from ..files.summary import Case, Exercise
+from .load import Run
 from .tables import OPTIMIZER_NAMES
 
 # M. Okabe and K. Ito's palette, which is safe for colour-blind readers, without yellow and black, which
@@ -42,7 +44,7 @@ class Line:
 
     label: str
     case: Case
-    curves: Curves | None
+    curves: TrainingRecord | None
     colour: str
     dash: tuple[int, ...]
     shape: str

@@ -13,14 +13,16 @@ from typing import Any
 import jinja2
 import vl_convert
 
-from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS, Decision
+from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
 from ..exercise import row_name
+from ..files.record import Decision
+from ..files.summary import Exercise
 from ..stats import format_mean
 from .answer import answer
 from .comparison import NOTABLE, SLOWER, Comparison
 from .figures import Figure
 from .lines import Line, lines_of
-from .load import Exercise, Run
+from .load import Run
 from .tables import format_seconds
 
 _TEMPLATES = Path(__file__).parent / "template"

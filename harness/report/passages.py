@@ -14,9 +14,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .. import atomic_json
 from ..claim import VERDICTS
 from ..exercise import row_name
+from ..files import sealed
+from ..files.record import read_record
+from ..files.speed import Speed, Times
+from ..files.summary import Summary
 from ..paths import PUBLISHED, ROOT, SPEED, TIMES
 from . import tables
 
@@ -24,8 +27,6 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _PASSAGE = re.compile(
     r"<!-- (?P<kind>[a-z]+)(?: (?P<number>\d+))?: (?P<name>[\w.-]+) -->.*?<!-- end -->", re.DOTALL
 )
-
-Summary = dict[str, Any]
 
 # What engines are measured beside, as the tables call it.
 PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
@@ -96,7 +97,7 @@ def _findings(folder: Path, number: int) -> str:
 
 def _steps(folder: Path) -> str:
     """Table 1 by optimizer steps: test accuracies of its batch sizes after equally many."""
-    records = map(atomic_json.read, (folder / "runs").glob("*.json"))
+    records = [read_record(path).model_dump() for path in (folder / "runs").glob("*.json")]
     runs = {record["id"]: record for record in records if "experiment" in record}
     summary = _summary(folder)
     table_1 = [
@@ -144,7 +145,7 @@ def _rows(folder: Path) -> str:
 
 def _speed(folder: Path) -> str:
     """Every engine's time per step beside its peers', of one replicate, on one core and on all."""
-    measured = atomic_json.read(folder / SPEED)
+    measured = sealed.read(folder / SPEED, Speed).model_dump()
     cases = _measured_together(measured)
     peers = _peers_in(cases)
     body = [
@@ -155,7 +156,7 @@ def _speed(folder: Path) -> str:
             *(_time(engines.get(peer)) for peer in peers),
             name,
             f"{row['us_per_step']:,.1f}",
-            f"{row['ratio_to_best_peer']:.1f}",
+            _ratio(row),
             f"{row['share_of_roofline']:.0%}",
         )
         for (optimizer, batch_size, cores), engines in cases.items()
@@ -180,20 +181,21 @@ def _speed(folder: Path) -> str:
 
 def _peers(folder: Path) -> str:
     """How many times as fast as the best of its peers the first engine is, in every case."""
-    measured = atomic_json.read(folder / SPEED)
+    measured = sealed.read(folder / SPEED, Speed).model_dump()
     cases = _measured_together(measured)
     ways = list(dict.fromkeys((optimizer, cores) for optimizer, _, cores in cases))
     body = [
         (
             f"{size:,}",
-            *(_first_ratio(cases[optimizer, size, cores]) for optimizer, cores in ways),
+            # Of the first engine, which `auto` takes.
+            *(_ratio(next(iter(cases[optimizer, size, cores].values()))) for optimizer, cores in ways),
         )
         for size in dict.fromkeys(batch_size for _, batch_size, _ in cases)
     ]
     headers = (
         "batch size",
         *(
-            f"{tables.OPTIMIZER_NAMES[optimizer]}, {_cores(cores)}" if cores else optimizer
+            tables.OPTIMIZER_NAMES[optimizer] + (f", {_cores(cores)}" if cores else "")
             for optimizer, cores in ways
         ),
     )
@@ -220,9 +222,9 @@ def _peers_in(cases: dict[tuple[str, int, int | None], dict[str, Any]]) -> list[
     return [name for name in names if name in PEERS]
 
 
-def _first_ratio(engines: dict[str, Any]) -> str:
-    """That of the first engine, which `auto` takes."""
-    return f"{next(iter(engines.values()))['ratio_to_best_peer']:.1f}"
+def _ratio(row: dict[str, Any]) -> str:
+    """To the best of its peers; runs of earlier versions measured eager alone."""
+    return f"{row['ratio_to_best_peer'] or row['ratio_to_eager']:.1f}"
 
 
 def _time(row: dict[str, Any] | None) -> str:
@@ -240,7 +242,7 @@ def _cores(count: int) -> str:
 
 def _times(folder: Path) -> str:
     """How far times under `-n` were from serial ones."""
-    found = atomic_json.read(folder / TIMES)
+    found = sealed.read(folder / TIMES, Times).model_dump()
     return (
         f"On {_machine(found['machine'])}, medians of {found['rounds']} runs each way: times under "
         f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
@@ -259,22 +261,21 @@ _OF_A_RUN: dict[str, Callable[[Path], str]] = {
 _OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal, "findings": _findings}
 
 
-def _summary(folder: Path) -> Summary:
-    summary: Summary = atomic_json.read(folder / "summary.json")
-    return summary
+def _summary(folder: Path) -> dict[str, Any]:
+    return sealed.read(folder / "summary.json", Summary).model_dump()
 
 
-def _cases(summary: Summary) -> dict[str, dict[str, Any]]:
+def _cases(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {case["id"]: case for case in summary["cases"]}
 
 
-def _exercise(summary: Summary, number: int) -> dict[str, Any]:
+def _exercise(summary: dict[str, Any], number: int) -> dict[str, Any]:
     exercise: dict[str, Any]
     (exercise,) = (each for each in summary["exercises"] if each["number"] == number)
     return exercise
 
 
-def _rows_table(ids: list[str], summary: Summary) -> str:
+def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:
     cases = _cases(summary)
     rows = []
     for case in (cases[case] for case in ids if case in cases):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .. import atomic_json, ownership
 from ..paths import PUBLISHED, ROOT, SPEED, TIMES
+from .load import load
 from .passages import DOCUMENTS, rewrite
 
 _KEPT = (ownership.MARK, "summary.json", "summary.md", SPEED, TIMES, "runs", "figures")
@@ -41,20 +42,26 @@ def keep(run: Path, folder: Path) -> None:
             if found := ownership.foreign_file(folder):
                 raise ownership.ForeignFilesError(f"{found} is not of this suite; move it away")
             folder.rename(old)
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def main(run: Path, name: str) -> None:
     """Keeps the report folder `run` as `name`, and makes the documents' passages again.
 
-    Raises ValueError if the name is not one, or `run` has no summary; see `keep`.
+    Raises ValueError if the name is not one or a file of `run` cannot be read, ReportError if `run` has
+    no summary; see `keep`.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
             f"the name is {name!r}; it takes letters, digits, '.', '-' and '_', and no '.' or '-' first"
         )
-    if not (run / "summary.json").exists():
-        raise ValueError(f"{run} holds no summary.json; it takes the report folder of a finished run")
+    if left_out := load(run).left_out:
+        raise ValueError(f"{run} cannot be kept: {left_out[0]}")
     keep(run, PUBLISHED / name)
     texts = {document: rewrite(document.read_text(encoding="utf-8")) for document in DOCUMENTS}
     for document, text in texts.items():

@@ -16,6 +16,7 @@ NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
 OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
+_IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
@@ -56,6 +57,15 @@ def format_caption(summary: dict[str, Any]) -> str:
             *_engines_left_out(summary["cases"]),
         ]
     )
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text in characters that `encoding` has, ASCII's if need be."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_IN_ASCII).encode(encoding, errors="replace").decode(encoding)
+    return text
 
 
 def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -57,8 +55,3 @@ def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:
         if theirs.get(name) != value:
             return f"{name} {theirs.get(name)} there, {value} here"
     return None
-
-
-def short_digest(content: Any) -> str:
-    """Eight hexadecimal digits of a SHA-256 over `content` as JSON, to make file names unique."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

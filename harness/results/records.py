@@ -1,4 +1,4 @@
-"""The record of a case, as `runs/` holds it: the whole training."""
+"""The record of a training: made from it, turned into it again, and in short for the summary."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from model.experiment import TARGETS, Experiment, Training
+from model.experiment import TARGETS, Training
 
 from ..exercise import Published
+from ..files.record import TrainingRecord
 
 # The fields of a training that are arrays.
 _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
@@ -24,7 +25,7 @@ def to_record(
     left_out: Mapping[str, str],
     published: Published,
 ) -> dict[str, Any]:
-    """The part of a case's record that comes from its training.
+    """The part of a `TrainingRecord` that comes from its training, as it is written.
 
     `threads` are PyTorch's on a CPU; `left_out` says by name why "auto" did not take an engine.
     """
@@ -44,34 +45,27 @@ def to_record(
     }
 
 
-def to_training(record: dict[str, Any]) -> Training:
+def to_training(record: TrainingRecord) -> Training:
     """The training that `record` holds."""
     return Training(
-        experiment=Experiment(**record["experiment"]),
-        engine=record["engine"],
-        device=record["device"],
-        seeds=tuple(record["seeds"]),
-        steps=record["steps"],
-        prepare_seconds=record["prepare_seconds"],
-        outcomes=tuple(record["outcomes"]),
-        **{name: np.array(record[name], dtype=float) for name in _ARRAYS},
+        experiment=record.experiment,
+        engine=record.engine,
+        device=record.device,
+        seeds=tuple(record.seeds),
+        steps=record.steps,
+        prepare_seconds=record.prepare_seconds,
+        outcomes=tuple(record.outcomes),
+        **{name: np.array(getattr(record, name), dtype=float) for name in _ARRAYS},
     )
 
 
-def is_valid_record(record: Any) -> bool:
-    """Whether `record`, read from a file, has all that this version writes."""
-    try:
-        if "experiment" in record:
-            to_case({**record, "resumed": True})
-        return isinstance(record["run"], dict) and {"id", "exercise", "seeds", "device"} <= record.keys()
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
+def to_case(record: TrainingRecord, *, resumed: bool) -> dict[str, Any]:
+    """The case as `summary.json` lists it: the record, with only the last value of each curve.
 
-
-def to_case(record: dict[str, Any]) -> dict[str, Any]:
-    """The case as `summary.json` lists it: the record, with only the last value of each curve."""
+    `resumed` says whether an earlier session made it.
+    """
     training = to_training(record)
-    kept = (
+    kept = {
         "id",
         "exercise",
         "experiment",
@@ -79,18 +73,18 @@ def to_case(record: dict[str, Any]) -> dict[str, Any]:
         "engines_left_out",
         "device",
         "threads",
-        "resumed",
         "seeds",
         "seconds",
         "prepare_seconds",
         "steps",
-    )
+        "paper",
+    }
     return {
-        **{key: record[key] for key in kept},
-        "timing": record["run"]["timing"],
+        **record.model_dump(include=kept),
+        "resumed": resumed,
+        "timing": record.run.timing,
         "test_accuracy": training.test_accuracy[-1].tolist(),
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,
         "time_to_accuracy": {f"{target:.2f}": training.time_to_accuracy(target) for target in TARGETS},
-        "paper": record["paper"],
     }

@@ -9,10 +9,10 @@ import pytest
 from filelock import FileLock, Timeout
 
 from .. import ownership
+from ..files.sealed import FileError
 from ..paths import SPEED, TIMES
 from .fingerprint import Fingerprint, first_difference
-from .records import is_valid_record
-from .store import Store, StoreError
+from .store import Store
 
 _EARLIER_REPORTS = 3  # that are kept: reports/latest.1 is the one before reports/latest
 
@@ -40,10 +40,11 @@ class ReportFolder:
                     self._move_aside()
             ownership.make(folder)
             Store(folder).create()
-            for name in (SPEED, TIMES):
-                previous = folder.with_name(f"{folder.name}.1") / name
-                if previous.exists() and not resume:
-                    previous.rename(folder / name)
+            earlier = folder.with_name(f"{folder.name}.1")
+            if not resume and ownership.owns(earlier):
+                for name in (SPEED, TIMES):
+                    if (earlier / name).exists():
+                        (earlier / name).rename(folder / name)
         except ownership.ForeignFilesError as error:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, but {error}; it takes a new or empty folder, or an "
@@ -53,7 +54,7 @@ class ReportFolder:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, which another session is writing to; it takes another folder"
             ) from None
-        except StoreError as error:
+        except FileError as error:
             raise pytest.UsageError(
                 f"--resume: {error}; without that file its case is trained again"
             ) from None
@@ -64,10 +65,8 @@ class ReportFolder:
 
     def _resume(self, run: Fingerprint) -> None:
         store = Store(self._folder)
-        for path, record in store.records().items():
-            if not is_valid_record(record):
-                raise StoreError(f"{path} is damaged, or of another version of this suite")
-            if differing := first_difference(record["run"], run):
+        for record in (*store.records().values(), *store.claims().values()):
+            if differing := first_difference(record.run.model_dump(), run):
                 raise pytest.UsageError(
                     f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
                     "moved aside, and --report-dir names another folder"

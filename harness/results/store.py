@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from .. import atomic_json
-from .fingerprint import short_digest
+from .. import ownership
+from ..files import sealed
+from ..files.names import file_name
+from ..files.record import (
+    ClaimRecord,
+    MeasurementRecord,
+    Resumed,
+    TrainingRecord,
+    read_claim,
+    read_record,
+)
+from ..files.sealed import FileError
 
-
-class StoreError(OSError):
-    """A record cannot be read or written; the message says which and why, in one line."""
+_Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
 
 class Store:
@@ -23,6 +30,7 @@ class Store:
 
     A record is identified by its node id and its key: the run's fingerprint and the experiment. It
     holds both, and its file name has a digest of them, so it is never mistaken for another.
+    Whatever cannot be read or written raises FileError.
     """
 
     def __init__(self, report_dir: Path):
@@ -36,34 +44,41 @@ class Store:
         for folder in (self._runs, self._claims, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def records(self) -> dict[Path, dict[str, Any]]:
-        """All records by file; raises StoreError if one cannot be read."""
-        return {path: self._read(path) for path in sorted(self._runs.glob("*.json"))}
+    def records(self) -> dict[Path, TrainingRecord | MeasurementRecord]:
+        """All records by file."""
+        return {path: read_record(path) for path in sorted(self._runs.glob("*.json"))}
+
+    def claims(self) -> dict[Path, ClaimRecord]:
+        """All decided claims by file."""
+        return {path: read_claim(path) for path in sorted(self._claims.glob("*.json"))}
 
     def resume(self) -> None:
         """Marks all records so far as an earlier session's."""
         self.create()
-        atomic_json.write(self._resumed, [path.name for path in sorted(self._runs.glob("*.json"))])
+        sealed.write(self._resumed, {"records": sorted(path.name for path in self._runs.glob("*.json"))})
 
     def close(self) -> None:
         """Removes what only a running session needs: its locks."""
-        shutil.rmtree(self._locks, ignore_errors=True)
+        ownership.clear(self._locks)
 
-    def find(self, name: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The record called `name` (a node id) with that key, or None.
-
-        Its `resumed` says whether an earlier session made it.
-        """
+    def find(self, kind: type[_Kind], name: str, key: Mapping[str, Any]) -> _Kind | None:
+        """The record called `name` (a node id) with that key, or None."""
         path = self._path(name, key)
-        return self._load(path) if path.exists() else None
+        return self._read(kind, path) if path.exists() else None
+
+    def is_resumed(self, name: str, key: Mapping[str, Any]) -> bool:
+        """Whether an earlier session made that record."""
+        return (
+            self._resumed.exists()
+            and self._path(name, key).name in sealed.read(self._resumed, Resumed).records
+        )
 
     def get_or_make(
-        self, name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
-    ) -> dict[str, Any]:
+        self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+    ) -> _Kind:
         """Finds the record, or makes it with `make()` and writes it.
 
-        A process that asks while another one makes it waits for that one. Raises StoreError if it
-        cannot be written.
+        A process that asks while another one makes it waits for that one.
         """
         path = self._path(name, key)
         self._recreate_folders()
@@ -71,20 +86,23 @@ class Store:
             if not path.exists():
                 record = {"id": name, **key, **make()}
                 self._recreate_folders()
-                self._write(path, record)
-            return self._load(path)
+                sealed.write(path, record)
+            return self._read(kind, path)
 
-    def claims(self) -> list[dict[str, Any]]:
-        """All decided claims."""
-        return [self._read(path) for path in sorted(self._claims.glob("*.json"))]
-
-    def put_claim(self, claim: dict[str, Any]) -> None:
-        """Writes a decided claim; raises StoreError if it cannot be written."""
+    def put_claim(self, claim: ClaimRecord) -> None:
+        """Writes a decided claim."""
         self._recreate_folders()
-        self._write(self._claims / f"{_file_name(claim['id'], {})}.json", claim)
+        name = file_name(claim.id, {"run": claim.run.model_dump()})
+        sealed.write(self._claims / f"{name}.json", claim.model_dump())
 
     def _path(self, name: str, key: Mapping[str, Any]) -> Path:
-        return self._runs / f"{_file_name(name, key)}.json"
+        return self._runs / f"{file_name(name, key)}.json"
+
+    def _read(self, kind: type[_Kind], path: Path) -> _Kind:
+        record = read_record(path)
+        if not isinstance(record, kind):
+            raise FileError(f"{path} cannot be read: it is no {kind.__name__}")
+        return record
 
     def _recreate_folders(self) -> None:
         """Makes the folders again if someone removed them during the session, to keep later records."""
@@ -94,36 +112,7 @@ class Store:
                 stacklevel=2,
             )
         try:
+            ownership.make_again(self._runs.parent)
             self.create()
         except OSError as error:
-            raise StoreError(f"{self._runs.parent} cannot be written: {error.strerror}") from None
-
-    def _write(self, path: Path, content: Any) -> None:
-        try:
-            atomic_json.write(path, content)
-        except OSError as error:
-            raise StoreError(f"{path} could not be written: {error.strerror}") from None
-
-    def _load(self, path: Path) -> dict[str, Any]:
-        resumed = self._resumed.exists() and path.name in atomic_json.read(self._resumed)
-        return {**self._read(path), "resumed": resumed}
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            record = atomic_json.read(path)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from None
-        if not isinstance(record, dict):
-            raise StoreError(f"{path} cannot be read: it holds no record")
-        return record
-
-
-def _file_name(name: str, key: Mapping[str, Any]) -> str:
-    """A file name for a node id: readable, and unique by a digest.
-
-    `bench/test_1_x.py::test_training[row]` gives `test_1_x.row.DIGEST`; other tests and measurements,
-    `bench/test_1_x.py::name`, give `test_1_x.name.DIGEST`.
-    """
-    module, _, test = name.partition("::")
-    shown = test.removeprefix("test_training[").removesuffix("]")
-    return f"{Path(module).stem}.{shown}.{short_digest([name, key])}"
+            raise FileError(f"{self._runs.parent} cannot be written: {error.strerror}") from None

@@ -13,13 +13,14 @@ import torch
 
 from ..claim import claims_of
 from ..exercise import case_id
+from ..files.record import TrainingRecord
+from ..files.sealed import printable
+from ..files.summary import SCHEMA
 from ..hardware import machine
 from ..settings import SETTINGS
 from .fingerprint import fingerprint_of, training_key
 from .records import to_case
 from .store import Store
-
-SCHEMA = 2
 
 
 def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[str, Any]:
@@ -39,13 +40,13 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         for path, module in modules.items()
     ]
     store = Store(settings.report_dir)
-    records = [
-        store.find(case_id(path, row.name), training_key(config, module.EXERCISE, row))
-        for path, module in modules.items()
-        for row in module.EXERCISE.rows
-    ]
-    cases = [to_case(record) for record in records if record is not None]
-    decided = {claim["id"]: claim for claim in store.claims()}
+    cases = []
+    for path, module in modules.items():
+        for row in module.EXERCISE.rows:
+            name, key = case_id(path, row.name), training_key(config, module.EXERCISE, row)
+            if record := store.find(TrainingRecord, name, key):
+                cases.append(to_case(record, resumed=store.is_resumed(name, key)))
+    decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}
     return {
         "schema": SCHEMA,
         "scale": settings.scale,
@@ -54,7 +55,7 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.git_commit(config.rootpath),
         "code": fingerprint_of(config)["code"],
-        "command": shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        "command": printable(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,
         "cases": cases,

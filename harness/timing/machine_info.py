@@ -10,6 +10,7 @@ from ..hardware.machine import candidate_devices, describe_machine
 from ..settings import SETTINGS
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Adds the report's description; drops the CPU's current clock rate, which changes all the time."""
     machine_info["suite"] = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])

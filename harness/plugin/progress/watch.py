@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ... import atomic_json
+from ... import atomic_json, ownership
 from . import FOLDER
 from .lines import Lines
 from .state import Display
@@ -24,6 +23,7 @@ def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) ->
     """Displays progress until `unwatch`; `epochs` are those of every row that is to be trained."""
     if config.option.verbose < 0 or not epochs:
         return
+    ownership.clear(report_dir / FOLDER)  # what a killed session left
     reporter = config.pluginmanager.getplugin("terminalreporter")
     config.stash[_WATCH] = Watch(report_dir / FOLDER, _display(reporter, epochs))
 
@@ -32,7 +32,7 @@ def unwatch(config: pytest.Config, report_dir: Path) -> None:
     """Ends what `watch` began, and removes the files."""
     if _WATCH in config.stash:
         config.stash[_WATCH].stop()
-    shutil.rmtree(report_dir / FOLDER, ignore_errors=True)
+    ownership.clear(report_dir / FOLDER)
 
 
 def _display(reporter: pytest.TerminalReporter, epochs: Mapping[str, int]) -> Display:
@@ -64,7 +64,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stopped.wait(_READ_SECONDS):
             states = []
-            for path in sorted(self._folder.glob("*.json")):
+            for path in sorted(filter(Path.is_file, self._folder.glob("*.json"))):
                 with suppress(OSError, ValueError):  # the folder may be removed meanwhile
                     states.append(atomic_json.read(path))
             self._display.update(states)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from model.evaluate import Evaluation
 
 from ... import atomic_json
-from ...results.fingerprint import short_digest
+from ...files.names import short_digest
 from . import FOLDER
 
 _WRITE_SECONDS = 0.25  # between two writes of one training, at least: an epoch may take less
@@ -18,32 +19,34 @@ _WRITE_SECONDS = 0.25  # between two writes of one training, at least: an epoch 
 AfterEpoch = Callable[[int, Evaluation, Evaluation], None]
 
 
-@contextmanager
-def report_progress(report_dir: Path, name: str, epochs: int) -> Iterator[AfterEpoch]:
-    """Yields the function to call after each epoch of the training called `name`.
+class ProgressFile:
+    """The file of the training called `name`, which has so many epochs."""
 
-    It takes the number of epochs done, and the evaluations of the training and the test set.
-    """
-    path = report_dir / FOLDER / f"{short_digest(name)}.json"
-    started = time.monotonic()
-    last = -_WRITE_SECONDS
+    def __init__(self, report_dir: Path, name: str, epochs: int):
+        self._path = report_dir / FOLDER / f"{short_digest(name)}.json"
+        self._name = name
+        self._epochs = epochs
+        self._started = time.monotonic()
+        self._last = -_WRITE_SECONDS
 
-    def after_epoch(epoch: int, on_train: Evaluation, on_test: Evaluation) -> None:
-        nonlocal last
-        seconds = time.monotonic() - started
-        if seconds - last < _WRITE_SECONDS and epoch < epochs:
+    def wait(self, line: str) -> None:
+        """Says what the training waits for; with "", that it waits no longer."""
+        self._write(epoch=0, waiting=line)
+
+    def after_epoch(self, epoch: int, on_train: Evaluation, on_test: Evaluation) -> None:
+        """To be called with the number of epochs done, and the evaluations of both sets."""
+        seconds = time.monotonic() - self._started
+        if seconds - self._last < _WRITE_SECONDS and epoch < self._epochs:
             return
-        last = seconds
-        state = {
-            "name": name,
-            "epoch": epoch,
-            "epochs": epochs,
-            "loss": float(on_train.loss.mean()),
-            "accuracy": float(on_test.accuracy.mean()),
-            "seconds": seconds,
-        }
-        with suppress(OSError):  # on a full disk, writing the record will fail the training
-            path.parent.mkdir(exist_ok=True)
-            atomic_json.write(path, state)
+        self._last = seconds
+        self._write(
+            epoch=epoch,
+            loss=float(on_train.loss.mean()),
+            accuracy=float(on_test.accuracy.mean()),
+            seconds=seconds,
+        )
 
-    yield after_epoch
+    def _write(self, **state: Any) -> None:
+        with suppress(OSError):  # on a full disk, writing the record will fail the training
+            self._path.parent.mkdir(exist_ok=True)
+            atomic_json.write(self._path, {"name": self._name, "epochs": self._epochs, **state})

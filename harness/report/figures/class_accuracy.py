@@ -5,8 +5,9 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...files.record import TrainingRecord
+from ...files.summary import Exercise
 from ..lines import Line
-from ..load import Curves, Exercise
 from .figure import Figure, Panel, Rows, interval_note, json_number, side_by_side
 
 _EPOCH_ENDS = 2  # checkpoints that every record has: the ends of the last two epochs
@@ -67,7 +68,7 @@ def _panel(name: str, title: str) -> Panel:
     return alt.layer(chart).properties(height=210, title=title)
 
 
-def _rows(curves: Curves) -> Rows:
+def _rows(curves: TrainingRecord) -> Rows:
     accuracies = 100 * np.asarray(curves.checkpoint_class_accuracy).mean(axis=-1)
     return [
         {"class": digit, "seen": round(seen / 1000, 1), "accuracy": json_number(accuracies[at, digit])}

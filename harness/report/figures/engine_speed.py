@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import altair as alt
 
+from ...files.speed import Speed, SpeedRow
 from ..lines import COLOURS, DASHES, SHAPES
-from ..load import Speed, SpeedRow
 from ..tables import OPTIMIZER_NAMES
 from .figure import HEIGHT, Figure, Panel, Rows, json_number, log_axis, side_by_side
 
@@ -34,7 +34,7 @@ def figures(speed: Speed) -> list[Figure]:
             name="speed",
             title="Engines: time per optimizer step beside the roofline bound",
             notes="The bound is the longer of bytes over measured bandwidth and operations over the "
-            f"measured peak of a matrix product, on {str(speed.machine.get('device_name'))[:60]}.",
+            f"measured peak of a matrix product, on {speed.machine.device_name[:60]}.",
             variants={
                 said: side_by_side(
                     [

@@ -5,9 +5,10 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...files.record import Bias
+from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import COLOURS
-from ..load import Bias, Exercise
 from .figure import (
     HEIGHT,
     Figure,

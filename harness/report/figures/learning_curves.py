@@ -6,9 +6,10 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from ...files.record import TrainingRecord
+from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import Line
-from ..load import Curves, Exercise
 from .figure import (
     HEIGHT,
     PUBLISHED,
@@ -176,7 +177,7 @@ def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parame
     return crosses
 
 
-def _rows(lines: list[tuple[Line, Curves]]) -> Rows:
+def _rows(lines: list[tuple[Line, TrainingRecord]]) -> Rows:
     """A row for each line, set and epoch; long trainings are thinned out evenly."""
     most = max(20, min(300, _MAX_POINTS // len(lines)))
     rows = []

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ...files.summary import Exercise
 from ...stats import mean_and_interval, span_around_best
 from ..lines import COLOURS, Line, phrase, varying
-from ..load import Exercise
 from .figure import (
     HEIGHT,
     PUBLISHED,

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import COLOURS, SHAPES, Line
-from ..load import Exercise
 from .figure import Figure, Rows, Spec, interval_note, json_number, log_axis, log_scale, side_by_side
 
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}

@@ -1,0 +1,206 @@
+"""Records: a training or a measurement as a file in `runs/`, a decision as one in `claims/`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from model.experiment import Outcome
+
+from ..claim import Verdict
+from . import sealed
+from .names import file_name
+from .types import (
+    Accuracy,
+    AnExperiment,
+    Count,
+    Dataset,
+    Device,
+    Digest,
+    Engine,
+    Finite,
+    Model,
+    Number,
+    Positive,
+    Scale,
+    Seconds,
+    Seeds,
+    Text,
+    Timing,
+    check_shapes,
+)
+
+
+class Fingerprint(Model):
+    """What a run's records depend on besides the experiment."""
+
+    scale: Scale
+    dataset: Dataset
+    replicates: Positive
+    engine: Text
+    timing: Timing
+    device: Device
+    device_name: Text
+    torch: Text
+    code: Digest
+
+
+class PublishedFigures(Model):
+    """The assignment's figures for a row; None where it gives none."""
+
+    test_accuracy: Accuracy | None
+    seconds: Seconds | None
+
+
+class Record(Model):
+    """What every file in `runs/` says."""
+
+    id: Text
+    run: Fingerprint
+    exercise: Count
+    device: Device
+    seeds: Seeds
+
+    @model_validator(mode="after")
+    def _a_seed_for_each_replicate(self) -> Self:
+        if len(self.seeds) != self.run.replicates:
+            raise ValueError(f"it has {len(self.seeds)} seeds, its run {self.run.replicates} replicates")
+        return self
+
+
+class TrainingRecord(Record):
+    """A training. Curves have the shape (epochs + 1, seeds); see `model.experiment.Training`."""
+
+    experiment: AnExperiment
+    engine: Engine
+    engines_left_out: dict[Text, Text] = Field(default_factory=dict)
+    threads: Positive
+    seconds: Seconds
+    prepare_seconds: Seconds
+    steps: Positive
+    outcomes: list[Outcome]
+    paper: PublishedFigures
+    epoch_seconds: list[Seconds]
+    train_loss: list[list[Number]]
+    train_accuracy: list[list[Accuracy]]
+    test_loss: list[list[Number]]
+    test_accuracy: list[list[Accuracy]]
+    checkpoint_examples: list[Count]
+    checkpoint_class_accuracy: list[list[list[Accuracy]]]
+    predictions: list[list[Count]]
+    distance_from_initialisation: list[list[Number]]
+    unit_spread: list[list[Number]]
+    weight_ranks: list[list[Number]]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        seeds, epochs = len(self.seeds), self.experiment.epochs
+        curves = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+        check_shapes(
+            self,
+            {
+                "epoch_seconds": (epochs + 1,),
+                **dict.fromkeys(curves, (epochs + 1, seeds)),
+                "checkpoint_class_accuracy": (len(self.checkpoint_examples), 10, seeds),
+                "predictions": (10, seeds),
+                "distance_from_initialisation": (6, seeds),
+                "unit_spread": (2, seeds),
+                "weight_ranks": (3, seeds),
+                "outcomes": (seeds,),
+            },
+        )
+        if self.epoch_seconds[0] != 0 or self.epoch_seconds[-1] != self.seconds:
+            raise ValueError("epoch_seconds does not go from 0 to its seconds")
+        if any(later < earlier for earlier, later in pairwise(self.epoch_seconds)):
+            raise ValueError("epoch_seconds goes back")
+        if self.steps % epochs:
+            raise ValueError(f"{self.steps} steps are not so many in each of {epochs} epochs")
+        if self.experiment.dataset != self.run.dataset:
+            raise ValueError(f"its experiment is on {self.experiment.dataset}, its run is not")
+        return self
+
+
+class MeasurementRecord(Record):
+    """A measurement besides training, seed by seed."""
+
+    measured: list[dict[Text, JsonValue]]
+
+    @model_validator(mode="after")
+    def _one_for_each_seed(self) -> Self:
+        check_shapes(self, {"measured": (len(self.seeds),)})
+        return self
+
+
+class Bias(Model):
+    """What `model.diagnostics.gradient_bias` measures along one order."""
+
+    checkpoints: list[Finite]
+    counts: list[Count]
+    cosine: list[list[Number]]
+    relative_error: list[list[Number]]
+
+    @model_validator(mode="after")
+    def _shapes(self) -> Self:
+        shape = (len(self.checkpoints), len(self.counts))
+        check_shapes(self, {"cosine": shape, "relative_error": shape})
+        return self
+
+
+class Decision(Model):
+    """A claim as a run decided it: an entry of `summary.json`."""
+
+    id: Text
+    """The node id of its test."""
+    exercise: Count
+    text: Text
+    source: Text
+    verdict: Verdict
+    evidence: Text
+    """The figures that decided it, in a sentence or two."""
+    expected: Verdict | None = None
+    needs: Text | None = None
+
+
+class ClaimRecord(Decision):
+    """The same as a file in `claims/`, with the fingerprint of its run."""
+
+    run: Fingerprint
+
+
+class Resumed(Model):
+    """`resumed.json`: the files in `runs/` that an earlier session made."""
+
+    records: list[Text] = Field(max_length=100_000)
+
+
+def read_record(path: Path) -> TrainingRecord | MeasurementRecord:
+    """The record in a file of `runs/`; raises FileError if it is none, or has not the file's name."""
+    content = sealed.load(path)
+    found: TrainingRecord | MeasurementRecord
+    if "experiment" in content:
+        found = sealed.parse(path, TrainingRecord, content)
+    else:
+        found = sealed.parse(path, MeasurementRecord, content)
+    _check_name(path, content)
+    return found
+
+
+def read_claim(path: Path) -> ClaimRecord:
+    """The decision in a file of `claims/`; raises FileError as `read_record` does."""
+    content = sealed.load(path)
+    found = sealed.parse(path, ClaimRecord, content)
+    _check_name(path, content)
+    return found
+
+
+def key_of(content: dict[str, Any]) -> dict[str, Any]:
+    """What a record depends on: the fingerprint of its run, and a training's experiment."""
+    return {name: content[name] for name in ("run", "experiment") if name in content}
+
+
+def _check_name(path: Path, content: dict[str, Any]) -> None:
+    if path.stem != (name := file_name(content["id"], key_of(content))):
+        raise sealed.FileError(f"{path} cannot be read: what it holds belongs into {name}.json")

@@ -1,0 +1,58 @@
+"""`speed.json` and `times.json`: what `make speed` and `make times` measured on a machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .summary import Machine
+from .types import Device, FinitePositive, Model, Positive, Text
+
+
+class SpeedRow(Model):
+    """The time per step of an engine, or of a peer that engines are measured beside."""
+
+    engine: Text
+    device: Device
+    optimizer: Text
+    batch_size: Positive
+    replicates: Positive
+    cores: Positive | None = None
+    us_per_step: FinitePositive
+    ratio_to_eager: FinitePositive
+    best_peer: Text = "eager"
+    ratio_to_best_peer: FinitePositive | None = None
+    roofline_us_per_step: FinitePositive
+    bound_by: Text
+    share_of_roofline: FinitePositive
+    share_of_peak: FinitePositive
+    peak_mib: FinitePositive | None
+
+
+class Speed(Model):
+    """`speed.json`."""
+
+    rows: Annotated[list[SpeedRow], Field(max_length=1000)]
+    machine: Machine
+
+
+class TimesRow(Model):
+    """A case's seconds serially and under `-n`."""
+
+    case: Text
+    serial: FinitePositive
+    parallel: FinitePositive
+    ratio: FinitePositive
+
+
+class Times(Model):
+    """`times.json`."""
+
+    machine: Machine
+    workers: Positive
+    rounds: Positive
+    rows: Annotated[list[TimesRow], Field(min_length=1, max_length=1000)]
+    median: FinitePositive
+    lowest: FinitePositive
+    highest: FinitePositive

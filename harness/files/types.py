@@ -1,0 +1,105 @@
+"""The types of what is read from files: ranges, finite numbers, shapes.
+
+Bounds exclude NaN, which no comparison holds for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
+
+from model.experiment import DATASETS, Experiment
+
+from ..settings import SCALES, TIMINGS
+
+ENGINES = ("cluster", "numba", "cuda-graph", "eager")
+"""The names of `model.engines`, whose import takes PyTorch's two seconds."""
+
+
+class Model(BaseModel):
+    """A part of a file: no value is converted to fit, and none changes. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+def _printable(text: str) -> str:
+    """Control characters and escape sequences would do as they like with a terminal."""
+    if not text.replace("\n", " ").isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    return text
+
+
+def _one_of(allowed: Sequence[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"it takes one of {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+_SPELLED = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def _number(value: Any) -> Any:
+    """The number that `atomic_json` spelled out, which JSON has none for."""
+    return _SPELLED.get(value, value) if isinstance(value, str) else value
+
+
+def _experiment(value: Any) -> Experiment:
+    """Makes an Experiment, which pydantic itself would make without its unknown fields."""
+    try:
+        return value if isinstance(value, Experiment) else Experiment(**value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed is there twice")
+    return seeds
+
+
+Text = Annotated[str, Field(max_length=5000), AfterValidator(_printable)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_number)]
+"""Of a training that diverged: may be infinite or NaN."""
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(_distinct)
+]
+AnExperiment = Annotated[Experiment, PlainValidator(_experiment), PlainSerializer(asdict)]
+Scale = Annotated[str, _one_of(SCALES)]
+Dataset = Annotated[str, _one_of(DATASETS)]
+Timing = Annotated[str, _one_of(TIMINGS)]
+Engine = Annotated[str, _one_of(ENGINES)]
+Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:\d{1,3})?)$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
+
+
+def check_shapes(content: Model, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raises ValueError, naming the field, if one is not an array of the shape given for it."""
+    for name, shape in shapes.items():
+        if not _has_shape(getattr(content, name), shape):
+            raise ValueError(f"{name} has not the shape {shape}")
+
+
+def _has_shape(nested: Sequence[Any], shape: tuple[int, ...]) -> bool:
+    return len(nested) == shape[0] and (
+        len(shape) == 1 or all(_has_shape(each, shape[1:]) for each in nested)
+    )

@@ -1,0 +1,114 @@
+"""Lock files that all processes of a user on a machine share, and who holds them.
+
+They lie outside any checkout, in the user's runtime folder, which no other user can write to.
+(platformdirs finds that folder too, but where a system has none, one that depends on TMPDIR: two
+sessions would each hold all cores.)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
+
+_NAME = "minibatch-bench"
+
+
+class LockError(OSError):
+    """Something else is where a lock should be; the message says what, in one line."""
+
+
+def lock_folder() -> Path:
+    """The folder of this user's lock files; LockError if it is not this user's alone."""
+    folder = _runtime_folder()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise LockError(f"{folder} cannot hold locks: {error.strerror}") from None
+    _check(folder, found, stat.S_ISDIR, "folder")
+    if found.st_mode & 0o077 and fcntl:
+        raise LockError(
+            f"{folder} cannot hold locks: others have access, by its mode "
+            f"{stat.S_IMODE(found.st_mode):04o}; it takes 0700"
+        )
+    return folder
+
+
+def _runtime_folder() -> Path:
+    if fcntl is None:
+        return Path(os.environ.get("LOCALAPPDATA", Path.home()), _NAME)
+    user = os.geteuid()
+    for base in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}"):
+        # Root may still have the variable of the user that it was.
+        if os.path.isabs(base) and os.path.isdir(base) and os.stat(base).st_uid == user:
+            return Path(base, _NAME)
+    return Path(f"/tmp/{_NAME}-{user}")
+
+
+@contextmanager
+def lock(path: Path, holder: str, *, wait: bool = True) -> Iterator[None]:
+    """Holds the lock file `path`, which says so: "PID HOLDER".
+
+    Waiters get it first come, first served, by the system's own queue: one that asks every now and then
+    could be kept waiting for as long as others have trainings left. Raises Timeout if it is held and
+    `wait` is false, and LockError if it is no file of this user's.
+    """
+    if fcntl is None:
+        with FileLock(path, timeout=-1 if wait else 0):
+            yield
+        return
+    try:
+        # A pipe is not waited for, and no link is followed.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(path, flags, 0o600)
+    except OSError as error:
+        why = "it is a link" if path.is_symlink() else error.strerror
+        raise LockError(f"{path} cannot be locked: {why}") from None
+    try:
+        _check(path, os.fstat(file), stat.S_ISREG, "regular file")
+        try:
+            # Released when the file is closed or the process dies.
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise Timeout(str(path)) from None
+        except OSError as error:
+            raise LockError(f"{path} cannot be locked: {error.strerror}") from None
+        with suppress(OSError):  # on a full disk it holds without a name
+            os.ftruncate(file, 0)  # of the name that a killed holder left
+            os.pwrite(file, f"{os.getpid()} {holder}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(file, 0)
+    finally:
+        os.close(file)
+
+
+def holders(folder: Path, names: list[str]) -> list[str]:
+    """Who holds these locks: "process 123 (pytest bench/)", each once."""
+    found = []
+    for name in names:
+        with suppress(OSError, ValueError):
+            number, _, command = (folder / f"{name}.lock").read_text().partition(" ")
+            os.kill(int(number), 0)  # it lives
+            found.append(f"process {number} ({command.strip()[:200]})")
+    return [*dict.fromkeys(found)]
+
+
+def _check(path: Path, found: os.stat_result, is_kind: Callable[[int], bool], kind: str) -> None:
+    """LockError if what was found at `path` is of another kind or another user."""
+    if not is_kind(found.st_mode):
+        raise LockError(f"{path} is in the way of a lock: it is no {kind}")
+    if fcntl and found.st_uid != os.geteuid():
+        raise LockError(f"{path} is in the way of a lock: it belongs to the user {found.st_uid}")

@@ -1,0 +1,52 @@
+"""What the suite needs of pytest itself, checked before anything else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "win32":
+    import resource
+
+_OPEN_FILES = 64
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    _check_open_files()
+    _check_plugins(config)
+    _check_root(config)
+
+
+def _check_open_files() -> None:
+    """PyTorch, pytest and its workers have some thirty open; one that cannot be opened could be any."""
+    if sys.platform != "win32":
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if 0 <= limit < _OPEN_FILES:
+            raise pytest.UsageError(f"`ulimit -n` is {limit}; this suite takes {_OPEN_FILES} at least")
+
+
+def _check_plugins(config: pytest.Config) -> None:
+    """Without these there is nothing to time with, or nowhere to say what came out."""
+    for name in ("benchmark", "terminal", "capture"):
+        if not config.pluginmanager.hasplugin(name):
+            raise pytest.UsageError(
+                f"this suite needs pytest's plugin {name!r}, which is not loaded: not installed, "
+                "or disabled by -p no:... or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+            )
+
+
+def _check_root(config: pytest.Config) -> None:
+    """`--rootdir` and `-c` may lead elsewhere, where no exercise would be found to make tables of."""
+    (root,) = {
+        Path(str(plugin.__file__)).parent
+        for plugin in config.pluginmanager.get_plugins()
+        if "harness.plugin" in getattr(plugin, "pytest_plugins", ())
+    } or {config.rootpath}
+    if config.rootpath != root or config.inipath != root / "pytest.ini":
+        raise pytest.UsageError(
+            f"pytest's root is {config.rootpath} and its settings are in {config.inipath}; this suite "
+            f"takes {root} and its pytest.ini, and no --rootdir or -c"
+        )

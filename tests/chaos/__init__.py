@@ -1,0 +1,1 @@
+"""Faults of all kinds at random times in the midst of real trainings, and `--resume` afterwards."""

@@ -1,0 +1,86 @@
+"""A small suite that really trains, for a few seconds, on made-up data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.paths import ROOT
+
+ROWS = 8
+
+_CONFTEST = """
+import os, pathlib, threading, time
+import harness.plugin.fixtures, harness.plugin.session
+from tests.data import made_up
+
+pytest_plugins = ["harness.plugin"]
+
+def set_back():
+    while not pathlib.Path("clock").exists():
+        time.sleep(0.02)
+    now = time.time
+    time.time = lambda: now() - 86400
+
+def pytest_configure():
+    harness.plugin.fixtures.load = lambda *_: made_up()
+    harness.plugin.session.ensure_downloaded = lambda *_: None
+    harness.plugin.session.draw = lambda *_: "No page."  # tests/test_report.py has its faults
+    threading.Thread(target=set_back, daemon=True).start()
+"""
+
+_MODULE = """
+import pytest
+from harness.claim import claim
+from harness.exercise import Exercise, Row
+
+EXERCISE = Exercise(
+    number={number}, title="exercise {number}", question="What is {number}?", source="Table {number}",
+    figure="Figure {number}", epochs={{"quick": 10, "paper": 10}},
+    rows=tuple(
+        Row(
+            f"{optimizer}-lr{{rate}}",
+            {{"optimizer": "{optimizer}", "learning_rate": rate, "batch_size": {batch_size}}},
+        )
+        for rate in (0.001, 0.003, 0.01, 0.03)
+    ),
+)
+
+@pytest.mark.parametrize("row", EXERCISE.names)
+def test_training(train, row):
+    train(row)
+
+@claim("The higher rate is better.", source="Table {number}")
+def test_higher(trained, decide):
+    low, high = (trained(f"{optimizer}-lr{{rate}}").final_test_accuracy for rate in (0.001, 0.003))
+    decide(high > low, f"{{high}}, {{low}}")
+"""
+
+_THEIRS = {
+    "notes.txt": "irreplaceable",
+    "reports/thesis.txt": "irreplaceable",
+    "reports/latest.backup/runs/a.json": "{}",
+    "bench/data.csv": "1,2",
+}
+
+
+def make(folder: Path) -> None:
+    """Makes the suite in `folder`, with files in between that are somebody else's."""
+    (folder / "bench").mkdir(parents=True)
+    (folder / "bench" / "__init__.py").touch()
+    (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
+    (folder / "conftest.py").write_text(_CONFTEST)
+    # A core for each of the first, all cores for each of the second.
+    for number, optimizer, batch_size in ((1, "sgd", 1), (2, "adam", 16)):
+        module = folder / "bench" / f"test_{number}_{optimizer}.py"
+        module.write_text(_MODULE.format(number=number, optimizer=optimizer, batch_size=batch_size))
+    for name, text in _THEIRS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def untouched(folder: Path) -> bool:
+    """Whether the files of somebody else are as they were."""
+    return all(
+        (folder / name).is_file() and (folder / name).read_text() == text
+        for name, text in _THEIRS.items()
+    )

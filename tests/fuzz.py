@@ -1,0 +1,215 @@
+"""Mutations of real files: each is taken whole or refused in one line that names the file.
+
+    make fuzz                          # 10,000 mutations, in a few minutes
+    make fuzz ARGS="--mutations 1000"
+
+It says how long the slowest took and how far memory grew. Exit status 1 from a second or 200 MB on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from harness.files import sealed
+from harness.files.names import file_name
+from harness.files.record import Resumed, TrainingRecord, key_of, read_claim, read_record
+from harness.files.sealed import FileError
+from harness.files.speed import Speed, Times
+from harness.paths import PUBLISHED
+from harness.report import tables
+from harness.report.answer import answer
+from harness.report.lines import lines_of
+from harness.report.load import ReportError, load
+from harness.results.records import to_case
+
+RUN = PUBLISHED / "epyc-1-core"
+SECONDS, BYTES = 1.0, 200e6  # that no mutation may take
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: examples of it, and what reads it and makes something of it."""
+
+    examples: list[Path] | dict[str, Any]
+    read: Callable[[Path], object]
+
+
+def _record(path: Path) -> None:
+    record = read_record(path)
+    if isinstance(record, TrainingRecord):
+        to_case(record, resumed=True)
+
+
+def _summary(path: Path) -> None:
+    run = load(path.parent)
+    summary = run.summary.model_dump()
+    if not run.left_out:  # as a run's own is, and a published one
+        tables.format_tables(summary, "github")
+        tables.format_caption(summary)
+    for exercise in run.summary.exercises:
+        answer(lines_of(run, exercise))
+
+
+def _claim() -> dict[str, Any]:
+    decided = sealed.load(RUN / "summary.json")["claims"][0]
+    record = sealed.load(next((RUN / "runs").glob("*.json")))
+    return {**decided, "run": record["run"]}
+
+
+KINDS = {
+    "record": Kind(sorted((RUN / "runs").glob("*.json")), _record),
+    "claim": Kind(_claim(), read_claim),
+    "summary": Kind([RUN / "summary.json"], _summary),
+    "speed": Kind([RUN / "speed.json"], lambda path: sealed.read(path, Speed)),
+    "times": Kind([RUN / "times.json"], lambda path: sealed.read(path, Times)),
+    "resumed": Kind({"records": ["a.json"]}, lambda path: sealed.read(path, Resumed)),
+}
+
+_ODD = st.sampled_from(
+    [
+        None, True, False, 0, 1, -1, 0.5, -0.0, 2**63, 10**18, 10**400, 1e308, -1e308, float("nan"),
+        float("inf"), "NaN", "Infinity", "-Infinity", "", "0", "abc", "<script>", "\x1b[31m", "\ud800",
+        "\0", "x" * 10_000, [], {}, [[]], [0, 0, 0], {"a": 1}, [None], "quick", "eager", "cuda:0",
+    ]
+)  # fmt: skip
+_VALUES = _ODD | st.integers() | st.floats() | st.text(max_size=20)
+
+
+@st.composite
+def _trees(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
+    """The content with some of its values replaced, removed, repeated or exchanged."""
+    content = copy.deepcopy(content)
+    for _ in range(draw(st.integers(1, 3))):
+        node: Any = content
+        while True:
+            key = draw(st.sampled_from([*node] if isinstance(node, dict) else range(len(node))))
+            if isinstance(node[key], dict | list) and node[key] and draw(st.booleans()):
+                node = node[key]
+                continue
+            break
+        match draw(st.sampled_from(["replace", "replace", "remove", "repeat", "exchange"])):
+            case "replace":
+                node[key] = copy.deepcopy(draw(_VALUES))
+            case "remove":
+                del node[key]
+            case "repeat" if isinstance(node, list):
+                node.insert(key, node[key])
+            case "exchange":
+                other = draw(st.sampled_from([*node] if isinstance(node, dict) else range(len(node))))
+                node[key], node[other] = node[other], node[key]
+        if not content:
+            break
+    return content
+
+
+@st.composite
+def _bytes(draw: st.DrawFn, content: bytes) -> bytes:
+    """The bytes cut, changed, or with others in between."""
+    at = draw(st.integers(0, len(content)))
+    match draw(st.sampled_from(["cut", "change", "insert", "brackets"])):
+        case "cut":
+            return content[:at]
+        case "change":
+            return content[:at] + draw(st.binary(min_size=1, max_size=4)) + content[at + 1 :]
+        case "insert":
+            return content[:at] + draw(st.binary(max_size=20)) + content[at:]
+    return content[:at] + b"[" * draw(st.sampled_from([100, 900, 200_000]))
+
+
+@cache
+def _content(path: Path) -> dict[str, Any]:
+    return sealed.load(path)
+
+
+@st.composite
+def mutations(draw: st.DrawFn, kind: str) -> tuple[str, bytes]:
+    """A file's name and content."""
+    examples = KINDS[kind].examples
+    if isinstance(examples, dict):
+        name, content = "a.json", examples
+    else:
+        path = draw(st.sampled_from(examples))
+        name, content = path.name, _content(path)
+    if draw(st.booleans()) and draw(st.booleans()):
+        sealed_text = json.dumps({"checksum": sealed._checksum(content), **content}, indent=1)
+        return name, draw(_bytes(sealed_text.encode()))
+    content = draw(_trees(content))
+    if draw(st.integers(0, 9)):  # mostly with its checksum, to come as far as the model
+        content = {"checksum": sealed._checksum(content), **content}
+    if kind in ("record", "claim") and isinstance(content.get("id"), str) and draw(st.booleans()):
+        own = file_name(content["id"], key_of(content))
+        if own.isprintable() and "/" not in own and len(own) < 200:
+            name = f"{own}.json"
+    return name, json.dumps(content).encode()
+
+
+def check(kind: str, folder: Path, mutation: tuple[str, bytes]) -> bool:
+    """Whether the file is taken; AssertionError if it is neither taken nor refused as it should be."""
+    name, content = mutation
+    path = folder / name
+    path.write_bytes(content)
+    try:
+        KINDS[kind].read(path)
+        said = None
+    except (FileError, ReportError) as error:
+        said = str(error)
+    finally:
+        path.unlink()
+    assert said is None or (str(path) in said and said.isprintable()), said
+    return said is None
+
+
+def _try(kind: str, count: int) -> tuple[list[float], int]:
+    """The seconds that each of so many mutations took, and how many were taken."""
+    seconds, taken = [], 0
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(mutation=mutations(kind))
+    def fuzz(mutation: tuple[str, bytes]) -> None:
+        nonlocal taken
+        started = time.perf_counter()
+        taken += check(kind, Path(temporary), mutation)
+        seconds.append(time.perf_counter() - started)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        fuzz()
+    return seconds, taken
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--mutations", type=int, default=10_000, metavar="N")
+    options = parser.parse_args()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    count, slowest = 0, 0.0
+    for kind in KINDS:
+        seconds, taken = _try(kind, options.mutations // len(KINDS) + 1)
+        print(f"{kind}: {len(seconds)} mutations, {taken} taken, the others refused", flush=True)
+        count, slowest = count + len(seconds), max(slowest, *seconds)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    print(f"{count} mutations; the slowest took {slowest:.3f} s; memory grew by {grown / 1e6:.0f} MB")
+    return int(slowest >= SECONDS or grown >= BYTES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The mutants of a module: its source with one small change each, such as a programmer might make."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Div,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed source."""
+
+    line: int
+    before: str
+    """The lines that were changed, stripped and joined by spaces."""
+    after: str
+    source: str
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every mutant of a module's source.
+
+    Left alone are strings, most of which are messages, annotations, what is only there for types, and
+    the arguments of `@dataclass`, which only keep programmers from mistakes.
+    """
+    lines = source.encode().splitlines(keepends=True)  # ast counts columns in bytes
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    encoded = source.encode()
+    for first, last, text in sorted(_changes(ast.parse(source)), key=lambda change: change[:2]):
+        begin, end = (starts[line - 1] + column for line, column in (first, last))
+        changed = (encoded[:begin] + text.encode() + encoded[end:]).decode()
+        extra = text.count("\n") - (last[0] - first[0])
+        yield Mutant(
+            line=first[0],
+            before=_joined(source, first[0], last[0]),
+            after=_joined(changed, first[0], last[0] + extra),
+            source=changed,
+        )
+
+
+def _joined(source: str, first: int, last: int) -> str:
+    return " ".join(line.strip() for line in source.splitlines()[first - 1 : last])
+
+
+# From a line and column to another, and the text that is put there.
+_Change = tuple[tuple[int, int], tuple[int, int], str]
+
+
+def _changes(tree: ast.Module) -> Iterator[_Change]:
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "dataclass":
+            continue
+        for field, value in ast.iter_fields(node):
+            if field not in ("annotation", "returns"):
+                todo += [each for each in _listed(value) if isinstance(each, ast.AST)]
+        for text in _expressions(node):
+            yield (*_span(node), text)
+        yield from _statements(node)
+
+
+def _expressions(node: ast.AST) -> Iterator[str]:
+    """What may stand in the place of an expression."""
+    match node:
+        case ast.Compare(left, [operator], [right]):
+            for other in _COMPARISONS[type(operator)]:
+                yield f"({ast.unparse(ast.Compare(left, [other()], [right]))})"
+        case ast.Compare(left, [_, *_] as operators, comparators):
+            for index, operator in enumerate(operators):
+                for other in _COMPARISONS[type(operator)]:
+                    changed = [*operators[:index], other(), *operators[index + 1 :]]
+                    yield f"({ast.unparse(ast.Compare(left, changed, comparators))})"
+        case ast.BoolOp(operator, values):
+            other = ast.Or() if isinstance(operator, ast.And) else ast.And()
+            yield f"({ast.unparse(ast.BoolOp(other, values))})"
+        case ast.UnaryOp(ast.Not() | ast.USub(), operand):
+            yield f"({ast.unparse(operand)})"
+        case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS and not _is_text(right):
+            yield f"({ast.unparse(ast.BinOp(left, _OPERATORS[type(operator)](), right))})"
+        case ast.Constant(bool() as value):
+            yield repr(not value)
+        case ast.Constant(int() | float() as value):
+            yield repr(value + 1)
+            yield f"({value - 1!r})"
+        case ast.IfExp(test, body, orelse):
+            yield f"({ast.unparse(ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse))})"
+        case ast.Call(function, arguments, [_, *_] as keywords):
+            for index in range(len(keywords)):
+                fewer = keywords[:index] + keywords[index + 1 :]
+                yield ast.unparse(ast.Call(function, arguments, fewer))
+
+
+def _statements(node: ast.AST) -> Iterator[_Change]:
+    """What may stand in the place of a statement, or of its head."""
+    match node:
+        case ast.If(test) | ast.While(test) if not _is_negated_elsewhere(test):
+            yield (*_span(test), f"(not ({ast.unparse(test)}))")
+        case ast.comprehension(ifs=tests):
+            for test in (each for each in tests if not _is_negated_elsewhere(each)):
+                yield (*_span(test), f"(not ({ast.unparse(test)}))")
+        case ast.For(iter=iterable):
+            yield (*_span(iterable), "()")
+        case ast.Break():
+            yield (*_span(node), "continue")
+        case ast.Continue():
+            yield (*_span(node), "break")
+        case ast.Return(value) if value is not None and ast.unparse(value) != "None":
+            yield (*_span(node), "return None")
+        case ast.Raise() | ast.Expr(ast.Call()) | ast.AugAssign() | ast.Delete():
+            yield (*_span(node), "pass")
+        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
+            yield (*_span(node), "pass")
+        case ast.ExceptHandler(type=ast.expr() as kind):
+            yield (*_span(kind), "()")
+        case ast.With(items):
+            for item in items:
+                if item.optional_vars is None:
+                    yield (*_span(item.context_expr), "__import__('contextlib').nullcontext()")
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether it is a part of a path, whose `/` no other operator can stand for."""
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def _is_negated_elsewhere(test: ast.expr) -> bool:
+    return isinstance(test, ast.UnaryOp) or (isinstance(test, ast.Compare) and len(test.ops) == 1)
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _span(node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]

@@ -1,0 +1,320 @@
+"""What is read from files is what it should be, or is refused in one line that names the file."""
+
+import json
+import os
+from dataclasses import asdict
+
+import pytest
+
+from harness import ownership
+from harness.exercise import Published
+from harness.files import sealed
+from harness.files.record import ClaimRecord, Resumed
+from harness.files.sealed import FileError
+from harness.files.speed import Speed, Times
+from harness.files.types import ENGINES
+from harness.results.records import to_record
+from harness.results.report_folder import ReportFolder
+from harness.results.store import Store
+from model import engines
+from model.experiment import Experiment
+from tests import reports
+from tests.data import made_up_training
+
+SEEDS = (0, 1)
+RUN = {**reports.RUN, "replicates": len(SEEDS)}
+ID = "bench/test_1_x.py::test_training[row]"
+
+
+def training():
+    """A record's content."""
+    made = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), SEEDS)
+    return {
+        "id": ID,
+        "run": dict(RUN),
+        "experiment": asdict(made.experiment),
+        **to_record(made, exercise=1, threads=1, left_out={}, published=Published(0.9, 10)),
+    }
+
+
+def measurement():
+    return {
+        "id": "bench/test_1_x.py::streams",
+        "run": dict(RUN),
+        "exercise": 1,
+        "device": "cpu",
+        "seeds": list(SEEDS),
+        "measured": [{"shared": 1}, {"shared": 0.5}],
+    }
+
+
+def claim():
+    return ClaimRecord(
+        run=RUN,
+        id="bench/test_1_x.py::test_so",
+        exercise=1,
+        text="So it is.",
+        source="Table 1",
+        verdict="reproduced",
+        evidence="Seen.",
+    ).model_dump()
+
+
+@pytest.fixture
+def report(tmp_path):
+    """An empty report folder."""
+    folder = tmp_path / "report"
+    ownership.make(folder)
+    Store(folder).create()
+    return folder
+
+
+def refusal(folder):
+    """The line with which --resume refuses the folder, which it leaves as it is."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(pytest.UsageError) as error:
+        ReportFolder(folder, run=RUN, resume=True)
+    (line,) = str(error.value).splitlines()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    return line
+
+
+def at(content, place):
+    *parents, last = place
+    for each in parents:
+        content = content[each]
+    return content, last
+
+
+CURVE = ("test_accuracy", 1, 0)
+LOSS = ("train_loss", 1, 0)
+ODD_TRAININGS = [
+    (CURVE, 5.0, "less than or equal to 1"),
+    (CURVE, -0.1, "greater than or equal to 0"),
+    (CURVE, "NaN", "valid number"),
+    (CURVE, "0.5", "valid number"),
+    (CURVE, None, "valid number"),
+    (CURVE, True, "valid number"),
+    (LOSS, "many", "valid number"),
+    (("test_accuracy", 1), [0.5], "test_accuracy has not the shape (2, 2)"),
+    (("train_loss",), [[0, 0]], "train_loss has not the shape (2, 2)"),
+    (("predictions", 0), [1], "predictions has not the shape (10, 2)"),
+    (("checkpoint_class_accuracy", 0, 3, 0), 1.5, "less than or equal to 1"),
+    (("epoch_seconds",), [0, -5], "greater than or equal to 0"),
+    (("epoch_seconds",), [1, 0], "from 0 to its seconds"),
+    (("seconds",), -5, "greater than or equal to 0"),
+    (("seconds",), "Infinity", "valid number"),
+    (("seconds",), 7, "from 0 to its seconds"),
+    (("prepare_seconds",), None, "valid number"),
+    (("seeds",), "abc", "valid list"),
+    (("seeds",), [0, 0], "a seed is there twice"),
+    (("seeds",), [], "at least 1 item"),
+    (("seeds",), [0, 1, 2], "3 seeds, its run 2 replicates"),
+    (("seeds", 0), 0.5, "valid integer"),
+    (("outcomes",), ["learned"], "outcomes has not the shape (2,)"),
+    (("outcomes", 0), "won", "learned"),
+    (("engine",), "<script>", "engine: it takes one of cluster, numba, cuda-graph, eager"),
+    (("device",), "tpu", "device: String should match pattern"),
+    (("steps",), 0, "greater than or equal to 1"),
+    (("threads",), "1", "valid integer"),
+    (("exercise",), None, "valid integer"),
+    (("paper",), {}, "paper.test_accuracy: Field required"),
+    (("paper", "test_accuracy"), 7, "less than or equal to 1"),
+    (("experiment", "epochs"), 999, "epoch_seconds has not the shape (1000,)"),
+    (("experiment", "learning_rate"), 0.2, "what it holds belongs into test_1_x.row."),
+    (("experiment", "learning_rate"), "fast", "experiment"),
+    (("experiment", "learning_rate"), -1, "experiment: learning_rate is -1"),
+    (("experiment", "optimizer"), ["sgd"], "experiment: optimizer is"),
+    (("experiment", "momentum"), 0.9, "momentum"),
+    (("experiment", "dataset"), "kmnist", "its experiment is on kmnist, its run is not"),
+    (("experiment",), None, "experiment"),
+    (("experiment",), "sgd", "experiment"),
+    (("id",), "bench/test_1_x.py::test_training[other]", "what it holds belongs into test_1_x.other."),
+    (("id",), "\x1b[31m", "cannot be printed"),
+    (("id",), 7, "valid string"),
+    (("run",), None, "run"),
+    (("run",), {}, "run.scale: Field required"),
+    (("run", "scale"), "huge", "run.scale: it takes one of quick, paper"),
+    (("run", "replicates"), -1, "greater than or equal to 1"),
+    (("run", "code"), "Z" * 100, "run.code: String should match pattern"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), ODD_TRAININGS)
+def test_an_odd_training_is_named(report, place, value, said):
+    path = reports.write_record(report, training())
+    content = sealed.load(path)
+    parent, last = at(content, place)
+    parent[last] = value
+    sealed.write(path, content)
+    line = refusal(report)
+    assert line.startswith(f"--resume: {path} cannot be read: ")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "numbers", [[["NaN", "Infinity"], ["-Infinity", 1e308]], [[0, 1], [2.5, -3]]], ids=["odd", "usual"]
+)
+@pytest.mark.parametrize("name", ["train_loss", "test_loss", "unit_spread"])
+def test_what_diverged_may_be_infinite_or_no_number(report, name, numbers):
+    reports.write_record(report, {**training(), name: numbers})
+    ReportFolder(report, run=RUN, resume=True).close()
+
+
+ODD_MEASUREMENTS = [
+    (("measured",), [{}], "measured has not the shape (2,)"),
+    (("measured", 0), 1, "valid dictionary"),
+    (("measured",), None, "valid list"),
+    (("seeds",), [1, 1], "a seed is there twice"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), ODD_MEASUREMENTS)
+def test_an_odd_measurement_is_named(report, place, value, said):
+    content = measurement()
+    parent, last = at(content, place)
+    parent[last] = value
+    assert said in refusal_of(report, content)
+
+
+def refusal_of(report, content):
+    path = reports.write_record(report, content)
+    line = refusal(report)
+    assert str(path) in line
+    return line
+
+
+ODD_CLAIMS = [
+    (("verdict",), "proved", "verdict: Input should be 'reproduced'"),
+    (("verdict",), None, "verdict"),
+    (("evidence",), "x" * 10**4, "at most 5000 characters"),
+    (("evidence",), "\x1b]0;owned\x07", "cannot be printed"),
+    (("exercise",), -1, "greater than or equal to 0"),
+    (("run",), None, "run"),
+    (("run", "scale"), "paper", "what it holds belongs into test_1_x.test_so."),
+    (("id",), "bench/test_2_y.py::test_so", "what it holds belongs into test_2_y.test_so."),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), ODD_CLAIMS)
+def test_an_odd_claim_is_named(report, place, value, said):
+    content = claim()
+    Store(report).put_claim(ClaimRecord(**content))
+    (path,) = (report / "claims").iterdir()
+    parent, last = at(content, place)
+    parent[last] = value
+    sealed.write(path, content)
+    line = refusal(report)
+    assert str(path) in line
+    assert said in line
+
+
+def test_a_claim_of_another_run_is_refused(report):
+    Store(report).put_claim(ClaimRecord(**{**claim(), "run": {**RUN, "code": "ab"}}))
+    assert "is of another run: code ab there, 0123456789ab here" in refusal(report)
+
+
+DAMAGE = {
+    "empty": (lambda text: "", "Expecting value"),
+    "cut": (lambda text: text[: len(text) // 2], "cannot be read"),
+    "a list": (lambda text: "[]", "it does not hold a JSON object"),
+    "null": (lambda text: "null", "it does not hold a JSON object"),
+    "no checksum": (lambda text: '{"id": "x"}', "it has no checksum"),
+    "an edit": (lambda text: text.replace("Table", "table"), "its checksum is not that of its content"),
+    "a key": (lambda text: text.replace('"run"', '"ran"'), "its checksum is not that of its content"),
+    "bytes": (lambda text: "\xff" + text, "can't decode byte"),
+    "200,000 brackets": (lambda text: "[" * 200_000, "it is nested too deeply"),
+    "200,000 braces": (lambda text: '{"a":' * 200_000, "it is nested too deeply"),
+    "10**400": (lambda text: text.replace(": 1,", f": {10**400},"), "is too large a number"),
+    "1e400": (lambda text: text.replace(": 1,", ": 1e400,"), "1e400 is too large a number"),
+    "10**5000": (lambda text: text.replace(": 1,", f": 1{'0' * 5000},"), "is too large a number"),
+    "a bare NaN": (lambda text: text.replace(": 1,", ": NaN,"), "NaN is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("kind", ["runs", "claims"])
+def test_a_damaged_file_is_named_and_left_alone(report, kind, damage, said):
+    reports.write_record(report, {**training(), "engines_left_out": {"numba": "Table"}})
+    Store(report).put_claim(ClaimRecord(**claim()))
+    (path,) = (report / kind).iterdir()
+    damaged = damage(path.read_text())
+    assert damaged != path.read_text()
+    path.write_text(damaged, encoding="latin-1")
+    line = refusal(report)
+    assert line.startswith(f"--resume: {path} cannot be read: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_not_waited_for(report, make):
+    """Opening a pipe to read waits until somebody writes."""
+    make(report / "runs" / "odd.json")
+    assert "odd.json cannot be read" in refusal(report)
+
+
+def test_a_file_may_not_be_of_any_size(tmp_path):
+    path = tmp_path / "large.json"
+    sealed.write(path, {"text": "x" * 1000})
+    with pytest.raises(FileError, match="it has more than 0"):
+        sealed.load(path, max_bytes=1000)
+    path.write_bytes(b"")
+    os.truncate(path, 2**40)
+    with pytest.raises(FileError, match="it has more than 64 MiB"):
+        sealed.load(path)
+
+
+def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
+    with pytest.raises(FileError) as error:
+        sealed.load(tmp_path / "\x1b[2J\n.json")
+    assert "\\x1b[2J .json cannot be read" in str(error.value)
+
+
+def test_layout_and_order_do_not_matter_to_a_checksum(tmp_path):
+    path = tmp_path / "a.json"
+    sealed.write(path, {"a": 1.5, "b": ["Infinity", None]})
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(content.items()))))
+    assert sealed.load(path) == {"a": 1.5, "b": ["Infinity", None]}
+
+
+def test_all_engines_are_known():
+    assert ENGINES == tuple(engine.NAME for engine in engines.ENGINES)
+
+
+TIMES = {
+    "machine": reports.MACHINE,
+    "workers": 2,
+    "rounds": 3,
+    "rows": [{"case": "x", "serial": 1.0, "parallel": 1.5, "ratio": 1.5}],
+    **dict.fromkeys(("median", "lowest", "highest"), 1.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "place", "value", "said"),
+    [
+        (Speed, reports.speed(), ("rows", 0, "us_per_step"), 0, "rows.0.us_per_step"),
+        (Speed, reports.speed(), ("rows", 0, "us_per_step"), "Infinity", "valid number"),
+        (Speed, reports.speed(), ("rows", 0, "engine"), "steam", "it takes one of"),
+        (Speed, reports.speed(), ("rows", 0, "replicates"), -1, "rows.0.replicates"),
+        (Speed, reports.speed(), ("machine",), {}, "machine.device: Field required"),
+        (Times, TIMES, ("rows",), [], "at least 1 item"),
+        (Times, TIMES, ("median",), -1, "greater than 0"),
+        (Times, TIMES, ("machine", "gpus"), {}, "machine.gpus"),
+        (Resumed, {"records": []}, ("records",), "all", "valid list"),
+        (Resumed, {"records": ["a"]}, ("records", 0), None, "valid string"),
+    ],
+)
+def test_the_other_files(tmp_path, kind, content, place, value, said):
+    path = tmp_path / "a.json"
+    sealed.write(path, content)
+    assert sealed.read(path, kind)
+    content = sealed.load(path)
+    parent, last = at(content, place)
+    parent[last] = value
+    sealed.write(path, content)
+    with pytest.raises(FileError) as error:
+        sealed.read(path, kind)
+    assert str(error.value).startswith(f"{path} cannot be read: ")
+    assert said in str(error.value)

@@ -1,0 +1,104 @@
+"""Other ways to run it, other places, other users: the tables are whole, or one line says why not."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.hardware.lock_file import LockError, lock_folder
+from harness.hardware.machine import git_commit
+from harness.results.report_folder import ReportFolder
+from model.data.download import DataError, ensure_downloaded
+from tests.reports import RUN
+
+
+@pytest.mark.parametrize(
+    ("mode", "passed"),
+    [("each", 6), ("load", 3), ("loadfile", 3), ("loadgroup", 3), ("loadscope", 3), ("worksteal", 3)],
+)
+def test_every_way_to_spread_tests_over_workers(suite, mode, passed):
+    """With `each`, every worker runs all tests; the rows are trained once all the same."""
+    suite.hang()
+    suite.go()
+    suite.run("-n", "2", "--dist", mode, "-k", "test_1").assert_outcomes(passed=passed)
+    assert suite.trained() == ["0.25", "0.5", "1.0"]
+    assert len(suite.cases()) == 3
+
+
+def test_what_failed_last_is_run_alone_and_the_rest_is_taken_from_the_report(suite):
+    suite.add(1, "def test_odd(trained):\n    assert trained('sgd-lr0.5').seconds > 1\n")
+    suite.run("-k", "test_1").assert_outcomes(passed=3, failed=1)
+    suite.run("--lf", "--resume").assert_outcomes(failed=1)
+    assert [case["resumed"] for case in suite.cases().values()] == [True] * 3
+    suite.run("--lf").assert_outcomes(failed=1)
+    assert [*suite.cases()] == ["test_1_fake.py::test_training[sgd-lr0.5]"]
+
+
+def test_a_report_for_other_programs(suite):
+    suite.run("--junitxml=out/junit.xml").assert_outcomes(passed=6)
+    assert len([*ElementTree.parse(suite.path / "out" / "junit.xml").iter("testcase")]) == 6
+
+
+def test_spaces_and_letters_of_all_kinds_in_a_path(suite):
+    suite.run("-k", "lr0.5", "-n", "2", "--report-dir", "my reports/ü '1'").assert_outcomes(passed=2)
+    assert (suite.path / "my reports" / "ü '1'" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("path", [os.environ["PATH"], ""], ids=["no checkout", "no git"])
+def test_a_copy_without_git_has_no_commit(tmp_path, monkeypatch, path):
+    monkeypatch.setenv("PATH", path)
+    assert git_commit(tmp_path) is None
+
+
+def test_two_whole_suites_side_by_side(suite):
+    """They take turns at the cores."""
+    sessions = [suite.start("-n", "2", "--device", "cpu"), suite.start("-n", "2", "--report-dir=other")]
+    assert [session.wait(120) for session in sessions] == [0, 0]
+    assert len(suite.cases()) == 6
+    assert (suite.path / "other" / "summary.json").exists()
+
+
+@pytest.fixture
+def theirs():
+    """A folder that another user may read, but not write to."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def report(folder):
+    ReportFolder(folder / "latest", run=RUN, resume=False)
+
+
+def data(folder):
+    ensure_downloaded("mnist", folder)
+
+
+def locks(folder):
+    lock_folder()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("what", [report, data, locks])
+def test_another_users_folders(theirs, monkeypatch, what):
+    """In a fork, as there is no way back."""
+    (theirs / "minibatch-bench").mkdir(mode=0o755)
+    monkeypatch.setattr("harness.hardware.lock_file._runtime_folder", lambda: theirs / "minibatch-bench")
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.setuid(54321)
+        try:
+            what(theirs)
+        except (pytest.UsageError, DataError, LockError) as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        (line,) = pipe.read().splitlines()
+    assert str(theirs) in line
+    assert "ermission denied" in line or "belongs to the user 0" in line
