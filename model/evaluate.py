@@ -5,7 +5,9 @@ On a CPU by the compiled forward pass of the engine `numba`, where it can run; e
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from .engines.numba_loop.compilation import unavailable
 from .engines.numba_loop.evaluation import tally as compiled_tally
-from .network import forward
+from .network import SIZES, build_network, forward, stack_parameters
 from .subnormals import flushed
 
 # Images per chunk. On a CPU, few enough that the activations stay in cache (MNIST's training
@@ -57,8 +59,30 @@ def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evalua
 
 def _compiled(network: list[Tensor], images: Tensor) -> bool:
     """Whether the compiled forward pass evaluates the network: one that skips zeros, so not infinity."""
-    on_cpu = images.device.type == "cpu" and unavailable() is None
-    return on_cpu and all(bool(each.isfinite().all()) for each in network)
+    holds = images.device.type == "cpu" and _compiled_holds()
+    return holds and all(bool(each.isfinite().all()) for each in network)
+
+
+@cache
+def _compiled_holds() -> bool:
+    """Whether the compiled forward pass runs on this machine and agrees with PyTorch's, tried once."""
+    if unavailable() is not None:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(50, SIZES[0], generator=generator).sub(0.8).relu()
+    labels = torch.randint(SIZES[-1], (50,), generator=generator)
+    network = [parameter[0] for parameter in stack_parameters([build_network("default", 0)])]
+    try:
+        loss, *_ = compiled_tally(network, images, labels)
+    except Exception as error:  # whatever it raises here, training must not meet it
+        reason = f"it raises {type(error).__name__}"
+    else:
+        reference, *_ = _tally(network, images, labels)
+        if abs(loss - reference) < 1e-5 * reference:
+            return True
+        reason = f"its loss is {loss:.6f}, PyTorch's {reference:.6f}"
+    print(f"PyTorch evaluates, not the compiled forward pass: {reason}", file=sys.stderr)
+    return False
 
 
 def _tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
 import pytest
 import torch
 
+import model.evaluate
 from model.engines.numba_loop import compilation, evaluation
 from model.evaluate import _tally, evaluate
 from model.network import build_network, stack_parameters
@@ -36,6 +40,35 @@ def test_it_is_pytorchs(monkeypatch, threads, chunk):
     assert len(hits.nonzero()) > 1
     assert hits.tolist() == expected_hits.tolist()
     assert predictions.tolist() == expected_predictions.tolist()
+
+
+@pytest.fixture
+def untried() -> Iterator[None]:
+    """As in a process that has not evaluated yet, before and after."""
+    model.evaluate._compiled_holds.cache_clear()
+    yield
+    model.evaluate._compiled_holds.cache_clear()
+
+
+def raising(*_):
+    raise RuntimeError("illegal instruction")
+
+
+def lying(*tensors):
+    return (1.001 * _tally(*tensors)[0], None, None)
+
+
+@pytest.mark.parametrize(
+    ("tally", "reason"), [(raising, "it raises RuntimeError"), (lying, "its loss is * PyTorch's *")]
+)
+def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, tally, reason):
+    expected = evaluate(networks(), IMAGES, LABELS).loss
+    model.evaluate._compiled_holds.cache_clear()
+    monkeypatch.setattr(model.evaluate, "compiled_tally", tally)
+    for _ in range(2):
+        assert evaluate(networks(), IMAGES, LABELS).loss == pytest.approx(expected, rel=1e-6)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert fnmatch(line, f"PyTorch evaluates, not the compiled forward pass: {reason}")
 
 
 @pytest.mark.parametrize(

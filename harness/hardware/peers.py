@@ -38,6 +38,7 @@ class TorchCompile(Eager):
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         super().__init__(experiment, data, seeds)
+        torch.compiler.reset()  # after eight experiments it would compile no other
         (self._network,), (optimizer,) = self._networks, self._optimizers
         self._loss_of = torch.compile(self._plain_loss)
         self._zero_grad = optimizer.zero_grad

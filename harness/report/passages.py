@@ -156,7 +156,7 @@ def _speed(folder: Path) -> str:
             *(_time(engines.get(peer)) for peer in peers),
             name,
             f"{row['us_per_step']:,.1f}",
-            f"{row['ratio_to_best_peer']:.1f}",
+            _ratio(row),
             f"{row['share_of_roofline']:.0%}",
         )
         for (optimizer, batch_size, cores), engines in cases.items()
@@ -187,14 +187,15 @@ def _peers(folder: Path) -> str:
     body = [
         (
             f"{size:,}",
-            *(_first_ratio(cases[optimizer, size, cores]) for optimizer, cores in ways),
+            # Of the first engine, which `auto` takes.
+            *(_ratio(next(iter(cases[optimizer, size, cores].values()))) for optimizer, cores in ways),
         )
         for size in dict.fromkeys(batch_size for _, batch_size, _ in cases)
     ]
     headers = (
         "batch size",
         *(
-            f"{tables.OPTIMIZER_NAMES[optimizer]}, {_cores(cores)}" if cores else optimizer
+            tables.OPTIMIZER_NAMES[optimizer] + (f", {_cores(cores)}" if cores else "")
             for optimizer, cores in ways
         ),
     )
@@ -221,9 +222,9 @@ def _peers_in(cases: dict[tuple[str, int, int | None], dict[str, Any]]) -> list[
     return [name for name in names if name in PEERS]
 
 
-def _first_ratio(engines: dict[str, Any]) -> str:
-    """That of the first engine, which `auto` takes."""
-    return f"{next(iter(engines.values()))['ratio_to_best_peer']:.1f}"
+def _ratio(row: dict[str, Any]) -> str:
+    """To the best of its peers; runs of earlier versions measured eager alone."""
+    return f"{row['ratio_to_best_peer'] or row['ratio_to_eager']:.1f}"
 
 
 def _time(row: dict[str, Any] | None) -> str:
