@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command that `arguments` name; returns its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     # What follows "--" is pytest's, where a command has use for it; else argparse takes it as it comes.
-    own = given[: given.index("--")] if given[:1] == ["ab"] and "--" in given else given
+    own = given[: given.index("--")] if given[:1] in (["ab"], ["noise"]) and "--" in given else given
     options = _parser().parse_args(own)
     options.pytest_arguments = given[len(own) + 1 :]
     command: Callable[[argparse.Namespace], int] = options.command
