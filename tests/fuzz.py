@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -29,6 +31,8 @@ from harness.files.names import file_name
 from harness.files.record import Resumed, TrainingRecord, key_of, read_claim, read_record
 from harness.files.sealed import FileError
 from harness.files.speed import Speed, Times
+from harness.gates.baselines import BaselineError
+from harness.gates.baselines import read as read_baseline
 from harness.paths import PUBLISHED
 from harness.report import tables
 from harness.report.answer import answer
@@ -70,12 +74,40 @@ def _claim() -> dict[str, Any]:
     return {**decided, "run": record["run"]}
 
 
+def _baseline() -> dict[str, Any]:
+    """What pytest-benchmark would save of a published run's first row, as far as it is read."""
+    record = sealed.read(next((RUN / "runs").glob("*sgd-lr0.1-batch1000.*")), TrainingRecord)
+    seconds = [later - sooner for sooner, later in pairwise(record.epoch_seconds)]
+    info = {
+        **record.run.model_dump(include={"scale", "dataset", "device", "device_name", "timing"}),
+        "epochs": len(seconds),
+        "cores": 1,
+        "engine": record.engine,
+        "seeds": record.seeds,
+        "seconds": record.seconds,
+        "test_accuracy": record.test_accuracy[-1],
+        "epochs_to": {"0.90": [None], "0.97": [None]},
+    }
+    stats = {
+        "min": min(seconds),
+        "max": max(seconds),
+        "mean": sum(seconds) / len(seconds),
+        "median": median(seconds),
+        "stddev": 0.0,
+        "iqr": 0.0,
+        "total": sum(seconds),
+        "rounds": len(seconds),
+    }
+    return {"benchmarks": [{"fullname": record.id, "stats": stats, "extra_info": info}]}
+
+
 KINDS = {
     "record": Kind(sorted((RUN / "runs").glob("*.json")), _record),
     "claim": Kind(_claim(), read_claim),
     "summary": Kind([RUN / "summary.json"], _summary),
     "speed": Kind([RUN / "speed.json"], lambda path: sealed.read(path, Speed)),
     "times": Kind([RUN / "times.json"], lambda path: sealed.read(path, Times)),
+    "baseline": Kind(_baseline(), read_baseline),
     "resumed": Kind({"records": ["a.json"]}, lambda path: sealed.read(path, Resumed)),
 }
 
@@ -165,7 +197,7 @@ def check(kind: str, folder: Path, mutation: tuple[str, bytes]) -> bool:
     try:
         KINDS[kind].read(path)
         said = None
-    except (FileError, ReportError) as error:
+    except (FileError, ReportError, BaselineError) as error:
         said = str(error)
     finally:
         path.unlink()

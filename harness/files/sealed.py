@@ -50,7 +50,7 @@ def load(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The file's content, with the checksum that it says; raises FileError."""
     try:
         content = json.loads(
-            _read_bytes(path, max_bytes),
+            read_bytes(path, max_bytes),
             parse_int=_whole_number,
             parse_float=_number,
             parse_constant=_constant,
@@ -98,7 +98,8 @@ def why(error: ValidationError) -> str:
     return one_line(f"{where}: {said}" if where else said)
 
 
-def _read_bytes(path: Path, most: int) -> bytes:
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file; ValueError if it is none, or has more than `most`."""
     # Opening a pipe that nobody writes to would wait for ever.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from ..files import sealed
 from ..files.types import Model
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
@@ -29,6 +30,9 @@ Epoch = Annotated[int, Field(ge=0)]
 
 class BaselineError(ValueError):
     """A saved run cannot be used; the message names the file and says why, in one line."""
+
+    def __init__(self, message: str):
+        super().__init__(sealed.one_line(message))
 
 
 class Statistics(Model):
@@ -125,7 +129,7 @@ class SavedRun:
 def read(path: Path) -> SavedRun:
     """The saved run in that file. Raises BaselineError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(sealed.read_bytes(path))
         cases = cases_of(content["benchmarks"])
     except ValidationError as error:
         raise BaselineError(f"the saved run {path} cannot be used: {_first(error)}") from None
