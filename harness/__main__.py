@@ -49,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     times = commands.add_parser("times", help="measure whether training times hold under -n")
     times.add_argument(
         "--workers",
-        type=_at_least_one,
+        type=_at_least(1),
         default=2,
         metavar="N",
         help="workers to compare with none (default: 2)",
     )
     times.add_argument(
         "--rounds",
-        type=_at_least_one,
+        type=_at_least(1),
         default=3,
         metavar="N",
         help="runs of each kind, in turns (default: 3)",
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     noise.add_argument(
         "--runs",
-        type=_at_least_two,
+        type=_at_least(2),
         default=6,
         metavar="N",
         help="runs of the rows, as many as will be saved ones, and one more (default: 6)",
@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     gpu = commands.add_parser("gpu", help="run everything that needs a GPU, step by step")
     gpu.add_argument(
         "--seconds",
-        type=_at_least_one,
+        type=_at_least(1),
         metavar="N",
         help="be done by then; called again, it goes on with what is left (default: no limit)",
     )
@@ -134,16 +134,13 @@ def _add_report_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
 
-
-def _at_least_two(text: str) -> int:
-    if not text.isdecimal() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 2")
-    return int(text)
+    return whole_number
 
 
 def _above_0(text: str) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,8 +68,7 @@ def main(runs: int, arguments: Sequence[str]) -> None:
         "rows": rows,
     }
     folder = selection.settings.report_dir
-    with suppress(ownership.ForeignFilesError):  # one more file in somebody's folder harms nothing
-        ownership.make(folder)
+    ownership.make_or_share(folder)
     atomic_json.write(folder / "noise.json", found)
     _show(found)
 

@@ -51,6 +51,12 @@ def make(folder: Path) -> None:
         (folder / MARK).write_text(_TEXT)
 
 
+def make_or_share(folder: Path) -> None:
+    """Makes a report folder for one file more; in somebody's folder, that harms nothing."""
+    with suppress(ForeignFilesError):
+        make(folder)
+
+
 def make_again(folder: Path) -> None:
     """Makes the report folder of a running session again, where somebody has removed it."""
     if not owns(folder):

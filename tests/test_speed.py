@@ -48,15 +48,24 @@ def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     assert "of peak" in engine_speed.render([row])
 
 
-def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch):
-    other = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda experiment, device: None)
-    seconds = {"other": 2.0, "eager": 4.0}
-    monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
+@pytest.fixture
+def taking(monkeypatch):
+    """`taking(seconds)`: every contender's sample takes the seconds of its name; the bound is 1 s."""
     monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
-    monkeypatch.setattr(
-        engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
-    )
+
+    def set_seconds(seconds):
+        monkeypatch.setattr(
+            engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
+        )
+
+    return set_seconds
+
+
+def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
+    other = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda experiment, device: None)
+    taking({"other": 2.0, "eager": 4.0})
+    monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
     case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
     rows = engine_speed.measure(case, made_up(), 1, {})
     assert {row["engine"]: row["ratio_to_eager"] for row in rows} == {"other": 2, "eager": 1}
@@ -64,24 +73,19 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch):
     assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
 
 
-def test_the_fastest_peer_counts(monkeypatch):
+def test_the_fastest_peer_counts(monkeypatch, taking):
     """Of eager and two others; an engine is none, and replicates have none but eager."""
     engine, slow, fast = (
         SimpleNamespace(NAME=name, Engine=eager.Engine, refuses=lambda experiment, device: None)
         for name in ("engine", "slow", "fast")
     )
     peers = [engine_speed.Peer(each.NAME, each.Engine) for each in (slow, fast)]
-    seconds = {"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0}
+    taking({"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0})
     monkeypatch.setattr(engine_speed, "ENGINES", (engine, eager))
     monkeypatch.setattr(
         engine_speed.peers,
         "ready",
         lambda experiment, data, orders: [(peer, peer.Engine(experiment, data, (0,))) for peer in peers],
-    )
-    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
-    monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
-    monkeypatch.setattr(
-        engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
     )
     case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
     rows = engine_speed.measure(case, made_up(), 1, {})

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ..gates.baselines import TARGETS
-from ..gates.learning import Change, compare
+from ..gates.learning import Change, Learning, compare
 from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 from .turns import Pass
 
@@ -72,19 +72,9 @@ def learning(passes: Mapping[str, Sequence[Pass]], points: float) -> dict[str, C
     return compare(sides[1], sides[0], points)
 
 
-@dataclass(frozen=True)
-class _Curves:
-    """A side's learning curves; see `learning.Learned`."""
-
-    seeds: list[int]
-    epochs: int
-    test_accuracy: list[float]
-    epochs_to: dict[str, list[int | None]]
-
-
-def _learned(passes: Sequence[Pass], side: int) -> _Curves:
+def _learned(passes: Sequence[Pass], side: int) -> Learning:
     curves = np.concatenate([each.curves[side] for each in passes], axis=1)  # (epochs, seeds)
-    return _Curves(
+    return Learning(
         seeds=[seed for each in passes for seed in each.seeds],
         epochs=len(curves),
         test_accuracy=curves[-1].tolist(),

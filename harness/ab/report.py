@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tabulate import tabulate
 
 from .. import atomic_json, ownership
 from ..exercise import row_name
 from ..gates.answer import Level, tell_github
-from ..hardware.machine import describe_machine
+from ..hardware.machine import candidate_devices, describe_machine
 from ..settings import Settings
 from .comparison import Comparison
 
@@ -35,8 +33,7 @@ def write(found: Comparison, settings: Settings, base: str) -> None:
     text = "\n\n".join([title, _table(rows, "simple"), _caption(found)])
     print(text)
     folder = settings.report_dir
-    with suppress(ownership.ForeignFilesError):  # a few more files in somebody's folder harm nothing
-        ownership.make(folder)
+    ownership.make_or_share(folder)
     content = {
         "outcome": found.outcome,
         "base": base,
@@ -44,9 +41,7 @@ def write(found: Comparison, settings: Settings, base: str) -> None:
         "points": found.points,
         "scale": settings.scale,
         "dataset": settings.dataset,
-        "machine": describe_machine(
-            torch.device(settings.device if settings.device != "auto" else "cpu")
-        ),
+        "machine": describe_machine(candidate_devices(settings.device)[0]),
         "rows": rows,
     }
     atomic_json.write(folder / "ab.json", content)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from ..files import sealed
-from ..files.types import Model
+from ..files.types import Accuracy, FinitePositive, Model, Seconds
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
 FOR_ACCURACY = ("scale", "dataset", "epochs", "device", "engine", "timing")
@@ -22,9 +22,6 @@ KNOWN_AT_START = ("scale", "dataset", "timing")
 TARGETS = ("0.90", "0.97")  # test accuracies whose time to be reached is compared
 ACCEPTED = "accepted"  # the name to save a run by that is slower, or learns worse, for good
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Spread = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Accuracy = Annotated[float, Field(ge=0, le=1)]
 Epoch = Annotated[int, Field(ge=0)]
 
 
@@ -38,13 +35,13 @@ class BaselineError(ValueError):
 class Statistics(Model):
     """Of a case's rounds, each an epoch, in seconds."""
 
-    min: Seconds
-    max: Seconds
-    mean: Seconds
-    median: Seconds
-    stddev: Spread
-    iqr: Spread
-    total: Seconds
+    min: FinitePositive
+    max: FinitePositive
+    mean: FinitePositive
+    median: FinitePositive
+    stddev: Seconds
+    iqr: Seconds
+    total: FinitePositive
     rounds: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
@@ -68,7 +65,7 @@ class Info(Model):
     engine: str
     timing: str
     seeds: Annotated[list[int], Field(min_length=1)]
-    seconds: Seconds
+    seconds: FinitePositive
     test_accuracy: list[Accuracy]
     epochs_to: dict[str, list[Epoch | None]]
 

@@ -9,13 +9,13 @@ Slowdowns and falls are put into what was drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from .baselines import TARGETS, Case, SavedRun, read
-from .learning import compare
+from .learning import Learning, compare
 from .slowdown import RETRAININGS, Judgement, Times, Trainings, judge
 
 SAVED = 5  # runs to judge another by
@@ -121,13 +121,13 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
     for _ in range(DRAWS):
         drawn = rng.permutation(seeds)[:_FEWEST_SEEDS].tolist()
         ours, theirs = (
-            {case: _Drawn.of(each, part) for case, each in run.cases.items()}
+            {case: _drawn(each, part) for case, each in run.cases.items()}
             for part in (drawn[:SEEDS], drawn[SEEDS:])
         )
         alarms += any(change.outcome == "fell" for change in compare(ours, theirs, POINTS).values())
         if quiet:
             case = quiet[rng.integers(len(quiet))]
-            fallen = {**ours, case: ours[case].less(POINTS / 100)}
+            fallen = {**ours, case: _fallen(ours[case], POINTS / 100)}
             found += compare(fallen, theirs, POINTS)[case].outcome == "fell"
     rates: list[Rate | str] = [
         f"Accuracies, {len(run.cases)} rows under {seeds} seeds ({run.path.name}), {SEEDS} by {SEEDS}:",
@@ -139,28 +139,17 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
     return rates
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A case under some of its seeds, numbered anew; see `learning.Learned`."""
+def _drawn(case: Case, places: Sequence[int]) -> Learning:
+    """The case under some of its seeds, numbered anew."""
+    info = case.extra_info
+    return Learning(
+        seeds=[*range(len(places))],
+        epochs=info.epochs,
+        test_accuracy=[info.test_accuracy[place] for place in places],
+        epochs_to={target: [info.epochs_to[target][place] for place in places] for target in TARGETS},
+    )
 
-    seeds: list[int]
-    epochs: int
-    test_accuracy: list[float]
-    epochs_to: dict[str, list[int | None]]
 
-    @classmethod
-    def of(cls, case: Case, places: Sequence[int]) -> _Drawn:
-        info = case.extra_info
-        return cls(
-            seeds=[*range(len(places))],
-            epochs=info.epochs,
-            test_accuracy=[info.test_accuracy[place] for place in places],
-            epochs_to={
-                target: [info.epochs_to[target][place] for place in places] for target in TARGETS
-            },
-        )
-
-    def less(self, by: float) -> _Drawn:
-        """With accuracies that are lower."""
-        lower = [accuracy - by for accuracy in self.test_accuracy]
-        return _Drawn(self.seeds, self.epochs, lower, self.epochs_to)
+def _fallen(learning: Learning, by: float) -> Learning:
+    """The same with accuracies that are lower."""
+    return replace(learning, test_accuracy=[accuracy - by for accuracy in learning.test_accuracy])

@@ -62,6 +62,16 @@ class Learned(Protocol):
         """The first epoch at each of TARGETS."""
 
 
+@dataclass(frozen=True)
+class Learning:
+    """How a row learned, as it was measured or drawn; a `Learned`."""
+
+    seeds: list[int]
+    epochs: int
+    test_accuracy: list[float]
+    epochs_to: dict[str, list[int | None]]
+
+
 def compare(
     ours: Mapping[str, Learned], theirs: Mapping[str, Learned], points: float, *, bare: bool = False
 ) -> dict[str, Change]:

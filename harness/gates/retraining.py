@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,14 +10,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..settings import Settings
-from .baselines import Cases, cases_of
+from .baselines import BaselineError, Cases, read
 
 # As this session's may hold its gates, which a training has none of.
 _NOT_INHERITED = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS")
 
 
 class RetrainingError(RuntimeError):
-    """The rows could not be trained again; the message is the last line of what pytest said."""
+    """The rows could not be trained again; the message says why, in one line."""
 
 
 def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
@@ -43,9 +42,10 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
         command += [f"--timing={settings.timing}"]
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-        try:
-            found = cases_of(json.loads(saved.read_text(encoding="utf-8"))["benchmarks"])
-        except FileNotFoundError:
+        if not saved.exists():
             said = (ran.stderr.strip() or ran.stdout.strip() or "nothing").splitlines()
-            raise RetrainingError(said[-1]) from None
-    return found
+            raise RetrainingError(said[-1])
+        try:
+            return read(saved).cases
+        except BaselineError as error:
+            raise RetrainingError(str(error)) from None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -201,8 +200,7 @@ def main(device_name: str = "auto", report: Path = LATEST) -> None:
     every = len(available_cores())
     # The numbers of replicates to measure, by how many cores they have together.
     ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
-    with suppress(ownership.ForeignFilesError):  # one more file in somebody's folder harms nothing
-        ownership.make(report)
+    ownership.make_or_share(report)
     rows: list[dict[str, Any]] = []
     for cores, replicates in ways.items():
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
