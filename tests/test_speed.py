@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.files import sealed
 from harness.files.speed import Times
-from harness.hardware import engine_speed, worker_overhead
+from harness.hardware import engine_speed, roofline, worker_overhead
 from harness.hardware.roofline import dense_flops
 from model.engines import eager
 from model.experiment import Experiment
@@ -46,6 +46,21 @@ def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     (row,) = engine_speed.measure(case, made_up(), 1, {})
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
     assert "of peak" in engine_speed.render([row])
+
+
+def test_the_peak_is_that_of_one_core_however_many_there_are(monkeypatch):
+    """The bound of a replicate is that of one core, divided by its cores."""
+    seen = []
+    monkeypatch.setattr(
+        roofline, "_median_seconds", lambda run, device: seen.append(torch.get_num_threads()) or 1.0
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        roofline.peak.__wrapped__(torch.device("cpu"))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture

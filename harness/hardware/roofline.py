@@ -122,7 +122,12 @@ def peak(device: torch.device) -> float:
     """Operations per second of PyTorch's float32 matrix product; on a CPU, on one core."""
     size = 1024 if device.type == "cpu" else 8192
     left, right = torch.rand(2, size, size, device=device)
-    return 2 * size**3 / _median_seconds(lambda: left @ right, device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return 2 * size**3 / _median_seconds(lambda: left @ right, device)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @cache
