@@ -412,8 +412,10 @@ def _transpose(
 
 
 @_inlined
-def _back_through_unit(layer2: Floats, unit: int, w: Chunk, row: Floats) -> None:
+def _back_through_unit(layer2: Floats, unit: int, w: Chunk, row: Floats, direct: bool) -> None:
     """Computes the unit's delta1 in each example; `row` becomes its gradient of layer2.
+
+    If `direct`, the gradient is added to layer2 at once.
 
     Both loop over the same deltas, so they share one loop.
     """
@@ -430,13 +432,17 @@ def _back_through_unit(layer2: Floats, unit: int, w: Chunk, row: Floats) -> None
                 delta1 += weights[j] * delta
                 total[j] += value * delta
             w.delta1[c, b, unit] = delta1
-    for j in range(WIDTH2):
-        row[j] = total[j]
+    if direct:
+        for j in range(WIDTH2):
+            layer2[unit, j] += total[j]
+    else:
+        for j in range(WIDTH2):
+            row[j] = total[j]
 
 
 @_inlined
-def _back_through_pixel(pixel: int, w: Chunk, row: Floats) -> None:
-    """`row` becomes the pixel's gradient of layer1."""
+def _back_through_pixel(layer1: Floats, pixel: int, w: Chunk, row: Floats, direct: bool) -> None:
+    """`row` becomes the pixel's gradient of layer1; if `direct`, it is added to layer1 at once."""
     total = _registers1()
     for j in range(WIDTH1):
         total[j] = 0
@@ -445,8 +451,12 @@ def _back_through_pixel(pixel: int, w: Chunk, row: Floats) -> None:
             b, value = w.by_pixel.columns[c, k], w.by_pixel.values[c, k]
             for j in range(WIDTH1):
                 total[j] += value * w.delta1[c, b, j]
-    for j in range(WIDTH1):
-        row[j] = total[j]
+    if direct:
+        for j in range(WIDTH1):
+            layer1[pixel, j] += total[j]
+    else:
+        for j in range(WIDTH1):
+            row[j] = total[j]
 
 
 @_inlined
@@ -626,6 +636,7 @@ def train(
             _wait_for_all(threads, arrivals)
             continue
         one_wave = len(batch) <= wave_size
+        direct = one_wave and not adam
         for wave_start in range(0, len(batch), wave_size):
             wave = batch[wave_start : wave_start + wave_size]
             is_last = wave_start + wave_size >= len(batch)
@@ -640,9 +651,9 @@ def train(
             for unit in range(first_unit, last_unit + (thread == threads - 1)):
                 if unit == HIDDEN1:
                     _back_through_bias2(scale, w, len(wave), size, row2)
-                elif adam or not one_wave or _has_entries(w.by_unit, unit):
-                    _back_through_unit(network.layer2, unit, w, row2)
-                else:
+                elif not direct or _has_entries(w.by_unit, unit):
+                    _back_through_unit(network.layer2, unit, w, row2, direct)
+                if direct and unit != HIDDEN1:
                     continue
                 _use_row2(
                     row2, update, network.layer2, first.layer2, second.layer2, gradient.layer2, unit
@@ -653,8 +664,10 @@ def train(
                 is_lit = _has_entries(w.by_pixel, pixel)
                 if is_lit and not state.seen[pixel]:  # seldom written, as threads share cache lines
                     state.seen[pixel] = True
-                if is_lit or (state.seen[pixel] and (adam or not one_wave)):
-                    _back_through_pixel(pixel, w, row1)
+                if is_lit or (state.seen[pixel] and not direct):
+                    _back_through_pixel(network.layer1, pixel, w, row1, direct)
+                    if direct:
+                        continue
                     _use_row1(
                         row1, update, network.layer1, first.layer1, second.layer1, gradient.layer1, pixel
                     )
