@@ -162,6 +162,7 @@ def test_a_replicate_is_the_same_beside_others(engine, optimizer):
 def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
     """With shorter last batches and waves, and threads that have no example."""
     monkeypatch.setattr(numba_loop, "WAVE", 64)
+    monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
     torch.set_num_threads(1)
     alone = trained(numba_loop, experiment)
@@ -177,10 +178,11 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
         ({"batch_size": 1}, 1, 8, 1),
         ({"batch_size": 1}, 3, 8, 3),
         ({"batch_size": 1}, 9, 8, 8),
-        ({"batch_size": 2}, 1, 8, 8),
-        ({"batch_size": 2}, 3, 8, 6),
-        ({"batch_size": 2}, 9, 8, 8),
-        ({"batch_size": 1, "optimizer": "adam"}, 1, 8, 8),
+        ({"batch_size": 63}, 1, 8, 1),
+        ({"batch_size": 64}, 1, 8, 2),
+        ({"batch_size": 64}, 3, 8, 6),
+        ({"batch_size": 64}, 9, 8, 8),
+        ({"batch_size": 1000}, 1, 8, 8),
     ],
 )
 def test_how_many_cores_it_keeps_busy(fields, replicates, available, busy):

@@ -154,6 +154,7 @@ def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cor
         1,
         """
 EXERCISE.rows[0].settings["batch_size"] = 1
+EXERCISE.rows[1].settings["batch_size"] = 100
 
 import harness.plugin.fixtures
 from filelock import FileLock, Timeout
