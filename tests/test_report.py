@@ -372,6 +372,36 @@ def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkey
     )
 
 
+@pytest.fixture
+def python(tmp_path, monkeypatch):
+    """A function: processes of Python that are started from here on run these lines of shell first."""
+
+    def begin(lines):
+        script = tmp_path / "python"
+        script.write_text(f'#!/bin/sh\n{lines}\nexec {sys.executable} "$@"\n')
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+
+    return begin
+
+
+@pytest.mark.parametrize("kib", [350_000, 800_000], ids=["to import", "to draw"])
+def test_too_little_memory_is_told_in_a_line(folder, python, kib):
+    python(f"ulimit -v {kib}")
+    line = session.draw(folder)
+    assert line.startswith("No page or figures: ")
+    assert "\n" not in line
+    assert not (folder / "report.html").exists()
+
+
+def test_without_docstrings_it_is_drawn_or_a_line_says_why_not(folder, monkeypatch):
+    """Altair reads its own."""
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    line = session.draw(folder)
+    assert line == f"Page: {folder / 'report.html'}" or "Found no doc for" in line
+    assert "\n" not in line
+
+
 def test_drawing_does_without_pytorch():
     """Which takes two seconds to import, and a gigabyte of address space."""
     code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"

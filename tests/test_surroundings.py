@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,6 +61,32 @@ def test_two_whole_suites_side_by_side(suite):
     assert [session.wait(120) for session in sessions] == [0, 0]
     assert len(suite.cases()) == 6
     assert (suite.path / "other" / "summary.json").exists()
+
+
+def test_a_user_without_name_or_home(suite, monkeypatch):
+    """As in a container that runs under just a number."""
+    for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REAL_REPORT", "yes")
+    nameless = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount --bind /dev/null /etc/passwd && exec "$@"',
+        "sh",
+    ]
+    if subprocess.run([*nameless, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    done = subprocess.run(
+        [*nameless, sys.executable, "-m", "pytest", "bench/", "-k", "lr0.5"],
+        cwd=suite.path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Page: reports/latest/report.html" in done.stdout
+    assert len(suite.cases()) == 2
 
 
 @pytest.fixture
