@@ -68,14 +68,8 @@ def test_a_user_without_name_or_home(suite, monkeypatch):
     for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REAL_REPORT", "yes")
-    nameless = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        'mount --bind /dev/null /etc/passwd && exec "$@"',
-        "sh",
-    ]
+    hidden = 'mount --bind /dev/null /etc/passwd && exec "$@"'
+    nameless = ["unshare", "--mount", "sh", "-c", hidden, "sh"]
     if subprocess.run([*nameless, "true"], capture_output=True).returncode:
         pytest.skip("needs the right to mount")
     done = subprocess.run(

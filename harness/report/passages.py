@@ -199,9 +199,10 @@ def _peers(folder: Path) -> str:
             for optimizer, cores in ways
         ),
     )
-    names = ", ".join(PEERS[peer] for peer in _peers_in(cases))
+    *others, last = (PEERS[peer] for peer in _peers_in(cases))
+    names = f"the fastest of {', '.join(others)} and {last}" if others else last
     return (
-        f"How many times as fast a step is as in the fastest of {names}, on "
+        f"How many times as fast a step is as in {names}, on "
         f"{_machine(measured['machine'])}{_jax(measured)}:\n\n"
         + _table(body, headers, ["right"] * len(headers))
     )
