@@ -19,7 +19,23 @@ import pytest
 from execnet.gateway_base import Popen2IO
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["pytest", "torch", "model.train", "model.engines.numba_loop.kernels"])
+# What a session imports, but for pytest's plugins, which pytest rewrites when it imports them.
+_FORKS.set_forkserver_preload(
+    [
+        "pytest",
+        "torch",
+        "tests.data",
+        "model.train",
+        "model.engines.numba_loop.kernels",
+        "harness.gates.accuracy_gate",
+        "harness.gates.time_gate",
+        "harness.hardware.forecast",
+        "harness.hardware.lease",
+        "harness.report.tables",
+        "harness.results.store",
+        "harness.results.summary",
+    ]
+)
 
 
 def forks() -> BaseContext:
