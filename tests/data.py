@@ -28,6 +28,13 @@ def made_up() -> Data:
     return Data("mnist", images, labels, images[:500], labels[:500])
 
 
+def first(examples: int) -> Data:
+    """So many of its training examples, and its test set."""
+    data = made_up()
+    images, labels = data.train_images[:examples], data.train_labels[:examples]
+    return Data(data.name, images, labels, data.test_images, data.test_labels)
+
+
 @cache
 def made_up_on(device: torch.device) -> Data:
     """The same on that device."""

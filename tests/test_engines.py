@@ -22,10 +22,10 @@ from model.engines import ENGINES, choose_engine, eager
 from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.numba_loop import engine as numba_loop
 from model.engines.proof import distance
-from model.experiment import Experiment
+from model.experiment import OPTIMIZERS, Experiment
 from model.train import train
 
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, first, made_up
 from .processes import forks
 
 CPU = torch.device("cpu")
@@ -164,11 +164,12 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
     monkeypatch.setattr(numba_loop, "WAVE", 64)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
+    few = first(min(EXAMPLES, 65 + 8 * batch_size))
     torch.set_num_threads(1)
-    alone = trained(numba_loop, experiment)
+    alone = trained(numba_loop, experiment, on=few)
     for threads in (2, 3, 5):
         torch.set_num_threads(threads)
-        for t, a in zip(trained(numba_loop, experiment), alone, strict=True):
+        for t, a in zip(trained(numba_loop, experiment, on=few), alone, strict=True):
             assert torch.equal(t, a)
 
 
@@ -188,6 +189,17 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
 def test_how_many_cores_it_keeps_busy(fields, replicates, available, busy):
     experiment = Experiment(learning_rate=0.1, epochs=1, **fields)
     assert numba_loop.cores(experiment, replicates, available) == busy
+
+
+def test_it_is_compiled_once_for_every_experiment():
+    """Else what compiles it again is timed as training, as it was for a learning rate that is an int."""
+    from model.engines.numba_loop import kernels
+
+    for rate, init in ((1, 0), (0.5, 0.5)):
+        for optimizer in OPTIMIZERS:
+            fields = {"learning_rate": rate, "init": init, "optimizer": optimizer}
+            trained(numba_loop, Experiment(batch_size=32, epochs=1, **fields), on=first(64))
+    assert len(kernels.train.signatures) == 1
 
 
 @each_engine

@@ -81,7 +81,7 @@ class Engine:
                         data.train_labels.numpy(),
                         experiment.batch_size,
                         WAVE,
-                        experiment.learning_rate,
+                        float(experiment.learning_rate),  # Numba would compile it again for an int
                         experiment.optimizer == "adam",
                         network,
                         state,
