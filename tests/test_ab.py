@@ -128,6 +128,18 @@ class TestTurns:
         assert {*sizes[4:]} == {80, 1000 - 10 - 20 - 40 - 11 * 80, 1000 % 80}
         assert np.median(found.turns, axis=0) == pytest.approx([1.0, 1.1])
 
+    def test_a_slow_first_turn_makes_the_others_no_shorter(self, log):
+        """It may have to load, or to compile, what the others find."""
+
+        class SlowToBegin(FakeSide):
+            def ask(self, do, **request):
+                said = super().ask(do, **request)
+                return {"seconds": 5.0} if log == [(self.name, 10)] and do == "turn" else said
+
+        sides = SlowToBegin("base", 1e-3, log), FakeSide("head", 1e-3, log)
+        take_turns(ROW, SimpleNamespace(sides=lambda: sides), [0], whole=True)
+        assert [size for name, size in log if name == "base"][:4] == [10, 20, 40, 80]
+
     def test_a_row_that_is_not_trained_whole_takes_about_a_second(self, log):
         found = take_turns(ROW, fake_pair(log), [0], whole=False)
         assert len(found.turns) == int(1 / (1.1e-3 * 80))

@@ -87,7 +87,8 @@ def _train(sides: tuple[Side, Side], found: Pass, row: Mapping[str, int], *, who
             wanted = _FEWEST if whole else max(_FEWEST, int(_PASS_SECONDS * part / size / max(seconds)))
         done, number = done + part, number + 1
         if not long_enough and part < examples:
-            long_enough = max(seconds) >= _TURN_SECONDS
+            # The very first turn may take long for what it loads.
+            long_enough = number > 1 and max(seconds) >= _TURN_SECONDS
             size = size if long_enough else min(2 * size, examples)
         if whole and done % examples == 0 and done <= row["epochs"] * examples:
             for side, curve in zip(sides, found.curves, strict=True):
