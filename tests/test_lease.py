@@ -15,7 +15,7 @@ import torch
 
 from harness.hardware import lease, lock_file
 from harness.hardware.lease import lease_cores, lease_gpu
-from harness.hardware.lock_file import LockError
+from harness.hardware.lock_file import Holder, LockError
 from model.environment import available_cores
 
 needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one core alone")
@@ -176,26 +176,54 @@ def test_whoever_waits_says_for_what_and_for_whom(monkeypatch):
     said = []
     waiting, ended = threading.Event(), threading.Event()
 
-    def tell(line):
-        said.append(line)
+    def tell(line, by_others):
+        said.append((line, by_others))
         (waiting if line else ended).set()
         process.kill()
 
     monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.05)
-    with lease_cores(10**6, lease.Applicant("pytest bench/", tell)):
+    with lease_cores(10**6, lease.Applicant(Holder(os.getpid(), "pytest bench/"), tell)):
         assert waiting.is_set()
         assert ended.is_set()
         held = [path.read_text() for path in lock_file.lock_folder().glob("core-*")]
         assert held == [f"{os.getpid()} pytest bench/\n"] * len(available_cores())
     process.wait()
-    first, last = said
+    (first, by_others), last = said
     assert re.fullmatch(rf"waiting for .* cores?, held by process {process.pid} \(-c.*\)", first)
-    assert last == ""
+    assert by_others
+    assert last == ("", False)
     assert not any(path.read_text() for path in lock_file.lock_folder().glob("core-*"))
 
 
+def test_rows_that_wait_for_each_other_are_not_told_of_another_session(monkeypatch):
+    """As they do in every session under `-n`."""
+    session = Holder(os.getpid(), "pytest bench/ -n 2")
+    said, ended = [], threading.Event()
+
+    def hold():
+        with lease.hold_cores(10**6, lease.Applicant(session)):
+            held.set()
+            ended.wait()
+
+    def tell(*what):
+        said.append(what)
+        ended.set()
+
+    held = threading.Event()
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.05)
+    with lease.hold_cores(1, lease.Applicant(session, tell)):
+        pass
+    thread.join()
+    (line, by_others), _ = said
+    assert line.endswith(", held by other rows")
+    assert not by_others
+
+
 def test_whoever_does_not_wait_says_nothing():
-    with lease_cores(1, lease.Applicant("x", pytest.fail)):
+    with lease_cores(1, lease.Applicant(tell=lambda *_: pytest.fail("it spoke"))):
         pass
 
 
@@ -206,13 +234,13 @@ def test_a_turn_is_waited_for_in_the_same_way(monkeypatch, folder):
     wait_until_it_queues(second)
     said = []
 
-    def tell(line):
+    def tell(line, by_others):
         said.append(line)
         for process in (second, first):
             process.kill()
 
     monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.05)
-    with lease_cores(1, lease.Applicant("x", tell)):
+    with lease_cores(1, lease.Applicant(tell=tell)):
         pass
     assert f"held by process {first.pid} (" in said[0]
     for process in (first, second):

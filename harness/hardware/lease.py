@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,7 +26,7 @@ from filelock import Timeout
 
 from model.environment import available_cores
 
-from .lock_file import holders, lock, lock_folder
+from .lock_file import Holder, holders, lock, lock_folder
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,12 @@ _POLL_SECONDS = 0.01  # between two attempts to lock a resource
 _PATIENCE_SECONDS = 10  # without a lease, before it is said
 
 
-def _print(line: str) -> None:
-    if line:
+def _this_process() -> Holder:
+    return Holder(os.getpid(), shlex.join(sys.argv))
+
+
+def _print(line: str, by_others: bool) -> None:
+    if by_others:
         print(line, file=sys.stderr, flush=True)
 
 
@@ -46,15 +50,15 @@ def _print(line: str) -> None:
 class Applicant:
     """Who asks for a lease."""
 
-    command: str = shlex.join(sys.argv)
-    """What others are told that wait for it."""
-    tell: Callable[[str], None] = _print
-    """Called after 10 s of waiting, with a line that says for what and for whom; with "" at its end."""
+    session: Holder = field(default_factory=_this_process)
+    tell: Callable[[str, bool], None] = _print
+    """Called after 10 s of waiting with a line that says for what and for whom, and whether that is
+    another session; with "" and False at its end."""
 
 
 @contextmanager
 def lease(
-    candidates: list[torch.device], cores: int, applicant: Applicant = Applicant()
+    candidates: list[torch.device], cores: int, applicant: Applicant | None = None
 ) -> Iterator[torch.device]:
     """Holds one of the devices `candidates` and yields it: a GPU, or `cores` cores of the CPU.
 
@@ -69,7 +73,7 @@ def lease(
 
 
 @contextmanager
-def lease_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[None]:
+def lease_cores(count: int, applicant: Applicant | None = None) -> Iterator[None]:
     """Holds any `count` of the cores that this process may use, and pins it to them.
 
     PyTorch's threads are set to as many, and everything is as before afterwards. Where the
@@ -93,7 +97,7 @@ def lease_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[None
 
 
 @contextmanager
-def hold_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[list[int]]:
+def hold_cores(count: int, applicant: Applicant | None = None) -> Iterator[list[int]]:
     """Holds any `count` of the cores that this process may use, and yields their numbers.
 
     Nothing is pinned: processes that the holder has started pin themselves.
@@ -107,7 +111,7 @@ def hold_cores(count: int, applicant: Applicant = Applicant()) -> Iterator[list[
 
 
 @contextmanager
-def lease_gpu(devices: list[torch.device], applicant: Applicant = Applicant()) -> Iterator[torch.device]:
+def lease_gpu(devices: list[torch.device], applicant: Applicant | None = None) -> Iterator[torch.device]:
     """Holds any one of the GPUs `devices` and yields it."""
     import torch
 
@@ -127,25 +131,25 @@ def _pin(cores: list[int]) -> None:
 
 @contextmanager
 def _locked(
-    resources: Mapping[str, _Resource], count: int, what: str, applicant: Applicant
+    resources: Mapping[str, _Resource], count: int, what: str, applicant: Applicant | None
 ) -> Iterator[list[_Resource]]:
     """Locks any `count` of `resources`, which map lock names to values; yields the values.
 
     `what` names them to the user.
     """
-    folder = lock_folder()
+    folder, applicant = lock_folder(), applicant or Applicant()
     with ExitStack() as locks:
         held: list[_Resource] = []
         with (
             _said_after_a_while(what, [*resources], folder, applicant),
-            lock(folder / "turnstile.lock", applicant.command),
+            lock(folder / "turnstile.lock", applicant.session),
         ):
             while len(held) < count:
                 for name, resource in resources.items():
                     if len(held) < count and resource not in held:
                         try:
                             path = folder / f"{name}.lock"
-                            locks.enter_context(lock(path, applicant.command, wait=False))
+                            locks.enter_context(lock(path, applicant.session, wait=False))
                         except Timeout:
                             continue
                         held.append(resource)
@@ -163,8 +167,11 @@ def _said_after_a_while(
 
     def tell() -> None:
         told.set()
-        found = "; ".join(holders(folder, names)) or "nobody whose name is known"
-        applicant.tell(f"waiting for {what}, held by {found}")
+        found = holders(folder, names)
+        others = [str(holder) for holder in found if holder != applicant.session]
+        ours = ["other rows"] if len(others) < len(found) else []
+        by = "; ".join(others + ours) or "nobody whose name is known"
+        applicant.tell(f"waiting for {what}, held by {by}", bool(others or not ours))
 
     timer = threading.Timer(_PATIENCE_SECONDS, tell)
     timer.daemon = True
@@ -175,4 +182,4 @@ def _said_after_a_while(
         timer.cancel()
     if told.is_set():
         timer.join()
-        applicant.tell("")
+        applicant.tell("", False)

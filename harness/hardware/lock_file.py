@@ -12,6 +12,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,6 +27,17 @@ _NAME = "minibatch-bench"
 
 class LockError(OSError):
     """Something else is where a lock should be; the message says what, in one line."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session, as others are told that wait for what it holds."""
+
+    process: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} ({self.command[:200]})"
 
 
 def lock_folder() -> Path:
@@ -57,8 +69,8 @@ def _runtime_folder() -> Path:
 
 
 @contextmanager
-def lock(path: Path, holder: str, *, wait: bool = True) -> Iterator[None]:
-    """Holds the lock file `path`, which says so: "PID HOLDER".
+def lock(path: Path, holder: Holder, *, wait: bool = True) -> Iterator[None]:
+    """Holds the lock file `path`, which says who does: "PROCESS COMMAND".
 
     Waiters get it first come, first served, by the system's own queue: one that asks every now and then
     could be kept waiting for as long as others have trainings left. Raises Timeout if it is held and
@@ -86,7 +98,7 @@ def lock(path: Path, holder: str, *, wait: bool = True) -> Iterator[None]:
             raise LockError(f"{path} cannot be locked: {error.strerror}") from None
         with suppress(OSError):  # on a full disk it holds without a name
             os.ftruncate(file, 0)  # of the name that a killed holder left
-            os.pwrite(file, f"{os.getpid()} {holder}\n".encode(), 0)
+            os.pwrite(file, f"{holder.process} {holder.command}\n".encode(), 0)
         try:
             yield
         finally:
@@ -95,14 +107,14 @@ def lock(path: Path, holder: str, *, wait: bool = True) -> Iterator[None]:
         os.close(file)
 
 
-def holders(folder: Path, names: list[str]) -> list[str]:
-    """Who holds these locks: "process 123 (pytest bench/)", each once."""
+def holders(folder: Path, names: list[str]) -> list[Holder]:
+    """Who holds these locks, each once."""
     found = []
     for name in names:
         with suppress(OSError, ValueError):
             number, _, command = (folder / f"{name}.lock").read_text().partition(" ")
             os.kill(int(number), 0)  # it lives
-            found.append(f"process {number} ({command.strip()[:200]})")
+            found.append(Holder(int(number), command.strip()))
     return [*dict.fromkeys(found)]
 
 

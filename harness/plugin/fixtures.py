@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ from ..exercise import Exercise, case_id
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
 from ..hardware.lease import Applicant, lease
-from ..hardware.lock_file import LockError
+from ..hardware.lock_file import Holder, LockError
 from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
@@ -255,13 +256,16 @@ def _train(
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
     """This session, as others that wait for its lease are told; it tells the user and `progress`."""
 
-    def tell(line: str) -> None:
-        if line:
+    def tell(line: str, by_others: bool) -> None:
+        if by_others:
             print(f"\n{line}", file=sys.stderr, flush=True)
         if progress:
             progress.wait(line)
 
-    return Applicant(shlex.join(["pytest", *map(str, config.invocation_params.args)]), tell)
+    # A worker's session is its parent.
+    process = os.getppid() if hasattr(config, "workerinput") else os.getpid()
+    command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+    return Applicant(Holder(process, command), tell)
 
 
 @contextmanager
