@@ -26,8 +26,8 @@ EXERCISE = Exercise(
     question="How do minibatches of different sizes compare with gradient descent?",
     source="Table 1",
     figure="Figure 2",
-    # Quick: after 5 epochs batch size 1 has fallen from its peak under all of five seeds, and 100,
-    # 1000 and 10000 are at test accuracies of 0.94, 0.72 to 0.75 and 0.11.
+    # Quick: after 5 epochs batch size 1 has fallen from its peak under all of 20 seeds, and 100,
+    # 1000 and 10000 are at test accuracies of 0.94, 0.71 to 0.77 and 0.11 to 0.12.
     epochs={"quick": 5, "paper": 100},
     rows=(
         *(
@@ -67,15 +67,15 @@ def test_training(train, row):
 
 
 def test_100_learns(trained):
-    """Final test accuracies of five seeds at the quick scale: 0.9395 to 0.9412."""
+    """Final test accuracies of 20 seeds at the quick scale: 0.937 to 0.943."""
     assert set(trained("sgd-lr0.1-batch100").outcomes) == {"learned"}
 
 
 def test_from_100_up_the_smaller_batch_is_ahead(by_size):
     """It takes more steps in the same number of epochs, with gradients that are accurate enough.
 
-    Final training losses of five seeds at the quick scale, by size: 0.204 to 0.208, 1.01 to 1.07,
-    2.286 to 2.289 and 2.299 to 2.304; under one seed, two sizes differ by at least 0.0127.
+    Final training losses of 20 seeds at the quick scale, by size: 0.204 to 0.215, 0.96 to 1.07,
+    2.283 to 2.290 and 2.298 to 2.304; under one seed, two sizes differ by at least 0.0108.
     """
     losses = [training.train_loss[-1] for training in by_size(*SIZES[1:]).values()]
     assert (np.diff(losses, axis=0) > 0).all()
@@ -132,11 +132,10 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
 @claim(
     "Batch size 1 ends near 10 % (0.101).",
     source="answer 1, Table 1",
-    expected=REPRODUCED,
     needs="more epochs: after 5 it has fallen from its peak, but not yet to 10 %",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
-    """Near: under 0.15."""
+    """Near: under 0.15. Hangs on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
     (training,) = by_size(1).values()
     ends = training.test_accuracy[-1]
     decide(negate(exceeds(ends, 0.15)), f"Its final test accuracy is {format_mean(ends)}.")
@@ -145,10 +144,10 @@ def test_batch_size_1_ends_near_ten_percent(by_size, decide):
 @claim(
     "Batch size 1 has the lowest test accuracy of the five.",
     source="answer 1, Table 1",
-    expected=REPRODUCED,
     needs="more epochs: after 5, batch size 1 is still falling and gradient descent has hardly begun",
 )
 def test_batch_size_1_is_the_worst_of_the_five(by_size, decide):
+    """Hangs on the seed, as where batch size 1 ends does."""
     trainings = by_size(*SIZES)
     worst = trainings[1].test_accuracy[-1]
     holds = all_hold(exceeds(trainings[size].test_accuracy[-1], worst) for size in SIZES[1:])

@@ -104,14 +104,14 @@ def test_training(train, row):
 
 @pytest.mark.parametrize("row", ONLINE.values())
 def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row):
-    """Five seeds at the quick scale: 0.1009 online at every rate, at best 0.823 to 0.923 shuffled."""
+    """20 seeds at the quick scale: 0.1009 online at every rate, at best 0.820 to 0.914 shuffled."""
     best = np.max([each.test_accuracy[-1] for each in shuffled().values()], axis=0)
     assert (trained(row).test_accuracy[-1] < best - 0.05).all()
 
 
 @pytest.mark.parametrize("row", ONLINE.values())
 def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
-    """After the nines at its end, every image is predicted to be a nine: 0.1009 under five seeds."""
+    """After the nines at its end, every image is predicted to be a nine: 0.1009 under 20 seeds."""
     assert (trained(row).test_accuracy[1] < 0.15).all()
 
 
@@ -263,11 +263,10 @@ def test_random_order_finds_lower_losses(online, shuffled, decide):
 @claim(
     "At 0.1 both SGD and online are very bad (0.101, 0.120).",
     source="Q2, Table 2",
-    expected=REPRODUCED,
     needs="more epochs: after 3, SGD has not yet collapsed",
 )
 def test_both_fail_at_0_1(online, shuffled, decide):
-    """Very bad: under 0.25."""
+    """Very bad: under 0.25. Hangs on the seed: SGD ends at 0.115, 0.113 and 0.522."""
     found = {"SGD": shuffled()[0.1], "online": online()[0.1]}
     holds = all_hold(negate(exceeds(each.test_accuracy[-1], 0.25)) for each in found.values())
     decide(holds, f"Final test accuracies: {format_accuracies(found)}.")
