@@ -126,8 +126,8 @@ def judge(now: Sequence[Trainings], saved: Sequence[Times], percent: float) -> J
     rows = {}
     for (case, difference), p in zip(found.items(), adjusted, strict=True):
         first, last = (noise.difference(case, 0.0, n) for n in (1, 1 + RETRAININGS))
-        # The median, so that one training that was disturbed makes no alarm.
-        worse = float(np.median(samples[case])) >= matters
+        # In every training: some rows are slow in one of three processes, by where their threads lie.
+        worse = min(samples[case]) >= matters
         rows[case] = Slowdown(
             saved=noise.saved[case],
             trainings=len(samples[case]),
@@ -137,7 +137,7 @@ def judge(now: Sequence[Trainings], saved: Sequence[Times], percent: float) -> J
                 max(
                     first.detectable(_SUSPICION, _EITHER),
                     last.detectable(_LEVEL / len(samples), _EITHER),
-                    matters + last.quantile(_EITHER),
+                    matters + first.quantile(1 - (1 - _EITHER) / (1 + RETRAININGS)),
                 )
             ),
             suspect=worse and difference.p <= _SUSPICION,
