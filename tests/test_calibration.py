@@ -67,7 +67,7 @@ def test_ten_seeds_tell_of_accuracies(tmp_path, capsys):
 
 def test_too_little_to_draw_from_is_refused(tmp_path, capsys):
     assert main(["calibrate", saved(tmp_path, 1), saved(tmp_path, 2)]) == 2
-    assert "2 saved runs under 1 seeds at most are too few" in capsys.readouterr().err
+    assert "2 saved runs alike under 1 seeds at most are too few" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_refused(tmp_path, capsys):
@@ -79,3 +79,11 @@ def test_a_damaged_file_is_refused(tmp_path, capsys):
 def test_nine_runs_tell_of_times(tmp_path, capsys):
     assert main(["calibrate", *(saved(tmp_path, number) for number in range(9))]) == 0
     assert capsys.readouterr().out.startswith("Times, 9 runs of 8 rows, 5 of them as saved runs:")
+
+
+def test_runs_under_other_seeds_are_no_samples_of_times(tmp_path, capsys):
+    files = [saved(tmp_path, number) for number in range(9)] + [saved(tmp_path, 9, seeds=10)]
+    assert main(["calibrate", *files]) == 0
+    times, accuracies = (line for line in capsys.readouterr().out.splitlines() if line[0] != " ")
+    assert times.startswith("Times, 9 runs ")
+    assert accuracies.startswith("Accuracies, 8 rows under 10 seeds (0009_base.json)")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .baselines import TARGETS, Case, SavedRun, read
+from .baselines import FOR_TIMES, TARGETS, Case, SavedRun, read
 from .learning import Learning, compare
 from .slowdown import RETRAININGS, Judgement, Times, Trainings, judge
 
@@ -44,19 +44,31 @@ class Rate:
 def main(files: Sequence[Path]) -> None:
     """Prints the rates. Raises ValueError, in a line, for too little to draw from."""
     runs = [read(path) for path in files]
+    alike = _alike(runs)
     seeds = max((len(case.extra_info.seeds) for run in runs for case in run.cases.values()), default=0)
-    if len(runs) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
+    if len(alike) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
         raise ValueError(
-            f"{len(runs)} saved runs under {seeds} seeds at most are too few to draw from; it takes "
+            f"{len(alike)} saved runs alike under {seeds} seeds at most are too few to draw from; it takes "
             f"{_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
         )
     rng = np.random.default_rng(0)
-    if len(runs) >= _FEWEST_RUNS:
-        times = [{case: each.stats.min for case, each in run.cases.items()} for run in runs]
+    if len(alike) >= _FEWEST_RUNS:
+        times = [{case: each.stats.min for case, each in run.cases.items()} for run in alike]
         print(*times_of(times, rng), sep="\n")
     for run in runs:
         if run.cases and min(len(case.extra_info.seeds) for case in run.cases.values()) >= _FEWEST_SEEDS:
             print(*accuracies_of(run, rng), sep="\n")
+
+
+def _alike(runs: Sequence[SavedRun]) -> list[SavedRun]:
+    """The runs whose times can be compared: as many as are set up like one of them."""
+    groups = [[run for run in runs if _are_alike(run, other)] for other in runs]
+    return max(groups, key=len, default=[])
+
+
+def _are_alike(one: SavedRun, other: SavedRun) -> bool:
+    common = one.cases.keys() & other.cases.keys()
+    return not any(one.cases[case].differences(other.cases[case], FOR_TIMES) for case in common)
 
 
 def times_of(runs: Sequence[Times], rng: np.random.Generator) -> list[Rate | str]:
