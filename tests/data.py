@@ -45,9 +45,9 @@ def made_up_on(device: torch.device) -> Data:
 
 def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -> Training:
     """A training that nothing trained: every array 0 but for `fields`."""
-    count = len(seeds)
+    count, points = len(seeds), experiment.epochs + 1
     blank = dict.fromkeys(
-        ("train_loss", "train_accuracy", "test_loss", "test_accuracy"), np.zeros((2, count))
+        ("train_loss", "train_accuracy", "test_loss", "test_accuracy"), np.zeros((points, count))
     )
     return Training(
         **{
@@ -55,9 +55,9 @@ def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -
             "engine": "eager",
             "device": "cpu",
             "seeds": seeds,
-            "steps": 1,
+            "steps": experiment.epochs,
             "prepare_seconds": 0.0,
-            "epoch_seconds": np.zeros(2),
+            "epoch_seconds": np.zeros(points),
             **blank,
             "checkpoint_examples": np.array([0, EXAMPLES]),
             "checkpoint_class_accuracy": np.zeros((2, 10, count)),

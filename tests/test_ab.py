@@ -434,8 +434,15 @@ class TestWorktree:
 
 
 class TestCommand:
+    @pytest.fixture
+    def ctrl_c_works(self):
+        """As it does in a terminal, also where these tests run in the background of a shell."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-    def test_ended_early_it_leaves_no_worktree(self, repository, monkeypatch, capsys, end):
+    def test_ended_early_it_leaves_no_worktree(self, repository, monkeypatch, capsys, end, ctrl_c_works):
         def compare(selection, base, head, **_):
             assert worktrees(repository) == 1
             assert (base.folder.name, head.folder) == ("base", repository)

@@ -28,7 +28,7 @@ ID = "bench/test_1_x.py::test_training[row]"
 
 def training():
     """A record's content."""
-    made = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), SEEDS)
+    made = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=2), SEEDS)
     return {
         "id": ID,
         "run": dict(RUN),
@@ -96,12 +96,14 @@ ODD_TRAININGS = [
     (CURVE, None, "valid number"),
     (CURVE, True, "valid number"),
     (LOSS, "many", "valid number"),
-    (("test_accuracy", 1), [0.5], "test_accuracy has not the shape (2, 2)"),
-    (("train_loss",), [[0, 0]], "train_loss has not the shape (2, 2)"),
+    (("test_accuracy", 1), [0.5], "test_accuracy has not the shape (3, 2)"),
+    (("train_loss",), [[0, 0]], "train_loss has not the shape (3, 2)"),
     (("predictions", 0), [1], "predictions has not the shape (10, 2)"),
     (("checkpoint_class_accuracy", 0, 3, 0), 1.5, "less than or equal to 1"),
-    (("epoch_seconds",), [0, -5], "greater than or equal to 0"),
-    (("epoch_seconds",), [1, 0], "from 0 to its seconds"),
+    (("epoch_seconds",), [0, -5, 0], "greater than or equal to 0"),
+    (("epoch_seconds",), [1, 0, 0], "from 0 to its seconds"),
+    (("epoch_seconds",), [0, 0, 1], "from 0 to its seconds"),
+    (("epoch_seconds",), [0, 1, 0], "epoch_seconds goes back"),
     (("seconds",), -5, "greater than or equal to 0"),
     (("seconds",), "Infinity", "valid number"),
     (("seconds",), 7, "from 0 to its seconds"),
@@ -116,6 +118,7 @@ ODD_TRAININGS = [
     (("engine",), "<script>", "engine: it takes one of cluster, numba, cuda-graph, eager"),
     (("device",), "tpu", "device: String should match pattern"),
     (("steps",), 0, "greater than or equal to 1"),
+    (("steps",), 3, "3 steps are not so many in each of 2 epochs"),
     (("threads",), "1", "valid integer"),
     (("exercise",), None, "valid integer"),
     (("paper",), {}, "paper.test_accuracy: Field required"),
@@ -157,7 +160,8 @@ def test_an_odd_training_is_named(report, place, value, said):
 )
 @pytest.mark.parametrize("name", ["train_loss", "test_loss", "unit_spread"])
 def test_what_diverged_may_be_infinite_or_no_number(report, name, numbers):
-    reports.write_record(report, {**training(), name: numbers})
+    before = [] if name == "unit_spread" else [[0, 0]]  # the first epoch
+    reports.write_record(report, {**training(), name: before + numbers})
     ReportFolder(report, run=RUN, resume=True).close()
 
 

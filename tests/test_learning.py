@@ -43,6 +43,17 @@ def test_half_of_the_points_is_let_pass(fall, outcome):
     assert change(before, before - fall + noise).outcome == outcome
 
 
+def test_a_bare_fall_is_one_by_more_than_the_points():
+    """In numbers that are exact in binary."""
+    assert change([0.75], [0.5], points=25, bare=True).outcome == "held"
+    assert change([0.75], [0.4375], points=25, bare=True).outcome == "fell"
+
+
+def test_a_fall_by_just_half_of_the_points_counts():
+    """As the docs say: by half a point at least, where one is asked for."""
+    assert change([0.75, 0.875], [0.625, 0.75], points=25).outcome == "fell"
+
+
 def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes():
     found = change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95])
     assert found.outcome == "underpowered"

@@ -48,8 +48,8 @@ def main(files: Sequence[Path]) -> None:
     seeds = max((len(case.extra_info.seeds) for run in runs for case in run.cases.values()), default=0)
     if len(alike) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
         raise ValueError(
-            f"{len(alike)} saved runs alike under {seeds} seeds at most are too few to draw from; it takes "
-            f"{_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
+            f"{len(alike)} saved runs alike under {seeds} seeds at most are too few to draw from; it "
+            f"takes {_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
         )
     rng = np.random.default_rng(0)
     if len(alike) >= _FEWEST_RUNS:
