@@ -471,6 +471,13 @@ class TestCommand:
         assert [side.folder for side in sides] == [repository, repository]
         assert [side.python for side in sides] == [Path("/opt/python"), Path(sys.executable)]
 
+    def test_an_empty_base_is_no_revision(self, repository, monkeypatch):
+        """As where a CI's variable is not set: the working tree beside itself would always pass."""
+        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
+        with pytest.raises(ValueError, match="BASE is ''; it takes a commit"):
+            compare_with("", None, 10, 1, [])
+
     def test_it_needs_a_base(self):
         with pytest.raises(ValueError, match="ab needs BASE, a revision, or --base-python"):
             compare_with(None, None, 10, 1, [])

@@ -38,7 +38,9 @@ def main(
     with ExitStack() as stack:
         # So that the worktree is removed then, too.
         stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
-        folder = stack.enter_context(worktree(selection.root, revision)) if revision else selection.root
+        folder = selection.root
+        if revision is not None:
+            folder = stack.enter_context(worktree(folder, revision))
         python = base_python.absolute() if base_python else python_of(folder, selection.root)
         base = Checkout("base", folder, python)
         head = Checkout("head", selection.root, Path(sys.executable))
