@@ -40,5 +40,7 @@ def draw(rows: list[dict[str, Any]], title: str, percent: float) -> str:
         .mark_rule(strokeDash=[4, 3], color="#808080")
         .encode(x="at:Q")
     )
-    chart = alt.layer(limits, intervals, points).properties(title=title, width=480)
+    # A browser's letters may be wider than those that the margin was computed for.
+    margins = {"left": 40, "right": 10, "top": 5, "bottom": 5}
+    chart = alt.layer(limits, intervals, points).properties(title=title, width=480, padding=margins)
     return str(vl_convert.vegalite_to_svg(chart.to_dict()))
