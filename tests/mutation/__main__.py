@@ -1,6 +1,6 @@
 """`make mutants`: whether a test fails for every small change of the code that decides and measures.
 
-    make mutants                                   # all of them, some 20 minutes on two cores
+    make mutants                                   # all of them
     make mutants ARGS="harness/stats.py"           # those of some modules
 
 It prints the mutants that no test noticed. Exit status 1 where one of them is not among the equivalent
