@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from altair.utils.schemapi import debug_mode
+
 from ..lines import Line, lines_of
 from ..load import Run
 from . import (
@@ -21,15 +23,18 @@ def figures_of(run: Run, number: int) -> list[Figure]:
     """The figures of the exercise with that number, learning curves first."""
     (exercise,) = (each for each in run.summary.exercises if each.number == number)
     lines: list[Line] = lines_of(run, exercise)
-    return [
-        *learning_curves.figures(exercise, lines),
-        *time_to_accuracy.figures(exercise, lines),
-        *learning_rate.figures(exercise, lines),
-        *class_accuracy.figures(exercise, lines),
-        *gradient_bias.figures(exercise, run.biases.get(number, [])),
-    ]
+    # Altair checks each part of a chart when it is made, which takes longer than all else.
+    with debug_mode(False):
+        return [
+            *learning_curves.figures(exercise, lines),
+            *time_to_accuracy.figures(exercise, lines),
+            *learning_rate.figures(exercise, lines),
+            *class_accuracy.figures(exercise, lines),
+            *gradient_bias.figures(exercise, run.biases.get(number, [])),
+        ]
 
 
 def speed_figures(run: Run) -> list[Figure]:
     """The figures of what `make speed` measured; none if it has not."""
-    return engine_speed.figures(run.speed) if run.speed else []
+    with debug_mode(False):
+        return engine_speed.figures(run.speed) if run.speed else []

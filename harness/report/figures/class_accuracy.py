@@ -8,7 +8,7 @@ import numpy as np
 from ...files.record import TrainingRecord
 from ...files.summary import Exercise
 from ..lines import Line
-from .figure import Figure, Panel, Rows, interval_note, json_number, side_by_side
+from .figure import Figure, Rows, Spec, interval_note, json_number, layered, side_by_side
 
 _EPOCH_ENDS = 2  # checkpoints that every record has: the ends of the last two epochs
 
@@ -40,7 +40,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str) -> Panel:
+def _panel(name: str, title: str) -> Spec:
     x = alt.X(
         "seen:O",
         title="examples seen in the epoch (thousands)",
@@ -65,7 +65,7 @@ def _panel(name: str, title: str) -> Panel:
             ],
         )
     )
-    return alt.layer(chart).properties(height=210, title=title)
+    return layered(chart, height=210, title=title)
 
 
 def _rows(curves: TrainingRecord) -> Rows:

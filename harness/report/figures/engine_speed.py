@@ -7,7 +7,7 @@ import altair as alt
 from ...files.speed import Speed, SpeedRow
 from ..lines import COLOURS, DASHES, SHAPES
 from ..tables import OPTIMIZER_NAMES
-from .figure import HEIGHT, Figure, Panel, Rows, json_number, log_axis, side_by_side
+from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, log_axis, side_by_side
 
 _BOUND = "roofline bound"
 _QUANTITIES = {
@@ -49,7 +49,7 @@ def figures(speed: Speed) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Panel:
+def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Spec:
     names = [*engines, _BOUND]
     colour, dash, shape = (
         alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
@@ -82,7 +82,7 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Pa
             alt.Tooltip("share:Q", title="of the bound (%)", format=".2~g"),
         ],
     )
-    return alt.layer(lines, points).properties(height=HEIGHT, title=title)
+    return layered(lines, points, height=HEIGHT, title=title)
 
 
 def _counted(count: int, what: str) -> str:

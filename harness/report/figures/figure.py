@@ -32,7 +32,6 @@ _CONFIG = {
 
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
-Panel = alt.LayerChart | alt.FacetChart
 
 
 @dataclass(frozen=True)
@@ -74,24 +73,26 @@ def _unseen(layer: Spec) -> bool:
     return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
 
 
-def side_by_side(panels: Sequence[Panel]) -> Spec:
-    """Panels in two columns, or three in a row; a narrow page has fewer columns.
+def layered(*layers: alt.Chart, height: int | dict[str, int], title: str = "") -> Spec:
+    """Charts on top of each other, in a panel for `side_by_side`.
 
     They are put together as plain Vega-Lite: Altair copies every part of a chart whenever it is put
     into another, and checks it all again, which takes longer than drawing it.
     """
-    columns = 3 if len(panels) == 3 else min(2, len(panels))
-    specs = [panel.to_dict(validate=False) for panel in panels]
-    parameters = [parameter for spec in specs for parameter in spec.pop("params", [])]
+    specs = [layer.to_dict(validate=False) for layer in layers]
     for spec in specs:
         del spec["config"], spec["$schema"]
-        spec["width"] = _WIDTHS[columns]
+    return {"layer": specs, "height": height, **({"title": title} if title else {})}
+
+
+def side_by_side(panels: Sequence[Spec]) -> Spec:
+    """Panels in two columns, or three in a row; a narrow page has fewer columns."""
+    columns = 3 if len(panels) == 3 else min(2, len(panels))
     return {
         "$schema": alt.SCHEMA_URL,
         "config": _CONFIG,
-        "concat": specs,
+        "concat": [{**panel, "width": _WIDTHS[columns]} for panel in panels],
         "columns": columns,
-        "params": parameters,
     }
 
 

@@ -12,10 +12,11 @@ from ..lines import COLOURS
 from .figure import (
     HEIGHT,
     Figure,
-    Panel,
     Rows,
+    Spec,
     interval_note,
     json_number,
+    layered,
     log_axis,
     log_scale,
     side_by_side,
@@ -59,7 +60,7 @@ def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
     ]
 
 
-def _panel(name: str, quantity: str, rows: Rows, title: str) -> Panel:
+def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
     key = quantity.replace(" ", "_")
     names = [*(name for name in _ORDERS.values()), _UNBIASED]
     colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])
@@ -100,7 +101,7 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Panel:
         ],
     )
     has_band = any(row.get(f"{key}_low") is not None for row in rows)
-    return alt.layer(*([band] if has_band else []), line).properties(height=HEIGHT, title=title)
+    return layered(*([band] if has_band else []), line, height=HEIGHT, title=title)
 
 
 def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> Rows:

@@ -15,12 +15,12 @@ from .figure import (
     PUBLISHED,
     PUBLISHED_NOTE,
     Figure,
-    Panel,
     Rows,
     Spec,
     colour_and_shape,
     interval_note,
     json_number,
+    layered,
     legend_toggle,
     log_axis,
     log_scale,
@@ -116,7 +116,7 @@ def _chart(
     for line in lines:
         dashed.setdefault(line.dash, []).append(line.label)
     banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
-    panels: list[Panel] = []
+    panels: list[Spec] = []
     for index, part in enumerate(_SETS):
         # Each set has its own scale: training errors fall to 0, test errors do not.
         values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
@@ -153,8 +153,9 @@ def _chart(
         ]
         if published and part == "test":
             layers.append(_crosses(name, colour, x, y, shown))
-        panel = alt.layer(*layers).properties(height=HEIGHT, title=f"{part} set")
-        panels.append(panel.add_params(shown) if index == 0 else panel)
+        if index == 0:
+            layers[0] = layers[0].add_params(shown)
+        panels.append(layered(*layers, height=HEIGHT, title=f"{part} set"))
     return side_by_side(panels)
 
 

@@ -16,10 +16,11 @@ from .figure import (
     PUBLISHED,
     PUBLISHED_NOTE,
     Figure,
-    Panel,
     Rows,
+    Spec,
     interval_note,
     json_number,
+    layered,
     side_by_side,
 )
 
@@ -68,7 +69,7 @@ def _groups(lines: list[Line]) -> dict[str, list[Line]]:
     return dict(sorted(groups.items(), key=lambda item: order.index(item[0])))
 
 
-def _panel(name: str, title: str, colour: str, rates: list[float]) -> Panel:
+def _panel(name: str, title: str, colour: str, rates: list[float]) -> Spec:
     x_scale = alt.Scale(type="log", domain=[min(rates) / 1.6, max(rates) * 1.6], nice=False)
     y_scale = alt.Scale(domain=[0, 100])
     axis = alt.Axis(values=sorted(set(rates)), format="~g")
@@ -94,7 +95,7 @@ def _panel(name: str, title: str, colour: str, rates: list[float]) -> Panel:
         alt.Tooltip("accuracy:Q", title="accuracy (%)", format=".2f"),
         alt.Tooltip("published:Q", title="published (%)", format=".1f"),
     ]
-    return alt.layer(
+    return layered(
         spans,
         base.mark_line(color=colour, strokeWidth=1.8).encode(x, y),
         base.mark_rule(color=colour, strokeWidth=2).encode(
@@ -108,7 +109,9 @@ def _panel(name: str, title: str, colour: str, rates: list[float]) -> Panel:
         .encode(
             x, alt.Y("published:Q", title="final test accuracy (%)", scale=y_scale), tooltip=tooltip
         ),
-    ).properties(height=HEIGHT, title=title or "all rows")
+        height=HEIGHT,
+        title=title or "all rows",
+    )
 
 
 def _points(group: list[Line]) -> Rows:

@@ -10,7 +10,17 @@ import numpy as np
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import COLOURS, SHAPES, Line
-from .figure import Figure, Rows, Spec, interval_note, json_number, log_axis, log_scale, side_by_side
+from .figure import (
+    Figure,
+    Rows,
+    Spec,
+    interval_note,
+    json_number,
+    layered,
+    log_axis,
+    log_scale,
+    side_by_side,
+)
 
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
@@ -82,9 +92,7 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
         ],
     )
     has_bars = any(f"{measure}_low" in row for row in rows)
-    return side_by_side(
-        [alt.layer(path, *([bars] if has_bars else []), points).properties(height={"step": 26})]
-    )
+    return side_by_side([layered(path, *([bars] if has_bars else []), points, height={"step": 26})])
 
 
 def _rows(lines: list[Line]) -> Rows:
