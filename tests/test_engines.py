@@ -22,7 +22,7 @@ from model.engines import ENGINES, choose_engine, eager
 from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.numba_loop import engine as numba_loop
 from model.engines.proof import distance
-from model.experiment import OPTIMIZERS, Experiment
+from model.experiment import OPTIMIZERS, ORDERS, Experiment
 from model.train import train
 
 from .data import EXAMPLES, first, made_up
@@ -38,12 +38,13 @@ each_engine = pytest.mark.parametrize("engine", FAST, ids=lambda engine: engine.
 
 
 # To an engine, an order is any permutation; but by class a network becomes another one.
-STREAMS = [(1, "shuffled"), (1, "by_class"), (2, "shuffled"), (32, "by_class"), (100, "shuffled")]
+STREAMS = [(size, order) for size in (1, 2, 32, 100) for order in ORDERS]
 
 
-def thousand_steps(**fields) -> Experiment:
+def of_steps(least: int, **fields) -> Experiment:
+    """As many epochs as have that many steps; one at least."""
     steps = math.ceil(EXAMPLES / fields["batch_size"])
-    return Experiment(epochs=math.ceil(1000 / steps), **fields)
+    return Experiment(epochs=math.ceil(least / steps), **fields)
 
 
 def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) -> list[torch.Tensor]:
@@ -73,7 +74,7 @@ def reference(experiment: Experiment, seeds=(0,)) -> list[torch.Tensor]:
 @pytest.mark.parametrize(("batch_size", "order"), STREAMS)
 @each_engine
 def test_sgd_is_eagers(engine, batch_size, order):
-    experiment = thousand_steps(learning_rate=0.03, batch_size=batch_size, order=order)
+    experiment = of_steps(300, learning_rate=0.03, batch_size=batch_size, order=order)
     assert distance(trained(engine, experiment), reference(experiment)) < 1e-5
 
 
@@ -86,7 +87,8 @@ def test_adam_is_eagers(engine, batch_size, order):
     that is a rounding error. Eager itself ends up to 1e-4 from a float64 run here, and up to
     1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001), by a handful of units.
     """
-    experiment = thousand_steps(optimizer="adam", learning_rate=1e-4, batch_size=batch_size, order=order)
+    fields = {"optimizer": "adam", "learning_rate": 1e-4, "batch_size": batch_size, "order": order}
+    experiment = of_steps(300, **fields)
     parameters = trained(engine, experiment)
     assert distance(parameters, reference(experiment), share=0.95) < 1e-5
     assert distance(parameters, reference(experiment)) < 1e-2
@@ -95,12 +97,9 @@ def test_adam_is_eagers(engine, batch_size, order):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize(("batch_size", "wave"), [(60, 16), (60, 59), (EXAMPLES, 256)])
 def test_batches_of_several_waves_are_eagers(monkeypatch, optimizer, batch_size, wave):
-    """A thousand steps, but for the largest batch."""
     monkeypatch.setattr(numba_loop, "WAVE", wave)
     fields = {"optimizer": optimizer, "learning_rate": 1e-4 if optimizer == "adam" else 0.03}
-    experiment = thousand_steps(batch_size=60, **fields)
-    if batch_size == EXAMPLES:
-        experiment = Experiment(batch_size=batch_size, epochs=20, **fields)
+    experiment = of_steps(20 if batch_size == EXAMPLES else 300, batch_size=batch_size, **fields)
     parameters = trained(numba_loop, experiment)
     assert distance(parameters, reference(experiment), share=0.95) < 1e-5
     assert distance(parameters, reference(experiment)) < (1e-2 if optimizer == "adam" else 1e-5)
@@ -137,9 +136,10 @@ def test_outcomes_are_eagers(engine, experiment, outcome):
 @each_engine
 def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
     """One such pixel, and no layer of eager's is finite at the end of the epoch."""
-    images = made_up().train_images.clone()
+    few = first(100)
+    images = few.train_images.clone()
     images[7, 300] = value
-    spoilt = Data("mnist", images, made_up().train_labels, made_up().test_images, made_up().test_labels)
+    spoilt = Data("mnist", images, few.train_labels, few.test_images, few.test_labels)
     experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
     for each in (eager, engine):
         assert [p.isfinite().all().item() for p in trained(each, experiment, on=spoilt)] == [False] * 6
