@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,14 @@ import execnet.gateway_io
 import pytest
 from execnet.gateway_base import Popen2IO
 
+# Every session asks each installed distribution for pytest's plugins, which takes longer than the rest
+# of a miniature one; these are all that have any.
+PLUGINS = [
+    distribution
+    for distribution in importlib.metadata.distributions()
+    if any(entry_point.group == "pytest11" for entry_point in distribution.entry_points)
+]
+
 _FORKS = multiprocessing.get_context("forkserver")
 # What a session imports, but for pytest's plugins, which pytest rewrites when it imports them.
 _FORKS.set_forkserver_preload(
@@ -25,6 +34,7 @@ _FORKS.set_forkserver_preload(
         "pytest",
         "torch",
         "tests.data",
+        "tests.processes",
         "model.train",
         "model.engines.numba_loop.kernels",
         "harness.gates.accuracy_gate",
@@ -85,7 +95,8 @@ def _session(args: list[str], folder: Path, output: Path | str, environment: dic
     for stream in (1, 2):
         os.dup2(opened, stream)
     os.close(opened)
-    sys.stdout, sys.stderr = (os.fdopen(stream, "w", 1, closefd=False) for stream in (1, 2))
+    encoding = environment.get("PYTHONIOENCODING")
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", 1, encoding, closefd=False) for stream in (1, 2))
     ForkedWorker.context = staticmethod(lambda: multiprocessing.get_context("fork"))
     execnet.gateway_io.Popen2IOMaster = ForkedWorker
     sys.exit(pytest.main(args))
@@ -96,6 +107,7 @@ def _enter(folder: Path | str, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.dont_write_bytecode = True
+    importlib.metadata.distributions = lambda: PLUGINS
 
 
 class ForkedWorker(Popen2IO):

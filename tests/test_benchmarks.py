@@ -132,4 +132,4 @@ def test_another_pytest_benchmark_is_refused_by_name(suite):
     )
     result = suite.run_apart()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: pytest-benchmark * has no xdist_warning in its session*"])
+    result.stdout.fnmatch_lines(["ERROR: pytest-benchmark * has no xdist_warning in its session*"])

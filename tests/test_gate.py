@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +20,17 @@ ACCURACY = ("--benchmark-compare", "--accuracy-compare-fail=1")
 GATES = (*ACCURACY, "--benchmark-compare-fail=median:15%")
 TIME = "--time-compare-fail=10"
 ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
+SETTINGS = Settings(
+    scale="paper",
+    device="cpu",
+    engine="auto",
+    seeds=(0, 1),
+    dataset="mnist",
+    data_root=Path("data"),
+    timing="exclusive",
+    report_dir=Path("report"),
+    resume=False,
+)
 
 
 def files(suite):
@@ -256,24 +269,19 @@ class TestTime:
 
     def test_a_row_is_trained_again_in_a_process_of_its_own(self, suite, monkeypatch):
         monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
-        settings = Settings(
-            scale="paper",
-            device="cpu",
-            engine="auto",
-            seeds=(0, 1),
-            dataset="mnist",
-            data_root=suite.path / "data",
-            timing="exclusive",
-            report_dir=suite.report,
-            resume=False,
-        )
-        found = retrain([ROW], settings, suite.path)
+        found = retrain([ROW], SETTINGS, suite.path)
         assert list(found) == [ROW]
         assert found[ROW].stats.rounds == 2
         assert found[ROW].extra_info.seeds == [0, 1]
         assert not suite.report.exists()
-        with pytest.raises(RetrainingError, match="no match"):
-            retrain(["bench/test_1_fake.py::test_training[none]"], settings, suite.path)
+
+    def test_what_ends_without_a_saved_file_says_why(self, suite, monkeypatch):
+        python = suite.path / "python"
+        python.write_text("#!/bin/sh\necho 1 failed\necho ERROR >&2\necho 'no match' >&2\nexit 4\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        with pytest.raises(RetrainingError, match="^no match$"):
+            retrain([ROW], SETTINGS, suite.path)
 
 
 SLOW_ONCE = """

@@ -39,6 +39,9 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
 
 def _write_figures(run: Run, figures: list[Figure]) -> None:
     """Writes the figures as SVG, in place of those of an earlier report."""
+    earlier = run.folder / "figures"
+    if earlier.exists() and (found := first_without(".svg", earlier)):
+        raise ReportError(f"{found} is no figure of this suite; move it away")
     new = Path(tempfile.mkdtemp(dir=run.folder, prefix=".figures-"))
     try:
         os.chmod(new, 0o755)  # mkdtemp's folders are readable by their owner alone
@@ -48,10 +51,7 @@ def _write_figures(run: Run, figures: list[Figure]) -> None:
             except ValueError as error:
                 raise ReportError(f"{figure.name} cannot be drawn: {str(error)[:200]}") from None
             (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
-        earlier = run.folder / "figures"
-        if earlier.exists() and (found := first_without(".svg", earlier)):
-            raise ReportError(f"{found} is no figure of this suite; move it away")
         shutil.rmtree(earlier, ignore_errors=True)
-        new.rename(run.folder / "figures")
+        new.rename(earlier)
     finally:
         shutil.rmtree(new, ignore_errors=True)

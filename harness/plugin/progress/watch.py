@@ -26,6 +26,7 @@ def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) ->
     ownership.clear(report_dir / FOLDER)  # what a killed session left
     reporter = config.pluginmanager.getplugin("terminalreporter")
     config.stash[_WATCH] = Watch(report_dir / FOLDER, _display(reporter, epochs))
+    config.add_cleanup(config.stash[_WATCH].stop)  # for a session that crashes before `unwatch`
 
 
 def unwatch(config: pytest.Config, report_dir: Path) -> None:
@@ -56,10 +57,11 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and the display."""
-        self._stopped.set()
-        self._thread.join()
-        self._display.stop()
+        """Ends the thread and the display, once."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._thread.join()
+            self._display.stop()
 
     def _run(self) -> None:
         while not self._stopped.wait(_READ_SECONDS):
