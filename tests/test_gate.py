@@ -280,7 +280,7 @@ class TestTime:
         python.write_text("#!/bin/sh\necho 1 failed\necho ERROR >&2\necho 'no match' >&2\nexit 4\n")
         python.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(python))
-        with pytest.raises(RetrainingError, match="^no match$"):
+        with pytest.raises(RetrainingError, match=r"^no match$"):
             retrain([ROW], SETTINGS, suite.path)
 
 

@@ -223,12 +223,24 @@ def test_where_nothing_can_be_drawn_there_are_lines(monkeypatch, isatty, term):
 def test_quiet_sessions_and_those_without_rows_to_train_show_nothing(
     tmp_path, monkeypatch, verbose, epochs, watched
 ):
-    shown = []
-    monkeypatch.setattr(watch, "Watch", lambda folder, display: shown.append(folder))
+    shown, at_the_end = [], []
+
+    class Shown:
+        def __init__(self, folder, display):
+            shown.append(folder)
+
+        def stop(self):
+            shown.clear()
+
+    monkeypatch.setattr(watch, "Watch", Shown)
     config = SimpleNamespace(
         option=SimpleNamespace(verbose=verbose),
         pluginmanager=SimpleNamespace(getplugin=lambda name: SimpleNamespace(isatty=False)),
         stash=pytest.Stash(),
+        add_cleanup=at_the_end.append,
     )
     watch.watch(config, tmp_path, epochs)
     assert shown == [tmp_path / "progress"] * watched
+    for end in at_the_end:  # all that a session that crashes still does
+        end()
+    assert shown == []
