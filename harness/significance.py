@@ -56,7 +56,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
     S. Holm, "A simple sequentially rejective multiple test procedure" (1979).
     """
-    p = np.asarray(p_values, dtype=float)
+    p = np.asarray(p_values)
     order = np.argsort(p)
     factors = np.arange(len(p), 0, -1)
     adjusted = np.empty_like(p)
@@ -71,10 +71,10 @@ def moderate(samples: Iterable[Collection[float]]) -> tuple[Floats, Floats]:
     G. K. Smyth, "Linear models and empirical Bayes methods" (2004), section 6.2. Rows without any
     freedom get the variance of all; with one row alone, it is its own.
     """
-    rows = [np.asarray([*row], dtype=float) for row in samples]
+    rows = [np.asarray([*row]) for row in samples]
     given = np.array([max(len(row) - 1.0, 0.0) for row in rows])
     sample = np.array([row.var(ddof=1) if len(row) > 1 else 0.0 for row in rows])
-    known = (given > 0) & (sample > 0)
+    known = sample > 0
     if known.sum() < 2:
         return sample, given
     from scipy.special import digamma, polygamma
@@ -83,9 +83,7 @@ def moderate(samples: Iterable[Collection[float]]) -> tuple[Floats, Floats]:
     logs = np.log(sample[known]) - digamma(half) + np.log(half)
     # By a standard error more than they seem to differ: quiet rows must not stand for noisy ones.
     total = float(np.var(logs, ddof=1)) * (1 + (2 / (len(logs) - 1)) ** 0.5)
-    spread = total - float(polygamma(1, half).mean())
-    prior = 2 * _inverse_trigamma(spread) if spread > 0 else _MOST_FREEDOM
-    prior = min(prior, _MOST_FREEDOM)
+    prior = _prior(total - float(polygamma(1, half).mean()))
     common = float(np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2)))
     return (prior * common + given * sample) / (prior + given), prior + given
 
@@ -103,17 +101,14 @@ def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return total**0.5, total**2 / sum(variance**2 / freedom for variance, freedom in parts)
 
 
-def _inverse_trigamma(value: float) -> float:
-    """The x with trigamma(x) = `value`, by Newton's method; Smyth's appendix."""
+def _prior(spread: float) -> float:
+    """The degrees of freedom of noise that differs between rows by `spread`, the variance of its logarithm.
+
+    Twice the x with trigamma(x) = `spread`, which lies between 1 / `spread` and half more than that.
+    """
+    from scipy.optimize import brentq
     from scipy.special import polygamma
 
-    if value > 1e7:
-        return float(value**-0.5)
-    x = 0.5 + 1 / value
-    for _ in range(50):
-        trigamma = float(polygamma(1, x))
-        step = trigamma * (1 - trigamma / value) / float(polygamma(2, x))
-        x += step
-        if -step / x < 1e-8:
-            break
-    return x
+    if spread <= polygamma(1, _MOST_FREEDOM / 2):
+        return _MOST_FREEDOM
+    return 2 * float(brentq(lambda x: polygamma(1, x) - spread, 1 / spread, 1 / spread + 0.5))

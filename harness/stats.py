@@ -83,7 +83,7 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval |
     if min(len(ours), len(theirs)) < 2:
         return None
     if len({*ours}) == len({*theirs}) == 1:  # no variance, no t value
-        return ours[0] - theirs[0], ours[0] - theirs[0]
+        return (ours[0] - theirs[0],) * 2
     from scipy.stats import ttest_ind
 
     found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(_CONFIDENCE)

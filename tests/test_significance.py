@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from harness.significance import Difference, combined_error, holm, moderate
+from harness.significance import Difference, _prior, combined_error, holm, moderate
 
 
 def test_holm_adjusts_step_by_step():
     """The smallest p counts for all that are tested, the next for all but one, and none undercuts it."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1, 1])
+    assert holm([0.6, 0.9]).tolist() == [1, 1]
     assert holm([]).tolist() == []
 
 
@@ -73,19 +73,52 @@ def test_of_few_rows_it_is_taken_that_they_may_differ():
     assert np.median(freedoms) < 50
 
 
-def test_a_row_alone_has_its_own_variance():
-    assert [each.tolist() for each in moderate([[1, 2, 3]])] == [[1], [2]]
+def test_rows_of_all_kinds_are_drawn_together_as_smyth_has_it():
+    """The moments of his section 6.2, but for the spread, which is taken a standard error larger."""
+    repeated = [[1.0, 2.0], [2.0, 2.5, 7.0], [0.0, 9.0, 4.0, 4.5]]
+    variances, freedom = moderate([*repeated, [3.0, 3.0, 3.0], [7.0], []])
+    common, prior = variances[-1], freedom[-1]  # a row that tells nothing has what is drawn to
+
+    own = np.array([np.var(row, ddof=1) for row in repeated])
+    degrees = np.array([1, 2, 3])
+    logs = np.log(own) - special.digamma(degrees / 2) + np.log(degrees / 2)
+    spread = np.var(logs, ddof=1) * (1 + 1) - special.polygamma(1, degrees / 2).mean()
+    assert special.polygamma(1, prior / 2) == pytest.approx(spread)
+    assert np.log(common) == pytest.approx(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2))
+    own, degrees = np.append(own, [0, 0, 0]), np.append(degrees, [2, 0, 0])
+    assert freedom == pytest.approx(prior + degrees)
+    assert variances == pytest.approx((prior * common + degrees * own) / (prior + degrees))
 
 
-def test_a_row_without_repetition_has_that_of_all():
-    variances, freedom = moderate([[1, 2, 3], [2, 4, 6], [1, 3, 5], [7]])
-    assert variances[-1] > 0
-    assert freedom[-1] > 0
+def test_two_rows_are_enough_and_those_without_noise_are_none():
+    variances, freedom = moderate([[0.0, 1.0], [0.0, 8.0, 9.0]])
+    assert freedom[0] > 1
+    assert 0.5 < variances[0]
+    assert [each.tolist() for each in moderate([[0.0, 1.0], [2.0, 2.0]])] == [[0.5, 0], [1, 1]]
+    assert [each.tolist() for each in moderate([[1.0, 2.0, 3.0]])] == [[1], [2]]
+    assert [each.tolist() for each in moderate([[7.0], []])] == [[0, 0], [0, 0]]
+
+
+def test_rows_that_do_not_differ_at_all_are_as_good_as_certain():
+    variances, freedom = moderate([[0.0, 1.0]] * 6)
+    # The variance whose logarithm is 0.5's on average, after one repetition.
+    assert variances == pytest.approx(0.5 * 0.5 / np.exp(special.digamma(0.5)), rel=1e-4)
+    assert (freedom == 1e6 + 1).all()
+
+
+@pytest.mark.parametrize("spread", [1e-4, 0.1, 1, 10, 1e8])
+def test_the_more_rows_differ_the_less_they_tell_of_each_other(spread):
+    assert special.polygamma(1, _prior(spread) / 2) == pytest.approx(spread, rel=1e-6)
+
+
+@pytest.mark.parametrize("spread", [-1, 0, 1e-9])
+def test_rows_may_differ_by_less_than_chance(spread):
+    assert _prior(spread) == 1e6
 
 
 def test_independent_errors_add_up():
     """Satterthwaite's degrees of freedom: of two equal parts, as many as both have."""
     assert combined_error([(2.0, 3.0), (2.0, 3.0)]) == pytest.approx((2.0, 6.0))
     assert combined_error([(4.0, 3.0), (0.0, 9.0)]) == pytest.approx((2.0, 3.0))
-    assert combined_error([(1.0, 3.0), (1.0, 0.0)])[1] == 0
+    assert combined_error([(5.0, 3.0), (4.0, 0.0)]) == (3.0, 0.0)
     assert combined_error([(0.0, 3.0), (0.0, 5.0)]) == (0.0, 3.0)
