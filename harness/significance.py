@@ -102,7 +102,7 @@ def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _prior(spread: float) -> float:
-    """The degrees of freedom of noise that differs between rows by `spread`, the variance of its logarithm.
+    """The degrees of freedom of noise whose logarithm varies between rows with the variance `spread`.
 
     Twice the x with trigamma(x) = `spread`, which lies between 1 / `spread` and half more than that.
     """
