@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from harness.gates.learning import compare
+from harness.gates import learning
+from harness.gates.learning import _tests, compare
 
 
 def case(accuracies, epochs_to=None, seeds=None, epochs=3):
@@ -36,7 +38,7 @@ def test_better_is_no_fall():
     assert change([0.92, 0.90, 0.91], [0.952, 0.931, 0.94]).outcome == "held"
 
 
-@pytest.mark.parametrize(("fall", "outcome"), [(0.0040, "held"), (0.0060, "fell")])
+@pytest.mark.parametrize(("fall", "outcome"), [(0.00497, "held"), (0.00503, "fell")])
 def test_half_of_the_points_is_let_pass(fall, outcome):
     before = np.array([0.95, 0.96, 0.955, 0.952])
     noise = np.array([1, -1, 1, -1]) * 1e-5
@@ -54,11 +56,42 @@ def test_a_fall_by_just_half_of_the_points_counts():
     assert change([0.75, 0.875], [0.625, 0.75], points=25).outcome == "fell"
 
 
-def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes():
+def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes(monkeypatch):
     found = change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95])
     assert found.outcome == "underpowered"
     assert found.detectable > 1
-    assert 3 < found.seeds_needed < 1000
+    error = 100 * np.std([0.02, -0.01, 0.04], ddof=1)
+
+    def detectable(n):
+        false_alarm, found = stats.t.ppf([0.99, 0.95], n - 1) * error / n**0.5
+        return found + max(false_alarm, 0.5)
+
+    needed = next(n for n in range(2, 1000) if detectable(n) <= 1)
+    assert found.seeds_needed == needed
+    for most, said in ((needed, needed), (needed - 1, None)):
+        monkeypatch.setattr(learning, "_MOST_SEEDS", most)
+        assert change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95]).seeds_needed == said
+
+
+def test_p_and_what_is_detectable_are_those_of_a_paired_t_test():
+    before, now = [0.95, 0.90, 0.99, 0.96], [0.93, 0.91, 0.95, 0.95]
+    (alone,) = compare({"row": case(now)}, {"row": case(before)}, 1.0).values()
+    assert alone.p == pytest.approx(stats.ttest_rel(before, now, alternative="greater").pvalue)
+    error = 100 * stats.sem(np.subtract(before, now))
+    assert alone.detectable == pytest.approx(error * sum(stats.t.ppf([0.99, 0.95], 3)))
+    # Beside a row as noisy, with as many seeds: two are tested, and share what is known of the noise.
+    ours, theirs = {"row": case(now), "other": case(before)}, {"row": case(before), "other": case(now)}
+    beside = compare(ours, theirs, 1.0)["row"]
+    assert beside.p > alone.p
+    found = _tests({"row": 100 * np.subtract(before, now), "other": 100 * np.subtract(now, before)})[
+        "row"
+    ]
+    assert beside.p == pytest.approx(2 * found.p)
+    assert beside.detectable == pytest.approx(found.detectable(0.005))
+    quiet = np.array([1, -1, 1, -1]) * 1e-4
+    error = 100 * stats.sem(quiet)
+    assert change(before, before + quiet).detectable == pytest.approx(0.5 + error * stats.t.ppf(0.95, 3))
+    assert change(before, before).p == 1
 
 
 def test_so_many_seeds_as_it_asks_for_are_enough():
@@ -79,6 +112,13 @@ def test_one_seed_is_underpowered():
 @pytest.mark.parametrize(("now", "outcome"), [(0.9399, "fell"), (0.9401, "held"), (0.99, "held")])
 def test_one_seed_falls_barely_where_that_counts(now, outcome):
     assert change([0.95], [now], bare=True).outcome == outcome
+
+
+def test_nothing_is_known_of_the_noise_under_one_seed():
+    tested = _tests(
+        {"one": np.array([2.0]), "two": np.array([1.0, 2.0]), "more": np.array([3.0, 1.0, 5.0])}
+    )
+    assert (tested["one"].freedom, tested["one"].p) == (0, 1)
 
 
 def test_of_several_seeds_bare_falls_do_not_count():
@@ -104,6 +144,20 @@ def test_to_converge_later_is_to_learn_worse():
     assert never.delay == "reaches 90% 9.0 epochs later"
     sooner = compare(before, {"row": case(accuracies, [4] * seeds, epochs=9)}, 1.0)["row"]
     assert sooner.delay is None
+
+
+@pytest.mark.parametrize(("seeds", "late"), [(4, False), (5, True)])
+def test_an_epoch_later_under_a_few_seeds_may_be_rounding(seeds, late):
+    """Student's t of a variance of 1/6: p is 0.008 for four seeds, 0.003 for five; two are tested."""
+    before, now = case([0.95] * seeds, [1] * seeds), case([0.95] * seeds, [2] * seeds)
+    found = compare({"row": now}, {"row": before}, 1.0)["row"]
+    assert (found.delay is not None) == (found.outcome == "fell") == late
+
+
+@pytest.mark.parametrize(("later", "delay"), [(99, None), (100, "reaches 90% 0.5 epochs later")])
+def test_half_an_epoch_later_is_let_pass_however_certain(later, delay):
+    before, now = case([0.95] * 200, [1] * 200), case([0.95] * 200, [2] * later + [1] * (200 - later))
+    assert compare({"row": now}, {"row": before}, 1.0)["row"].delay == delay
 
 
 def test_an_epoch_later_under_two_seeds_may_be_rounding():

@@ -19,6 +19,7 @@ from tests.mutation.trial import ROOT
         ("a + 2", ["(a - 2)", "a + 3", "a + (1)"]),
         ("a / 'b'", []),
         ("True", ["False"]),
+        ("x = zip(a, 1, strict=True)", ["x = zip(a, 2, strict=True)", "x = zip(a, (0), strict=True)"]),
         ("a if b else c", ["(a if not b else c)"]),
         ("f(a, b=c, d=e)", ["pass", "f(a, d=e)", "f(a, b=c)"]),
         ("if a: b", ["if (not (a)): b"]),

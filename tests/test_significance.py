@@ -111,14 +111,15 @@ def test_the_more_rows_differ_the_less_they_tell_of_each_other(spread):
     assert special.polygamma(1, _prior(spread) / 2) == pytest.approx(spread, rel=1e-6)
 
 
-@pytest.mark.parametrize("spread", [-1, 0, 1e-9])
+@pytest.mark.parametrize("spread", [-1, 0, special.polygamma(1, 5.1e5)])
 def test_rows_may_differ_by_less_than_chance(spread):
     assert _prior(spread) == 1e6
+    assert _prior(special.polygamma(1, 4.9e5)) == pytest.approx(9.8e5)
 
 
 def test_independent_errors_add_up():
     """Satterthwaite's degrees of freedom: of two equal parts, as many as both have."""
-    assert combined_error([(2.0, 3.0), (2.0, 3.0)]) == pytest.approx((2.0, 6.0))
+    assert combined_error([(4.5, 3.0), (4.5, 3.0)]) == pytest.approx((3.0, 6.0))
     assert combined_error([(4.0, 3.0), (0.0, 9.0)]) == pytest.approx((2.0, 3.0))
     assert combined_error([(5.0, 3.0), (4.0, 0.0)]) == (3.0, 0.0)
     assert combined_error([(0.0, 3.0), (0.0, 5.0)]) == (0.0, 3.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -194,8 +194,8 @@ def _seeds_needed(fall: Difference, seeds: int, level: float, points: float) -> 
     """About how many seeds it takes to find a fall by `points`; None for more than _MOST_SEEDS."""
 
     def suffice(count: int) -> bool:
-        freedom = max(fall.freedom + count - seeds, 1.0)
-        with_count = Difference(0.0, fall.error * (seeds / count) ** 0.5, freedom)
+        error, freedom = fall.error * (seeds / count) ** 0.5, fall.freedom + count - seeds
+        with_count = replace(fall, error=error, freedom=freedom)
         return _detectable(with_count, level, points) <= points
 
     count = 2 + bisect_left(range(2, _MOST_SEEDS + 1), True, key=suffice)

@@ -44,7 +44,7 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module's source.
 
     Left alone are strings, most of which are messages, annotations, what is only there for types, and
-    the arguments of `@dataclass`, which only keep programmers from mistakes.
+    what only keeps programmers from mistakes: the arguments of `@dataclass`, and `strict` of `zip`.
     """
     lines = source.encode().splitlines(keepends=True)  # ast counts columns in bytes
     starts = [0]
@@ -78,6 +78,9 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "dataclass":
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "zip":
+            todo += node.args
             continue
         for field, value in ast.iter_fields(node):
             if field not in ("annotation", "returns"):
