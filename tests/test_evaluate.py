@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,12 +55,25 @@ def raising(*_):
     raise RuntimeError("illegal instruction")
 
 
-def lying(*tensors):
-    return (1.001 * _tally(*tensors)[0], None, None)
+def off(network, images, labels):
+    """By a little more than rounding."""
+    return (_tally(network, images, labels)[0] * (1 + 1.1e-5), None, None)
+
+
+def blind(network, images, labels):
+    return _tally(network, torch.zeros_like(images), labels)
+
+
+def wrong_about_zeros(network, images, labels):
+    return _tally(network, images.where(images != 0, 1), labels)
+
+
+LIE = "its loss is * PyTorch's *"
 
 
 @pytest.mark.parametrize(
-    ("tally", "reason"), [(raising, "it raises RuntimeError"), (lying, "its loss is * PyTorch's *")]
+    ("tally", "reason"),
+    [(raising, "it raises RuntimeError"), (off, LIE), (blind, LIE), (wrong_about_zeros, LIE)],
 )
 def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, tally, reason):
     expected = evaluate(networks(), IMAGES, LABELS).loss
@@ -88,3 +102,42 @@ def test_what_is_not_finite_or_overflows_is_evaluated_as_pytorch_does(changes):
         assert found.loss[replicate] == pytest.approx(loss.item() / len(IMAGES), rel=1e-6, nan_ok=True)
         assert found.predictions[replicate].tolist() == predictions.tolist()
         assert found.accuracy[replicate] == hits.sum().item() / len(IMAGES)
+
+
+@pytest.fixture
+def compiled(untried, monkeypatch) -> list[torch.Tensor]:
+    """The images that the compiled forward pass is asked to evaluate, which is off by rounding."""
+    asked = []
+
+    def tally(network, images, labels):
+        asked.append(images)
+        loss, *counts = _tally(network, images, labels)
+        return (loss * (1 + 0.9e-5), *counts)
+
+    monkeypatch.setattr(model.evaluate, "compiled_tally", tally)
+    return asked
+
+
+def test_it_evaluates_where_all_is_finite(compiled):
+    evaluate(networks((0, 1)), IMAGES, LABELS)
+    assert [len(images) for images in compiled] == [50, len(IMAGES), len(IMAGES)]
+    evaluate(networks(p0=float("inf")), IMAGES, LABELS)
+    assert len(compiled) == 3
+
+
+def test_pytorch_evaluates_where_it_cannot_run(compiled, monkeypatch):
+    monkeypatch.setattr(model.evaluate, "unavailable", lambda: "Numba is missing")
+    assert evaluate(networks(), IMAGES, LABELS).accuracy[0] > 0
+    assert compiled == []
+
+
+def test_a_class_without_images_has_no_accuracy():
+    some = LABELS < 9
+    found = evaluate(networks(), IMAGES[some], LABELS[some])
+    assert found.class_accuracy.shape == found.predictions.shape == (1, 10)
+    assert [bool(nan) for nan in np.isnan(found.class_accuracy[0])] == [False] * 9 + [True]
+
+
+def test_sums_are_in_double_precision_and_counts_whole():
+    loss, hits, predictions = _tally([p[0] for p in networks()], IMAGES, LABELS)
+    assert (loss.dtype, hits.dtype, predictions.dtype) == (torch.float64, torch.int64, torch.int64)
