@@ -1,5 +1,6 @@
 """What is read from files is what it should be, or is refused in one line that names the file."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -260,8 +261,10 @@ def test_what_is_no_regular_file_is_not_waited_for(report, make):
 def test_a_file_may_not_be_of_any_size(tmp_path):
     path = tmp_path / "large.json"
     sealed.write(path, {"text": "x" * 1000})
-    with pytest.raises(FileError, match="it has more than 0"):
-        sealed.load(path, max_bytes=1000)
+    size = path.stat().st_size
+    assert sealed.load(path, max_bytes=size)
+    with pytest.raises(FileError, match=r"it has more than 0\.000\d+ MiB$"):
+        sealed.load(path, max_bytes=size - 1)
     path.write_bytes(b"")
     os.truncate(path, 2**40)
     with pytest.raises(FileError, match="it has more than 64 MiB"):
@@ -272,6 +275,46 @@ def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
     with pytest.raises(FileError) as error:
         sealed.load(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read" in str(error.value)
+
+
+def test_a_message_is_cut_after_500_characters():
+    assert sealed.one_line("x" * 500) == "x" * 500
+    assert sealed.one_line("x" * 501) == "x" * 500 + "…"
+
+
+@pytest.mark.parametrize("number", [9_999_999_999_999_999_999, -9_999_999_999_999_999_999, 0.1, 1e308])
+def test_numbers_come_back_as_they_were(tmp_path, number):
+    sealed.write(tmp_path / "a.json", {"number": number})
+    assert sealed.load(tmp_path / "a.json") == {"number": number}
+
+
+@pytest.mark.parametrize(
+    ("digits", "said"),
+    [
+        ("1" + "0" * 19, "10000000000000000000… is too large a number"),
+        ("-" + "1" * 30, "-1111111111111111111… is too large a number"),
+        ("2" * 400 + ".5", "22222222222222222222 is too large a number"),
+    ],
+)
+def test_larger_ones_are_refused_by_their_first_digits(tmp_path, digits, said):
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"number": {digits}}}')
+    with pytest.raises(FileError) as error:
+        sealed.load(path)
+    assert str(error.value) == f"{path} cannot be read: {said}"
+
+
+def test_a_checksum_is_of_the_content_with_sorted_names(tmp_path):
+    sealed.write(tmp_path / "a.json", {"b": 1, "a": [1.5, "é"]})
+    stated = json.loads((tmp_path / "a.json").read_text())["checksum"]
+    assert stated == hashlib.sha256(b'{"a":[1.5,"\\u00e9"],"b":1}').hexdigest()[:16]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "folder").touch()
+    with pytest.raises(FileError) as error:
+        sealed.write(tmp_path / "folder" / "a.json", {})
+    assert str(error.value) == f"{tmp_path}/folder/a.json could not be written: Not a directory"
 
 
 def test_layout_and_order_do_not_matter_to_a_checksum(tmp_path):
