@@ -1,17 +1,21 @@
 """Leases keep trainings apart, pin them, and outlive nobody."""
 
+import errno
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import Timeout
 
 from harness.hardware import lease, lock_file
 from harness.hardware.lease import lease_cores, lease_gpu
@@ -57,8 +61,16 @@ HOLD_ALL = """
 """
 
 
-def test_a_lease_pins_and_sets_threads_and_puts_both_back():
-    cores, threads = available_cores(), torch.get_num_threads()
+@pytest.fixture
+def three_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_lease_pins_and_sets_threads_and_puts_both_back(three_threads):
+    cores = available_cores()
     started = threading.Event()
     ended = threading.Event()
     seen = []
@@ -78,7 +90,7 @@ def test_a_lease_pins_and_sets_threads_and_puts_both_back():
         thread.join()
     assert len(seen[0]) == 1, "a thread that ran already is pinned too"
     assert available_cores() == cores
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 3
 
 
 @needs_two_cores
@@ -222,6 +234,88 @@ def test_rows_that_wait_for_each_other_are_not_told_of_another_session(monkeypat
     assert not by_others
 
 
+def test_it_is_said_on_stderr_where_another_session_is_waited_for(capsys):
+    lease.Applicant().tell("waiting", False)
+    lease.Applicant().tell("waiting for them", True)
+    assert capsys.readouterr() == ("", "waiting for them\n")
+
+
+def test_a_holder_is_told_by_200_characters_of_its_command():
+    assert str(Holder(7, "x" * 201)) == f"process 7 ({'x' * 200})"
+
+
+def test_who_holds_is_who_lives_and_has_a_lock(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name, said in (("a", os.getpid()), ("b", ended.pid), ("c", "nobody"), ("d", os.getpid())):
+        (tmp_path / f"{name}.lock").write_text(f"{said} pytest bench/\n")
+    found = lock_file.holders(tmp_path, ["a", "b", "c", "d", "none"])
+    assert found == [Holder(os.getpid(), "pytest bench/")]
+
+
+def test_a_lock_is_the_users_alone_and_says_who_holds_it(tmp_path):
+    path = tmp_path / "a.lock"
+    with lock_file.lock(path, Holder(1, "before")):
+        pass
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_text("2 the name that a killed holder left")
+    with lock_file.lock(path, Holder(3, "me")):
+        assert path.read_text() == "3 me\n"
+    assert path.read_text() == ""
+
+
+def test_on_a_full_disk_it_holds_without_a_name(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    path = tmp_path / "a.lock"
+    mine, yours = (
+        lock_file.lock(path, Holder(1, "me")),
+        lock_file.lock(path, Holder(2, "you"), wait=False),
+    )
+    with mine, pytest.raises(Timeout), yours:
+        pass
+
+
+def test_a_system_without_locks_is_said_to_be(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock_file.fcntl, "flock", none)
+    lock = lock_file.lock(tmp_path / "a.lock", Holder(1, "me"))
+    with pytest.raises(LockError, match=r"a\.lock cannot be locked: No locks available$"), lock:
+        pass
+
+
+def test_on_windows_filelock_locks(tmp_path, monkeypatch):
+    """As far as that can be seen elsewhere."""
+    asked = []
+
+    @contextmanager
+    def lock(path, timeout):
+        asked.append((path.name, timeout))
+        yield
+        asked.append("released")
+
+    monkeypatch.setattr(lock_file, "fcntl", None)
+    monkeypatch.setattr(lock_file, "FileLock", lock)
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert lock_file.lock_folder() == tmp_path / "minibatch-bench"
+    me = Holder(1, "me")
+    with lock_file.lock(Path("a.lock"), me), lock_file.lock(Path("b.lock"), me, wait=False):
+        pass
+    assert asked == [("a.lock", -1), ("b.lock", 0), "released", "released"]
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o702, 0o704, 0o710])
+def test_a_folder_that_others_can_get_into_is_refused(folder, mode):
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(LockError, match=f"others have access, by its mode {mode:04o}; it takes 0700"):
+        lock_file.lock_folder()
+
+
 def test_whoever_does_not_wait_says_nothing():
     with lease_cores(1, lease.Applicant(tell=lambda *_: pytest.fail("it spoke"))):
         pass
@@ -302,6 +396,7 @@ def test_what_is_no_lock_is_refused_and_not_waited_for(folder, kind, name):
         pass
     (line,) = str(refused.value).splitlines()
     assert str(folder / name) in line
+    assert line.endswith({"link": "link", "pipe": "regular file", "folder": "directory"}[kind])
     assert not (folder / "elsewhere").exists()
 
 

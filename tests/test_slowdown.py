@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from harness.gates.slowdown import CONTROLS, RETRAININGS, Trainings, judge
+from harness.gates.slowdown import CONTROLS, RETRAININGS, Trainings, judge, to_percent
+from harness.significance import combined_error, holm, moderate
 
 ROWS = [f"row {index}" for index in range(12)]
 
@@ -131,3 +133,104 @@ def test_controls_that_were_not_trained_are_done_without():
     runs = [machine.run() for _ in range(6)]
     now = [Trainings(machine.run(**{"row 3": 2.0})), Trainings({"row 3": 2.0}, ["row 0"])]
     assert judge(now, runs, 10).rows["row 3"].trainings == 2
+
+
+def to_log(percent):
+    return np.log1p(np.asarray(percent) / 100)
+
+
+def middles_and_shares(runs):
+    """Of the logarithms of times; shapes (rows,) and (runs, 1)."""
+    logs = np.log([[run[case] for case in ROWS] for run in runs])
+    shares = np.zeros((len(runs), 1))
+    for _ in range(2):
+        middles = (logs - shares).mean(axis=0)
+        shares = np.median(logs - middles, axis=1, keepdims=True)
+    return logs, middles, shares
+
+
+def test_its_figures_are_those_of_t_tests_with_moderated_variances():
+    """Worked out once more, on arrays of shape (runs, rows), by SciPy."""
+    machine = Machine(5)
+    runs = [machine.run() for _ in range(6)]
+    now = machine.run(**{"row 4": 1.5, "row 7": 1.08})
+    judged = judge([Trainings(now)], runs, 10)
+    logs, middles, shares = middles_and_shares(runs)
+    variances, freedom = moderate((logs - shares).T)
+    residuals = np.log([now[case] for case in ROWS]) - middles
+    differences = residuals - np.median(residuals)
+    t = stats.t(freedom)
+    errors = (variances * (1 + 1 / 6)) ** 0.5
+    p = t.sf(differences / errors)
+    half = t.ppf(0.975) * errors
+    quietest = np.argsort(variances)
+    controls = [variances[quietest[:5]].mean(), freedom[quietest[:5]].mean()]
+    last = [
+        combined_error(
+            [(own * (1 / 4 + 1 / 6), of), (np.pi / 2 * controls[0] / 5 * 3 / 16, controls[1])]
+        )
+        for own, of in zip(variances, freedom, strict=True)
+    ]
+    last_errors, last_freedom = np.array(last).T
+    detectable = np.max(
+        [
+            errors * (t.ppf(0.99) + t.ppf(0.975)),
+            last_errors * stats.t.ppf([[1 - 0.0025 / 12], [0.975]], last_freedom).sum(axis=0),
+            to_log(10) / 2 + errors * t.ppf(1 - 0.025 / 4),
+        ],
+        axis=0,
+    )
+    for index, (row, adjusted) in enumerate(zip(judged.rows.values(), holm(p), strict=True)):
+        assert row.difference.estimate == pytest.approx(differences[index])
+        assert row.percent == pytest.approx(100 * np.expm1(differences[index]))
+        low, high = to_log(row.interval)
+        assert low == pytest.approx(differences[index] - half[index])
+        assert high == pytest.approx(differences[index] + half[index])
+        assert row.p == pytest.approx(adjusted)
+        assert to_log(row.detectable) == pytest.approx(detectable[index])
+        matters = differences[index] >= to_log(10) / 2
+        assert row.suspect == (matters and p[index] <= 0.01)
+        assert row.slower == (matters and adjusted <= 0.0025)
+    assert slow(judged) == ["row 4"]
+    assert judged.controls == [ROWS[each] for each in quietest if ROWS[each] not in judged.suspects][:5]
+
+    together = judged.together
+    error = (np.var(shares, ddof=1) * (1 + 1 / 6)) ** 0.5
+    estimate = np.median(residuals) - shares.mean()
+    assert (together.saved, together.trainings, together.suspect) == (6, 1, False)
+    assert together.difference.estimate == pytest.approx(estimate)
+    assert together.p == pytest.approx(stats.t.sf(estimate / error, 5))
+    found, false_alarm = stats.t.ppf([0.95, 1 - 0.0025], 5) * error
+    assert to_log(together.detectable) == pytest.approx(found + max(false_alarm, to_log(10) / 2))
+
+
+def test_trainings_count_alike_each_beside_its_own_controls():
+    machine = Machine(6)
+    runs = [machine.run() for _ in range(6)]
+    now = machine.run(**{"row 4": 2.0})
+    again = {"row 4": 3.0, "row 0": 2.0, "row 1": 2.1, "row 2": 1.7, "a new one": 1.0}
+    controls = [*again][1:4]
+    _, middles, _ = middles_and_shares(runs)
+    middle = dict(zip(ROWS, middles, strict=True))
+    share = np.median([np.log(now[case]) - middle[case] for case in ROWS])
+    first = np.log(now["row 4"]) - middle["row 4"]
+    second = np.log(3.0) - middle["row 4"]
+    among = np.median([np.log(again[case]) - middle[case] for case in controls])
+
+    def estimate(*trainings):
+        found = judge([Trainings(now), *trainings], runs, 10).rows["row 4"]
+        assert found.trainings == 1 + len(trainings)
+        return found.difference.estimate
+
+    assert estimate() == pytest.approx(first - share)
+    beside = Trainings(again, [*controls, "missing"])
+    assert estimate(beside) == pytest.approx((first - share + second - among) / 2)
+    # Without a control, what this run's rows share is the best that is known.
+    alone = Trainings({"row 4": 3.0})
+    last = (first - share + second - among + second - share) / 3
+    assert estimate(beside, alone) == pytest.approx(last)
+
+
+def test_a_time_beyond_all_bounds_is_a_slowdown_that_can_be_printed():
+    assert to_percent(1e9) == pytest.approx(100 * np.expm1(700.0))
+    assert to_percent(np.log(1.25)) == pytest.approx(25)
