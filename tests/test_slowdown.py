@@ -48,93 +48,6 @@ def slow(judged):
     return [case for case, row in judged.rows.items() if row.slower]
 
 
-def test_unchanged_code_is_hardly_ever_called_slower():
-    """Of 200 seeded runs: at 1 in 100 for rows and for all together, 5 or more have a chance of 5 %."""
-    judged = [Machine(seed).gate() for seed in range(200)]
-    assert sum(bool(slow(each)) or each.together.slower for each in judged) < 5
-
-
-def test_rows_that_are_slow_in_one_of_three_processes_make_hardly_more_alarms():
-    """As those on two cores are, where a virtual machine's cores move about."""
-    judged = [Machine(seed, two_states=ROWS[::2]).gate() for seed in range(100)]
-    assert sum(bool(slow(each)) for each in judged) < 5
-
-
-def test_a_slowdown_of_the_size_that_it_states_is_found():
-    found = 0
-    for seed in range(100):
-        size = Machine(seed).gate().rows["row 5"].detectable
-        found += slow(Machine(seed).gate(**{"row 5": 1 + size / 100})) == ["row 5"]
-    assert found >= 88
-
-
-def test_a_machine_that_is_busy_makes_no_row_suspect():
-    """All rows take half as long again, now and then in the saved runs, too."""
-    judged = Machine(0, shared=0.3).gate(everything=1.5)
-    assert slow(judged) == []
-    assert not judged.together.slower
-    assert judged.together.detectable > 50
-
-
-def test_all_rows_together_are_found_slower():
-    judged = Machine(0, shared=0.01).gate(everything=1.1, saved=10)
-    assert judged.together.slower
-    assert judged.together.percent == pytest.approx(10, abs=4)
-
-
-def test_a_suspect_that_is_fast_again_is_let_go():
-    machine = Machine(1)
-    runs = [machine.run() for _ in range(6)]
-    now = [Trainings(machine.run(**{"row 3": 2.0}))]
-    judged = judge(now, runs, 10)
-    assert judged.suspects == ["row 3"]
-    assert len(judged.controls) == CONTROLS
-    assert "row 3" not in judged.controls
-    for _ in range(RETRAININGS):
-        now.append(Trainings(machine.run([*judged.suspects, *judged.controls]), judged.controls))
-    judged = judge(now, runs, 10)
-    assert judged.rows["row 3"].trainings == 1 + RETRAININGS
-    assert not judged.rows["row 3"].slower
-
-
-def test_significant_is_not_enough():
-    """Rows without noise, one of them slower by 4 %: half of 10 % is let pass, half of 7 % is not."""
-    runs = [dict.fromkeys(ROWS, 1.0 + 1e-06 * index) for index in range(6)]
-    now = [Trainings({case: 1.04 if case == "row 3" else 1.0 for case in ROWS})]
-    assert slow(judge(now, runs, 10)) == []
-    assert slow(judge(now, runs, 7)) == ["row 3"]
-
-
-def test_a_few_rows_are_judged_without_the_machine():
-    machine = Machine(2)
-    few = ROWS[: CONTROLS - 1]
-    runs = [machine.run(few) for _ in range(6)]
-    judged = judge([Trainings(machine.run(few, **{"row 1": 1.5}))], runs, 10)
-    assert slow(judged) == ["row 1"]
-    assert judged.together is None
-
-
-def test_saved_runs_need_not_have_the_same_rows():
-    machine = Machine(3)
-    runs = [machine.run() for _ in range(5)] + [machine.run(ROWS[:6]) for _ in range(5)] + [{}]
-    judged = judge([Trainings({**machine.run(), "a new one": 1.0})], runs, 10)
-    assert [judged.rows[case].saved for case in (ROWS[0], ROWS[-1])] == [10, 5]
-    assert "a new one" not in judged.rows
-
-
-def test_with_no_row_in_common_there_is_nothing_to_judge():
-    judged = judge([Trainings({"one": 1.0})], [{"another": 1.0}], 10)
-    assert judged.rows == {}
-    assert judged.together is None
-
-
-def test_controls_that_were_not_trained_are_done_without():
-    machine = Machine(4)
-    runs = [machine.run() for _ in range(6)]
-    now = [Trainings(machine.run(**{"row 3": 2.0})), Trainings({"row 3": 2.0}, ["row 0"])]
-    assert judge(now, runs, 10).rows["row 3"].trainings == 2
-
-
 def to_log(percent):
     return np.log1p(np.asarray(percent) / 100)
 
@@ -224,6 +137,8 @@ def test_trainings_count_alike_each_beside_its_own_controls():
 
     assert estimate() == pytest.approx(first - share)
     beside = Trainings(again, [*controls, "missing"])
+    together = [judge(each, runs, 10).together for each in ([Trainings(now)], [Trainings(now), beside])]
+    assert together[0] == together[1], "that is of this run's rows alone"
     assert estimate(beside) == pytest.approx((first - share + second - among) / 2)
     # Without a control, what this run's rows share is the best that is known.
     alone = Trainings({"row 4": 3.0})
@@ -234,3 +149,90 @@ def test_trainings_count_alike_each_beside_its_own_controls():
 def test_a_time_beyond_all_bounds_is_a_slowdown_that_can_be_printed():
     assert to_percent(1e9) == pytest.approx(100 * np.expm1(700.0))
     assert to_percent(np.log(1.25)) == pytest.approx(25)
+
+
+def test_unchanged_code_is_hardly_ever_called_slower():
+    """Of 200 seeded runs: at 1 in 100 for rows and for all together, 5 or more have a chance of 5 %."""
+    judged = [Machine(seed).gate() for seed in range(200)]
+    assert sum(bool(slow(each)) or each.together.slower for each in judged) < 5
+
+
+def test_rows_that_are_slow_in_one_of_three_processes_make_hardly_more_alarms():
+    """As those on two cores are, where a virtual machine's cores move about."""
+    judged = [Machine(seed, two_states=ROWS[::2]).gate() for seed in range(100)]
+    assert sum(bool(slow(each)) for each in judged) < 5
+
+
+def test_a_slowdown_of_the_size_that_it_states_is_found():
+    found = 0
+    for seed in range(100):
+        size = Machine(seed).gate().rows["row 5"].detectable
+        found += slow(Machine(seed).gate(**{"row 5": 1 + size / 100})) == ["row 5"]
+    assert found >= 88
+
+
+def test_a_machine_that_is_busy_makes_no_row_suspect():
+    """All rows take half as long again, now and then in the saved runs, too."""
+    judged = Machine(0, shared=0.3).gate(everything=1.5)
+    assert slow(judged) == []
+    assert not judged.together.slower
+    assert judged.together.detectable > 50
+
+
+def test_all_rows_together_are_found_slower():
+    judged = Machine(0, shared=0.01).gate(everything=1.1, saved=10)
+    assert judged.together.slower
+    assert judged.together.percent == pytest.approx(10, abs=4)
+
+
+def test_a_suspect_that_is_fast_again_is_let_go():
+    machine = Machine(1)
+    runs = [machine.run() for _ in range(6)]
+    now = [Trainings(machine.run(**{"row 3": 2.0}))]
+    judged = judge(now, runs, 10)
+    assert judged.suspects == ["row 3"]
+    assert len(judged.controls) == CONTROLS
+    assert "row 3" not in judged.controls
+    for _ in range(RETRAININGS):
+        now.append(Trainings(machine.run([*judged.suspects, *judged.controls]), judged.controls))
+    judged = judge(now, runs, 10)
+    assert judged.rows["row 3"].trainings == 1 + RETRAININGS
+    assert not judged.rows["row 3"].slower
+
+
+def test_significant_is_not_enough():
+    """Rows without noise, one of them slower by 4 %: half of 10 % is let pass, half of 7 % is not."""
+    runs = [dict.fromkeys(ROWS, 1.0 + 1e-06 * index) for index in range(6)]
+    now = [Trainings({case: 1.04 if case == "row 3" else 1.0 for case in ROWS})]
+    assert slow(judge(now, runs, 10)) == []
+    assert slow(judge(now, runs, 7)) == ["row 3"]
+
+
+def test_a_few_rows_are_judged_without_the_machine():
+    machine = Machine(2)
+    few = ROWS[: CONTROLS - 1]
+    runs = [machine.run(few) for _ in range(6)]
+    judged = judge([Trainings(machine.run(few, **{"row 1": 1.5}))], runs, 10)
+    assert slow(judged) == ["row 1"]
+    assert judged.together is None
+
+
+def test_saved_runs_need_not_have_the_same_rows():
+    machine = Machine(3)
+    runs = [machine.run() for _ in range(5)] + [machine.run(ROWS[:6]) for _ in range(5)] + [{}]
+    judged = judge([Trainings({**machine.run(), "a new one": 1.0})], runs, 10)
+    assert [judged.rows[case].saved for case in (ROWS[0], ROWS[-1])] == [10, 5]
+    assert "a new one" not in judged.rows
+
+
+def test_with_no_row_in_common_there_is_nothing_to_judge():
+    judged = judge([Trainings({"one": 1.0})], [{"another": 1.0}], 10)
+    assert judged.rows == {}
+    assert judged.together is None
+
+
+def test_controls_that_were_not_trained_are_done_without():
+    machine = Machine(4)
+    runs = [machine.run() for _ in range(6)]
+    now = [Trainings(machine.run(**{"row 3": 2.0})), Trainings({"row 3": 2.0}, ["row 0"])]
+    assert judge(now, runs, 10).rows["row 3"].trainings == 2
