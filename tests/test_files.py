@@ -10,7 +10,7 @@ import pytest
 from harness import ownership
 from harness.exercise import Published
 from harness.files import sealed
-from harness.files.record import ClaimRecord, Resumed
+from harness.files.record import Bias, ClaimRecord, Resumed, read_record
 from harness.files.sealed import FileError
 from harness.files.speed import Speed, Times
 from harness.files.types import ENGINES
@@ -182,6 +182,28 @@ def test_an_odd_measurement_is_named(report, place, value, said):
     assert said in refusal_of(report, content)
 
 
+def test_a_record_is_read_as_what_it_is(report):
+    earlier = training()  # before engines were left out
+    del earlier["engines_left_out"]
+    assert read_record(reports.write_record(report, earlier)).engines_left_out == {}
+    assert read_record(reports.write_record(report, measurement())).measured[1] == {"shared": 0.5}
+
+
+def test_a_bias_has_a_value_for_each_checkpoint_and_count():
+    content = {"checkpoints": [0, 1], "counts": [1, 2, 4], "cosine": [[1, 1, 1]] * 2}
+    content["relative_error"] = content["cosine"]
+    assert Bias.model_validate(content).counts == [1, 2, 4]
+    for name in ("cosine", "relative_error"):
+        with pytest.raises(ValueError, match=rf"{name} has not the shape \(2, 3\)"):
+            Bias.model_validate({**content, name: [[1, 1]] * 2})
+
+
+def test_a_report_has_at_most_so_many_records():
+    assert Resumed(records=["a"] * 100_000)
+    with pytest.raises(ValueError, match="at most 100000 items"):
+        Resumed(records=["a"] * 100_001)
+
+
 def refusal_of(report, content):
     path = reports.write_record(report, content)
     line = refusal(report)
@@ -251,11 +273,13 @@ def test_a_damaged_file_is_named_and_left_alone(report, kind, damage, said):
     assert said in line
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_regular_file_is_not_waited_for(report, make):
+@pytest.mark.parametrize(
+    ("make", "why"), [(os.mkfifo, "it is no regular file"), (os.mkdir, "Is a directory")]
+)
+def test_what_is_no_regular_file_is_not_waited_for(report, make, why):
     """Opening a pipe to read waits until somebody writes."""
     make(report / "runs" / "odd.json")
-    assert "odd.json cannot be read" in refusal(report)
+    assert f"odd.json cannot be read: {why}" in refusal(report)
 
 
 def test_a_file_may_not_be_of_any_size(tmp_path):
@@ -275,6 +299,22 @@ def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
     with pytest.raises(FileError) as error:
         sealed.load(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read" in str(error.value)
+
+
+def test_what_the_system_does_not_explain_is_said_in_its_words(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("odd")
+
+    monkeypatch.setattr(sealed.atomic_json, "write", fail)
+    monkeypatch.setattr(sealed, "read_bytes", fail)
+    with pytest.raises(FileError, match=r"a\.json could not be written: odd$"):
+        sealed.write(tmp_path / "a.json", {})
+    with pytest.raises(FileError, match=r"a\.json cannot be read: odd$"):
+        sealed.load(tmp_path / "a.json")
+
+
+def test_what_cannot_be_printed_is_escaped():
+    assert sealed.printable("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
 
 
 def test_a_message_is_cut_after_500_characters():

@@ -52,9 +52,9 @@ def to_log(percent):
     return np.log1p(np.asarray(percent) / 100)
 
 
-def middles_and_shares(runs):
-    """Of the logarithms of times; shapes (rows,) and (runs, 1)."""
-    logs = np.log([[run[case] for case in ROWS] for run in runs])
+def middles_and_shares(runs, cases=ROWS):
+    """Logarithms of times, of shape (runs, rows), and of these (rows,) and (runs, 1)."""
+    logs = np.log([[run[case] for case in cases] for run in runs])
     shares = np.zeros((len(runs), 1))
     for _ in range(2):
         middles = (logs - shares).mean(axis=0)
@@ -115,6 +115,29 @@ def test_its_figures_are_those_of_t_tests_with_moderated_variances():
     assert together.p == pytest.approx(stats.t.sf(estimate / error, 5))
     found, false_alarm = stats.t.ppf([0.95, 1 - 0.0025], 5) * error
     assert to_log(together.detectable) == pytest.approx(found + max(false_alarm, to_log(10) / 2))
+
+
+@pytest.mark.parametrize("count", [CONTROLS - 1, CONTROLS, len(ROWS)])
+def test_the_error_after_several_trainings_has_a_part_of_the_controls(count):
+    """That of a median of CONTROLS rows, in every training but the first; not where there are fewer."""
+    machine = Machine(7)
+    runs = [machine.run(ROWS[:count]) for _ in range(3)]
+    now = Trainings(machine.run(ROWS[:count]))
+    again = Trainings(machine.run(ROWS[:count]), ROWS[1:count])
+    logs = np.log([[run[case] for case in ROWS[:count]] for run in runs])
+    if count < CONTROLS:
+        shares = np.zeros((3, 1))
+    else:
+        _, _, shares = middles_and_shares(runs, ROWS[:count])
+    variances, freedom = moderate((logs - shares).T)
+    quietest = np.argsort(variances)[:CONTROLS]
+    share = np.pi / 2 * variances[quietest].mean() / CONTROLS
+    for trainings in (1, 2, 3):
+        parts = [(variances[0] * (1 / trainings + 1 / 3), freedom[0])]
+        if count >= CONTROLS and trainings > 1:
+            parts.append((share * (trainings - 1) / trainings**2, freedom[quietest].mean()))
+        found = judge([now, again, again][:trainings], runs, 10).rows[ROWS[0]].difference
+        assert (found.error, found.freedom) == pytest.approx(combined_error(parts))
 
 
 def test_trainings_count_alike_each_beside_its_own_controls():
