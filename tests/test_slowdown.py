@@ -54,18 +54,18 @@ def to_log(percent):
 
 def middles_and_shares(runs, cases=ROWS):
     """Logarithms of times, of shape (runs, rows), and of these (rows,) and (runs, 1)."""
-    logs = np.log([[run[case] for case in cases] for run in runs])
+    logs = np.log([[run.get(case, np.nan) for case in cases] for run in runs])
     shares = np.zeros((len(runs), 1))
     for _ in range(2):
-        middles = (logs - shares).mean(axis=0)
-        shares = np.median(logs - middles, axis=1, keepdims=True)
+        middles = np.nanmean(logs - shares, axis=0)
+        shares = np.nanmedian(logs - middles, axis=1, keepdims=True)
     return logs, middles, shares
 
 
-@pytest.mark.parametrize("saved", [2, 6])
-def test_its_figures_are_those_of_t_tests_with_moderated_variances(saved):
+@pytest.mark.parametrize(("saved", "shared"), [(2, 0.02), (6, 0.02), (6, 0.002)])
+def test_its_figures_are_those_of_t_tests_with_moderated_variances(saved, shared):
     """Worked out once more, on arrays of shape (runs, rows), by SciPy."""
-    machine = Machine(5)
+    machine = Machine(5, shared)
     runs = [machine.run() for _ in range(saved)]
     now = machine.run(**{"row 4": 1.5, "row 7": 1.08})
     judged = judge([Trainings(now)], runs, 10)
@@ -139,6 +139,18 @@ def test_the_error_after_several_trainings_has_a_part_of_the_controls(count):
             parts.append((share * (trainings - 1) / trainings**2, freedom[quietest].mean()))
         found = judge([now, again, again][:trainings], runs, 10).rows[ROWS[0]].difference
         assert (found.error, found.freedom) == pytest.approx(combined_error(parts))
+    together = [judge([now], runs[:saved], 10).together is not None for saved in (1, 2, 3)]
+    assert together == ([False, True, True] if count >= CONTROLS else [False] * 3)
+
+
+def test_of_runs_with_other_rows_each_row_counts_where_it_is():
+    machine = Machine(8, shared=0.5)
+    runs = [machine.run(cases) for cases in (ROWS, ROWS[:6], ROWS[3:], ROWS[:8], ROWS)]
+    now = machine.run()
+    _, middles, _ = middles_and_shares(runs)
+    residuals = np.log([now[case] for case in ROWS]) - middles
+    found = [row.difference.estimate for row in judge([Trainings(now)], runs, 10).rows.values()]
+    assert found == pytest.approx(residuals - np.median(residuals))
 
 
 def test_trainings_count_alike_each_beside_its_own_controls():
