@@ -56,21 +56,22 @@ def test_a_fall_by_just_half_of_the_points_counts():
     assert change([0.75, 0.875], [0.625, 0.75], points=25).outcome == "fell"
 
 
-def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes(monkeypatch):
-    found = change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95])
+@pytest.mark.parametrize("falls", [(0.02, -0.01, 0.04), (0.0048, 0, -0.0048)], ids=["noisy", "quiet"])
+def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes(monkeypatch, falls):
+    before = np.array([0.95, 0.90, 0.94])
+    found = change(before, before - falls)
     assert found.outcome == "underpowered"
     assert found.detectable > 1
-    error = 100 * np.std([0.02, -0.01, 0.04], ddof=1)
 
     def detectable(n):
-        false_alarm, found = stats.t.ppf([0.99, 0.95], n - 1) * error / n**0.5
+        false_alarm, found = stats.t.ppf([0.99, 0.95], n - 1) * 100 * np.std(falls, ddof=1) / n**0.5
         return found + max(false_alarm, 0.5)
 
     needed = next(n for n in range(2, 1000) if detectable(n) <= 1)
     assert found.seeds_needed == needed
     for most, said in ((needed, needed), (needed - 1, None)):
         monkeypatch.setattr(learning, "_MOST_SEEDS", most)
-        assert change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95]).seeds_needed == said
+        assert change(before, before - falls).seeds_needed == said
 
 
 def test_p_and_what_is_detectable_are_those_of_a_paired_t_test():
@@ -152,6 +153,11 @@ def test_an_epoch_later_under_a_few_seeds_may_be_rounding(seeds, late):
     before, now = case([0.95] * seeds, [1] * seeds), case([0.95] * seeds, [2] * seeds)
     found = compare({"row": now}, {"row": before}, 1.0)["row"]
     assert (found.delay is not None) == (found.outcome == "fell") == late
+
+
+def test_two_rounded_times_differ_by_chance_as_two_uniform_numbers_do():
+    uniform = np.linspace(0, 1, 10_001)
+    assert pytest.approx(2 * np.var(uniform), rel=1e-3) == learning._ROUNDING
 
 
 @pytest.mark.parametrize(("later", "delay"), [(99, None), (100, "reaches 90% 0.5 epochs later")])
