@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 _FORKS = multiprocessing.get_context("forkserver")
 # Libraries alone: what is of this project is imported from the copy that holds the mutant.
 _IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "pydantic", "hypothesis"]
-_NOT_COPIED = {".git", ".venv", "data", "reports", ".benchmarks"}
+_NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
 
 
 @dataclass(frozen=True)
