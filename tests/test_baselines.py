@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from harness.gates.baselines import BaselineError, read
+from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read
 
 ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
 
@@ -67,6 +67,10 @@ DAMAGED = {
         "extra_info: its lists are not of one value*",
     ),
     "another target": (with_info(epochs_to={"0.50": [1]}), "extra_info: epochs_to lacks*"),
+    "an epoch before the first": (
+        with_info(epochs_to={"0.90": [-1], "0.97": [None]}),
+        "extra_info.epochs_to.0.90.0: input should be greater than or equal to 0 (it is -1)",
+    ),
     "seconds NaN": (with_stats(median=math.nan), "stats.median: *(it is nan)"),
     "seconds infinite": (with_stats(max=math.inf), "stats.max: *(it is inf)"),
     "seconds negative": (with_stats(min=-1.0), "stats.min: *(it is -1.0)"),
@@ -98,6 +102,44 @@ def test_what_cannot_be_is_refused(tmp_path, content, said):
 def test_a_file_that_is_gone_is_refused(tmp_path):
     with pytest.raises(BaselineError, match="No such file"):
         read(tmp_path / "0001_base.json")
+
+
+def test_sums_are_those_of_rounded_numbers(tmp_path):
+    content = with_stats(total=1 + 5e-7)
+    content["benchmarks"][0]["extra_info"] = {**INFO, "seconds": 1.0005}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert read(tmp_path / "a.json").cases[ROW].stats.total == 1 + 5e-7
+
+
+def test_cases_differ_in_what_sets_them_apart():
+    two = {"seeds": [0, 1], "test_accuracy": [1, 1], "epochs_to": {"0.90": [1, 1], "0.97": [1, 1]}}
+    (ours,) = cases_of(with_info()["benchmarks"]).values()
+    (theirs,) = cases_of(with_info(**two, cores=4)["benchmarks"]).values()
+    assert ours.differences(theirs, FOR_TIMES) == [
+        "cores 4 there, 1 here",
+        "replicates 2 there, 1 here",
+    ]
+    assert ours.differences(theirs, FOR_ACCURACY) == []
+
+
+@pytest.mark.parametrize(("device", "shown"), [(10**38, f" (it is {10**38})"), (10**39, "")])
+def test_the_first_thing_that_is_wrong_is_shown_if_it_is_short(tmp_path, device, shown):
+    (tmp_path / "a.json").write_text(json.dumps(with_info(device=device, timing=7)))
+    with pytest.raises(BaselineError) as refused:
+        read(tmp_path / "a.json")
+    said = "extra_info.device: input should be a valid string"
+    assert str(refused.value).endswith(f"a.json cannot be used: {said}{shown}")
+
+
+def test_before_the_first_epoch_an_accuracy_may_be_reached(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(with_info(epochs_to={"0.90": [0], "0.97": [1]})))
+    assert read(tmp_path / "a.json").cases[ROW].extra_info.epochs_to["0.90"] == [0]
+
+
+def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
+    with pytest.raises(BaselineError) as refused:
+        read(tmp_path / "\x1b[2J\n.json")
+    assert "\\x1b[2J .json cannot be read: No such file or directory" in str(refused.value)
 
 
 def test_a_whole_one_is_taken_and_other_benchmarks_in_it_are_left(tmp_path):

@@ -108,6 +108,10 @@ def test_a_source_that_sends_without_end_is_left(tmp_path, small, offline, monke
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
 
 
+def test_mnists_largest_file_is_allowed():
+    assert 16 + 60_000 * 784 < download._MAX_BYTES < 2**28
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, small, monkeypatch, make):
     monkeypatch.setattr(download, "_from_mirrors", lambda dataset, folder: put(folder))

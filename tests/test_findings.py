@@ -89,18 +89,30 @@ class TestAccuracy:
         worse = "learns worse: test accuracy 0.9500, now 0.9400 (1.00 points lower, one seed)"
         assert said(answer.failures) == [("one", "learns worse", f"{worse} than in 0007_base", "")]
 
-    def test_to_be_late_is_to_learn_worse_also_where_more_accurate(self):
-        before, higher = [0.95] * 5, [0.96] * 5
-        answer = self.ask([case("late", higher, late=2)], [case("late", before)])
-        assert said(answer.failures) == [
-            (
-                "late",
-                "learns worse",
-                "reaches 90% 2.0 epochs later; test accuracy 0.9500, now 0.9600 (-1.00 points higher, "
-                "mean of 5 seeds, p = 1) than in 0007_base",
-                "",
-            )
-        ]
+    @pytest.mark.parametrize(
+        ("now", "by"),
+        [
+            (0.75, "unchanged"),
+            (0.755, "0.50 points higher"),
+            (0.77, "2.00 points higher"),
+            (0.745, "0.50 points lower"),
+        ],
+    )
+    def test_to_be_late_is_to_learn_worse_whatever_the_accuracy(self, now, by):
+        seeds = 200  # of which every second one reaches it two epochs later
+        ours = case("late", [now] * seeds, epochs_to={"0.90": [1, 3] * 100, "0.97": [None] * seeds})
+        answer = self.ask([ours], [case("late", [0.75] * seeds)])
+        ((_, verdict, text, _),) = said(answer.failures)
+        p = f"{answer.failures[0].figures['p']:.2g}"
+        assert verdict == "learns worse"
+        assert text == (
+            f"reaches 90% 1.0 epochs later; test accuracy 0.7500, now {now:.4f} ({by}, mean of 200 "
+            f"seeds, p = {p}) than in 0007_base"
+        )
+
+    def test_two_seeds_are_several(self):
+        answer = self.ask([case("row", [0.5, 0.625])], [case("row", [0.75, 0.875])])
+        assert "(25.00 points lower, mean of 2 seeds, p = 0)" in answer.failures[0].text
 
     @pytest.mark.parametrize(
         ("points", "noise", "fall", "takes"),

@@ -101,6 +101,21 @@ def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
     assert not ownership.owns(folder)
 
 
+@pytest.mark.parametrize("make", [ownership.make, ownership.make_or_share, ownership.make_again])
+def test_a_new_folder_is_made_with_its_parents(tmp_path, make):
+    for _ in range(2):
+        make(tmp_path / "a" / "b")
+        assert ownership.owns(tmp_path / "a" / "b")
+
+
+def test_a_folder_of_somebody_elses_may_be_shared_but_is_not_taken(tmp_path):
+    (tmp_path / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(ForeignFilesError, match=f"^{tmp_path} holds other files$"):
+        ownership.make(tmp_path)
+    ownership.make_or_share(tmp_path)
+    assert content(tmp_path) == {"thesis.txt": "irreplaceable"}
+
+
 def test_speeds_in_a_sibling_that_is_no_report_stay(tmp_path):
     theirs = tmp_path / "v1.1"
     theirs.mkdir()

@@ -70,7 +70,7 @@ def comparable(
 def _worse(change: Change) -> str:
     text = f"test accuracy {change.before:.4f}, now {change.now:.4f}"
     fall = 100 * (change.before - change.now)
-    by = f"{fall:.2f} points {'lower' if fall > 0 else 'higher'}"
+    by = f"{abs(fall):.2f} points {'lower' if fall > 0 else 'higher'}" if fall else "unchanged"
     if change.seeds > 1:
         text += f" ({by}, mean of {change.seeds} seeds, p = {change.p:.2g})"
     else:
