@@ -1,6 +1,7 @@
 """Experiments, orders, the network and its training by the reference engine."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from model.engines import ENGINES, EngineError, choose_engine, eager
 from model.evaluate import evaluate
 from model.experiment import OUTCOMES, Experiment, classify_outcome
 from model.network import PARAMETERS, build_network, forward, stack_parameters
-from model.train import train
+from model.train import _checkpoints, _distance, _outcomes, train
 
 from .data import made_up, made_up_training
 
@@ -176,6 +177,33 @@ def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_clas
     assert len(train(experiment(epochs=2), DATA).checkpoint_examples) == 2
 
 
+@pytest.mark.parametrize(
+    ("counts", "size", "checkpoints"),
+    [
+        ((3, 4, 5), 1, [0, 1, 3, 5, 7, 9, 12]),
+        ((4, 4), 1, [0, 2, 4, 6, 8]),
+        ((40, 45), 10, [0, 20, 40, 60, 85]),
+    ],
+)
+def test_middles_and_ends_of_classes_are_rounded_down_to_batches(counts, size, checkpoints):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert _checkpoints(experiment(order="by_class", batch_size=size), labels) == checkpoints
+    assert _checkpoints(experiment(batch_size=size), labels) == [0, sum(counts)]
+
+
+def test_distances_and_outcomes_are_each_replicates_own():
+    before, after = torch.ones(2, 3), torch.tensor([[1.0, 1.0, 1.0], [4.0, 5.0, 1.0]])
+    assert _distance([before] * 2, [after, before]).tolist() == [[0, 5], [0, 0]]
+    seen = SimpleNamespace(
+        loss=np.array([1.0, 1.0, np.inf]), accuracy=np.full(3, 0.95), predictions=np.ones((3, 10))
+    )
+    fine = SimpleNamespace(loss=np.ones(3))
+    parameters = [torch.ones(3, 2), torch.ones(3, 2, 2)]
+    assert _outcomes(parameters, fine, seen) == ("learned", "learned", "diverged")
+    parameters[1][0, 1, 1] = float("nan")
+    assert _outcomes(parameters, fine, seen) == ("diverged", "learned", "diverged")
+
+
 def test_the_clock_counts_training_alone(monkeypatch):
     """By a made-up clock, on which every part of a training takes a time of its own."""
     now = 0.0
@@ -257,6 +285,38 @@ def test_training_keeps_its_curves():
         "seconds": [result.epoch_seconds[epoch] for epoch in epochs],
     }
     assert result.time_to_accuracy(1.01)["seconds"] == [None, None]
+
+
+def test_every_epoch_is_told_as_it_is_kept():
+    told = []
+    settings = experiment(epochs=3, learning_rate=0.5, batch_size=32)
+    result = train(settings, DATA, after_epoch=lambda *what: told.append(what))
+    assert result.seeds == (0,)
+    assert [epoch for epoch, *_ in told] == [1, 2, 3]
+    for epoch, on_train, on_test in told:
+        for kept, of in (("train", on_train), ("test", on_test)):
+            assert (of.loss == getattr(result, f"{kept}_loss")[epoch]).all()
+            assert (of.accuracy == getattr(result, f"{kept}_accuracy")[epoch]).all()
+    assert (result.predictions[:, 0] == told[-1][2].predictions[0]).all()
+    assert not np.array_equal(told[-1][2].predictions, told[-2][2].predictions)
+
+
+@pytest.mark.parametrize("infinite", [1, 3, 4, 5], ids=["training", "before", "training, last", "last"])
+def test_it_diverged_if_a_loss_is_infinite_at_its_end(monkeypatch, infinite):
+    """Of either set: of training and test set in turns, before and after each of two epochs."""
+    order = []
+
+    def spoilt(parameters, images, labels):
+        of_training = len(images) == len(DATA.train_images)
+        found = evaluate(parameters, images, labels)
+        order.append("training" if of_training else "test")
+        loss = found.loss * np.inf if len(order) == infinite + 1 else found.loss
+        return replace(found, loss=loss)
+
+    monkeypatch.setattr("model.train.evaluate", spoilt)
+    result = train(experiment(epochs=2), DATA, engine="eager")
+    assert order == ["training", "test", "test", "training", "test", "training"]
+    assert (result.outcome == "diverged") == (infinite in (4, 5))
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_another():
