@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 _FORKS = multiprocessing.get_context("forkserver")
 # Libraries alone: what is of this project is imported from the copy that holds the mutant.
-_IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "pydantic", "hypothesis"]
+_IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "scipy.optimize", "pydantic"]
 _NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
 
 
