@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -49,7 +51,7 @@ class Copies:
         started = time.monotonic()
         try:
             path.write_text(source)
-            process = _FORKS.Process(target=_run, args=(copy, [*tests], output))
+            process = _FORKS.Process(target=_run, args=(copy, [*tests], output, seconds))
             process.start()
             process.join(seconds)
             ended = process.exitcode
@@ -63,8 +65,10 @@ class Copies:
             self._free.put(copy)
 
 
-def _run(copy: Path, tests: list[str], output: Path) -> None:
+def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
     os.setsid()
+    # A mutant that loops for ever ends, also where nobody waits for it any more.
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     os.chdir(copy)
     with output.open("w") as file:
         for stream in (1, 2):
