@@ -59,6 +59,13 @@ def page(request, opened):
     assert wrong == []
 
 
+# By how many pixels a drawing's letters go beyond its right edge.
+BEYOND = """svg => {
+    const right = (element) => element.getBoundingClientRect().right;
+    return Math.max(...[...svg.querySelectorAll("text")].map(right)) - right(svg);
+}"""
+
+
 @pytest.mark.parametrize("page", [375, 1440], indirect=True)
 def test_every_figure_is_drawn_and_nothing_overflows(page):
     figures = page.locator("figure.figure")
@@ -70,6 +77,8 @@ def test_every_figure_is_drawn_and_nothing_overflows(page):
         assert 0.8 * room["width"] < box["width"] <= room["width"] + 1
         # Neither cut off below nor squeezed: letters are as large as they were drawn.
         assert box["width"] > 0.97 * float(svg.get_attribute("width"))
+        # Nor at the right, where the last label of the last panel's axis ends.
+        assert svg.evaluate(BEYOND) <= 1
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 

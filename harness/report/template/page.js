@@ -44,7 +44,7 @@
     const named = (name) => /^(concat_\d+_width|childWidth)$/.test(name);
     const panels = Object.keys(view.getState({ data: () => false, signals: named }).signals);
     for (const name of panels.length ? panels : ["width"]) view.signal(name, width);
-    await view.runAsync();
+    await view.resize().runAsync(); // and the drawing grows with them, or its edge would be cut off
     before?.finalize();
     if (state?.data?.shown_store) await view.setState(state).runAsync();
     drawn.set(place, { variant: now, view, finalize, room });
