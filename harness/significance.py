@@ -104,7 +104,7 @@ def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def _prior(spread: float) -> float:
     """The degrees of freedom of noise whose logarithm varies between rows with the variance `spread`.
 
-    Twice the x with trigamma(x) = `spread`, which lies between 1 / `spread` and half more than that.
+    Twice the x with trigamma(x) = `spread`, which lies between 1 / `spread` and 1 / `spread` + 0.5.
     """
     from scipy.optimize import brentq
     from scipy.special import polygamma

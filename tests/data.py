@@ -35,6 +35,14 @@ def first(examples: int) -> Data:
     return Data(data.name, images, labels, data.test_images, data.test_labels)
 
 
+def spoilt(value: float) -> Data:
+    """A hundred of its training examples, with that value as a pixel of one of them."""
+    few = first(100)
+    images = few.train_images.clone()
+    images[7, 300] = value
+    return Data(few.name, images, few.train_labels, few.test_images, few.test_labels)
+
+
 @cache
 def made_up_on(device: torch.device) -> Data:
     """The same on that device."""

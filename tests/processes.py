@@ -19,8 +19,8 @@ import execnet.gateway_io
 import pytest
 from execnet.gateway_base import Popen2IO
 
-# Every session asks each installed distribution for pytest's plugins, which takes longer than the rest
-# of a miniature one; these are all that have any.
+# Every session asks each installed distribution for pytest's plugins, a good part of a miniature one's
+# time; these are all that have any.
 PLUGINS = [
     distribution
     for distribution in importlib.metadata.distributions()

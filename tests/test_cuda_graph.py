@@ -23,7 +23,7 @@ from model.experiment import Experiment
 from model.network import build_network, stack_parameters
 from model.train import train
 
-from .data import EXAMPLES, first, made_up, made_up_on
+from .data import EXAMPLES, first, made_up, made_up_on, spoilt
 from .test_engines import distance, of_steps, reference, trained
 
 CPU = torch.device("cpu")
@@ -288,11 +288,7 @@ def stepping(case: Experiment, seeds) -> Replicates:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @each_optimizer
 def test_what_is_not_finite_stays_seen(uncaptured, optimizer, value):
-    few = first(100)
-    images = few.train_images.clone()
-    images[7, 300] = value
-    spoilt = Data("mnist", images, few.train_labels, few.test_images, few.test_labels)
-    parameters = trained(cuda_graph, experiment(optimizer=optimizer, epochs=1), on=spoilt)
+    parameters = trained(cuda_graph, experiment(optimizer=optimizer, epochs=1), on=spoilt(value))
     assert [p.isfinite().all().item() for p in parameters] == [False] * 6
 
 

@@ -25,7 +25,7 @@ from model.engines.proof import distance
 from model.experiment import OPTIMIZERS, ORDERS, Experiment
 from model.train import train
 
-from .data import EXAMPLES, first, made_up
+from .data import EXAMPLES, first, made_up, spoilt
 from .processes import forks
 
 CPU = torch.device("cpu")
@@ -136,13 +136,10 @@ def test_outcomes_are_eagers(engine, experiment, outcome):
 @each_engine
 def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
     """One such pixel, and no layer of eager's is finite at the end of the epoch."""
-    few = first(100)
-    images = few.train_images.clone()
-    images[7, 300] = value
-    spoilt = Data("mnist", images, few.train_labels, few.test_images, few.test_labels)
     experiment = Experiment(optimizer=optimizer, learning_rate=0.01, batch_size=batch_size, epochs=1)
+    data = spoilt(value)
     for each in (eager, engine):
-        assert [p.isfinite().all().item() for p in trained(each, experiment, on=spoilt)] == [False] * 6
+        assert [p.isfinite().all().item() for p in trained(each, experiment, on=data)] == [False] * 6
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -26,7 +26,7 @@ from harness.results.records import to_case
 from tests import reports
 
 SCHEMA = altair.TopLevelConcatSpec._schema
-ROOT_SCHEMA = altair.TopLevelConcatSpec._rootschema or altair.Root._schema
+ROOT_SCHEMA = altair.TopLevelConcatSpec._rootschema
 ADAM = "bench/test_1_x.py::test_training[adam-lr0.001]"
 FIRST = "runs/test_1_x.adam-lr0.001.*"
 

@@ -18,23 +18,25 @@ from .figure import Figure
 
 __all__ = ["Figure", "figures_of", "speed_figures"]
 
+# Else Altair checks each part of a chart when it is made, which takes longer than making it.
+_unchecked = debug_mode(False)
 
+
+@_unchecked
 def figures_of(run: Run, number: int) -> list[Figure]:
     """The figures of the exercise with that number, learning curves first."""
     (exercise,) = (each for each in run.summary.exercises if each.number == number)
     lines: list[Line] = lines_of(run, exercise)
-    # Altair checks each part of a chart when it is made, which takes longer than all else.
-    with debug_mode(False):
-        return [
-            *learning_curves.figures(exercise, lines),
-            *time_to_accuracy.figures(exercise, lines),
-            *learning_rate.figures(exercise, lines),
-            *class_accuracy.figures(exercise, lines),
-            *gradient_bias.figures(exercise, run.biases.get(number, [])),
-        ]
+    return [
+        *learning_curves.figures(exercise, lines),
+        *time_to_accuracy.figures(exercise, lines),
+        *learning_rate.figures(exercise, lines),
+        *class_accuracy.figures(exercise, lines),
+        *gradient_bias.figures(exercise, run.biases.get(number, [])),
+    ]
 
 
+@_unchecked
 def speed_figures(run: Run) -> list[Figure]:
     """The figures of what `make speed` measured; none if it has not."""
-    with debug_mode(False):
-        return engine_speed.figures(run.speed) if run.speed else []
+    return engine_speed.figures(run.speed) if run.speed else []
