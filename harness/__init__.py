@@ -9,6 +9,6 @@ A floor may import those below it, never one above:
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
     files               what the JSON files of a report may hold
-    exercise  claim  stats  significance  settings  ownership  atomic_json
+    exercise  claim  stats  significance  settings  ownership  atomic_json  processes
     paths
 """
