@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from .paths import ROOT
@@ -13,12 +12,26 @@ from .paths import ROOT
 # What `git rev-parse --local-env-vars` prints: a hook's git sets them, and a git that inherits them
 # works on the hook's repository and index, whatever folder it is started in.
 _GIT = frozenset(
-    """
-    GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_CONFIG GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS
-    GIT_DIR GIT_GRAFT_FILE GIT_IMPLICIT_WORK_TREE GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE
-    GIT_NO_REPLACE_OBJECTS GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_QUARANTINE_PATH GIT_REPLACE_REF_BASE
-    GIT_SHALLOW_FILE GIT_WORK_TREE
-    """.split()
+    [
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_QUARANTINE_PATH",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    ]
 )
 _LONGEST = 500  # characters of a reason
 
@@ -39,7 +52,7 @@ def environment(*without: str, imports: Path | None = ROOT) -> dict[str, str]:
 
 
 def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
-    """What `git ARGUMENTS` prints in `folder`, stripped. Raises ValueError, in a line, where it fails."""
+    """What `git ARGUMENTS` prints in `folder`, stripped. Raises ValueError, in a line, if it fails."""
     try:
         ran = subprocess.run(
             # A hook of the user's is not run for what the suite does behind the scenes.
