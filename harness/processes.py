@@ -12,7 +12,7 @@ from .paths import ROOT
 # What `git rev-parse --local-env-vars` prints: a hook's git sets them, and a git that inherits them
 # works on the hook's repository and index, whatever folder it is started in.
 _GIT = frozenset(
-    [
+    (
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
         "GIT_COMMON_DIR",
         "GIT_CONFIG",
@@ -31,7 +31,7 @@ _GIT = frozenset(
         "GIT_REPLACE_REF_BASE",
         "GIT_SHALLOW_FILE",
         "GIT_WORK_TREE",
-    ]
+    )
 )
 _LONGEST = 500  # characters of a reason
 
