@@ -10,7 +10,10 @@ RUNS ?= reports/latest
 
 .DEFAULT_GOAL := bench
 
-.PHONY: bench test chaos fuzz mutants lint speed ab noise calibrate times gpu report publish lock help
+# With it, Python would not find the project's own modules in this folder.
+unexport PYTHONSAFEPATH
+
+.PHONY: bench test chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -25,6 +28,7 @@ help:
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    how often the gates are wrong, and right, on these runs"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
+	@echo "make prune KEEP=N    delete all report folders but the newest N; no other command deletes a run"
 	@echo "make mutants  whether a test fails for every small change of what decides and measures"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
@@ -61,6 +65,9 @@ gpu:
 
 publish: $(VENV)/installed
 	$(BIN)/python -m harness publish $(RUN) $(NAME)
+
+prune: $(VENV)/installed
+	$(BIN)/python -m harness prune $(KEEP)
 
 mutants: $(VENV)/installed
 	$(BIN)/python -m tests.mutation $(ARGS)

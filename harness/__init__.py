@@ -8,7 +8,7 @@ A floor may import those below it, never one above:
     report    gates     tables, figures, the page, publishing; slower or worse than saved runs?
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
-    files               what the JSON files of a report may hold
+    files  run_folders  what the JSON files of a report may hold; a folder for each run
     exercise  claim  stats  significance  settings  ownership  atomic_json  processes
     paths
 """

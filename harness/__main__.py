@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .paths import LATEST
+from .paths import CANNOT_BE_READ, REPORTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         "folders",
         nargs="*",
         type=Path,
-        default=[Path("reports/latest")],
+        default=[REPORTS / "latest"],
         metavar="FOLDER",
         help="the report folder, and others to compare it with (default: reports/latest)",
     )
@@ -121,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     gpu.add_argument("--again", action="store_true", help="run steps again that are done")
     gpu.set_defaults(command=_gpu)
+
+    prune = commands.add_parser("prune", help="delete the oldest report folders in reports/")
+    prune.add_argument("keep", type=_at_least(1), metavar="KEEP", help="how many of the newest to keep")
+    prune.set_defaults(command=_prune)
     return parser
 
 
@@ -128,9 +132,9 @@ def _add_report_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report-dir",
         type=Path,
-        default=LATEST,
+        default=None,
         metavar="DIR",
-        help="the report folder to write to (default: reports/latest)",
+        help="the report folder to write to (default: reports/latest, or a new one if there is none)",
     )
 
 
@@ -217,6 +221,12 @@ def _gpu(options: argparse.Namespace) -> int:
     return _run(gpu_check.main, options.seconds, options.again)
 
 
+def _prune(options: argparse.Namespace) -> int:
+    from .results import prune
+
+    return _run(prune.main, options.keep)
+
+
 def _run(command: Callable[..., int | None], *arguments: object) -> int:
     """Calls `command` for its exit status.
 
@@ -230,7 +240,7 @@ def _run(command: Callable[..., int | None], *arguments: object) -> int:
 
 def _refuse(reason: str) -> int:
     print(reason, file=sys.stderr)
-    return 2
+    return CANNOT_BE_READ
 
 
 if __name__ == "__main__":

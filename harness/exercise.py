@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-import pytest
 
 from model.experiment import Experiment
 
@@ -85,19 +80,3 @@ def case_id(module: str, row: str) -> str:
 def row_name(case: str) -> str:
     """The row's name in a case's node id: what is in brackets, or the whole id without any."""
     return case.partition("[")[2].removesuffix("]") or case
-
-
-def discover_exercises(config: pytest.Config) -> dict[str, ModuleType]:
-    """The suite's exercises: the modules in `testpaths` with an `EXERCISE`, by path as in node ids.
-
-    Call it after collection only: pytest does not rewrite the assertions of a module that was
-    imported before.
-    """
-    found = {}
-    for folder in config.getini("testpaths"):
-        for path in sorted(Path(config.rootpath, folder).glob("test_*.py")):
-            relative = path.relative_to(config.rootpath)
-            module = importlib.import_module(".".join(relative.with_suffix("").parts))
-            if isinstance(getattr(module, "EXERCISE", None), Exercise):
-                found[relative.as_posix()] = module
-    return dict(sorted(found.items(), key=lambda item: item[1].EXERCISE.number))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.atomic_file import write_text
 
-from .paths import SPEED, TIMES
+from .paths import SPEED, SPEED_SO_FAR, TIMES
 
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
@@ -28,6 +28,7 @@ _FILES = (
     "gate.json",
     *_COMPARED,
     SPEED,
+    SPEED_SO_FAR,
     TIMES,
 )
 _FOLDERS = {
@@ -55,6 +56,21 @@ def make_or_share(folder: Path) -> None:
     """Makes a report folder for one file more; in somebody's folder, that harms nothing."""
     with suppress(ForeignFilesError):
         make(folder)
+
+
+def has_run(folder: Path) -> bool:
+    """Whether a report folder has anything of a run: a record, a claim, or a summary."""
+    finished = (path for name in ("runs", "claims") for path in (folder / name).glob("*.json"))
+    return (folder / "summary.json").exists() or any(finished)
+
+
+def remove_if_nothing_came(folder: Path) -> None:
+    """Deletes a folder that a session made, if it holds no more than was put there at its start."""
+    with suppress(OSError):
+        names = {path.name for path in folder.iterdir()}
+        emptied = all(not any((folder / name).iterdir()) for name in names & {*_FOLDERS})
+        if owns(folder) and emptied and names <= {MARK, SPEED, TIMES, *_FOLDERS}:
+            remove(folder)
 
 
 def make_again(folder: Path) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LATEST = ROOT / "reports" / "latest"
-PUBLISHED = ROOT / "reports" / "published"
+REPORTS = ROOT / "reports"
+PUBLISHED = REPORTS / "published"
 
 PAGE = "report.html"  # of a report folder
 
-# Files of a report folder that describe the machine and not one run: they stay with the latest report.
+# Files of a report folder that describe the machine and not one run: the next run takes copies of them.
 SPEED = "speed.json"  # what `make speed` measured
+SPEED_SO_FAR = "speed.partial.json"  # the same while it measures, or of one that was stopped
 TIMES = "times.json"  # what `make times` measured
+
+CANNOT_BE_READ = 2  # exit status of `python -m harness report` for a folder that holds no such report

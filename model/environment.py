@@ -47,10 +47,24 @@ def version(package: str) -> str | None:
         return None
 
 
-def code_digest(folders: list[Path]) -> str:
-    """The first 12 digits of a SHA-256 over the names and contents of all source files in `folders`."""
+def code_digest(sources: list[Path]) -> str:
+    """The first 12 digits of a SHA-256 over the names and contents of source files.
+
+    `sources` are files, and folders with all that is in them. Only regular files count, and no hidden
+    ones: an editor's lock, say, is a link to nowhere that is there while a file is being changed.
+    """
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu")):
-            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    for source in sources:
+        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if path.suffix in (".py", ".cu") and not path.name.startswith(".") and path.is_file():
+                name = path.relative_to(source).as_posix() if path != source else path.name
+                digest.update(os.fsencode(f"{name}\0") + _bytes(path))
     return digest.hexdigest()[:12]
+
+
+def _bytes(path: Path) -> bytes:
+    """Its content; of a file that cannot be read, which Python cannot import either, nothing."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -29,9 +29,9 @@ from model.environment import available_cores, version
 from model.environment import device_name as name_of
 from model.experiment import OPTIMIZERS, Experiment
 
-from .. import ownership
+from .. import run_folders
 from ..files import sealed
-from ..paths import LATEST, ROOT, SPEED
+from ..paths import REPORTS, ROOT, SPEED, SPEED_SO_FAR
 from . import peers
 from .lease import lease
 from .machine import candidate_devices, describe_machine
@@ -194,18 +194,21 @@ def render(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def main(device_name: str = "auto", report: Path = LATEST) -> None:
-    """Measures all of it on that device, and writes `speed.json` to the folder `report`."""
+def main(device_name: str = "auto", report: Path | None = None) -> None:
+    """Measures all of it on that device; `speed.json` goes to `report` (None: the latest run's)."""
     device = candidate_devices(device_name)[0]
     every = len(available_cores())
     # The numbers of replicates to measure, by how many cores they have together.
     ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
-    ownership.make_or_share(report)
+    report = run_folders.for_the_machine(REPORTS, report)
     rows: list[dict[str, Any]] = []
     for cores, replicates in ways.items():
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            measuring = process.submit(_measure_all, device, cores, replicates, report / SPEED, rows)
+            measuring = process.submit(
+                _measure_all, device, cores, replicates, report / SPEED_SO_FAR, rows
+            )
             rows = measuring.result()
+    (report / SPEED_SO_FAR).replace(report / SPEED)
     print(render(rows))
     print(
         f"\nOn {name_of(device)}. Medians of {SAMPLES} samples, engines and peers in turns.\nLimit: "

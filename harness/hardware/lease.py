@@ -27,6 +27,7 @@ from filelock import Timeout
 from model.environment import available_cores
 
 from .lock_file import Holder, holders, lock, lock_folder
+from .waiting import waiting
 
 if TYPE_CHECKING:
     import torch
@@ -141,6 +142,7 @@ def _locked(
     with ExitStack() as locks:
         held: list[_Resource] = []
         with (
+            waiting(),
             _said_after_a_while(what, [*resources], folder, applicant),
             lock(folder / "turnstile.lock", applicant.session),
         ):

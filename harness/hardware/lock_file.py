@@ -98,7 +98,7 @@ def lock(path: Path, holder: Holder, *, wait: bool = True) -> Iterator[None]:
             raise LockError(f"{path} cannot be locked: {error.strerror}") from None
         with suppress(OSError):  # on a full disk it holds without a name
             os.ftruncate(file, 0)  # of the name that a killed holder left
-            os.pwrite(file, f"{holder.process} {holder.command}\n".encode(), 0)
+            os.pwrite(file, os.fsencode(f"{holder.process} {holder.command}\n"), 0)
         try:
             yield
         finally:
@@ -112,7 +112,7 @@ def holders(folder: Path, names: list[str]) -> list[Holder]:
     found = []
     for name in names:
         with suppress(OSError, ValueError):
-            number, _, command = (folder / f"{name}.lock").read_text().partition(" ")
+            number, _, command = os.fsdecode((folder / f"{name}.lock").read_bytes()).partition(" ")
             os.kill(int(number), 0)  # it lives
             found.append(Holder(int(number), command.strip()))
     return [*dict.fromkeys(found)]

@@ -16,10 +16,10 @@ from statistics import median
 
 from tabulate import tabulate
 
-from .. import ownership
+from .. import run_folders
 from ..files import sealed
 from ..files.summary import Summary
-from ..paths import LATEST, TIMES
+from ..paths import REPORTS, TIMES
 from .machine import candidate_devices, describe_machine
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
@@ -36,8 +36,8 @@ def measure(workers: int) -> dict[str, float]:
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
-def main(workers: int, rounds: int, report: Path = LATEST) -> None:
-    """Runs both ways in turns, `rounds` times, and writes `times.json` to the folder `report`."""
+def main(workers: int, rounds: int, report: Path | None = None) -> None:
+    """Runs both ways in turns, `rounds` times; `times.json` goes to `report` (None: the latest)."""
     serial, parallel = [], []
     for _ in range(rounds):
         serial.append(measure(0))
@@ -58,7 +58,7 @@ def main(workers: int, rounds: int, report: Path = LATEST) -> None:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
-    ownership.make_or_share(report)
+    report = run_folders.for_the_machine(REPORTS, report)
     sealed.write(report / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "

@@ -6,6 +6,7 @@ May import everything else in `harness`; nothing else imports it.
 pytest_plugins = [
     "harness.plugin.options",
     "harness.timing.timer",
+    "harness.timing.durations",
     "harness.timing.xdist_bridge",
     "harness.gates.plugin",
     "harness.timing.machine_info",

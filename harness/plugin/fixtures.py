@@ -38,14 +38,21 @@ from .progress.writer import AfterEpoch, ProgressFile
 
 # What the fixtures offer each other.
 Make = Callable[[], dict[str, Any]]
-Recorded = Callable[[str], TrainingRecord]
 _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
 
-class Stored(Protocol):
-    """`Store.get_or_make`."""
+class Recorded(Protocol):
+    """The record of a row's training, by the row's name; with `again`, of a new training of it."""
 
-    def __call__(self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make) -> _Kind: ...
+    def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
+
+
+class Stored(Protocol):
+    """`Store.get_or_make`; with `again`, what `make` makes now, which is not kept."""
+
+    def __call__(
+        self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
+    ) -> _Kind: ...
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,9 +70,15 @@ def train(
 
     def run(name: str) -> Training:
         record = recorded(name)
-        training = to_training(record)
         settings = request.config.stash[SETTINGS]
         exercise = request.module.EXERCISE
+        store = Store(settings.report_dir)
+        key = training_key(request.config, _module(request), exercise, exercise.row(name))
+        resumed = store.is_resumed(record.id, key)
+        if not resumed and not store.is_first_timing(record.id, key):
+            # The test is repeated: one training is one measurement.
+            record = recorded(name, again=True)
+        training = to_training(record)
         benchmark.group = f"exercise {exercise.number}: {exercise.title}"
         device = torch.device(training.device)
         benchmark.extra_info.update(
@@ -86,8 +99,6 @@ def train(
             outcome=training.outcome,
         )
         # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
-        key = training_key(request.config, exercise, exercise.row(name))
-        resumed = Store(settings.report_dir).is_resumed(record.id, key)
         benchmark.disabled = benchmark.disabled or resumed
         epochs = iter(np.diff(training.epoch_seconds).tolist())
         benchmark.pedantic(
@@ -112,9 +123,9 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     """`recorded(name)`: the record of that row's training."""
     exercise: Exercise = request.module.EXERCISE
     settings = request.config.stash[SETTINGS]
-    module = request.node.nodeid.partition("::")[0]
+    module = _module(request)
 
-    def get(name: str) -> TrainingRecord:
+    def get(name: str, *, again: bool = False) -> TrainingRecord:
         row = exercise.row(name)
         case = case_id(module, name)
 
@@ -132,7 +143,8 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
                 published=row.published,
             )
 
-        return stored(TrainingRecord, case, training_key(request.config, exercise, row), make)
+        key = training_key(request.config, module, exercise, row)
+        return stored(TrainingRecord, case, key, make, again=again)
 
     return get
 
@@ -145,7 +157,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
     """
     exercise: Exercise = request.module.EXERCISE
     settings = request.config.stash[SETTINGS]
-    module = request.node.nodeid.partition("::")[0]
+    module = _module(request)
 
     def get(name: str) -> list[dict[str, Any]]:
         def make() -> dict[str, Any]:
@@ -159,7 +171,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
                 "measured": found,
             }
 
-        key = {"run": fingerprint_of(request.config)}
+        key = {"run": fingerprint_of(request.config, module)}
         return stored(MeasurementRecord, f"{module}::{name}", key, make).measured
 
     return get
@@ -172,12 +184,16 @@ def stored(request: pytest.FixtureRequest) -> Stored:
     uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     store = Store(request.config.stash[SETTINGS].report_dir)
 
-    def get(kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make) -> _Kind:
+    def get(
+        kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
+    ) -> _Kind:
         def make_uncaptured() -> dict[str, Any]:
             with uncaptured():
                 return make()
 
         try:
+            if again:
+                return kind.model_validate({"id": name, **key, **make_uncaptured()})
             return store.get_or_make(kind, name, key, make_uncaptured)
         except (DataError, EngineError, FileError, LockError) as error:
             reason = str(error)
@@ -209,7 +225,7 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
         else:
             verdict, reason = REPRODUCED if holds else NOT_REPRODUCED, ""
         decision = ClaimRecord(
-            run=Fingerprint(**fingerprint_of(request.config)),
+            run=Fingerprint(**fingerprint_of(request.config, _module(request))),
             id=request.node.nodeid,
             exercise=request.module.EXERCISE.number,
             verdict=verdict,
@@ -227,6 +243,11 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
             )
 
     return record
+
+
+def _module(request: pytest.FixtureRequest) -> str:
+    """The path of the test's module, as in node ids."""
+    return str(request.node.nodeid.partition("::")[0])
 
 
 def _train(

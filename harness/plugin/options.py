@@ -14,6 +14,7 @@ from model.engines import ENGINES
 from model.experiment import DATASETS
 from model.network import SIZES
 
+from .. import run_folders
 from ..hardware.machine import candidate_devices
 from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 
@@ -75,12 +76,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--report-dir",
         default=None,
         metavar="DIR",
-        help="Folder to write tables, records and the page to (default: reports/latest)",
+        help="Folder to write tables, records and the page to (default: a new one in reports, which "
+        "reports/latest leads to)",
     )
     group.addoption(
         "--resume",
         action="store_true",
-        help="Take the finished rows of an interrupted run from the report folder, and train the rest",
+        help="Take the finished rows of an interrupted run from the report folder (default: "
+        "reports/latest), and train the rest",
     )
 
 
@@ -98,8 +101,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     _check_memory(option.device, int(option.replicates))
     # Absolute from here on, so that xdist's workers, which inherit the options, agree.
-    option.data_root = str(_folder(config, option.data_root, "data"))
-    option.report_dir = str(_folder(config, option.report_dir, "reports/latest"))
+    given = option.data_root or config.rootpath / "data"
+    option.data_root = str(_resolved(config, "--data-root", given))
+    option.report_dir = str(_report_dir(config, option.report_dir, resume=option.resume))
     config.stash[SETTINGS] = Settings(
         scale=option.scale,
         device=option.device,
@@ -130,16 +134,32 @@ def _check_memory(device: str, replicates: int) -> None:
         )
 
 
-def _folder(config: pytest.Config, given: str | None, default: str) -> Path:
-    """A given folder is relative to where pytest was called, the default to the suite.
+def _report_dir(config: pytest.Config, given: str | None, *, resume: bool) -> Path:
+    """The folder to write to: the one that was given, or one of the run's own, led to by `latest`."""
+    reports = config.rootpath / "reports"
+    if given is not None:
+        folder = config.invocation_params.dir / _expanded("--report-dir", given)
+        if Path(os.path.abspath(folder)) != reports / run_folders.LINK:
+            return _resolved(config, "--report-dir", given)
+    newest = run_folders.latest(reports) if resume else None
+    return newest or run_folders.new(_resolved(config, "--report-dir", reports))
 
-    Links are resolved: what is renamed or replaced later is the folder itself.
-    """
-    folder = config.rootpath / default if given is None else config.invocation_params.dir / given
+
+def _resolved(config: pytest.Config, option: str, given: str | Path) -> Path:
+    """A given folder is relative to where pytest was called. Links are resolved."""
+    folder = config.invocation_params.dir / _expanded(option, given)
     try:
         return folder.resolve()
     except (OSError, RuntimeError):  # too long, or a circle of links: whoever opens it says so
         return folder
+
+
+def _expanded(option: str, given: str | Path) -> Path:
+    """With `~` as the home folder, which a shell does not expand behind a `=`."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise pytest.UsageError(f"{option} is {str(given)!r}; there is no such home folder") from None
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

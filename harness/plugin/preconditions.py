@@ -11,6 +11,11 @@ if sys.platform != "win32":
     import resource
 
 _OPEN_FILES = 64
+_PLUGINS = {
+    "benchmark": "pytest_benchmark.plugin",
+    "terminal": "_pytest.terminal",
+    "capture": "_pytest.capture",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,11 +35,13 @@ def _check_open_files() -> None:
 
 def _check_plugins(config: pytest.Config) -> None:
     """Without these there is nothing to time with, or nowhere to say what came out."""
-    for name in ("benchmark", "terminal", "capture"):
-        if not config.pluginmanager.hasplugin(name):
+    # By their modules: a plugin's name depends on how it was loaded.
+    loaded = {getattr(plugin, "__name__", None) for plugin in config.pluginmanager.get_plugins()}
+    for name, module in _PLUGINS.items():
+        if module not in loaded:
             raise pytest.UsageError(
-                f"this suite needs pytest's plugin {name!r}, which is not loaded: not installed, "
-                "or disabled by -p no:... or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+                f"this suite needs pytest's plugin {name!r} ({module}), which is not loaded: not "
+                "installed, or disabled by -p no:... or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
             )
 
 

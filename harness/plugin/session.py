@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,19 +17,21 @@ from model.data.download import DataError, ensure_downloaded
 from model.experiment import Experiment
 
 from .. import atomic_json, ownership
-from ..exercise import case_id, discover_exercises
+from ..exercise import case_id
 from ..files import sealed
 from ..files.record import TrainingRecord
 from ..files.sealed import one_line
 from ..hardware.forecast import training_seconds
 from ..hardware.lock_file import LockError, lock_folder
-from ..paths import PAGE, ROOT, SPEED
+from ..paths import CANNOT_BE_READ, PAGE, ROOT, SPEED
+from ..processes import environment, reason
 from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summary import summarise
 from ..settings import SETTINGS
+from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
 
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
+_SESSION = pytest.StashKey[pytest.Session]()
+_EXERCISES = pytest.StashKey[dict[str, ModuleType]]()
 _TABLES = pytest.StashKey[list[str]]()
 _WRITE_ERROR = pytest.StashKey[str]()
 
@@ -44,31 +50,48 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     option = session.config.option
     runs_tests = not (option.collectonly or option.setuponly)  # --setup-plan sets setuponly
     if runs_tests and not hasattr(session.config, "workerinput"):
-        _prepare(session.config, [item.nodeid for item in session.items])
+        _prepare(session, [item.nodeid for item in session.items])
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_SESSION] = session
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
     """Prepares a session with xdist, whose controller learns from its workers what they collected."""
-    _prepare(node.config, ids)
+    _prepare(node.config.stash[_SESSION], ids)
 
 
-def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
-    """Checks the data and opens the report folder, once, if any exercise is selected."""
-    folders = tuple(f"{folder.rstrip('/')}/" for folder in config.getini("testpaths"))
-    if _REPORT_FOLDER in config.stash or not any(case.startswith(folders) for case in ids):
+def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
+    """Checks exercises and data and opens the report folder, once, if any exercise is selected.
+
+    Whatever is wrong is said before anything is opened.
+    """
+    config = session.config
+    if _EXERCISES in config.stash or not (modules := exercises_of(session, ids)):
         return
     settings = config.stash[SETTINGS]
+    selected = _selected(config, modules, ids)
     try:
         ensure_downloaded(settings.dataset, settings.data_root)
         if settings.timing == "exclusive":
             lock_folder()
     except (DataError, LockError) as error:
         raise pytest.UsageError(str(error)) from None
-    folder = ReportFolder(settings.report_dir, run=fingerprint_of(config), resume=settings.resume)
-    config.stash[_REPORT_FOLDER] = folder
+    folder = ReportFolder(
+        settings.report_dir,
+        fingerprint=lambda module: fingerprint_of(config, module),
+        resume=settings.resume,
+    )
+    config.stash[_REPORT_FOLDER], config.stash[_EXERCISES] = folder, modules
     config.add_cleanup(folder.close)
-    experiments = _to_train(config, ids)
+    store = Store(settings.report_dir)
+    experiments = {
+        case: experiment
+        for case, (experiment, key) in selected.items()
+        if store.find(TrainingRecord, case, key) is None
+    }
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
         config.get_terminal_writer().line(
@@ -78,30 +101,49 @@ def _prepare(config: pytest.Config, ids: Sequence[str]) -> None:
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
 
 
-def _to_train(config: pytest.Config, ids: Sequence[str]) -> dict[str, Experiment]:
-    """The experiments of the selected rows that have no record yet, by case."""
-    settings = config.stash[SETTINGS]
-    store = Store(settings.report_dir)
-    selected = set(ids)
-    return {
-        case: module.EXERCISE.experiment(row, settings.scale, settings.dataset)
-        for path, module in discover_exercises(config).items()
-        for row in module.EXERCISE.rows
-        if (case := case_id(path, row.name)) in selected
-        and store.find(TrainingRecord, case, training_key(config, module.EXERCISE, row)) is None
-    }
+def _selected(
+    config: pytest.Config, modules: dict[str, ModuleType], ids: Sequence[str]
+) -> dict[str, tuple[Experiment, dict[str, Any]]]:
+    """The experiments of the selected rows and the keys of their records, by case.
+
+    Raises pytest.UsageError for a row of `modules`, selected or not, whose settings are none.
+    """
+    settings, selected = config.stash[SETTINGS], {*ids}
+    found = {}
+    for path, module in modules.items():
+        for row in module.EXERCISE.rows:
+            try:
+                experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
+            except (TypeError, ValueError) as error:
+                raise pytest.UsageError(f"{path}: the row {row.name!r}: {error}") from None
+            if (case := case_id(path, row.name)) in selected:
+                found[case] = (experiment, training_key(config, path, module.EXERCISE, row))
+    return found
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes the summary from the records on disk, also after Ctrl-C, `-x` or a worker's crash."""
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Writes the summary from the records on disk, also after Ctrl-C, `-x` or a worker's crash.
+
+    Before the other plugins, one of which may fail for what it cannot write.
+    """
     config = session.config
-    if _REPORT_FOLDER not in config.stash:
-        return
-    folder = config.stash[SETTINGS].report_dir
-    unwatch(config, folder)
+    if _REPORT_FOLDER in config.stash:
+        unwatch(config, config.stash[SETTINGS].report_dir)
+        if ownership.has_run(config.stash[SETTINGS].report_dir):
+            _summarise(session)
     try:
-        summary = summarise(config, discover_exercises(config))
+        yield
+    except Exception as error:  # the tables are shown whatever another plugin meets
+        said = one_line(f"{type(error).__name__}: {error}")
+        config.get_terminal_writer().line(f"\nAt the end of the session, {said}", red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+
+
+def _summarise(session: pytest.Session) -> None:
+    config, folder = session.config, session.config.stash[SETTINGS].report_dir
+    try:
+        summary = summarise(config, config.stash[_EXERCISES])
         config.stash[_TABLES] = [
             *tables.format_tables(summary, "simple"),
             tables.format_caption(summary),
@@ -122,28 +164,44 @@ def draw(folder: Path) -> str:
     In a process of its own, which may run out of memory or crash without taking this one with it.
     """
     command = [sys.executable, "-m", "harness", "report", str(folder)]
-    reason = "interrupted"
+    status, why = None, "interrupted"
     with suppress(KeyboardInterrupt):
         try:
             drawing = subprocess.run(
-                command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace"
+                command,
+                cwd=ROOT,
+                env=environment(),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
             )
         except OSError as error:
-            reason = str(error)
+            why = str(error)
         else:
-            if drawing.returncode == 0:
+            status = drawing.returncode
+            if status == 0:
                 return f"Page: {_relative(folder / PAGE)}"
-            said = drawing.stderr.strip().splitlines() or [f"it ended with {drawing.returncode}"]
-            reason = one_line(said[-1])
-    later = f"`python -m harness report {_relative(folder)}` draws them from the files in that folder"
-    return f"No page or figures: {reason.rstrip('.')}. Later, {later}."
+            why = one_line(reason(drawing.stderr, status=status))
+    line = f"No page or figures: {why.rstrip('.')}."
+    # What cannot be drawn now for what the folder holds cannot be drawn later either.
+    return line if status == CANNOT_BE_READ else f"{line} To draw them later: {_draw_command(folder)}"
+
+
+def _draw_command(folder: Path) -> str:
+    """The command that draws the page, as it can be typed here."""
+    here = "" if Path.cwd() == ROOT else f"cd {shlex.quote(str(ROOT))} && "
+    python, report = (str(path if here else _relative(path)) for path in (Path(sys.executable), folder))
+    return f"{here}{shlex.quote(python)} -m harness report {shlex.quote(report)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     config = terminalreporter.config
     if _REPORT_FOLDER not in config.stash:
         return
-    folder = _relative(config.stash[SETTINGS].report_dir)
+    folder = config.stash[SETTINGS].report_dir
+    if not ownership.has_run(folder):
+        terminalreporter.write_line("Nothing was trained, so there is no report of this session.")
+        return
     terminalreporter.section("the assignment's tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
     encoding = getattr(terminalreporter._tw._file, "encoding", None)
@@ -153,17 +211,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are in "
-            f"{folder}/runs/, and --resume takes them from there.",
+            f"{_relative(folder)}/runs/, and --resume takes them from there.",
             red=True,
         )
     else:
-        terminalreporter.write_line(f"Written to {folder}/.")
+        terminalreporter.write_line(f"Written to {_relative(folder)}/.")
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             terminalreporter.write_line(
-                f"`python -m harness report {folder}` draws the page and figures of what has finished."
+                f"To draw the page and figures of what has finished: {_draw_command(folder)}"
             )
         else:  # last of all: whatever becomes of the page, the tables are written and shown
-            terminalreporter.write_line(draw(config.stash[SETTINGS].report_dir))
+            terminalreporter.write_line(draw(folder))
 
 
 def _relative(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 _CHECK_SECONDS = 0.5  # between a worker's checks that its session is alive
+_END_SECONDS = 10  # that a session has to write its report in, undisturbed by more signals
 _EXIT_SECONDS = 1  # that workers have to exit by themselves after Ctrl-C
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -21,16 +23,34 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         _exit_with_session()
     elif threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
+        stopping = _Stopping()
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             # What `nohup` has set to be ignored stays so.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                config.add_cleanup(_handle(number))
+                config.add_cleanup(_handle(number, stopping))
 
 
-def _handle(number: int) -> Callable[[], None]:
-    """Interrupts the session at that signal; returns what puts the handler before back."""
-    before = signal.signal(number, interrupt)
+class _Stopping:
+    """Interrupts the session at the first signal, and lets it write what has finished at the next ones.
+
+    Somebody who presses Ctrl-C three times wants it to end soon, and it does: but an interrupt in the
+    middle of its end would cost the tables. Signals count again after a few seconds, should it hang.
+    """
+
+    def __init__(self) -> None:
+        self._first = -math.inf
+
+    def __call__(self, number: int, frame: object) -> None:
+        """The signals' handler."""
+        if time.monotonic() - self._first > _END_SECONDS:
+            self._first = time.monotonic()
+            raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _handle(number: int, handler: Callable[[int, object], None]) -> Callable[[], None]:
+    """Has `handler` take that signal; returns what puts the handler before back."""
+    before = signal.signal(number, handler)
 
     def restore() -> None:
         signal.signal(number, before)
@@ -48,11 +68,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         session.config.get_terminal_writer().line(
             "\ninterrupted while the report was written or shown; --resume takes what has finished"
         )
-
-
-def interrupt(number: int, frame: object) -> None:
-    """A signal's handler."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def pytest_keyboard_interrupt() -> None:

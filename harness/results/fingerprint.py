@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +19,17 @@ from ..settings import SETTINGS
 
 Fingerprint = Mapping[str, Any]
 
-_FINGERPRINT = pytest.StashKey[Fingerprint]()
+_FINGERPRINTS = pytest.StashKey[dict[Path, Fingerprint]]()
 
 
-def fingerprint_of(config: pytest.Config) -> Fingerprint:
-    """The fingerprint of this session's run."""
-    if _FINGERPRINT not in config.stash:
+def fingerprint_of(config: pytest.Config, module: str) -> Fingerprint:
+    """The fingerprint of this session's run for the exercise in `module`, a path as in node ids."""
+    code = _code(config, module)
+    known = config.stash.setdefault(_FINGERPRINTS, {})
+    if code not in known:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
-        sources = [ROOT / "model", ROOT / "harness"]
-        sources += [config.rootpath / folder for folder in config.getini("testpaths")]
-        config.stash[_FINGERPRINT] = {
+        known[code] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
@@ -37,16 +38,27 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
             "device": device.type,
             "device_name": device_name(device),
             "torch": metadata.version("torch"),
-            "code": code_digest(sources),
+            "code": code_digest([ROOT / "model", ROOT / "harness", code]),
         }
-    return config.stash[_FINGERPRINT]
+    return known[code]
 
 
-def training_key(config: pytest.Config, exercise: Exercise, row: Row) -> dict[str, Any]:
-    """What the training of a row depends on: the session's fingerprint, and the experiment."""
+def _code(config: pytest.Config, module: str) -> Path:
+    """What an exercise's code is: the folder of `testpaths` that it is in, or its own.
+
+    In the root folder, with all that lies there, it is the module alone.
+    """
+    path = config.rootpath / module
+    folders = [config.rootpath / folder for folder in config.getini("testpaths")]
+    own = path if path.parent == config.rootpath else path.parent
+    return next((folder for folder in folders if path.is_relative_to(folder)), own)
+
+
+def training_key(config: pytest.Config, module: str, exercise: Exercise, row: Row) -> dict[str, Any]:
+    """What the training of a row depends on: the fingerprint of the run, and the experiment."""
     settings = config.stash[SETTINGS]
     experiment = exercise.experiment(row, settings.scale, settings.dataset)
-    return {"run": fingerprint_of(config), "experiment": asdict(experiment)}
+    return {"run": fingerprint_of(config, module), "experiment": asdict(experiment)}
 
 
 def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
-from .. import ownership
+from .. import ownership, run_folders
 from ..files.sealed import FileError
-from ..paths import SPEED, TIMES
 from .fingerprint import Fingerprint, first_difference
 from .store import Store
-
-_EARLIER_REPORTS = 3  # that are kept: reports/latest.1 is the one before reports/latest
 
 
 class ReportFolder:
     """Starts a report in `folder`, or resumes the one in it, and keeps other sessions out.
 
-    Starting moves an earlier report aside. Raises pytest.UsageError if the folder holds anything but a
-    report, cannot be written, is in use by another session, or is to be resumed and has another run's
-    fingerprint.
+    `fingerprint` gives the fingerprint of this run for an exercise's module. Raises pytest.UsageError if
+    the folder holds anything but a report, cannot be written, is in use by another session, has a run
+    that is not to be resumed, or is to be resumed and has another run's fingerprint.
     """
 
-    def __init__(self, folder: Path, *, run: Fingerprint, resume: bool):
+    def __init__(self, folder: Path, *, fingerprint: Callable[[str], Fingerprint], resume: bool):
         self._folder = folder
+        self._is_new = not folder.exists()
+        self._lock: FileLock | None = None
         try:
-            if not ownership.owns(folder):
-                ownership.check_new(folder)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
-            self._lock.acquire()
-            if ownership.owns(folder):
-                if resume:
-                    self._resume(run)
-                else:
-                    self._move_aside()
-            ownership.make(folder)
-            Store(folder).create()
-            earlier = folder.with_name(f"{folder.name}.1")
-            if not resume and ownership.owns(earlier):
-                for name in (SPEED, TIMES):
-                    if (earlier / name).exists():
-                        (earlier / name).rename(folder / name)
+            try:
+                self._open(fingerprint, resume=resume)
+            except BaseException:
+                self.close()
+                raise
         except ownership.ForeignFilesError as error:
             raise pytest.UsageError(
                 f"--report-dir is {folder}, but {error}; it takes a new or empty folder, or an "
@@ -63,40 +50,38 @@ class ReportFolder:
                 f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
             ) from None
 
-    def _resume(self, run: Fingerprint) -> None:
+    def _open(self, fingerprint: Callable[[str], Fingerprint], *, resume: bool) -> None:
+        ownership.make(self._folder)
+        Store(self._folder).create()
+        lock = FileLock(self._folder / "locks" / "session.lock", timeout=0)
+        lock.acquire()
+        self._lock = lock
+        if resume:
+            self._resume(fingerprint)
+        elif ownership.has_run(self._folder):
+            raise pytest.UsageError(
+                f"--report-dir is {self._folder}, which has the report of an earlier run; no run is "
+                "overwritten: --resume goes on with it, and a new one takes another folder"
+            )
+        else:
+            run_folders.begin(self._folder)
+
+    def _resume(self, fingerprint: Callable[[str], Fingerprint]) -> None:
         store = Store(self._folder)
         for record in (*store.records().values(), *store.claims().values()):
-            if differing := first_difference(record.run.model_dump(), run):
+            ours = fingerprint(record.id.partition("::")[0])
+            if differing := first_difference(record.run.model_dump(), ours):
                 raise pytest.UsageError(
-                    f"--resume: {self._folder} is of another run: {differing}; without --resume it is "
-                    "moved aside, and --report-dir names another folder"
+                    f"--resume: {self._folder} is of another run: {differing}; without --resume a new "
+                    "run has a folder of its own"
                 )
         store.resume()
 
     def close(self) -> None:
-        """Ends the report and unlocks the folder."""
+        """Ends the report and unlocks the folder; one that nothing was put into is removed."""
+        if self._lock is None:  # it is another's
+            return
         Store(self._folder).close()
         self._lock.release()
-
-    def _move_aside(self) -> None:
-        """Renames `folder` to `folder.1`, that to `folder.2`, and so on; deletes the oldest.
-
-        Checks first that all of them are the suite's own.
-        """
-        ages = [
-            self._folder,
-            *(
-                self._folder.with_name(f"{self._folder.name}.{age}")
-                for age in range(1, _EARLIER_REPORTS + 1)
-            ),
-        ]
-        for path in ages:
-            if path.is_symlink() or (path.exists() and not ownership.owns(path)):
-                raise ownership.ForeignFilesError(
-                    f"the report before it would become {path}, which is not a report of this suite"
-                )
-        if ages[-1].exists():
-            ownership.remove(ages[-1])
-        for younger, older in reversed(list(pairwise(ages))):
-            if younger.exists():
-                younger.rename(older)
+        if self._is_new:
+            ownership.remove_if_nothing_came(self._folder)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from .. import ownership
+from .. import ownership, run_folders
 from ..files import sealed
 from ..files.names import file_name
 from ..files.record import (
@@ -21,6 +22,7 @@ from ..files.record import (
     read_record,
 )
 from ..files.sealed import FileError
+from ..hardware.waiting import waiting
 
 _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
@@ -34,6 +36,7 @@ class Store:
     """
 
     def __init__(self, report_dir: Path):
+        self._folder = report_dir
         self._runs = report_dir / "runs"
         self._claims = report_dir / "claims"
         self._locks = report_dir / "locks"
@@ -73,6 +76,15 @@ class Store:
             and self._path(name, key).name in sealed.read(self._resumed, Resumed).records
         )
 
+    def is_first_timing(self, name: str, key: Mapping[str, Any]) -> bool:
+        """Whether no test of this session has asked this before of that record."""
+        self._recreate_folders()
+        try:
+            (self._locks / f"{self._path(name, key).stem}.timed.lock").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
     def get_or_make(
         self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
     ) -> _Kind:
@@ -82,11 +94,14 @@ class Store:
         """
         path = self._path(name, key)
         self._recreate_folders()
-        with FileLock(self._locks / f"{path.stem}.lock"):
+        with ExitStack() as stack:
+            with waiting():
+                stack.enter_context(FileLock(self._locks / f"{path.stem}.lock"))
             if not path.exists():
                 record = {"id": name, **key, **make()}
                 self._recreate_folders()
                 sealed.write(path, record)
+                run_folders.lead_to(self._folder)
             return self._read(kind, path)
 
     def put_claim(self, claim: ClaimRecord) -> None:
@@ -94,6 +109,7 @@ class Store:
         self._recreate_folders()
         name = file_name(claim.id, {"run": claim.run.model_dump()})
         sealed.write(self._claims / f"{name}.json", claim.model_dump())
+        run_folders.lead_to(self._folder)
 
     def _path(self, name: str, key: Mapping[str, Any]) -> Path:
         return self._runs / f"{file_name(name, key)}.json"
@@ -108,11 +124,11 @@ class Store:
         """Makes the folders again if someone removed them during the session, to keep later records."""
         if not self._runs.exists():
             warnings.warn(
-                f"{self._runs.parent} was removed while this session ran; its records so far are lost",
+                f"{self._folder} was removed while this session ran; its records so far are lost",
                 stacklevel=2,
             )
         try:
-            ownership.make_again(self._runs.parent)
+            ownership.make_again(self._folder)
             self.create()
         except OSError as error:
-            raise FileError(f"{self._runs.parent} cannot be written: {error.strerror}") from None
+            raise FileError(f"{self._folder} cannot be written: {error.strerror}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -23,8 +22,8 @@ from .records import to_case
 from .store import Store
 
 
-def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[str, Any]:
-    """Summarises what is on disk, in the order of `modules` (see `discover_exercises`)."""
+def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:
+    """Summarises what is on disk, in the order of `modules` (see `exercises_of`)."""
     settings = config.stash[SETTINGS]
     exercises = [
         {
@@ -43,7 +42,7 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
     cases = []
     for path, module in modules.items():
         for row in module.EXERCISE.rows:
-            name, key = case_id(path, row.name), training_key(config, module.EXERCISE, row)
+            name, key = case_id(path, row.name), training_key(config, path, module.EXERCISE, row)
             if record := store.find(TrainingRecord, name, key):
                 cases.append(to_case(record, resumed=store.is_resumed(name, key)))
     decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}
@@ -54,7 +53,7 @@ def summarise(config: pytest.Config, modules: Mapping[str, ModuleType]) -> dict[
         "timing": settings.timing,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.git_commit(config.rootpath),
-        "code": fingerprint_of(config)["code"],
+        "code": fingerprint_of(config, next(iter(modules)))["code"],
         "command": printable(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,

@@ -1,0 +1,40 @@
+"""The exercises of a session: those of the modules that pytest has collected selected tests of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+
+import pytest
+
+from ..exercise import Exercise
+
+
+def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, ModuleType]:
+    """The modules with an `EXERCISE` among those that the node ids `ids` are of, by path as in node ids.
+
+    In the order of their numbers. Raises pytest.UsageError if two have the same one.
+    """
+    modules = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}
+    if not modules:  # with xdist, workers have collected
+        paths = dict.fromkeys(each.partition("::")[0] for each in ids)
+        modules = {path: _imported(session, path) for path in paths}
+    found = {
+        path: module
+        for path, module in modules.items()
+        if module is not None and isinstance(getattr(module, "EXERCISE", None), Exercise)
+    }
+    by_number: dict[int, str] = {}
+    for path, module in found.items():
+        number = module.EXERCISE.number
+        if (other := by_number.setdefault(number, path)) != path:
+            raise pytest.UsageError(f"{other} and {path} are both exercise {number}; each takes its own")
+    return dict(sorted(found.items(), key=lambda each: each[1].EXERCISE.number))
+
+
+def _imported(session: pytest.Session, path: str) -> ModuleType | None:
+    """The module, imported as pytest does; None for what is none, as a text file with doctests."""
+    if not path.endswith(".py"):
+        return None
+    module = pytest.Module.from_parent(session, path=session.config.rootpath / path)
+    return module.obj if isinstance(module.obj, ModuleType) else None

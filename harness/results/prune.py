@@ -1,0 +1,50 @@
+"""Deletes the oldest report folders: nothing else in the suite deletes a run.
+
+`make prune KEEP=N`, or `python -m harness prune N`. The newest N in `reports/` stay, and so do
+those that a session is writing to, the one that `latest` leads to, and what was published.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .. import ownership, run_folders
+from ..paths import REPORTS
+
+
+def main(keep: int, reports: Path = REPORTS) -> int:
+    """Keeps the newest `keep` report folders, and says of the others what became of them.
+
+    Returns 1 if one of them could not be deleted.
+    """
+    if not reports.is_dir():
+        raise ValueError(f"{reports} is no folder, so there is nothing to delete")
+    found, status = run_folders.runs(reports), 0
+    for folder in found[keep:]:
+        if folder == run_folders.latest(reports):
+            continue
+        try:
+            _delete(folder)
+        except OSError as error:
+            print(f"kept {folder}: {error}", file=sys.stderr)
+            status = 1
+        else:
+            print(f"deleted {folder}")
+    print(f"{len(found[:keep])} of {len(found)} report folders are the newest and stay.")
+    return status
+
+
+def _delete(folder: Path) -> None:
+    """Raises an OSError that says why if the folder is in use, or holds what no report does."""
+    path = folder / "locks" / "session.lock"
+    if not path.exists():
+        ownership.remove(folder)
+        return
+    try:
+        with FileLock(path, timeout=0):
+            ownership.remove(folder)
+    except Timeout:
+        raise OSError("a session is writing to it") from None
