@@ -74,7 +74,7 @@ def refusal(folder):
     """The line with which --resume refuses the folder, which it leaves as it is."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(pytest.UsageError) as error:
-        ReportFolder(folder, run=RUN, resume=True)
+        ReportFolder(folder, fingerprint=lambda _: RUN, resume=True)
     (line,) = str(error.value).splitlines()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     return line
@@ -163,7 +163,7 @@ def test_an_odd_training_is_named(report, place, value, said):
 def test_what_diverged_may_be_infinite_or_no_number(report, name, numbers):
     before = [] if name == "unit_spread" else [[0, 0]]  # the first epoch
     reports.write_record(report, {**training(), name: before + numbers})
-    ReportFolder(report, run=RUN, resume=True).close()
+    ReportFolder(report, fingerprint=lambda _: RUN, resume=True).close()
 
 
 ODD_MEASUREMENTS = [

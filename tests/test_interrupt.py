@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -57,12 +58,13 @@ def test_a_worker_ends_with_its_session_whatever_it_is_busy_with(monkeypatch):
 def test_a_terminal_that_closes_interrupts_unless_nohup_says_otherwise(ignored):
     cleanups = []
     config = SimpleNamespace(add_cleanup=cleanups.append)
-    before = {each: signal.getsignal(each) for each in (signal.SIGHUP, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
         shutdown.pytest_configure(config)
-        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else shutdown.interrupt)
-        assert signal.getsignal(signal.SIGTERM) is shutdown.interrupt
+        handler = signal.getsignal(signal.SIGTERM)
+        assert isinstance(handler, shutdown.Stopping)
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else handler)
         while cleanups:
             cleanups.pop()()
         assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
@@ -79,3 +81,32 @@ def test_an_interrupt_after_the_tests_is_told_in_a_line(suite, place):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["interrupted while the report was written or shown; --resume takes *"])
     assert len(suite.records()) == 3
+
+
+def test_only_the_first_of_several_signals_interrupts(monkeypatch):
+    """Pressing Ctrl-C three times must not cost the tables; if it hangs, signals count again."""
+    now = [100.0]
+    monkeypatch.setattr(shutdown.time, "monotonic", lambda: now[0])
+    stopping = shutdown.Stopping()
+    with pytest.raises(KeyboardInterrupt):
+        stopping(signal.SIGINT, None)
+    for later in (0, 0.5, 10):
+        now[0] = 100.0 + later
+        stopping(signal.SIGINT, None)
+    now[0] = 110.1
+    with pytest.raises(KeyboardInterrupt):
+        stopping(signal.SIGTERM, None)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_three_interrupts_within_half_a_second(suite, workers):
+    suite.hang()
+    session = suite.start("-k", "test_1", "-n", workers, "--timing", "shared")
+    suite.wait_until_it_hangs(others=1 if workers == "0" else 2)
+    for _ in range(3):
+        os.killpg(session.pid, signal.SIGINT)
+        time.sleep(0.15)
+    assert session.wait(timeout=60) == pytest.ExitCode.INTERRUPTED
+    output = (suite.path / "output.txt").read_text()
+    assert "Traceback" not in output
+    assert "Did not run: " in output

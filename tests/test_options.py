@@ -107,7 +107,16 @@ def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
     given = check(tmp_path, called_from=here, report_dir="mine", data_root="../data-sets")
     assert (given.report_dir, given.data_root) == (here / "mine", tmp_path / "data-sets")
     default = check(tmp_path, called_from=here)
-    assert (default.report_dir, default.data_root) == (tmp_path / "reports/latest", tmp_path / "data")
+    assert (default.report_dir.parent, default.data_root) == (tmp_path / "reports", tmp_path / "data")
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    """Which a shell does not do behind a `=`; a folder called ~ invites `rm -rf ~`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    given = check(tmp_path, report_dir="~/mine", data_root="~/data")
+    assert (given.report_dir, given.data_root) == (tmp_path / "home/mine", tmp_path / "home/data")
+    with pytest.raises(pytest.UsageError, match=r"^--report-dir is '~nobody-here/x'; there is no such"):
+        check(tmp_path, report_dir="~nobody-here/x")
 
 
 @pytest.mark.parametrize("name", ALLOWED)
@@ -137,7 +146,7 @@ def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
     (tmp_path / "file").touch()
     with pytest.raises(pytest.UsageError) as refused:
-        ReportFolder(tmp_path / value, run={}, resume=False)
+        ReportFolder(tmp_path / value, fingerprint=lambda _: {}, resume=False)
     assert str(refused.value).startswith(f"--report-dir is {tmp_path / value}, which cannot be ")
     with pytest.raises(DataError) as missing:
         ensure_downloaded("mnist", tmp_path / value)
@@ -157,12 +166,15 @@ def test_cuda_without_a_gpu_is_refused(suite):
 @pytest.mark.parametrize("plugin", ["benchmark", "terminal", "capture"])
 def test_a_plugin_that_is_missing_is_named(suite, plugin):
     line = refused(suite, "-p", f"no:{plugin}")
-    assert line.startswith(f"ERROR: this suite needs pytest's plugin {plugin!r}, which is not loaded")
+    assert line.startswith(f"ERROR: this suite needs pytest's plugin {plugin!r} (")
 
 
 def test_plugins_that_are_not_loaded_by_themselves(suite, monkeypatch):
+    """As distributions run tests; a plugin may be loaded by the name of its module."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in refused(suite)
+    result = suite.run("-p", "pytest_benchmark.plugin", "-p", "xdist.plugin", "-k", "lr0.5")
+    result.assert_outcomes(passed=2)
 
 
 def test_too_few_open_files_are_refused(suite):

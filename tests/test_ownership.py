@@ -15,6 +15,7 @@ from harness.report import passages, publish
 from harness.report.build import build
 from harness.report.load import ReportError
 from harness.results.report_folder import ReportFolder
+from harness.results.store import Store
 from tests import reports
 
 RUN = {"scale": "quick"}
@@ -22,7 +23,7 @@ RUN = {"scale": "quick"}
 
 def run(folder, **options):
     """What a session does to its report folder, from its first case to its last."""
-    ReportFolder(folder, run=RUN, **{"resume": False, **options}).close()
+    ReportFolder(folder, fingerprint=lambda _: RUN, **{"resume": False, **options}).close()
 
 
 def refusal(folder, **options):
@@ -46,48 +47,36 @@ def content(folder):
 def folder(tmp_path):
     """A report folder with a record in it."""
     path = tmp_path / "v1"
-    run(path)
+    ownership.make(path)
+    Store(path).create()
     (path / "runs" / "a.json").write_text("{}")
     return path
 
 
-def test_three_earlier_reports_are_kept(folder):
-    for age in range(5):
-        (folder / "summary.md").write_text(str(age))
-        run(folder)
-    kept = {path.name: path for path in folder.parent.glob("v1.*")}
-    assert kept.keys() == {"v1.1", "v1.2", "v1.3"}
-    assert [(kept[f"v1.{age}"] / "summary.md").read_text() for age in (1, 2, 3)] == ["4", "3", "2"]
-    assert not (folder / "summary.md").exists()
-
-
-@pytest.mark.parametrize("sibling", ["v1.1", "v1.2", "v1.3"])
-@pytest.mark.parametrize("kind", ["folder", "file", "link"])
-def test_a_sibling_that_is_no_report_stays(folder, sibling, kind):
-    theirs = folder.with_name(sibling)
-    if kind == "folder":
-        theirs.mkdir()
-        (theirs / "thesis.txt").write_text("irreplaceable")
-    elif kind == "file":
-        theirs.write_text("irreplaceable")
-    else:
-        shutil.copytree(folder, folder.with_name("elsewhere"))
-        theirs.symlink_to(folder.with_name("elsewhere"))
+def test_no_run_is_overwritten(folder):
+    (folder / "runs" / "a.json").write_text("{}")
     before = content(folder.parent)
-    assert f"would become {theirs}, which is not a report" in refusal(folder)
+    assert refusal(folder) == (
+        f"--report-dir is {folder}, which has the report of an earlier run; no run is overwritten: "
+        "--resume goes on with it, and a new one takes another folder"
+    )
     assert content(folder.parent) == before
 
 
-@pytest.mark.parametrize("name", ["thesis.txt", "runs/measured.csv", "figures/plot.png", "notes/a.json"])
-def test_a_report_with_something_else_in_it_is_not_deleted(folder, name):
-    for _ in range(3):
-        run(folder)
-    theirs = folder.with_name("v1.3") / name
-    theirs.parent.mkdir(exist_ok=True)
-    theirs.write_text("irreplaceable")
-    before = content(folder.parent)
-    assert f"{folder.with_name('v1.3')} holds {name.partition('/')[0]}" in refusal(folder)
-    assert content(folder.parent) == before
+def test_a_folder_without_a_run_is_taken(folder):
+    """As one that `make speed` has made."""
+    (folder / "runs" / "a.json").unlink()
+    (folder / "speed.json").write_text("{}")
+    run(folder)
+    assert (folder / "speed.json").exists()
+
+
+def test_a_folder_that_nothing_was_put_into_is_removed(tmp_path):
+    run(tmp_path / "v1")
+    assert not (tmp_path / "v1").exists()
+    (tmp_path / "v2").mkdir()
+    run(tmp_path / "v2")
+    assert (tmp_path / "v2").exists(), "it is not this session's"
 
 
 def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
@@ -114,15 +103,6 @@ def test_a_folder_of_somebody_elses_may_be_shared_but_is_not_taken(tmp_path):
         ownership.make(tmp_path)
     ownership.make_or_share(tmp_path)
     assert content(tmp_path) == {"thesis.txt": "irreplaceable"}
-
-
-def test_speeds_in_a_sibling_that_is_no_report_stay(tmp_path):
-    theirs = tmp_path / "v1.1"
-    theirs.mkdir()
-    (theirs / "speed.json").write_text("mine")
-    run(tmp_path / "v1")
-    assert content(theirs) == {"speed.json": "mine"}
-    assert not (tmp_path / "v1" / "speed.json").exists()
 
 
 @pytest.mark.parametrize("name", ["locks", "progress"])
@@ -195,11 +175,9 @@ def test_what_a_killed_run_leaves_is_the_suites(folder):
 def test_a_link_is_not_renamed_and_its_target_gets_the_results(suite):
     (suite.path / "disk").mkdir()
     (suite.path / "link").symlink_to(suite.path / "disk")
-    for _ in range(2):
-        suite.run("-k", "test_1 and lr0.25", "--report-dir", "link").assert_outcomes(passed=1)
+    suite.run("-k", "test_1 and lr0.25", "--report-dir", "link").assert_outcomes(passed=1)
     assert (suite.path / "link").is_symlink()
     assert (suite.path / "disk" / "summary.json").exists()
-    assert (suite.path / "disk.1" / "summary.json").exists()
 
 
 @pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])

@@ -1,10 +1,12 @@
 """The report from a run's files: its figures, what it leaves out, and two runs side by side."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import altair
 import pytest
@@ -338,7 +340,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["Page: reports/latest/report.html"])
+    result.stdout.fnmatch_lines([f"Page: reports/{suite.report.resolve().name}/report.html"])
     assert (suite.report / "figures" / "exercise-1-error.svg").exists()
     spoil(monkeypatch, suite.path / "spoilt", MISSING)
     result = suite.run("-k", "lr0.5")
@@ -347,8 +349,8 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
     result.stdout.fnmatch_lines(
         [
             "sgd-lr0.5 *",
-            "Written to reports/latest/.",
-            "No page or figures: The report needs altair: `make report` installs it. Later, *",
+            f"Written to reports/{suite.report.resolve().name}/.",
+            "No page or figures: The report needs altair: `make report` installs it.",
         ]
     )
     assert len(suite.cases()) == 2
@@ -360,7 +362,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
     [
         (MISSING, "The report needs altair: `make report` installs it"),
         ("raise MemoryError", "MemoryError"),
-        ("import os; os.kill(os.getpid(), 9)", "it ended with -9"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import os, time; os.kill(os.getppid(), 15); time.sleep(60)", "interrupted"),
     ],
@@ -368,15 +370,32 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
 )
 def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkeypatch, code, said):
     spoil(monkeypatch, tmp_path / "spoilt", code)
-    before = signal.signal(signal.SIGTERM, shutdown.interrupt)
+    before = signal.signal(signal.SIGTERM, shutdown.Stopping())
     try:
         line = session.draw(folder)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert line == (
-        f"No page or figures: {said}. Later, `python -m harness report {folder}` draws them from the "
-        "files in that folder."
-    )
+    later = f" To draw them later: {Path(sys.executable).relative_to(ROOT)} -m harness report {folder}"
+    assert line == f"No page or figures: {said}." + later * (code != MISSING)
+
+
+def test_what_can_never_be_drawn_is_not_promised_for_later(folder):
+    (folder / "summary.json").write_text("{}")
+    assert "later" not in session.draw(folder)
+
+
+def test_the_command_that_draws_can_be_typed_elsewhere(folder, tmp_path, monkeypatch):
+    """And in a folder with a space, and where Python keeps the folder it is started in off its path."""
+    given = tmp_path / "my report"
+    shutil.copytree(folder, given)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert session.draw(given).startswith("Page: ")
+    (given / "report.html").unlink()
+    command = session._draw_command(given)
+    monkeypatch.delenv("PYTHONSAFEPATH")
+    subprocess.run(command, shell=True, check=True)
+    assert (given / "report.html").exists()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,10 +19,16 @@ from .. import run_folders
 from ..hardware.machine import candidate_devices
 from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 # Of a replicate, at least: its parameters in float32, at the beginning and now, and an order of 60,000
 # examples in int64.
 _PARAMETERS = sum(inputs * outputs + outputs for inputs, outputs in pairwise(SIZES))
 _REPLICATE_BYTES = 2 * _PARAMETERS * 4 + 60_000 * 8
+
+
+_REPORT_DIR = "minibatch_bench_report_dir"  # in a worker's input
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,21 +107,27 @@ def pytest_configure(config: pytest.Config) -> None:
             f"--replicates is {option.replicates!r}; it takes a whole number from 1 to 999999"
         )
     _check_memory(option.device, int(option.replicates))
-    # Absolute from here on, so that xdist's workers, which inherit the options, agree.
-    given = option.data_root or config.rootpath / "data"
-    option.data_root = str(_resolved(config, "--data-root", given))
-    option.report_dir = str(_report_dir(config, option.report_dir, resume=option.resume))
+    if hasattr(config, "workerinput"):
+        report_dir = Path(config.workerinput[_REPORT_DIR])
+    else:
+        report_dir = _report_dir(config, option.report_dir, resume=option.resume)
     config.stash[SETTINGS] = Settings(
         scale=option.scale,
         device=option.device,
         engine=option.engine,
         seeds=tuple(range(int(option.replicates))),
         dataset=option.dataset,
-        data_root=Path(option.data_root),
+        data_root=_resolved(config, "--data-root", option.data_root or config.rootpath / "data"),
         timing=option.timing,
-        report_dir=Path(option.report_dir),
+        report_dir=report_dir,
         resume=option.resume,
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tells a worker of xdist, which is given the same options, the folder that was chosen."""
+    node.workerinput[_REPORT_DIR] = str(node.config.stash[SETTINGS].report_dir)
 
 
 def _check_memory(device: str, replicates: int) -> None:

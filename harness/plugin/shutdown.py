@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         _exit_with_session()
     elif threading.current_thread() is threading.main_thread():
-        stopping = _Stopping()
+        stopping = Stopping()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             # What `nohup` has set to be ignored stays so.
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.add_cleanup(_handle(number, stopping))
 
 
-class _Stopping:
+class Stopping:
     """Interrupts the session at the first signal, and lets it write what has finished at the next ones.
 
     Somebody who presses Ctrl-C three times wants it to end soon, and it does: but an interrupt in the

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,13 @@ class ReportFolder:
 
     def __init__(self, folder: Path, *, fingerprint: Callable[[str], Fingerprint], resume: bool):
         self._folder = folder
-        self._is_new = not folder.exists()
+        self._is_new = False
         self._lock: FileLock | None = None
         try:
             try:
                 self._open(fingerprint, resume=resume)
             except BaseException:
-                self.close()
+                self._leave()
                 raise
         except ownership.ForeignFilesError as error:
             raise pytest.UsageError(
@@ -51,6 +53,7 @@ class ReportFolder:
             ) from None
 
     def _open(self, fingerprint: Callable[[str], Fingerprint], *, resume: bool) -> None:
+        self._is_new = not self._folder.exists()
         ownership.make(self._folder)
         Store(self._folder).create()
         lock = FileLock(self._folder / "locks" / "session.lock", timeout=0)
@@ -79,9 +82,13 @@ class ReportFolder:
 
     def close(self) -> None:
         """Ends the report and unlocks the folder; one that nothing was put into is removed."""
-        if self._lock is None:  # it is another's
-            return
         Store(self._folder).close()
-        self._lock.release()
-        if self._is_new:
-            ownership.remove_if_nothing_came(self._folder)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._lock is not None:  # else it is another's
+            with suppress(OSError):
+                os.unlink(self._lock.lock_file)
+            self._lock.release()
+            if self._is_new:
+                ownership.remove_if_nothing_came(self._folder)
