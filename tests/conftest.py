@@ -215,6 +215,7 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         (harness.plugin.session, "draw"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),
+        (harness.plugin.fixtures, "lease"),
         (model.engines.proof, "kept_answer"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))

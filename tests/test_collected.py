@@ -1,0 +1,139 @@
+"""What an exercise is: a module that pytest has collected, wherever it is and whatever it is called."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from model.environment import code_digest
+from tests.conftest import MODULE
+
+COUNTED = """
+import harness.plugin.fixtures
+fake = harness.plugin.fixtures.train_model
+
+def slower_and_slower(experiment, *args, **kwargs):
+    with open("trained.txt", "a") as file:
+        file.write("x")
+    training = fake(experiment, *args, **kwargs)
+    training.epoch_seconds[:] *= len(open("trained.txt").read())
+    return training
+
+harness.plugin.fixtures.train_model = slower_and_slower
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+@pytest.mark.parametrize("path", ["bench/sub/test_3_mine.py", "bench/mine_test.py", "study/test_3.py"])
+def test_an_exercise_is_found_wherever_it_is(suite, path, workers):
+    file = suite.path / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(MODULE.format(number=3))
+    args = [path] if path.startswith("study") else []
+    suite._pytester.runpytest_inprocess(*args or ["bench/"], "-n", workers).assert_outcomes(
+        passed=3 if args else 9
+    )
+    numbers = [exercise["number"] for exercise in suite.summary()["exercises"]]
+    assert numbers == ([3] if args else [1, 2, 3])
+    ids = [case["id"] for case in suite.summary()["cases"]]
+    assert len([case for case in ids if case.startswith(path)]) == 3
+
+
+def test_a_folder_outside_testpaths_trains_anew_each_time(suite):
+    """And its code is part of the fingerprint."""
+    (suite.path / "study").mkdir()
+    module = suite.path / "study" / "test_3.py"
+    module.write_text(MODULE.format(number=3) + COUNTED)
+    run = suite._pytester.runpytest_inprocess
+    for _ in range(2):
+        run("study", "--benchmark-autosave").assert_outcomes(passed=3)
+    assert (suite.path / "trained.txt").read_text() == 6 * "x"
+    assert len([*(suite.path / ".benchmarks").rglob("*.json")]) == 2
+    module.write_text(module.read_text() + "# another version")
+    result = run("study", "--resume")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --resume: * is of another run: code *"])
+
+
+def test_what_nobody_selected_is_not_imported(suite):
+    (suite.path / "bench" / "test_3_broken.py").write_text("def")
+    (suite.path / "bench" / "test_4_skipped.py").write_text("import pytest; pytest.importorskip('nope')")
+    suite._pytester.runpytest_inprocess("bench/test_1_fake.py").assert_outcomes(passed=3)
+    result = suite.run("--continue-on-collection-errors")
+    result.assert_outcomes(passed=6, errors=1, skipped=1)
+    assert len(suite.cases()) == 6
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_two_exercises_of_one_number_are_refused_before_anything_trains(suite, workers):
+    (suite.path / "bench" / "test_3_copy.py").write_text(MODULE.format(number=1))
+    result = suite.run("-n", workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert line == (
+        "ERROR: bench/test_1_fake.py and bench/test_3_copy.py are both exercise 1; each takes its own"
+    )
+    assert not suite.report.exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
+    suite.add(1, "EXERCISE.rows[0].settings['momentum'] = 0.9")
+    result = suite.run("-k", "lr1.0", "-n", workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert line.startswith("ERROR: bench/test_1_fake.py: the row 'sgd-lr0.25': ")
+    assert "momentum" in line
+    assert not suite.report.exists()
+
+
+def test_files_that_are_no_code_are_left_alone(suite):
+    """An editor's lock, which is a link to nowhere; folders, pipes and names that are not UTF-8."""
+    bench = suite.path / "bench"
+    before = code_digest([bench])
+    (bench / ".#test_1_fake.py").symlink_to("somebody@nowhere.1234")
+    (bench / "x.py").mkdir()
+    suite.run("-k", "lr0.5").assert_outcomes(passed=2)
+    assert code_digest([bench]) == before
+    (bench / "y\udcff.py").write_text("1")
+    assert code_digest([bench]) != before
+
+
+def test_a_test_that_is_repeated_is_timed_each_time(suite):
+    """By plugins such as pytest-repeat: two measurements are two trainings."""
+    suite.add(
+        1,
+        COUNTED
+        + """
+@pytest.mark.parametrize("repeat", range(2))
+@pytest.mark.parametrize("row", EXERCISE.names[:1])
+def test_repeated(train, row, repeat):
+    train(row)
+""",
+    )
+    result = suite.run("-k", "test_repeated", "--benchmark-json=saved.json")
+    result.assert_outcomes(passed=2)
+    assert (suite.path / "trained.txt").read_text() == "xx"
+    result.stdout.fnmatch_lines(["test_repeated* 250.0000 *", "test_repeated* 500.0000 *"])
+    assert [case["seconds"] for case in suite.cases().values()] == [0.25]
+
+
+def test_a_tests_duration_is_without_what_it_waits_for(suite):
+    suite.add(
+        1,
+        """
+import contextlib, harness.plugin.fixtures
+from harness.hardware import waiting
+fake = harness.plugin.fixtures.lease
+
+@contextlib.contextmanager
+def slow(*args):
+    with fake(*args) as device:
+        waiting._waited += 1000.0
+        yield device
+
+harness.plugin.fixtures.lease = slow
+""",
+    )
+    suite.run("-k", "test_1 and lr0.5", "--junitxml=junit.xml").assert_outcomes(passed=1)
+    (case,) = ElementTree.parse(suite.path / "junit.xml").iter("testcase")
+    assert float(case.get("time")) < 0.5, "setting up and cleaning up are left"
