@@ -49,6 +49,16 @@ def test_spaces_and_letters_of_all_kinds_in_a_path(suite):
     assert (suite.path / "my reports" / "ü '1'" / "summary.json").exists()
 
 
+def test_a_path_that_is_not_utf_8(suite):
+    """pytest-xdist cannot send one to its workers."""
+    name = "r\udcff"
+    suite.run("-k", "lr0.5", "--report-dir", name).assert_outcomes(passed=2)
+    assert (suite.path / name / "summary.json").exists()
+    result = suite.run("-n", "2", "--report-dir", name)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: 'r\\udcff' is not UTF-8, and pytest-xdist cannot send it *"])
+
+
 @pytest.mark.parametrize("path", [os.environ["PATH"], ""], ids=["no checkout", "no git"])
 def test_a_copy_without_git_has_no_commit(tmp_path, monkeypatch, path):
     monkeypatch.setenv("PATH", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_open_files()
     _check_plugins(config)
     _check_root(config)
+    _check_names(config)
 
 
 def _check_open_files() -> None:
@@ -57,3 +59,16 @@ def _check_root(config: pytest.Config) -> None:
             f"pytest's root is {config.rootpath} and its settings are in {config.inipath}; this suite "
             f"takes {root} and its pytest.ini, and no --rootdir or -c"
         )
+
+
+def _check_names(config: pytest.Config) -> None:
+    """pytest-xdist sends its workers what they are called with and where they import from, as UTF-8."""
+    if config.getoption("dist", "no") != "no":
+        for name in (*map(str, config.invocation_params.args), *sys.argv, *sys.path, os.getcwd()):
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise pytest.UsageError(
+                    f"{name!a} is not UTF-8, and pytest-xdist cannot send it to its workers; "
+                    "without -n it can be used"
+                ) from None
