@@ -6,6 +6,8 @@ import hashlib
 import os
 import platform
 import re
+import sys
+import tracemalloc
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +47,50 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+# Environment variables that alter the code that libraries run, or its speed: by prefix, and by name.
+_ALTERING = (
+    "NUMBA_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "DNNL_",
+    "ONEDNN_",
+    "CUBLAS",
+    "CUDNN_",
+    "PYTORCH_",
+)
+_ALTERING_TOO = (
+    "ATEN_CPU_CAPABILITY",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_MODULE_LOADING",
+    "LD_PRELOAD",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+_NOT_ALTERING = ("NUMBA_CACHE_DIR", "NUMBA_DEBUG_CACHE")
+
+
+def library_settings() -> dict[str, str]:
+    """Returns the environment variables that alter what Numba, OpenMP, MKL or CUDA run, or how fast."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (name.startswith(_ALTERING) or name in _ALTERING_TOO) and name not in _NOT_ALTERING
+    }
+
+
+def is_traced() -> bool:
+    """Returns whether a debugger, profiler or coverage tool slows this process's Python code down."""
+    tools = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    return bool(
+        sys.gettrace()
+        or sys.getprofile()
+        or tracemalloc.is_tracing()
+        or (tools and any(tools.get_tool(number) for number in range(6)))
+    )
 
 
 def code_digest(sources: list[Path]) -> str:

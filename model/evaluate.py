@@ -1,6 +1,7 @@
 """Loss and accuracy of stacked replicates on a whole set of images.
 
 On a CPU by the compiled forward pass of the engine `numba`, where it can run; else by PyTorch.
+Why it cannot run at all, `engines.unavailable` says.
 """
 
 from __future__ import annotations

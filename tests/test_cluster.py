@@ -26,7 +26,7 @@ import torch
 from model.data.download import FILES
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
-from model.engines import choose_engine, eager
+from model.engines import cannot_run, choose_engine, eager
 from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
 from model.train import train
@@ -373,6 +373,10 @@ def test_refusals_say_why(monkeypatch):
     refused("on CUDA, not on cpu", device=torch.device("cpu"))
     refused("batches of 1", batch_size=2)
     refused("SGD, not adam", optimizer="adam")
+    capability = [(8, 0)]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[0])
+    refused("capability 9.0, this GPU has 8.0")
+    capability[0] = (9, 0)
     monkeypatch.setitem(sys.modules, "cuda.core.utils", None)
     refused(r"cuda.core.*missing.*pip install '.\[cuda\]'")
 
@@ -387,9 +391,6 @@ def test_refusals_say_why(monkeypatch):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     refused("NVRTC is missing")
     pathfinder.load_nvidia_dynamic_lib = lambda name: None
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    refused("capability 9.0, this GPU has 8.0")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
     monkeypatch.setattr(cluster, "SIZES", (784, 300, 100, 26))
     refused("a network of")
@@ -432,7 +433,7 @@ def test_where_no_cache_can_be_written_it_is_compiled_without(monkeypatch, fails
 
 
 needs_the_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() or cluster.refuses(ONLINE, CUDA) is not None,
+    not torch.cuda.is_available() or cannot_run(cluster, ONLINE, CUDA) is not None,
     reason="needs a GPU of compute capability 9.0 or above with cuda.core",
 )
 

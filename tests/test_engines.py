@@ -6,11 +6,12 @@ On made-up images with MNIST's share of zeros, so that nothing is downloaded.
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ import torch
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, choose_engine, eager
+from model.engines import ENGINES, cannot_run, choose_engine, eager, left_out
 from model.engines.cuda_graph import engine as cuda_graph
+from model.engines.numba_loop import compilation
 from model.engines.numba_loop import engine as numba_loop
 from model.engines.proof import distance
 from model.experiment import OPTIMIZERS, ORDERS, Experiment
@@ -30,7 +32,7 @@ from .processes import forks
 
 CPU = torch.device("cpu")
 ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
-FAST = [engine for engine in ENGINES if engine is not eager and engine.refuses(ONLINE, CPU) is None]
+FAST = [engine for engine in ENGINES if engine is not eager and cannot_run(engine, ONLINE, CPU) is None]
 
 ROOT = Path(__file__).parent.parent
 
@@ -211,15 +213,59 @@ def test_parameters_are_copies(engine):
     assert not torch.equal(running.parameters()[0], kept[0])
 
 
-def test_refusals_say_why(monkeypatch):
+def test_a_refusal_says_why():
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
         choose_engine("numba", ONLINE, torch.device("cuda"))
+    assert numba_loop.unavailable(torch.device("cuda")) is None
+
+
+def missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
+
+
+def switched_off(monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+
+
+class Broken(ModuleType):
+    def __getattr__(self, name):
+        raise OSError("libllvmlite.so: cannot\nopen shared object file")
+
+
+def broken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", Broken("numba"))
+
+
+def without_llvmlite(monkeypatch):
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+
+
+@pytest.fixture
+def unasked():
+    """As in a process that has not asked whether Numba can run, before and after."""
+    compilation.unavailable.cache_clear()
+    yield
+    compilation.unavailable.cache_clear()
+
+
+@pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (missing, r"Numba is missing \(.*\); pip install numba brings it"),
+        (switched_off, r"Numba's compiler is off \(NUMBA_DISABLE_JIT is set\)"),
+        (broken, r"Numba cannot be imported \(OSError: libllvmlite.so: cannot open .*\)"),
+        (without_llvmlite, r"Numba cannot be imported \(import of llvmlite halted.*\)"),
+    ],
+)
+def test_where_numba_cannot_run_its_engine_is_named(unasked, monkeypatch, spoil, reason):
+    spoil(monkeypatch)
     monkeypatch.delitem(sys.modules, "model.engines.numba_loop.kernels")
     monkeypatch.delattr("model.engines.numba_loop.kernels")
-    with pytest.raises(ValueError, match=r"engine numba cannot.*Numba is missing"):
+    with pytest.raises(ValueError, match=f"^engine numba cannot run here: {reason}$"):
         choose_engine("numba", ONLINE, CPU)
     assert choose_engine("auto", ONLINE, CPU) is eager
+    assert re.fullmatch(reason, left_out(ONLINE, CPU)["numba"])
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
     """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
     monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
     monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
+    monkeypatch.setattr(gpu_check.cluster, "unavailable", lambda *_: None)
     planned = {step.name: step for step in gpu_check.steps(torch.device("cuda"))}
     assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
     assert all(step.cannot is None for step in planned.values())

@@ -26,11 +26,13 @@ from model import stopwatch
 from model.engines import (
     ENGINES,
     EngineError,
+    cannot_run,
     choose_engine,
     eager,
     left_out,
     proof,
     prove_engines,
+    unavailable,
     unproven,
 )
 from model.engines.numba_loop import engine as numba_loop
@@ -53,6 +55,9 @@ class StandIn:
         self.steps = 0
 
     def refuses(self, experiment, device):
+        return None
+
+    def unavailable(self, device):
         return None
 
     def cores(self, experiment, replicates, available):
@@ -165,10 +170,9 @@ def spoils_a_bias(parameters):
             r"its parameters are \d\.\de-0\d from eager's; rounding is at most 1e-05",
         ),
         (0.001, spoils_a_bias, r"its parameters are nan from eager's; rounding is at most 1e-05"),
-        (0.001, fails(RuntimeError("two\nlines")), "it raises RuntimeError: two lines"),
         (0.0013, lambda _: None, r"it is slower than eager here \(1,300 µs a step to 1,000\)"),
     ],
-    ids=["wrong", "nan", "raises", "slow"],
+    ids=["wrong", "nan", "slow"],
 )
 def test_one_that_does_not_hold_is_left_out_with_the_reason(
     plain, engines, capfd, monkeypatch, optimizer, seconds, end_of_epoch, why
@@ -261,8 +265,25 @@ def numba_changes(monkeypatch):
     monkeypatch.setattr(proof, "version", lambda package: "another")
 
 
+def a_setting_changes(monkeypatch):
+    monkeypatch.setenv("MKL_DEBUG_CPU_TYPE", "5")
+
+
+def python_is_traced(monkeypatch):
+    monkeypatch.setattr(sys, "getprofile", lambda: print)
+
+
 @pytest.mark.parametrize(
-    "change", [code_changes, cores_change, the_device_changes, pytorch_changes, numba_changes]
+    "change",
+    [
+        code_changes,
+        cores_change,
+        the_device_changes,
+        pytorch_changes,
+        numba_changes,
+        a_setting_changes,
+        python_is_traced,
+    ],
 )
 def test_what_it_depends_on_changes_and_it_is_proved_again(engines, monkeypatch, change):
     engines(StandIn("fast"))
@@ -276,6 +297,7 @@ def test_another_kind_of_experiment_has_its_own_proof(engines):
     prove_engines(ONLINE, made_up())
     assert unproven(replace(ONLINE, batch_size=2), CPU)
     assert unproven(replace(ONLINE, optimizer="adam"), CPU)
+    assert unproven(replace(ONLINE, dataset="fashion-mnist"), CPU)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +322,50 @@ def test_a_damaged_file_is_ignored_and_replaced(engines, monkeypatch, cache, con
     assert json.loads(file.read_text()) == kept
 
 
+def test_where_numbas_cache_is_matters_not(engines, monkeypatch, tmp_path):
+    engines(StandIn("fast"))
+    prove_engines(ONLINE, made_up())
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert not unproven(ONLINE, CPU)
+
+
+@pytest.mark.parametrize("since", ["1", True, [], float("nan"), -1e400])
+def test_a_damaged_time_is_ignored(engines, monkeypatch, cache, since):
+    engines(StandIn("slow", seconds=0.0013))
+    prove_engines(ONLINE, made_up())
+    (file,) = cache.iterdir()
+    file.write_text(json.dumps({**json.loads(file.read_text()), "slow_since": since}))
+    forget(monkeypatch)
+    assert unproven(ONLINE, CPU)
+
+
+@pytest.mark.parametrize("answer", ["no file", "unreadable"])
+def test_an_answer_that_cannot_be_read_is_none(engines, monkeypatch, cache, answer):
+    engines(StandIn("fast"))
+    prove_engines(ONLINE, made_up())
+    (file,) = cache.iterdir()
+    if answer == "no file":
+        file.unlink()
+        file.mkdir()
+    else:
+        monkeypatch.setattr(Path, "read_text", lambda *_, **__: os.mkdir("/proc/none"))  # root may read
+    forget(monkeypatch)
+    assert unproven(ONLINE, CPU)
+    prove_engines(ONLINE, made_up())
+    assert not unproven(ONLINE, CPU)
+
+
+def test_who_has_no_home_has_no_cache(engines, monkeypatch, tmp_path):
+    """Not a folder called `~`, either."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    engines(StandIn("fast"))
+    prove_engines(ONLINE, made_up())
+    assert not unproven(ONLINE, CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("home", ["file", "read-only"])
 def test_without_a_cache_the_process_remembers(engines, monkeypatch, tmp_path, home):
     if home == "file":
@@ -316,14 +382,80 @@ def test_without_a_cache_the_process_remembers(engines, monkeypatch, tmp_path, h
     assert unproven(ONLINE, CPU)
 
 
-@pytest.mark.parametrize("error", [EngineError("no memory"), torch.OutOfMemoryError("no memory")])
-def test_want_of_memory_is_not_remembered_beyond_the_session(engines, monkeypatch, cache, error):
-    short = StandIn("short")
-    short.end_of_epoch = fails(error)
-    engines(short)
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (EngineError("no memory"), "no memory"),
+        (torch.OutOfMemoryError("no memory"), "no memory"),
+        (RuntimeError("two\nlines"), "it raises RuntimeError: two lines"),
+        (
+            OSError(28, "No space left on device"),
+            "it raises OSError: [Errno 28] No space left on device",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_is_not_remembered_beyond_the_process(engines, capfd, cache, error, reason):
+    """The next session may have the memory, the disk or the library that this one lacks."""
+    bad, good = StandIn("bad"), StandIn("good")
+    bad.end_of_epoch = fails(error)
+    engines(bad, good)
     prove_engines(ONLINE, made_up())
-    assert left_out(ONLINE, CPU) == {"short": "no memory"}
-    assert not cache.exists()
+    assert left_out(ONLINE, CPU) == {"bad": reason}
+    assert choose_engine("auto", ONLINE, CPU) is good
+    assert choose_engine("bad", ONLINE, CPU) is bad, "by its name it is still taken"
+    assert f"engine bad is left out for sgd at batch size 1: {reason}\n" in capfd.readouterr().err
+    assert [file.name.split("-")[1] for file in cache.iterdir()] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "proved_again"), [(0, False), (23, False), (25, True), (-1, True)], ids=str
+)
+def test_slow_is_kept_for_a_day(engines, monkeypatch, hours, proved_again):
+    """Another process may have kept the cores busy. (-1: the clock was wrong.)"""
+    engines(StandIn("slow", seconds=0.0013))
+    prove_engines(ONLINE, made_up())
+    forget(monkeypatch)
+    now = proof.time.time() + hours * 3600
+    monkeypatch.setattr(proof, "time", SimpleNamespace(time=lambda: now))
+    assert unproven(ONLINE, CPU) == proved_again
+
+
+def test_turns_that_another_process_disturbs_do_not_count(engines):
+    disturbed = StandIn("disturbed")
+    delays = itertools.chain([0, 0, 0, 0.1, 0.1, 0.1, 0.1], itertools.repeat(0))
+
+    def now_and_then(parameters):
+        Clock.now += next(delays)
+
+    disturbed.end_of_epoch = now_and_then
+    engines(disturbed)
+    prove_engines(ONLINE, made_up())
+    assert left_out(ONLINE, CPU) == {}
+
+
+class Lacking(StandIn):
+    def unavailable(self, device):
+        return "its library is missing"
+
+
+def test_one_that_cannot_run_here_is_named_and_not_tried(engines):
+    lacking, good = Lacking("lacking"), StandIn("good")
+    engines(lacking, good)
+    assert left_out(ONLINE, CPU) == {"lacking": "its library is missing"}
+    prove_engines(ONLINE, made_up())
+    assert choose_engine("auto", ONLINE, CPU) is good
+    assert left_out(ONLINE, CPU) == unavailable(CPU) == {"lacking": "its library is missing"}
+    assert lacking.steps == 0
+    with pytest.raises(EngineError, match="lacking cannot run here: its library is missing"):
+        choose_engine("lacking", ONLINE, CPU)
+
+
+def test_one_that_is_not_meant_for_the_experiment_is_not_named(engines, monkeypatch):
+    lacking = Lacking("lacking")
+    monkeypatch.setattr(lacking, "refuses", lambda *_: "it takes batches of 1")
+    engines(lacking)
+    assert left_out(ONLINE, CPU) == {}
 
 
 def test_a_relative_cache_home_is_none(monkeypatch):
@@ -350,6 +482,45 @@ def test_a_forced_engine_needs_no_proof(engines, cache, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.fixture
+def without_numba(suite):
+    """`suite`, in whose processes Numba cannot run."""
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + "\n    from model.engines.numba_loop import compilation"
+        + "\n    compilation.unavailable = lambda: 'Numba is broken'\n"
+    )
+    return suite
+
+
+def test_a_session_says_once_what_cannot_run_here(without_numba):
+    """And so do its cases and its caption, where `auto` would have taken it."""
+    suite = without_numba
+    ran = suite.run_apart("--device", "cpu", "-k", "test_1", "-n", "2")
+    ran.assert_outcomes(passed=3)
+    line = "engine numba cannot run here, --engine auto goes without it: Numba is broken"
+    assert ran.outlines.count(line) == 1
+    assert [case["engines_left_out"] for case in suite.summary()["cases"]] == [
+        {"numba": "Numba is broken"}
+    ] * 3
+    caption = (suite.report / "summary.md").read_text()
+    assert caption.count("Engine numba was left out for SGD at batch size 10: Numba is broken.") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--engine", "eager"), "engine numba cannot run here, PyTorch evaluates: Numba is broken"),
+        (("--collect-only",), None),
+    ],
+    ids=["eager", "collecting"],
+)
+def test_a_session_says_it_where_it_matters(without_numba, options, line):
+    ran = without_numba.run_apart("--device", "cpu", "-k", "test_1", *options)
+    assert [each for each in ran.outlines if "cannot run here" in each] == ([line] if line else [])
+
+
 def test_cases_and_caption_name_what_was_left_out(suite):
     conftest = suite.path / "conftest.py"
     conftest.write_text(
@@ -358,7 +529,7 @@ def test_cases_and_caption_name_what_was_left_out(suite):
         + "\n    model.engines.proof.kept_answer = lambda *_: Answer('it traps')\n"
     )
     suite.run("--device", "cpu", "-k", "test_1").assert_outcomes(passed=3)
-    fast = [e.NAME for e in ENGINES if e is not eager and e.refuses(ONLINE, CPU) is None]
+    fast = [e.NAME for e in ENGINES if e is not eager and cannot_run(e, ONLINE, CPU) is None]
     for named in (*suite.summary()["cases"], *suite.records()):
         assert named["engines_left_out"] == dict.fromkeys(fast, "it traps")
     caption = (suite.report / "summary.md").read_text()
@@ -368,7 +539,7 @@ def test_cases_and_caption_name_what_was_left_out(suite):
     assert [case["engines_left_out"] for case in suite.summary()["cases"]] == [{}] * 3
 
 
-@pytest.mark.skipif(numba_loop.refuses(ONLINE, CPU) is not None, reason="numba cannot run here")
+@pytest.mark.skipif(numba_loop.unavailable(CPU) is not None, reason="numba cannot run here")
 def test_the_real_one_holds(monkeypatch):
     """By a clock on which every training takes as long; how fast it is, `make speed` says."""
     torch.set_num_threads(1)
@@ -387,7 +558,7 @@ def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "elsewhere.py").write_text(
         "import os, sys, time\n"
         "from model.engines import eager\n"
-        "from model.engines.eager import cores, refuses\n"
+        "from model.engines.eager import cores, refuses, unavailable\n"
         "NAME = 'elsewhere'\n"
         "class Engine(eager.Engine):\n"
         "    def epoch(self, orders):\n"
@@ -413,16 +584,28 @@ FEW = replace(ONLINE, batch_size=1000)
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("raise RuntimeError('trap')", "it raises RuntimeError: trap"),
+        (
+            "raise RuntimeError([name for name in os.environ if name.startswith('GIT_')])",
+            "it raises RuntimeError: []",
+        ),
         ("print('aborting', file=sys.stderr); os._exit(3)", "its proof dies with status 3: aborting"),
         ("time.sleep(60)", "its proof does not end within 0.1 s"),
     ],
     ids=["raises", "dies", "hangs"],
 )
 def test_a_process_of_its_own_may_die_or_hang(elsewhere, monkeypatch, code, reason):
+    """In a git hook, and where Python keeps the working directory off its path."""
+    monkeypatch.setenv("GIT_INDEX_FILE", "the hook's")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
     if "sleep" in code:
         monkeypatch.setattr(proof, "_CHILD_SECONDS", 0.1)
-    assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.Answer(reason)
+    assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.Answer(reason, lasting=False)
+
+
+def test_a_process_of_its_own_that_cannot_be_started_is_no_answer(elsewhere, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/none")
+    answer = proof._try_apart(elsewhere(""), FEW, made_up())
+    assert (answer.lasting, answer.reason.split(":")[0]) == (False, "its proof cannot be started")
 
 
 @pytest.mark.parametrize("answer", [proof.Answer(None), proof.Answer("no memory", lasting=False)])
@@ -459,6 +642,6 @@ def test_the_engines_for_gpus_hold(name, capfd):
     """In its own process; how fast each is, `make speed` says."""
     (engine,) = (each for each in ENGINES if each.NAME == name)
     on_gpu = made_up_on(torch.device("cuda", 0))
-    if refusal := engine.refuses(ONLINE, on_gpu.device):
+    if refusal := cannot_run(engine, ONLINE, on_gpu.device):
         pytest.skip(refusal)
     assert proof.prove(engine, ONLINE, on_gpu).holds, capfd.readouterr().err

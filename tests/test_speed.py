@@ -77,8 +77,16 @@ def taking(monkeypatch):
     return set_seconds
 
 
+def stand_in(name):
+    return SimpleNamespace(NAME=name, Engine=eager.Engine, refuses=able, unavailable=able)
+
+
+def able(*_):
+    """Says no reason against it."""
+
+
 def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
-    other = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda experiment, device: None)
+    other = stand_in("other")
     taking({"other": 2.0, "eager": 4.0})
     monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
     case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
@@ -90,10 +98,7 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
 
 def test_the_fastest_peer_counts(monkeypatch, taking):
     """Of eager and two others; an engine is none, and replicates have none but eager."""
-    engine, slow, fast = (
-        SimpleNamespace(NAME=name, Engine=eager.Engine, refuses=lambda experiment, device: None)
-        for name in ("engine", "slow", "fast")
-    )
+    engine, slow, fast = map(stand_in, ("engine", "slow", "fast"))
     peers = [engine_speed.Peer(each.NAME, each.Engine) for each in (slow, fast)]
     taking({"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0})
     monkeypatch.setattr(engine_speed, "ENGINES", (engine, eager))

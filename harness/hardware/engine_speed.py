@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
-from model.engines import ENGINES, EngineModule, eager
+from model.engines import ENGINES, EngineModule, cannot_run, eager, unavailable
 from model.engines.protocol import Runner
 from model.environment import available_cores, version
 from model.environment import device_name as name_of
@@ -142,7 +142,7 @@ def measure(
 
 
 def _able(experiment: Experiment, data: Data) -> list[EngineModule]:
-    return [engine for engine in ENGINES if engine.refuses(experiment, data.device) is None]
+    return [engine for engine in ENGINES if cannot_run(engine, experiment, data.device) is None]
 
 
 def _orders(experiment: Experiment, data: Data, replicates: int) -> torch.Tensor:
@@ -201,6 +201,8 @@ def main(device_name: str = "auto", report: Path | None = None) -> None:
     # The numbers of replicates to measure, by how many cores they have together.
     ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
     report = run_folders.for_the_machine(REPORTS, report)
+    for name, reason in unavailable(device).items():
+        print(f"engine {name} is left out: {reason}", file=sys.stderr)
     rows: list[dict[str, Any]] = []
     for cores, replicates in ways.items():
         with ProcessPoolExecutor(1, get_context("spawn")) as process:

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from model.data.mnist import Data
+from model.engines import cannot_run
 from model.engines.cluster import engine as cluster
 from model.environment import code_digest, device_name
 from model.experiment import Experiment
@@ -87,7 +88,9 @@ def steps(device: torch.device) -> Iterable[Step]:
     yield Step("tests", (*python, "pytest", "-m", "gpu", "-v", "-rs", *map(str, sorted(tests))), 400)
     yield Step("speed", (*python, "harness", "speed", "cuda", "--report-dir", str(_PAPER)), 500)
     sanitizer = shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH')}:/usr/local/cuda/bin")
-    cannot = cluster.refuses(_ONLINE, device) if sanitizer else "compute-sanitizer is not installed"
+    cannot: str | None = "compute-sanitizer is not installed"
+    if sanitizer:
+        cannot = cannot_run(cluster, _ONLINE, device)
     for tool in ("memcheck", "racecheck", "synccheck"):
         code = f"import {__name__} as check; check.few_cluster_steps()"
         command = (sanitizer or "", "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code)

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from model.data.download import DataError
 from model.data.mnist import load
-from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven
+from model.engines import EngineError, choose_engine, left_out, prove_engines, unavailable, unproven
 from model.environment import available_cores, device_name
 from model.experiment import TARGETS, Experiment, Training
 from model.train import train as train_model
@@ -57,6 +57,25 @@ class Stored(Protocol):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "claim: a sentence of the assignment, decided by this test")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Says on stderr, once per session, which engines cannot run here for what this machine lacks.
+
+    Under pytest-xdist the first worker says it: all of them have the same machine and Python.
+    """
+    config, option = session.config, session.config.option
+    worker = getattr(config, "workerinput", {}).get("workerid", "gw0")
+    trains = any("stored" in getattr(item, "fixturenames", ()) for item in session.items)
+    if worker != "gw0" or not trains or option.collectonly or option.setuponly:
+        return
+    settings = config.stash[SETTINGS]
+    for name, reason in unavailable(candidate_devices(settings.device)[0]).items():
+        if settings.engine not in ("auto", "eager"):
+            continue  # it needs no other, or its rows fail with the reason
+        without = "--engine auto goes without it" if settings.engine == "auto" else "PyTorch evaluates"
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\nengine {name} cannot run here, {without}: {reason}", file=sys.stderr, flush=True)
 
 
 @pytest.fixture

@@ -48,12 +48,19 @@ def _check_plugins(config: pytest.Config) -> None:
 
 
 def _check_root(config: pytest.Config) -> None:
-    """`--rootdir` and `-c` may lead elsewhere, where no exercise would be found to make tables of."""
-    (root,) = {
+    """`--rootdir` and `-c` may lead elsewhere, and so may a path of another checkout."""
+    roots = {
         Path(str(plugin.__file__)).parent
         for plugin in config.pluginmanager.get_plugins()
         if "harness.plugin" in getattr(plugin, "pytest_plugins", ())
     } or {config.rootpath}
+    if len(roots) > 1:
+        named = " and ".join(map(str, sorted(roots)))
+        raise pytest.UsageError(
+            f"the arguments are paths of {named}; a session is of one checkout (an option's value that "
+            "is a path takes a =, as in --data-root=PATH)"
+        )
+    (root,) = roots
     if config.rootpath != root or config.inipath != root / "pytest.ini":
         raise pytest.UsageError(
             f"pytest's root is {config.rootpath} and its settings are in {config.inipath}; this suite "

@@ -5,6 +5,9 @@ An engine is a module here with
 - `NAME`, its name for `--engine`;
 - `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
   in a few words, or None if it can;
+- `unavailable(device)`: why it cannot run on this machine for a reason that is neither the
+  experiment's nor the device's, such as a missing library; None if it can, and for a device that
+  it does not run on at all;
 - `cores(experiment, replicates, available)`: how many of the `available` CPU cores it keeps busy
   when it trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
 - `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
@@ -38,9 +41,11 @@ __all__ = [
     "ENGINES",
     "EngineError",
     "EngineModule",
+    "cannot_run",
     "choose_engine",
     "left_out",
     "prove_engines",
+    "unavailable",
     "unproven",
 ]
 
@@ -62,9 +67,10 @@ def choose_engine(name: str, experiment: Experiment, device: torch.device) -> En
         return eager
     for engine in ENGINES:
         if name == engine.NAME:
-            reason = engine.refuses(experiment, device)
-            if reason is not None:
+            if reason := engine.refuses(experiment, device):
                 raise EngineError(f"engine {name} cannot run this experiment: {reason}")
+            if reason := engine.unavailable(device):
+                raise EngineError(f"engine {name} cannot run here: {reason}")
             return engine
     raise EngineError(
         f"no engine is called {name!r}; there are auto, {', '.join(e.NAME for e in ENGINES)}"
@@ -89,17 +95,41 @@ def prove_engines(experiment: Experiment, data: Data) -> None:
 
 
 def left_out(experiment: Experiment, device: torch.device) -> dict[str, str]:
-    """Why "auto" takes none of the engines before the one that it does take, by name."""
+    """Why "auto" takes none of the engines before the one that it does take, by name.
+
+    An engine that refuses the experiment or the device is none of them: it was never meant for it.
+    """
     reasons = {}
-    for engine in _fast(experiment, device):
-        answer = proof.kept_answer(engine, experiment, device)
-        if answer is None or answer.reason is None:
-            break
-        reasons[engine.NAME] = answer.reason
+    for engine in _meant_for(experiment, device):
+        reason = engine.unavailable(device)
+        if reason is None:
+            answer = proof.kept_answer(engine, experiment, device)
+            if answer is None or answer.reason is None:
+                break
+            reason = answer.reason
+        reasons[engine.NAME] = reason
     return reasons
 
 
+def unavailable(device: torch.device) -> dict[str, str]:
+    """Why engines for such a device cannot run on this machine, whatever the experiment, by name."""
+    reasons = {engine.NAME: engine.unavailable(device) for engine in ENGINES}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def cannot_run(engine: EngineModule, experiment: Experiment, device: torch.device) -> str | None:
+    """Why the engine cannot run the experiment on the device of this machine, or None if it can."""
+    return engine.refuses(experiment, device) or engine.unavailable(device)
+
+
 def _fast(experiment: Experiment, device: torch.device) -> Iterator[EngineModule]:
+    """The engines besides eager that can run it here, in their order."""
+    for engine in _meant_for(experiment, device):
+        if engine.unavailable(device) is None:
+            yield engine
+
+
+def _meant_for(experiment: Experiment, device: torch.device) -> Iterator[EngineModule]:
     """The engines besides eager that do not refuse, in their order."""
     for engine in ENGINES:
         if engine is not eager and engine.refuses(experiment, device) is None:

@@ -23,6 +23,11 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return None
 
 
+def unavailable(device: torch.device) -> str | None:
+    """None: it needs nothing but PyTorch."""
+    return None
+
+
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """All of them: PyTorch splits every operation among its threads."""
     return available

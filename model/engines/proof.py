@@ -2,9 +2,11 @@
 
 Some 200 steps of it, on the data that are to be trained on, must give eager's parameters, and take
 less than 1.2 times eager's time. What came of it is kept for each kind of experiment (optimizer,
-batch size, device) in a file of the user's own, outside any checkout, under `$XDG_CACHE_HOME` or
-`~/.cache`, until the hardware, the versions of PyTorch and Numba, or the code in `model/` change.
-Where no file can be written, the process remembers.
+batch size, data set, device) in a file of the user's own, outside any checkout, under
+`$XDG_CACHE_HOME` or `~/.cache`, until what it depends on changes (see `_key`). It is kept where the
+engine ran to the end, and held, or was wrong or slow. "Slow" is kept for a day only, as another
+process may have kept the cores busy; errors, a lack of memory, and a proof that died or did not end
+count for this process alone, as does everything where no file can be written.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from statistics import median
 from typing import Any, cast
 
 import numpy as np
@@ -32,17 +34,25 @@ from torch import Tensor
 from ..atomic_file import write_text
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..environment import available_cores, code_digest, device_name, version
+from ..environment import (
+    available_cores,
+    code_digest,
+    device_name,
+    is_traced,
+    library_settings,
+    version,
+)
 from ..experiment import Experiment
 from ..stopwatch import Stopwatch
 from . import eager
-from .error import EngineError
+from .error import EngineError, one_line
 from .protocol import EngineModule, Runner
 
 _STEPS = 200  # of each engine; fewer where eager would take more than _SECONDS
 _SECONDS = 1.0
 _TURNS = 5
 _SLOWER = 1.2  # times eager's time: too slow
+_SLOW_FOR = 24 * 3600  # seconds for which "slow" is kept
 
 # By optimizer: a rate at which rounding errors do not grow within so few steps, and how far which share
 # of a tensor's entries may be from eager's. Not all entries by the same: where a unit's input is 0 up to
@@ -63,32 +73,38 @@ class Answer:
     reason: str | None
     """Why the engine is left out, in a few words; None where it holds."""
     lasting: bool = True
-    """Whether a later session would find the same: not where memory was short."""
+    """Whether a later session would find the same: only where the engine ran to the end."""
+    slow: bool = False
+    """Whether it is left out for its time alone, which another process may have caused."""
 
     @property
     def holds(self) -> bool:
         return self.reason is None
 
 
-_known: dict[Path, Answer] = {}  # by the file that it is kept in, or would be
+_known: dict[str, Answer] = {}  # by the name of the file that it is kept in, or would be
 
 
 def kept_answer(engine: EngineModule, experiment: Experiment, device: torch.device) -> Answer | None:
     """What an earlier proof found; None where there was none, or its file cannot be read."""
     key = _key(engine, experiment, device)
-    path = _path(key)
-    if path not in _known:
+    name, folder = _name(key), _folder()
+    if name not in _known and folder is not None:
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return None
         if not isinstance(kept, dict) or kept.get("key") != key:
             return None
-        reason = kept.get("left_out_because", "")
+        reason, slow_since = kept.get("left_out_because", ""), kept.get("slow_since")
         if reason is not None and not (isinstance(reason, str) and 0 < len(reason) <= 500):
             return None
-        _known[path] = Answer(reason)
-    return _known[path]
+        if slow_since is not None and not (
+            type(slow_since) in (int, float) and 0 <= time.time() - slow_since < _SLOW_FOR
+        ):
+            return None
+        _known[name] = Answer(reason, slow=slow_since is not None)
+    return _known.get(name)
 
 
 def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
@@ -105,21 +121,25 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     if not answer.holds:
         _say(f"engine {engine.NAME} is left out for {kind}: {answer.reason}")
     key = _key(engine, experiment, data.device)
-    _known[_path(key)] = answer
-    if answer.lasting:
+    _known[_name(key)] = answer
+    folder = _folder()
+    if answer.lasting and folder is not None:
+        kept: dict[str, Any] = {"key": key, "left_out_because": answer.reason}
+        if answer.slow:
+            kept["slow_since"] = time.time()
         with suppress(OSError):  # then this process alone knows
-            _write(_path(key), {"key": key, "left_out_because": answer.reason})
+            _write(folder / _name(key), kept)
     return answer
 
 
 def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     """Trains some steps of the experiment's kind by the engine and by eager, in turns, and compares."""
     try:
-        return Answer(_why_not(engine, experiment, data))
+        return _compared(engine, experiment, data)
     except (EngineError, MemoryError, torch.OutOfMemoryError) as error:
-        return Answer(_one_line(error), lasting=False)
+        return Answer(one_line(error), lasting=False)
     except Exception as error:  # whatever an engine raises here, training must not meet it
-        return Answer(f"it raises {type(error).__name__}: {_one_line(error)}")
+        return Answer(f"it raises {type(error).__name__}: {one_line(error)}", lasting=False)
 
 
 def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1) -> float:
@@ -137,8 +157,8 @@ def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1
     return float(np.max(distances))  # which is NaN where one is
 
 
-def _why_not(engine: EngineModule, experiment: Experiment, data: Data) -> str | None:
-    """Why the engine does not hold, or None."""
+def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+    """Compares the engine's parameters and time with eager's."""
     trial = replace(
         experiment,
         learning_rate=_LEARNING_RATES[experiment.optimizer],
@@ -170,11 +190,15 @@ def _why_not(engine: EngineModule, experiment: Experiment, data: Data) -> str | 
     for share, allowed in _ALLOWED[trial.optimizer].items():
         found = distance(tried.parameters(), reference.parameters(), share)
         if not found < allowed:  # nor if it is NaN
-            return f"its parameters are {found:.1e} from eager's; rounding is at most {allowed:.0e}"
-    by_eager, by_engine = (median(column) * 1e6 for column in zip(*samples, strict=True))
+            return Answer(
+                f"its parameters are {found:.1e} from eager's; rounding is at most {allowed:.0e}"
+            )
+    # The fastest turn of each, as what another process takes from a turn only adds to it.
+    by_eager, by_engine = (min(column) * 1e6 for column in zip(*samples, strict=True))
     if by_engine >= _SLOWER * by_eager:
-        return f"it is slower than eager here ({by_engine:,.0f} µs a step to {by_eager:,.0f})"
-    return None
+        reason = f"it is slower than eager here ({by_engine:,.0f} µs a step to {by_eager:,.0f})"
+        return Answer(reason, slow=True)
+    return Answer(None)
 
 
 def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
@@ -187,15 +211,26 @@ def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answ
             input=pickle.dumps(sent),
             capture_output=True,
             cwd=_MODEL.parent,
+            env=_environment(),
             timeout=_CHILD_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return Answer(f"its proof does not end within {_CHILD_SECONDS} s")
+        return Answer(f"its proof does not end within {_CHILD_SECONDS} s", lasting=False)
+    except OSError as error:
+        return Answer(f"its proof cannot be started: {one_line(error)}", lasting=False)
     try:
         return Answer(**json.loads(child.stdout))
     except (ValueError, TypeError):
         said = child.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        return Answer(f"its proof dies with status {child.returncode}: {_one_line(said[-1])}")
+        reason = f"its proof dies with status {child.returncode}: {one_line(said[-1])}"
+        return Answer(reason, lasting=False)
+
+
+def _environment() -> dict[str, str]:
+    """The child's: it finds `model` under `PYTHONSAFEPATH` too, and inherits nothing of a git hook's."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    paths = [str(_MODEL.parent), *filter(None, [inherited.get("PYTHONPATH")])]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _child() -> None:
@@ -223,12 +258,15 @@ def _key(engine: EngineModule, experiment: Experiment, device: torch.device) -> 
         "engine": engine.NAME,
         "optimizer": experiment.optimizer,
         "batch_size": experiment.batch_size,
+        "dataset": experiment.dataset,
         "device": device_name(device),
         "cores": None if device.type == "cuda" else len(available_cores()),  # eager's
         "torch": torch.__version__,
         "numba": version("numba"),
         "cuda-core": version("cuda-core"),
         "code": _code(),
+        "settings": library_settings(),
+        "traced": is_traced(),
     }
 
 
@@ -237,16 +275,17 @@ def _code() -> str:
     return code_digest([_MODEL])
 
 
-def _path(key: dict[str, Any]) -> Path:
-    """The file for that key's answer."""
+def _name(key: dict[str, Any]) -> str:
+    """The name of the file for that key's answer."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return _folder() / f"proof-{key['engine']}-{digest}.json"
+    return f"proof-{key['engine']}-{digest}.json"
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """The folder of the user's own; None where the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     caches = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~"), ".cache")
-    return caches / "minibatch-bench"
+    return caches / "minibatch-bench" if caches.is_absolute() else None
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -257,7 +296,3 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _one_line(error: object) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

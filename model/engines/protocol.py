@@ -30,6 +30,9 @@ class EngineModule(Protocol):
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:
         """Why it cannot run the experiment exactly on the device, or None if it can."""
 
+    def unavailable(self, device: torch.device) -> str | None:
+        """Why it cannot run here on such a device, whatever the experiment, or None if it can."""
+
     def cores(self, experiment: Experiment, replicates: int, available: int) -> int:
         """How many of the `available` CPU cores it keeps busy with that many replicates."""
 

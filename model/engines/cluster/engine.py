@@ -18,6 +18,7 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+from ..error import one_line
 
 if TYPE_CHECKING:  # cuda.core may be missing
     from cuda.core import Kernel
@@ -36,7 +37,7 @@ ASYNC_STORES = False
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: another device, batch size, optimizer or network, or no library for it."""
+    """Why it cannot run this: another device, batch size, optimizer or network."""
     if device.type != "cuda":
         return f"it runs on CUDA, not on {device.type}"
     if experiment.batch_size != 1:
@@ -45,18 +46,27 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return f"it runs SGD, not {experiment.optimizer}"
     if SIZES != NETWORK:
         return f"it is written for a network of {NETWORK}"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (9, 0):
+        return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
+    return None
+
+
+def unavailable(device: torch.device) -> str | None:
+    """Why it cannot run on this machine's GPUs: a library for it is missing."""
+    if device.type != "cuda":
+        return None
     try:
         from cuda.core.utils import FileStreamProgramCache  # noqa: F401 (from cuda.core 1.0 on)
         from cuda.pathfinder import load_nvidia_dynamic_lib  # as cuda.core itself loads libraries
     except ImportError as error:
-        return f"cuda.core 1.0 or newer is missing ({error}); pip install '.[cuda]' brings it"
+        return f"cuda.core 1.0 or newer is missing ({one_line(error)}); pip install '.[cuda]' brings it"
+    except Exception as error:  # whatever a broken installation raises
+        return f"cuda.core cannot be imported ({type(error).__name__}: {one_line(error)})"
     try:
         load_nvidia_dynamic_lib("nvrtc")
     except RuntimeError:  # DynamicLibNotFoundError
         return "NVRTC is missing, the CUDA library that compiles its kernel; PyTorch for CUDA brings it"
-    capability = torch.cuda.get_device_capability(device)
-    if capability < (9, 0):
-        return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
     return None
 
 

@@ -36,6 +36,11 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     return refused_optimizer(experiment.optimizer, OPTIMIZERS)
 
 
+def unavailable(device: torch.device) -> str | None:
+    """None: it needs nothing but PyTorch."""
+    return None
+
+
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
     """One: a single thread launches the graphs."""
     return 1

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from ...network import SIZES
+from ..error import one_line
+from .cached_files import CachedFiles
 
 if TYPE_CHECKING:  # Numba may be missing
     from numba.core.dispatcher import Dispatcher
     from numba.core.event import Event
 
 
+@cache
 def unavailable() -> str | None:
     """Why nothing compiled can run here, in a few words, or None if it can."""
     try:
+        from numba import config
+
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return "Numba's compiler is off (NUMBA_DISABLE_JIT is set)"
         from . import kernels
     except ImportError as error:
-        return f"Numba is missing ({error})"
-    except RuntimeError as error:
-        return f"Numba has no writable folder for its cache ({error}); set NUMBA_CACHE_DIR to one"
+        if error.name == "numba":
+            return f"Numba is missing ({one_line(error)}); pip install numba brings it"
+        return f"Numba cannot be imported ({one_line(error)})"
+    except Exception as error:  # whatever a broken installation raises
+        return f"Numba cannot be imported ({type(error).__name__}: {one_line(error)})"
     compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
     return None if compiled == SIZES else f"it is written for a network of {compiled}"
 
@@ -33,33 +43,101 @@ def compile_first(
 ) -> None:
     """Makes Numba load or compile `entry`, by a call on no examples, unless it is loaded.
 
-    One process at a time: several that start at once would all compile, and Numba writes its
-    cache's index before the code, so one could load code that an older source left there.
+    One process at a time: several that start at once would all compile. Nothing that is wrong with
+    Numba's cache is an error: files that are damaged are discarded and written anew, and where none
+    can be kept, every process compiles for itself. That takes 15 s, and eager, the alternative, takes
+    several times as long to train and would make the run's times incomparable with all others.
     """
     if entry.signatures:
         return
+    try:
+        entry.enable_caching()
+        files = CachedFiles(entry)
+    except Exception as error:  # a setting of Numba's for its cache may be wrong, too
+        reason = f"Numba's cache cannot be used ({one_line(error)})"
+        if "no locator available" in str(error):
+            reason = "Numba has no writable folder for its cache; set NUMBA_CACHE_DIR to one"
+        _compile_uncached(entry, name, call_on_nothing, reason)
+        return
+    try:
+        files.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(files.folder / "kernels.lock")
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        reason = f"Numba's cache cannot be locked ({one_line(error)})"
+        _compile_uncached(entry, name, call_on_nothing, reason)
+        return
+    try:
+        problem = _load_or_compile(entry, name, call_on_nothing, files)
+    finally:
+        lock.release()
+    if problem is not None:
+        _compile_uncached(entry, name, call_on_nothing, problem)
 
+
+def _load_or_compile(
+    entry: Dispatcher[Callable[..., object]],
+    name: str,
+    call_on_nothing: Callable[[], object],
+    files: CachedFiles,
+) -> str | None:
+    """Loads `entry` from the cached `files`, or compiles it into them; returns why it cannot."""
+    try:
+        if damage := files.damage():
+            _say(f"discarding the numba engine's cached {name}: {damage}")
+            files.discard()
+    except OSError as error:
+        return f"Numba's cache cannot be used ({one_line(error)})"
+    try:
+        with _announced(
+            f"compiling the numba engine's {name} (once per machine, about 10 s)"
+        ) as announced:
+            call_on_nothing()
+    except Exception as error:  # a full disk, say; or the call's own, which comes again without a cache
+        with suppress(OSError):
+            files.discard()
+        return f"Numba's cache cannot be used ({type(error).__name__}: {one_line(error)})"
+    if announced:
+        files.keep_checksums()
+    return None
+
+
+def _compile_uncached(
+    entry: Dispatcher[Callable[..., object]],
+    name: str,
+    call_on_nothing: Callable[[], object],
+    reason: str,
+) -> None:
+    # Numba offers no public way to leave a function's cache alone.
+    entry._cache.disable()  # type: ignore[attr-defined]
+    line = f"compiling the numba engine's {name} for this process alone (about 10 s): {reason}"
+    with _announced(line) as announced:
+        call_on_nothing()
+    if not announced:  # it was compiled, and could not be written
+        _say(f"the numba engine's compiled {name} is not kept: {reason}")
+
+
+@contextmanager
+def _announced(line: str) -> Iterator[list[str]]:
+    """Says `line` when Numba begins to compile; it sends no event when it loads from its cache.
+
+    Gives a list that then has the line.
+    """
     from numba.core import event
 
     class Announcement(event.Listener):
-        """Announces a compilation; Numba sends no event when it loads from its cache."""
-
-        announced = False
-
         def on_start(self, event: Event) -> None:
-            if not self.announced:
-                print(
-                    f"compiling the numba engine's {name} (once per machine, about 10 s)",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            self.announced = True
+            if not said:
+                _say(line)
+                said.append(line)
 
         def on_end(self, event: Event) -> None:
             pass
 
-    assert entry.stats.cache_path is not None  # it is compiled with `cache=True`
-    cache = Path(entry.stats.cache_path)
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "kernels.lock"), event.install_listener("numba:compile", Announcement()):
-        call_on_nothing()
+    said: list[str] = []
+    with event.install_listener("numba:compile", Announcement()):
+        yield said
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

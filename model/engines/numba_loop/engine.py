@@ -20,8 +20,8 @@ from ...experiment import Experiment
 from ...network import build_network, stack_parameters
 from ...subnormals import flushed
 from ..error import refused_optimizer
+from . import compilation
 from .arrays import padded, sparse, views
-from .compilation import compile_first, unavailable
 
 NAME = "numba"
 
@@ -39,10 +39,15 @@ _Part = Callable[[int, NDArray[np.uint32]], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: the device, network or optimizer, or no Numba."""
+    """Why it cannot run this: the device or the optimizer."""
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
-    return unavailable() or refused_optimizer(experiment.optimizer, ("sgd", "adam"))
+    return refused_optimizer(experiment.optimizer, ("sgd", "adam"))
+
+
+def unavailable(device: torch.device) -> str | None:
+    """Why nothing compiled runs on this machine's CPU: Numba is missing, broken or switched off."""
+    return compilation.unavailable() if device.type == "cpu" else None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
@@ -94,7 +99,7 @@ class Engine:
                 ]
             )
         nothing = np.zeros(0, np.uint32)
-        compile_first(kernels.train, "epoch", lambda: self._parts[0][0](0, nothing))
+        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](0, nothing))
 
     @flushed()
     def epoch(self, orders: Tensor) -> None:

@@ -24,7 +24,7 @@ vectors in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memo
 sigmoids and Adam's square roots and divisions are vectors of 16; no loop over weights or lists
 contains a call, and none is compiled twice for arrays that might overlap.
 
-Numba's cache checks the age of this file alone, so all compiled code is in it; and each entry point
+Numba's cache checks the content of this file alone, so all compiled code is in it; and each entry point
 has one signature, as Numba could otherwise mistake one cached file for another.
 """
 
@@ -60,7 +60,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
 # meaning: no "nnan", no "ninf".
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
-_entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True, cache=True)
+_entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True)  # `compile_first` adds the cache
 
 
 Floats = NDArray[float32]

@@ -1,0 +1,92 @@
+"""The files in which Numba caches a compiled function, and their checksums.
+
+Numba writes an index and the code in separate files and checks neither. What a full disk, a kill or a
+faulty disk leaves there raises an error at best; at worst another function's code, or an older one's,
+runs. So a file beside them has their SHA-256, and nothing is loaded that does not agree with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...atomic_file import write_text
+from ...environment import library_settings
+
+if TYPE_CHECKING:  # Numba may be missing
+    from numba.core.dispatcher import Dispatcher
+
+
+class CachedFiles:
+    """All files in which Numba caches one function, for any CPU, signature and version of Python."""
+
+    def __init__(self, function: Dispatcher[Callable[..., object]]):
+        source = function.py_func
+        # As Numba names them, but for the line number.
+        self._name = f"{Path(inspect.getfile(source)).stem}.{source.__qualname__}"
+        self._name = self._name.replace("<", "").replace(">", "")
+        assert function.stats.cache_path is not None
+        self.folder = Path(function.stats.cache_path)
+        self._checksums = self.folder / f"{self._name}.sha256"
+
+    def damage(self) -> str | None:
+        """Returns why they must not be loaded, or None if they may be or there are none.
+
+        Raises OSError if the folder cannot be read.
+        """
+        files = self._files()
+        if not files:
+            return None
+        try:
+            kept = json.loads(self._checksums.read_text(encoding="utf-8"))
+            checksums, settings = kept["files"], kept["settings"]
+            missing = {*checksums} - {file.name for file in files}
+        except FileNotFoundError:
+            return f"{self._checksums.name} is missing"
+        except (OSError, ValueError, RecursionError, TypeError, KeyError):
+            return f"{self._checksums.name} is damaged"
+        for file in files:
+            try:
+                if checksums.get(file.name) != _sha256(file):
+                    return f"{file.name} is not as it was written"
+            except OSError as error:
+                return f"{file.name} cannot be read: {error.strerror}"
+        if missing:
+            return f"{min(missing)} is missing"
+        # Numba does not distinguish code that was compiled without optimisations, say.
+        return None if settings == _settings() else "a NUMBA_ environment variable has changed"
+
+    def keep_checksums(self) -> None:
+        """Writes the checksums of the files as they are; without them, no process loads the files."""
+        with suppress(OSError):
+            checksums = {file.name: _sha256(file) for file in self._files()}
+            kept = {"files": checksums, "settings": _settings()}
+            write_text(self._checksums, json.dumps(kept, indent=1))
+
+    def discard(self) -> None:
+        """Deletes them; raises OSError if one cannot be deleted, such as a folder that is not empty."""
+        for file in (*self._files(), self._checksums):
+            if file.is_dir() and not file.is_symlink():
+                file.rmdir()
+            else:
+                file.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(
+            file
+            for file in self.folder.iterdir()
+            if file.name.startswith(f"{self._name}-") and file.suffix in (".nbi", ".nbc")
+        )
+
+
+def _settings() -> dict[str, str]:
+    return {name: value for name, value in library_settings().items() if name.startswith("NUMBA_")}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
