@@ -153,3 +153,17 @@ def test_a_clock_that_is_set_back(suite, monkeypatch):
     assert [case["seconds"] for case in suite.summary()["cases"]] == [0.25, 0.5, 1.0]
     suite.run("-k", "test_1", "--resume").assert_outcomes(passed=3)
     assert all(case["resumed"] for case in suite.summary()["cases"])
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_another_plugin_that_fails_at_the_end_costs_no_tables(suite, workers):
+    """Such as one that cannot write its file."""
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "\ndef pytest_sessionfinish():\n    raise OSError('no room for it')\n"
+    )
+    result = suite.run("-k", "lr0.5", "-n", workers)
+    assert result.ret != pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["At the end of the session, OSError: no room for it", "sgd-lr0.5 *"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert len(suite.cases()) == 2
