@@ -98,7 +98,8 @@ def test_with_nothing_to_resume_everything_is_trained(suite):
 
 
 def contents(suite):
-    return {path: path.read_bytes() for path in suite.report.rglob("*") if path.is_file()}
+    files = (path for path in suite.report.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path: path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize(
@@ -191,3 +192,10 @@ def test_the_codes_version_is_of_its_sources(tmp_path):
     (tmp_path / "notes.txt").write_text("not code")
     assert len({*versions}) == 4
     assert code_digest([tmp_path]) == versions[-1]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_what_was_resumed_stays_in_the_tables_although_its_exercise_is_not_selected(suite, workers):
+    suite.run().assert_outcomes(passed=6)
+    suite.run("--resume", "-k", "test_1 and lr0.5", "-n", workers).assert_outcomes(passed=1)
+    assert len(suite.cases()) == 6

@@ -1,4 +1,4 @@
-"""The exercises of a session: those of the modules that pytest has collected selected tests of."""
+"""The exercises of a session: those of the modules that pytest has collected, and selected tests of."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, Modul
 
     In the order of their numbers. Raises pytest.UsageError if two have the same one.
     """
-    modules = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}
-    if not modules:  # with xdist, workers have collected
-        paths = dict.fromkeys(each.partition("::")[0] for each in ids)
-        modules = {path: _imported(session, path) for path in paths}
+    # With xdist, workers have collected them.
+    here = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}
+    paths = dict.fromkeys(each.partition("::")[0] for each in ids)
+    modules = {path: here[path] if path in here else _imported(session, path) for path in paths}
     found = {
         path: module
         for path, module in modules.items()

@@ -69,7 +69,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     Whatever is wrong is said before anything is opened.
     """
     config = session.config
-    if _EXERCISES in config.stash or not (modules := exercises_of(session, ids)):
+    if _REPORT_FOLDER in config.stash or not (modules := exercises_of(session, ids)):
         return
     settings = config.stash[SETTINGS]
     selected = _selected(config, modules, ids)
@@ -84,8 +84,9 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         fingerprint=lambda module: fingerprint_of(config, module),
         resume=settings.resume,
     )
-    config.stash[_REPORT_FOLDER], config.stash[_EXERCISES] = folder, modules
+    config.stash[_REPORT_FOLDER] = folder
     config.add_cleanup(folder.close)
+    config.stash[_EXERCISES] = exercises_of(session, [*ids, *folder.resumed])
     store = Store(settings.report_dir)
     experiments = {
         case: experiment

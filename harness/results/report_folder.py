@@ -26,6 +26,8 @@ class ReportFolder:
 
     def __init__(self, folder: Path, *, fingerprint: Callable[[str], Fingerprint], resume: bool):
         self._folder = folder
+        self.resumed: list[str] = []
+        """The ids of the records and claims that an earlier session made."""
         self._is_new = False
         self._lock: FileLock | None = None
         try:
@@ -71,7 +73,8 @@ class ReportFolder:
 
     def _resume(self, fingerprint: Callable[[str], Fingerprint]) -> None:
         store = Store(self._folder)
-        for record in (*store.records().values(), *store.claims().values()):
+        found = (*store.records().values(), *store.claims().values())
+        for record in found:
             ours = fingerprint(record.id.partition("::")[0])
             if differing := first_difference(record.run.model_dump(), ours):
                 raise pytest.UsageError(
@@ -79,6 +82,7 @@ class ReportFolder:
                     "run has a folder of its own"
                 )
         store.resume()
+        self.resumed = [record.id for record in found]
 
     def close(self) -> None:
         """Ends the report and unlocks the folder; one that nothing was put into is removed."""
