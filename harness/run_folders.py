@@ -69,24 +69,26 @@ def latest(reports: Path) -> Path | None:
 
 
 def lead_to(folder: Path) -> None:
-    """Has `latest` lead to `folder`, if it is a run's by its name, and newer than where it leads now."""
+    """Has `latest` lead to `folder`, if it is a run's by its name."""
     link = folder.parent / LINK
     if not _NAME.fullmatch(folder.name) or (link.exists() and not link.is_symlink()):
         return
-    with suppress(OSError):  # a file system without links, or a folder that cannot be written
-        if link.is_dir() and os.readlink(link) >= folder.name:
-            return
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{LINK}-") as temporary:
-            new_link = Path(temporary, LINK)
-            new_link.symlink_to(folder.name, target_is_directory=True)
-            os.replace(new_link, link)
+    with (
+        suppress(OSError),  # a file system without links, or a folder that cannot be written
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{LINK}-") as temporary,
+    ):
+        new_link = Path(temporary, LINK)
+        new_link.symlink_to(folder.name, target_is_directory=True)
+        os.replace(new_link, link)
 
 
 def for_the_machine(reports: Path, given: Path | None) -> Path:
     """The folder for what describes the machine: the one `given`, the newest run's, or a new one."""
-    folder = given or latest(reports) or new(reports)
-    ownership.make_or_share(folder)
-    lead_to(folder)
+    if folder := given or latest(reports):
+        ownership.make_or_share(folder)
+    else:
+        ownership.make(folder := new(reports))
+        lead_to(folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 from harness import ownership, run_folders
 from harness.results import prune
 from tests import reports
+from tests.processes import end
 
 # Sessions that end before their first training.
 STARTS = {
@@ -90,17 +91,34 @@ def test_two_runs_of_one_moment_have_folders_of_their_own(tmp_path, monkeypatch)
     assert names == ["", "-2", "-3"]
 
 
-def test_latest_leads_to_the_newest_run_whichever_ends_last(tmp_path):
+def test_latest_leads_to_the_run_that_began_last_whatever_the_clock_says(suite):
+    suite.run("-k", "test_1 and lr0.25")
+    first = suite.report.resolve()
+    first = first.rename(first.with_name("2999" + first.name[4:]))
+    run_folders.lead_to(first)
+    suite.hang()
+    session = suite.start("-k", "test_1", "--timing", "shared")
+    suite.wait_until_it_hangs(others=1)
+    second = suite.report.resolve()
+    assert second != first
+    suite.run("-k", "test_2 and lr0.25", "--timing", "shared").assert_outcomes(passed=1)
+    third = suite.report.resolve()
+    assert third not in (first, second)
+    suite.go()
+    end(session.pid)
+    session.wait()
+    suite.run("-k", "lr0.5", "--resume", f"--report-dir={first}")
+    assert suite.report.resolve() == third
+
+
+def test_without_its_link_the_newest_is_found_by_its_name(tmp_path):
     older, newer = (tmp_path / f"2026-11-25_14-57-5{digit}.000" for digit in (4, 5))
-    for folder in (older, newer, older):
+    for folder in (older, newer):
         ownership.make(folder)
         run_folders.lead_to(folder)
-    assert (tmp_path / "latest").resolve() == newer.resolve()
     assert run_folders.latest(tmp_path) == newer.resolve()
     shutil.rmtree(newer)
     assert run_folders.latest(tmp_path) == older
-    run_folders.lead_to(older)
-    assert (tmp_path / "latest").resolve() == older.resolve()
 
 
 def test_where_links_cannot_be_made_the_newest_is_found_by_its_name(tmp_path, monkeypatch):

@@ -79,11 +79,7 @@ class Store:
     def is_first_timing(self, name: str, key: Mapping[str, Any]) -> bool:
         """Whether no test of this session has asked this before of that record."""
         self._recreate_folders()
-        try:
-            (self._locks / f"{self._path(name, key).stem}.timed.lock").touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
+        return self._is_first(self._path(name, key).stem)
 
     def get_or_make(
         self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -101,7 +97,7 @@ class Store:
                 record = {"id": name, **key, **make()}
                 self._recreate_folders()
                 sealed.write(path, record)
-                run_folders.lead_to(self._folder)
+                self._lead_here()
             return self._read(kind, path)
 
     def put_claim(self, claim: ClaimRecord) -> None:
@@ -109,7 +105,23 @@ class Store:
         self._recreate_folders()
         name = file_name(claim.id, {"run": claim.run.model_dump()})
         sealed.write(self._claims / f"{name}.json", claim.model_dump())
-        run_folders.lead_to(self._folder)
+        self._lead_here()
+
+    def _lead_here(self) -> None:
+        """Has `latest` lead to this report once there is something in it: once in a session.
+
+        Not by time: clocks are set back. A report that is resumed is not the newest for that.
+        """
+        if not self._resumed.exists() and self._is_first("latest"):
+            run_folders.lead_to(self._folder)
+
+    def _is_first(self, what: str) -> bool:
+        """Whether no process of this session has asked this before."""
+        try:
+            (self._locks / f"{what}.first.lock").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
 
     def _path(self, name: str, key: Mapping[str, Any]) -> Path:
         return self._runs / f"{file_name(name, key)}.json"

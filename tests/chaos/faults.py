@@ -45,7 +45,7 @@ def _fill(session: int, folder: Path) -> None:
 
 
 def _remove(session: int, folder: Path) -> None:
-    shutil.rmtree(folder / "reports" / "latest", ignore_errors=True)
+    shutil.rmtree((folder / "reports" / "latest").resolve(), ignore_errors=True)
 
 
 def _set_back(session: int, folder: Path) -> None:
