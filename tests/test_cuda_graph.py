@@ -90,6 +90,7 @@ def one(parameters: list[torch.Tensor], replicate: int) -> list[torch.Tensor]:
 
 def test_it_is_for_gpus_and_there_for_everything(monkeypatch):
     monkeypatch.setattr(proof, "kept_answer", lambda *_: proof.Answer(None))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
     with pytest.raises(EngineError, match=r"engine cuda-graph cannot.*runs on a GPU, not on cpu"):
         choose_engine("cuda-graph", experiment(), CPU)
     assert choose_engine("auto", experiment(), CPU) is not cuda_graph

@@ -348,7 +348,14 @@ def test_an_answer_that_cannot_be_read_is_none(engines, monkeypatch, cache, answ
         file.unlink()
         file.mkdir()
     else:
-        monkeypatch.setattr(Path, "read_text", lambda *_, **__: os.mkdir("/proc/none"))  # root may read
+        read_text = Path.read_text
+
+        def refuse(path, *args, **kwargs):  # root may read everything
+            if path == file:
+                raise PermissionError
+            return read_text(path, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "read_text", refuse)
     forget(monkeypatch)
     assert unproven(ONLINE, CPU)
     prove_engines(ONLINE, made_up())

@@ -47,9 +47,11 @@ def night(suite):
     return suite
 
 
-@pytest.mark.parametrize(("spoilt", "args"), STARTS.values(), ids=STARTS)
-@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_a_start_that_fails_leaves_reports_alone(night, spoilt, args, workers):
+@pytest.mark.parametrize(
+    ("start", "workers"), [*((start, "0") for start in STARTS), ("a typo in a row", "2")]
+)
+def test_a_start_that_fails_leaves_reports_alone(night, start, workers):
+    spoilt, args = STARTS[start]
     before = {path: path.read_bytes() for path in night.report.parent.rglob("*") if path.is_file()}
     code = night.module(1).read_text()
     night.add(1, SPOILT[spoilt])

@@ -81,7 +81,8 @@ class ReportFolder:
                     f"--resume: {self._folder} is of another run: {differing}; without --resume a new "
                     "run has a folder of its own"
                 )
-        store.resume()
+        if found:
+            store.resume()
         self.resumed = [record.id for record in found]
 
     def close(self) -> None:
