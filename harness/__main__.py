@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             with as_ctrl_c():
                 status = _main(arguments)
         except KeyboardInterrupt:
-            print("\nInterrupted.", file=sys.stderr)
+            print("Interrupted.", file=sys.stderr)
             status = _INTERRUPTED
         finally:
             failed = out.close_line()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from ..hardware.machine import candidate_devices
 from ..processes import reason
 from ..settings import SETTINGS, Settings
 from .turns import Row
+
+_ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)\b")
 
 
 class _Collected:
@@ -34,14 +37,22 @@ class _Collected:
         if report.failed and self.failed is None:
             lines = report.longreprtext.splitlines()
             errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-            why = errors[0] if errors else reason(report.longreprtext, status=1)
+            # A SyntaxError begins with its place.
+            why = (
+                next(filter(_ERROR.match, errors), None)
+                or [*errors, reason(report.longreprtext, status=1)][0]
+            )
             self.failed = f"{report.nodeid or 'pytest'} cannot be collected: {why}"
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        if isinstance(excinfo.value, KeyboardInterrupt):
+        if type(excinfo.value) is KeyboardInterrupt:
             self.interrupted = True
-        else:  # somebody has called pytest.exit
+        elif self.failed is None:  # by pytest.exit, or by the errors of a collection
             self.failed = f"pytest was ended: {excinfo.value}"
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if self.failed is None:  # by sys.exit in a module, too
+            self.failed = f"pytest was ended by {excinfo.typename}: {excinfo.value}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = [item.nodeid for item in session.items if "::test_training[" in item.nodeid]
