@@ -6,10 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +27,7 @@ from harness.ab.side import Checkout, Pair, Side, SideError
 from harness.ab.turns import Pass, Row, take_turns
 from harness.ab.worker import Side as Worker
 from harness.ab.worktree import python_of, worktree
+from harness.hardware.lock_file import LockError
 from harness.paths import ROOT
 from harness.processes import as_ctrl_c, environment
 from model.experiment import Experiment
@@ -393,6 +394,38 @@ class TestComparison:
         with pytest.raises(ValueError, match="nothing can be compared: base LookupError: it has no"):
             run(made)
 
+    def test_what_no_side_can_help_ends_it(self, run):
+        def made(case, seed):
+            raise LockError("the locks are another user's")
+
+        with pytest.raises(LockError, match="another user's"):
+            run(made)
+
+    def test_a_row_whose_sides_are_ended_under_it_says_nothing(self, run, capsys, monkeypatch):
+        """As at Ctrl-C: the thread that asked them finds their files closed."""
+        begun, ended = threading.Event(), threading.Event()
+        monkeypatch.setattr(Pair, "close", lambda _: ended.set())
+        threads = []
+
+        def made(case, seed):
+            threads.append(threading.current_thread())
+            begun.set()
+            ended.wait(10)
+            raise ValueError("I/O operation on closed file.")
+
+        def join(_):
+            begun.wait(10)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr(threading.Thread, "join", join)
+            interrupted.setattr(threading, "excepthook", lambda args: pytest.fail(str(args)))
+            with pytest.raises(KeyboardInterrupt):
+                run(made)
+        for thread in threads:
+            thread.join(10)
+        assert capsys.readouterr().err == ""
+
     @pytest.mark.parametrize(
         ("errors", "outcome"),
         [
@@ -625,7 +658,7 @@ class TestWorktree:
         """What make has started, above all."""
         (repository / "requirements.lock").write_text("two")
         pid = tmp_path / "pid"
-        Thread(target=interrupt_when, args=(pid, signal.SIGTERM), daemon=True).start()
+        threading.Thread(target=interrupt_when, args=(pid, signal.SIGTERM), daemon=True).start()
         with (  # noqa: PT012
             pytest.raises(KeyboardInterrupt),
             as_ctrl_c(),
@@ -650,7 +683,7 @@ class TestWorktree:
         )
         slow.chmod(0o755)
         monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-        Thread(target=interrupt_when, args=(begun, end), daemon=True).start()
+        threading.Thread(target=interrupt_when, args=(begun, end), daemon=True).start()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with pytest.raises(KeyboardInterrupt), as_ctrl_c(), worktree(repository, "HEAD"):

@@ -123,7 +123,8 @@ def _pass(
         left.put(row)
     at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]
     pairs = [Pair(*checkouts) for _ in at_once[: len(rows)]]
-    stopping = threading.Event()
+    stopping, shown = threading.Event(), threading.Event()
+    wrong: list[Exception] = []
 
     def work(pair: Pair) -> None:
         while not stopping.is_set():
@@ -135,11 +136,16 @@ def _pass(
             whole = not found.passes[row.case] or found.differs(row.case)
             try:
                 found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
-            except SideError as error:
-                if stopping.is_set():  # it was ended by what stops us
+            except Exception as error:
+                if stopping.is_set():  # by what stops us: its sides were ended under it
+                    return
+                if not isinstance(error, SideError):  # no lease can be had, say
+                    wrong.append(error)
+                    stopping.set()
                     return
                 found.errors[row.case] = error
                 pair.close()
+            shown.set()
             print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)
 
     # Daemons: one that waits for a lease does not keep an interrupted session from ending.
@@ -153,4 +159,7 @@ def _pass(
         stopping.set()
         for pair in pairs:
             pair.close()
-        print(file=sys.stderr)
+        if shown.is_set():
+            print(file=sys.stderr)
+    if wrong:
+        raise wrong[0]
