@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any, NoReturn
 
+from .files.sealed import one_line
 from .paths import CANNOT_BE_READ, REPORTS
+from .processes import as_ctrl_c
+
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command that `arguments` name; returns its exit status."""
+    """Runs the command that `arguments` name; returns its exit status.
+
+    Bad input is refused in one line with status 2. Ctrl-C, SIGTERM and a terminal that closes end it
+    in one line with status 130.
+    """
+    out, error = _Output(sys.stdout), _Output(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            with as_ctrl_c():
+                status = _main(arguments)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            status = _INTERRUPTED
+        finally:
+            failed = out.close_line()
+        if failed and status == 0:
+            status = _refuse(f"the output cannot be written: {failed}")
+    return status
+
+
+def _main(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     # What follows "--" is pytest's, where a command has use for it; else argparse takes it as it comes.
     own = given[: given.index("--")] if given[:1] in (["ab"], ["noise"]) and "--" in given else given
@@ -21,15 +49,81 @@ def main(arguments: list[str] | None = None) -> int:
     return command(options)
 
 
+class _Output(io.TextIOBase):
+    """Standard output or error, of which nothing that is printed ends the command.
+
+    What its encoding lacks is escaped, as a path that is not UTF-8. Where nobody reads any more
+    (`| head -1`) the rest goes nowhere, and the command ends with the status that it would have had.
+    """
+
+    def __init__(self, stream: IO[str] | None):
+        self._stream = stream
+        self._failed: OSError | None = None
+
+    def write(self, text: str) -> int:
+        if self._stream is not None and self._failed is None:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            try:
+                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            except OSError as error:
+                self._fail(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None and self._failed is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._fail(error)
+
+    def close_line(self) -> str | None:
+        """Flushes; returns why what was printed was lost, if it was and somebody wanted to read it."""
+        self.flush()
+        if self._failed is None or isinstance(self._failed, BrokenPipeError):
+            return None
+        return self._failed.strerror or str(self._failed)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = error
+        assert self._stream is not None
+        # What is buffered is flushed once more when Python exits.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line; `--help` has the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {one_line(message)} (--help says more)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__)
+    parser = _Parser(prog="python -m harness", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     report = commands.add_parser("report", help="draw the page and the figures of a report folder")
     report.add_argument(
         "folders",
         nargs="*",
-        type=Path,
+        type=_path,
         default=[REPORTS / "latest"],
         metavar="FOLDER",
         help="the report folder, and others to compare it with (default: reports/latest)",
@@ -37,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
 
     publish = commands.add_parser("publish", help="keep a run in reports/published")
-    publish.add_argument("run", type=Path, metavar="FOLDER", help="the report folder of a finished run")
+    publish.add_argument("run", type=_path, metavar="FOLDER", help="the report folder of a finished run")
     publish.add_argument("name", metavar="NAME", help="what to keep it as: epyc-2-cores, say")
     publish.set_defaults(command=_publish)
 
@@ -78,15 +172,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     ab.add_argument(
         "--percent",
-        type=_above_0,
+        type=_number(0.1, 1000),
         default=10.0,
-        help="the slowdown to find (default: 10)",
+        help="the slowdown to find, in percent (default: 10)",
     )
     ab.add_argument(
         "--points",
-        type=_above_0,
+        type=_number(0.01, 100),
         default=1.0,
-        help="the fall in test accuracy to find, in percentage points (default: 1)",
+        help="the drop in test accuracy to find, in percentage points (default: 1)",
     )
     ab.set_defaults(command=_ab)
 
@@ -108,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         "calibrate", help="how often the gates are wrong, and right, resampled from saved runs"
     )
     calibrate.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="saved runs of unchanged code"
+        "files", nargs="+", type=_path, metavar="FILE", help="saved runs of unchanged code"
     )
     calibrate.set_defaults(command=_calibrate)
 
@@ -131,30 +225,43 @@ def _parser() -> argparse.ArgumentParser:
 def _add_report_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report-dir",
-        type=Path,
+        type=_path,
         default=None,
         metavar="DIR",
         help="the report folder to write to (default: reports/latest, or a new one if there is none)",
     )
 
 
+def _path(text: str) -> Path:
+    """A path; a shell does not expand the `~` of `--report-dir=~/x`."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text!r} begins with the home of nobody") from None
+
+
 def _at_least(least: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        if not text.isdecimal() or len(text) > 6 or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to 999999")
         return int(text)
 
     return whole_number
 
 
-def _above_0(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1000")
-    return value
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
+        return value
+
+    return number
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -162,14 +269,14 @@ def _report(options: argparse.Namespace) -> int:
         from .report.build import build
     except ImportError as error:
         return _refuse(f"The report needs {error.name}: `make report` installs it.")
-    try:
+
+    def draw() -> None:
         page, left_out = build(options.folders)
-    except ValueError as error:
-        return _refuse(str(error))
-    for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
-    print(f"Written to {page} and {page.parent / 'figures'}/.")
-    return 0
+        for line in left_out:
+            print(f"left out: {line}", file=sys.stderr)
+        print(f"Written to {page} and {page.parent / 'figures'}/.")
+
+    return _run(draw)
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -239,7 +346,8 @@ def _run(command: Callable[..., int | None], *arguments: object) -> int:
 
 
 def _refuse(reason: str) -> int:
-    print(reason, file=sys.stderr)
+    """Prints the reason in one line, without what a terminal would obey."""
+    print(one_line(reason), file=sys.stderr)
     return CANNOT_BE_READ
 
 

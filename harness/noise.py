@@ -56,6 +56,8 @@ def main(runs: int, arguments: Sequence[str]) -> None:
     print(file=sys.stderr)
     head = Checkout("head", selection.root, Path(sys.executable))
     compared = compare(selection, head, head, percent=PERCENT, points=1)
+    if len(compared.errors) == len(cases):
+        raise ValueError(f"the rows cannot be trained in turns: {next(iter(compared.errors.values()))}")
     times = [{case: each.stats.min for case, each in run.items()} for run in trained]
     judged = judge([Trainings(times[-1])], times[:-1], PERCENT)
     rows = [_row(case, trained, judged, compared) for case in cases if case not in compared.errors]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .paths import ROOT
 
@@ -33,6 +38,8 @@ _GIT = frozenset(
         "GIT_WORK_TREE",
     )
 )
+# Windows has no SIGHUP.
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _LONGEST = 500  # characters of a reason
 
 
@@ -73,6 +80,63 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
     if ran.returncode:
         raise ValueError(f"git {arguments[0]}: {reason(ran.stderr, status=ran.returncode)}")
     return ran.stdout.strip()
+
+
+def run_whole(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Runs a command that starts others; returns its status and all that they print.
+
+    Where this process is interrupted, all of them are ended, and none goes on without it.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # a group of its own, which can be ended as one
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            with uninterrupted(), suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
+
+
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP interrupt this process as Ctrl-C does, unless they are ignored (`nohup`)."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    with _handled(_ENDING[1:], interrupt):
+        yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP end neither this process nor the children that it starts meanwhile."""
+    with _handled(_ENDING, signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other may
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handled in before.items():
+            signal.signal(number, handled)
 
 
 def reason(*said: str, status: int) -> str:

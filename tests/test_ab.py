@@ -2,9 +2,12 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +19,21 @@ import torch
 import harness.ab.comparison as comparison
 import model.data.mnist
 from harness.__main__ import main
-from harness.ab import report, turns
+from harness.ab import interpreter, report, turns
 from harness.ab.command import main as compare_with
 from harness.ab.decision import LOOKS, decide, learning
+from harness.ab.selection import select
 from harness.ab.side import Checkout, Pair, Side, SideError
 from harness.ab.turns import Pass, Row, take_turns
 from harness.ab.worker import Side as Worker
 from harness.ab.worktree import python_of, worktree
+from harness.hardware.lock_file import LockError
+from harness.paths import ROOT
+from harness.processes import as_ctrl_c, environment
 from model.experiment import Experiment
 from model.train import train
 from tests.data import EXAMPLES, made_up
+from tests.processes import wait_for_the_end_of
 
 SETTINGS = {
     "scale": "quick",
@@ -226,6 +234,64 @@ class TestSide:
         with pytest.raises(SideError, match="head: ended with status 3: no such module"):
             Side(Checkout("head", tmp_path, python)).ask("evaluate")
 
+    def test_a_reason_is_the_line_that_says_why(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text("")
+        python = tmp_path / "python"
+        lines = "Traceback (most recent call last):\\n  File\\nImportError: \\033[1mno\\n\\nhint: try\\n"
+        python.write_text(f"#!/bin/sh\nprintf '{lines}' >&2\nexit 1\n")
+        python.chmod(0o755)
+        with pytest.raises(SideError) as failed:
+            Side(Checkout("head", tmp_path, python)).ask("evaluate")
+        assert failed.value.reason == r"ended with status 1: ImportError: \x1b[1mno"
+
+    @pytest.mark.parametrize("answer", ["welcome", "5", ""])
+    def test_one_that_answers_otherwise_and_goes_on(self, tmp_path, monkeypatch, answer):
+        monkeypatch.setattr("harness.ab.side._EXIT_SECONDS", 0.2)
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\necho {answer}\nexec sleep 30 >&2\n")
+        python.chmod(0o755)
+        side = Side(Checkout("head", tmp_path, python))
+        with pytest.raises(SideError, match=r"^head: (it answers .*, which is )?no reply; it was ended"):
+            side.ask("evaluate")
+        assert side.process.poll() == -signal.SIGKILL
+        side.close()
+
+    @pytest.mark.parametrize(
+        ("code", "why"),
+        [
+            ("raise SystemExit('no')", "SystemExit: no"),
+            ("import pytest; pytest.skip('not here', allow_module_level=True)", "Skipped: not here"),
+            ("raise ValueError", "ValueError"),
+        ],
+    )
+    def test_a_module_that_ends_its_process(self, side, tmp_path, code, why):
+        (tmp_path / "bench").mkdir()
+        (tmp_path / "bench" / "__init__.py").touch()
+        (tmp_path / "bench" / "test_x.py").write_text(code)
+        with pytest.raises(SideError) as failed:
+            side.ask("prepare", module="bench.test_x", row="sgd", settings=SETTINGS)
+        assert (failed.value.reason, failed.value.kind) == (why, "failed")
+
+    def test_it_imports_from_its_own_checkout(self, side, tmp_path, monkeypatch):
+        """Also where this process has the head's on its path."""
+        (tmp_path / "model.py").write_text("raise ImportError('the base')")
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.setenv("PYTHONSAFEPATH", "1")
+        other = Side(Checkout("base", tmp_path, Path(sys.executable)))
+        with pytest.raises(SideError, match="ImportError: the base"):
+            other.ask("evaluate")
+        other.close()
+
+    def test_where_the_second_cannot_be_started_the_first_is_ended(self, tmp_path):
+        pair = Pair(
+            Checkout("base", tmp_path, Path(sys.executable)), Checkout("head", tmp_path, tmp_path / "no")
+        )
+        with pytest.raises(SideError, match="no cannot be run"):
+            pair.sides()
+        (first,) = pair._sides
+        pair.close()
+        assert first.process.poll() is not None
+
     def test_an_interpreter_that_is_none(self, tmp_path):
         with pytest.raises(SideError, match="nowhere cannot be run: No such file"):
             Pair(*[Checkout("base", tmp_path, tmp_path / "nowhere")] * 2).sides()
@@ -328,6 +394,62 @@ class TestComparison:
         with pytest.raises(ValueError, match="nothing can be compared: base LookupError: it has no"):
             run(made)
 
+    def test_what_no_side_can_help_ends_it(self, run):
+        def made(case, seed):
+            raise LockError("the locks are another user's")
+
+        with pytest.raises(LockError, match="another user's"):
+            run(made)
+
+    def test_a_row_whose_sides_are_ended_under_it_says_nothing(self, run, capsys, monkeypatch):
+        """As at Ctrl-C: the thread that asked them finds their files closed."""
+        begun, ended = threading.Event(), threading.Event()
+        monkeypatch.setattr(Pair, "close", lambda _: ended.set())
+        threads = []
+
+        def made(case, seed):
+            threads.append(threading.current_thread())
+            begun.set()
+            ended.wait(10)
+            raise ValueError("I/O operation on closed file.")
+
+        def join(_):
+            begun.wait(10)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr(threading.Thread, "join", join)
+            interrupted.setattr(threading, "excepthook", lambda args: pytest.fail(str(args)))
+            with pytest.raises(KeyboardInterrupt):
+                run(made)
+        for thread in threads:
+            thread.join(10)
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize(
+        ("errors", "outcome"),
+        [
+            ({"abc": ("base", "failed")}, "base the reason"),
+            ({"abc": ("base", "killed")}, "base the reason"),
+            ({"abc": ("head", "killed")}, "head the reason"),
+            ({"a": ("base", "lacks it"), "bc": ("base", "failed")}, "base the reason"),
+            ({"abc": ("head", "failed")}, None),
+            ({"ab": ("base", "failed"), "c": ("head", "failed")}, None),
+        ],
+    )
+    def test_where_nothing_was_measured_it_is_no_verdict(self, run, errors, outcome):
+        """Neither that it could not be told, but for a head that cannot train."""
+
+        def made(case, seed):
+            side, kind = next(of for cases, of in errors.items() if case in cases)
+            raise SideError(side, "the reason" if kind != "lacks it" else "it has no row", kind)
+
+        if outcome is None:
+            assert run(made)[0].outcome == "worse"
+        else:
+            with pytest.raises(ValueError, match=f"^nothing can be compared: {outcome}"):
+                run(made)
+
     def test_what_is_written(self, run, tmp_path, capsys, monkeypatch):
         def made(case, seed):
             if case == "c":
@@ -366,15 +488,19 @@ def repository(tmp_path, monkeypatch):
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "requirements.lock").write_text("one")
-    identity = ("-c", "user.name=n", "-c", "user.email=e")
-    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "first")):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        run_git(folder, *command)
     return folder
 
 
+def run_git(folder, *arguments):
+    command = ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments]
+    ran = subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environment())
+    return ran.stdout.decode()
+
+
 def worktrees(repository):
-    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True)
-    return len(listed.stdout.splitlines()) - 1
+    return len(run_git(repository, "worktree", "list").splitlines()) - 1
 
 
 class TestWorktree:
@@ -400,6 +526,82 @@ class TestWorktree:
             worktree(repository, revision),
         ):
             pass
+
+    @pytest.mark.parametrize("linked", [False, True])
+    def test_in_a_hook_the_index_and_the_folder_stay(self, repository, monkeypatch, linked):
+        """Git tells its hooks which index and repository to work on."""
+        folder = repository
+        if linked:
+            folder = repository.parent / "linked"
+            run_git(repository, "worktree", "add", "-q", str(folder))
+        (folder / "requirements.lock").write_text("staged")
+        (folder / "new.txt").write_text("staged, too")
+        run_git(folder, "add", ".")
+        (folder / "requirements.lock").write_text("changed since")
+        (git_folder,) = run_git(folder, "rev-parse", "--absolute-git-dir").splitlines()
+        index, status = Path(git_folder, "index"), run_git(folder, "status", "--porcelain")
+        before = index.read_bytes()
+        monkeypatch.setenv("GIT_DIR", git_folder)
+        monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+        monkeypatch.setenv("GIT_WORK_TREE", str(folder))
+        with worktree(folder, "HEAD") as base:
+            assert (base / "requirements.lock").read_text() == "one"
+            assert not (base / "new.txt").exists()
+            assert index.read_bytes() == before
+        assert index.read_bytes() == before
+        assert run_git(folder, "status", "--porcelain") == status
+        assert worktrees(repository) == linked
+
+    def test_worktrees_that_are_away_for_a_while_stay(self, repository, tmp_path):
+        run_git(repository, "worktree", "add", "-q", str(tmp_path / "theirs"))
+        (tmp_path / "theirs").rename(tmp_path / "away")
+        with worktree(repository, "HEAD"):
+            pass
+        (tmp_path / "away").rename(tmp_path / "theirs")
+        assert worktrees(repository) == 1
+        assert run_git(tmp_path / "theirs", "status", "--porcelain") == ""
+
+    def test_hooks_are_not_run(self, repository, tmp_path):
+        hook = repository / ".git" / "hooks" / "post-checkout"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/run\n")
+        hook.chmod(0o755)
+        with worktree(repository, "HEAD"):
+            pass
+        assert not (tmp_path / "run").exists()
+
+    def test_one_that_was_made_only_in_part_is_removed(self, repository):
+        with worktree(repository, "HEAD") as folder:
+            (folder / ".git").unlink()
+        assert worktrees(repository) == 0
+        assert not [*(repository / ".git").glob("worktrees/*")]
+
+    def test_one_that_is_being_made_is_removed(self, repository):
+        with worktree(repository, "HEAD") as folder:
+            run_git(repository, "worktree", "lock", "--reason", "initializing", str(folder))
+        assert worktrees(repository) == 0
+
+    def test_what_is_wrong_with_git_is_said(self, repository, tmp_path, monkeypatch):
+        def said(folder, revision="HEAD"):
+            with pytest.raises(ValueError, match=r"\w") as refused, worktree(folder, revision):
+                pass
+            (line,) = str(refused.value).splitlines()
+            return line
+
+        (tmp_path / "plain").mkdir()
+        (tmp_path / "empty").mkdir()
+        run_git(tmp_path / "empty", "init", "-q")
+        assert "not a git repository" in said(tmp_path / "plain")
+        assert said(tmp_path / "empty").endswith("empty, which has no commit yet")
+        (repository / "more").touch()
+        run_git(repository, "add", ".")
+        run_git(repository, "commit", "-qm", "second")
+        run_git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
+        assert "a shallow clone: `git fetch --unshallow`" in said(tmp_path / "shallow", "HEAD~1")
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        assert "dubious ownership" in said(repository)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert said(repository) == "git is not in PATH"
 
     def test_a_folder_that_cannot_be_made_is_said(self, repository, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(repository / "nowhere"))
@@ -432,6 +634,208 @@ class TestWorktree:
             (folder / "Makefile").write_text(".venv/installed:\n\t@mkdir -p .venv\n")
             assert python_of(folder, repository) == folder / ".venv" / "bin" / "python"
 
+    def test_why_an_environment_could_not_be_made(self, repository, monkeypatch):
+        def said(recipe):
+            (folder / "Makefile").write_text(f"VENV := .venv\n$(VENV)/installed:\n\t{recipe}\n")
+            with pytest.raises(
+                ValueError, match="no environment for the base could be made: "
+            ) as failed:
+                python_of(folder, repository)
+            return str(failed.value).removeprefix("no environment for the base could be made: ")
+
+        (repository / "requirements.lock").write_text("two")
+        monkeypatch.setenv("MAKEFLAGS", "VENV=/elsewhere")  # as of `make ab VENV=...`
+        with worktree(repository, "HEAD") as folder:
+            pip = "ERROR: No matching distribution found for torch==0"
+            assert said(f"@echo '{pip}' >&2; false") == "No matching distribution found for torch==0"
+            assert (
+                said("@echo 'Python 3.11 or newer is needed'; false") == "Python 3.11 or newer is needed"
+            )
+            monkeypatch.setenv("PATH", "")
+            assert said("true") == "make is not in PATH"
+
+    def test_interrupted_while_make_runs_it_leaves_no_process(self, repository, tmp_path):
+        """What make has started, above all."""
+        (repository / "requirements.lock").write_text("two")
+        pid = tmp_path / "pid"
+        threading.Thread(target=interrupt_when, args=(pid, signal.SIGTERM), daemon=True).start()
+        with (  # noqa: PT012
+            pytest.raises(KeyboardInterrupt),
+            as_ctrl_c(),
+            worktree(repository, "HEAD") as folder,
+        ):
+            recipe = f"@sh -c 'echo $$$$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60'; true"
+            (folder / "Makefile").write_text(f".venv/installed:\n\t{recipe}\n")
+            python_of(folder, repository)
+        assert worktrees(repository) == 0
+        assert not [*(repository.parent / "tmp").iterdir()]
+        wait_for_the_end_of(int(pid.read_text()))
+
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_interrupted_while_it_is_made_it_is_removed(self, repository, tmp_path, monkeypatch, end):
+        """Git is slow here, as with a large checkout, and is killed in the middle of it."""
+        begun, real = tmp_path / "begun", shutil.which("git")
+        slow = tmp_path / "bin" / "git"
+        slow.parent.mkdir()
+        slow.write_text(
+            f'#!/bin/sh\n{real} "$@" || exit\n'
+            f'case "$*" in *"worktree add"*) touch {begun}; exec sleep 30;; esac\n'
+        )
+        slow.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
+        threading.Thread(target=interrupt_when, args=(begun, end), daemon=True).start()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt), as_ctrl_c(), worktree(repository, "HEAD"):
+                pass
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert worktrees(repository) == 0
+        assert not [*(repository.parent / "tmp").iterdir()]
+
+
+def interrupt_when(exists, number):
+    while not exists.exists():
+        time.sleep(0.02)
+    os.kill(os.getpid(), number)
+
+
+PROBE = """#!/bin/sh
+{before}
+exec {python} -c "import sys; sys.version_info = {version}
+sys.modules.update(dict.fromkeys(({without})))
+exec(sys.argv[1])" "$2"
+"""
+
+
+class TestInterpreter:
+    """`--base-python` is looked at before anything else."""
+
+    @pytest.fixture
+    def python(self, tmp_path):
+        def python(before="", version="(3, 11)", without=()):
+            path = tmp_path / "python"
+            path.write_text(
+                PROBE.format(python=sys.executable, before=before, version=version, without=without)
+            )
+            path.chmod(0o755)
+            return path
+
+        return python
+
+    def refused(self, path, capsys, monkeypatch):
+        monkeypatch.setattr("harness.ab.command.select", lambda _: pytest.fail("rows were selected"))
+        assert main(["ab", "HEAD", "--base-python", str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"--base-python is {str(path)!r}")
+        return line
+
+    def test_what_is_no_interpreter(self, tmp_path, capsys, monkeypatch):
+        (tmp_path / "file").touch()
+        (tmp_path / "text").write_text("no program")
+        (tmp_path / "text").chmod(0o755)
+        (tmp_path / "link").symlink_to("nowhere")
+        os.mkfifo(tmp_path / "pipe")
+        for path, why in {
+            tmp_path / "nope": f", and there is no file {tmp_path}/nope",
+            tmp_path: ", a folder; it takes the path of an interpreter",
+            tmp_path / "file": ", which is no executable file",
+            tmp_path / "text": ", which cannot be run: Exec format error",
+            tmp_path / "link": ", a link that leads nowhere",
+            tmp_path / "pipe": ", which is no regular file",
+            Path("/bin/true"): ", which does not run Python code: it prints nothing",
+            Path("/bin/false"): ", which does not run Python code: it ended with status 1",
+            Path("~nobody-here/python"): ": Could not determine home directory",
+        }.items():
+            assert self.refused(path, capsys, monkeypatch) == f"--base-python is {str(path)!r}{why}"
+
+    def test_one_of_another_kind(self, python, capsys, monkeypatch):
+        assert self.refused(python(version="(3, 8)"), capsys, monkeypatch).endswith(
+            ", which is Python 3.8; it takes 3.11 or newer"
+        )
+        assert ", which cannot import torch: ModuleNotFoundError: " in self.refused(
+            python(without=("torch",)), capsys, monkeypatch
+        )
+        assert self.refused(python("kill -9 $$"), capsys, monkeypatch).endswith(
+            ", which does not run Python code: killed by signal 9"
+        )
+        escape = python("echo '\033[31mno license' >&2; exit 1")
+        assert self.refused(escape, capsys, monkeypatch).endswith(r"code: \x1b[31mno license")
+
+    def test_one_that_does_not_answer(self, python, capsys, monkeypatch):
+        monkeypatch.setattr(interpreter, "_SECONDS", 0.2)
+        assert ", which does not answer within 0.2 s" in self.refused(
+            python("exec sleep 30"), capsys, monkeypatch
+        )
+
+    def test_one_that_can_is_taken_as_it_is_called(self, tmp_path, monkeypatch):
+        """A virtual environment's is a link, which says whose packages it has."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "python").symlink_to(sys.executable)
+        monkeypatch.setattr(interpreter, "_ask", lambda python, *_: ((3, 11), []))
+        for given in ("python", "~/python", "./a/../python"):
+            assert interpreter.checked(Path(given), tmp_path) == tmp_path / "python"
+
+
+class TestSelection:
+    """Pytest says why it selects no rows; of what it says the line that tells is passed on."""
+
+    @pytest.fixture
+    def said(self, suite, monkeypatch):
+        def said(*arguments, addopts=""):
+            monkeypatch.setenv("PYTEST_ADDOPTS", addopts)
+            monkeypatch.chdir(suite.path)
+            modules = dict(sys.modules)
+            try:
+                return [row.name for row in select(arguments).rows]
+            except ValueError as error:
+                return str(error)
+            finally:
+                for name in set(sys.modules) - set(modules):
+                    if name.partition(".")[0] in ("bench", "conftest"):
+                        del sys.modules[name]
+
+        return said
+
+    @pytest.mark.parametrize("addopts", ["", "--ff", "--lf", "--nf", "-p no:xdist", "-n 2", "-x -v"])
+    def test_what_is_in_the_environment_is_no_hindrance(self, said, addopts):
+        assert said("bench/test_1_fake.py", addopts=addopts) == ["sgd-lr0.25", "sgd-lr0.5", "sgd-lr1.0"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "why"),
+        [
+            (("--replicate", "3"), "unrecognized arguments: --replicate"),
+            (("--scale", "huge"), "--scale is 'huge'; it takes quick or paper"),
+            (("bench/nowhere.py",), "file or directory not found: bench/nowhere.py"),
+            (("-k", "no such row"), "*: at column 4: expected end of input; got identifier"),
+            (("-k", "nothing"), "pytest with -k nothing selects no row"),
+            (("--version",), "pytest with --version collects no rows"),
+        ],
+    )
+    def test_arguments_that_select_nothing(self, said, arguments, why):
+        pytest.LineMatcher([said(*arguments)]).fnmatch_lines([why.replace("[", "[[]")])
+
+    def test_tests_that_are_no_rows(self, suite, said):
+        suite.add(1, "def test_odd():\n    pass\n")
+        assert said("-k", "odd") == (
+            "pytest with -k odd selects no row; it selects 1 tests that train none"
+        )
+
+    @pytest.mark.parametrize(
+        ("code", "why"),
+        [
+            ("import nothere", "cannot be collected: ModuleNotFoundError: No module named 'nothere'"),
+            ("def f(:\n    pass", "cannot be collected: SyntaxError: invalid syntax"),
+            ("class Odd(Exception):\n  pass\nraise Odd('no')", "cannot be collected: *Odd: no"),
+            ("import sys; sys.exit(7)", "pytest was ended by SystemExit: 7"),
+        ],
+    )
+    def test_a_module_that_cannot_be_collected_is_named(self, suite, said, code, why):
+        (suite.path / "bench" / "test_9_odd.py").write_text(code)
+        name = "bench/test_9_odd.py " if why.startswith("cannot") else ""
+        pytest.LineMatcher([said()]).fnmatch_lines([name + why])
+
 
 class TestCommand:
     @pytest.fixture
@@ -452,10 +856,10 @@ class TestCommand:
         selection = SimpleNamespace(root=repository, rows=[], settings=None)
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
-        assert compare_with("HEAD", None, 10, 1, []) == 130
+        assert main(["ab", "HEAD"]) == 130
         assert worktrees(repository) == 0
         assert signal.getsignal(signal.SIGTERM) is handler
-        assert "Interrupted" in capsys.readouterr().err
+        assert capsys.readouterr().err == "Interrupted.\n"
 
     def test_another_interpreter_of_the_same_revision_needs_no_worktree(self, repository, monkeypatch):
         sides = []
@@ -467,7 +871,9 @@ class TestCommand:
         selection = SimpleNamespace(root=repository, rows=[], settings=None)
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
-        compare_with(None, Path("/opt/python"), 10, 1, [])
+        monkeypatch.setattr("harness.ab.command.checked", lambda python, _: python)
+        with pytest.raises(KeyboardInterrupt):
+            compare_with(None, Path("/opt/python"), 10, 1, [])
         assert [side.folder for side in sides] == [repository, repository]
         assert [side.python for side in sides] == [Path("/opt/python"), Path(sys.executable)]
 
@@ -482,11 +888,22 @@ class TestCommand:
         with pytest.raises(ValueError, match="ab needs BASE, a revision, or --base-python"):
             compare_with(None, None, 10, 1, [])
 
-    @pytest.mark.parametrize("option", ["--percent=0", "--percent=x", "--points=-1", "--percent=inf"])
+    @pytest.mark.parametrize(
+        "option",
+        [
+            "--percent=0",
+            "--percent=x",
+            "--points=-1",
+            "--percent=inf",
+            "--percent=nan",
+            "--points=1e-300",
+        ],
+    )
     def test_bad_thresholds_are_refused(self, option, capsys):
         with pytest.raises(SystemExit):
             main(["ab", "HEAD", option])
-        assert "is not a number above 0" in capsys.readouterr().err
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "is not a number from 0." in line
 
     def test_what_pytest_says_of_its_arguments_is_passed_on(self, capsys, monkeypatch):
         said = "--scale is 'huge'; it takes quick or paper"

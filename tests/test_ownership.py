@@ -11,6 +11,7 @@ from harness import ownership
 from harness.__main__ import main
 from harness.ownership import MARK, ForeignFilesError
 from harness.paths import PUBLISHED, ROOT
+from harness.processes import environment
 from harness.report import passages, publish
 from harness.report.build import build
 from harness.report.load import ReportError
@@ -39,7 +40,7 @@ def content(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".v1.lock"
+        if path.is_file() and path.name != ".v1.lock" and ".git" not in path.parts
     }
 
 
@@ -199,6 +200,12 @@ def published(tmp_path, monkeypatch):
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     monkeypatch.setattr(publish, "DOCUMENTS", (document,))
     monkeypatch.setattr(passages, "PUBLISHED", folder)
+    for command in (
+        ("init", "-q"),
+        ("add", "."),
+        ("-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "a"),
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, env=environment())
     return folder
 
 
@@ -275,3 +282,39 @@ def test_make_empties_nothing_but_a_virtual_environment(tmp_path, kind):
     assert made.returncode != 0
     assert "would be emptied" in made.stdout
     assert (theirs / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("failing", ["figure", "page"])
+def test_an_earlier_page_and_its_figures_stay_where_new_ones_cannot_be_made(
+    tmp_path, monkeypatch, failing
+):
+    reports.write(tmp_path / "a")
+    build([tmp_path / "a"])
+    reports.write(tmp_path / "b", better=0.01)
+    (tmp_path / "b" / "summary.json").replace(tmp_path / "a" / "summary.json")
+    shutil.rmtree(tmp_path / "a" / "runs")
+    (tmp_path / "b" / "runs").rename(tmp_path / "a" / "runs")
+    changed = content(tmp_path)
+    if failing == "figure":
+
+        def draw(_):
+            raise ValueError("no")
+
+        monkeypatch.setattr("vl_convert.vegalite_to_svg", draw)
+    else:
+        real = Path.replace
+
+        def replace(path, target):
+            if Path(target).name == "report.html" and not done:
+                done.append(path)
+                raise OSError(28, "No space left on device")
+            return real(path, target)
+
+        done = []
+        monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(ReportError):
+        build([tmp_path / "a"])
+    assert content(tmp_path) == changed
+    monkeypatch.undo()
+    build([tmp_path / "a"])
+    assert content(tmp_path)["a/report.html"] != changed["a/report.html"]

@@ -1,17 +1,23 @@
 """What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness.__main__ import main
 from harness.files import sealed
 from harness.files.record import read_record
+from harness.ownership import MARK
 from harness.paths import PUBLISHED, ROOT
-from harness.report import passages
+from harness.processes import environment
+from harness.report import passages, publish
 from harness.report.load import load
-from harness.report.passages import DOCUMENTS, rewrite
+from harness.report.passages import DOCUMENTS, PassageError, rewrite
 from harness.report.publish import keep
 from tests.chaos import table
 
@@ -136,3 +142,239 @@ def test_reports_are_kept_whole_and_small():
 def test_what_cannot_be_published_is_refused(args, message, capsys):
     assert main(["publish", *args]) == 2
     pytest.LineMatcher(capsys.readouterr().err.splitlines()).fnmatch_lines([message])
+
+
+# What the marks are ---------------------------------------------------------------------------------
+
+
+WRONG = {
+    "<!-- overview: epyc-1-core -->": "line 1: the passage 'overview: epyc-1-core' has no <!-- end -->",
+    "a\n<!-- chaos -->\nb\n<!-- rows: epyc-1-core --><!-- end -->": (
+        "line 2: the passage 'chaos' has no <!-- end --> before the next passage, in line 4"
+    ),
+    "\n<!-- end -->": "line 2: <!-- end --> ends no passage",
+    "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": "line 1: <!-- end --> ends no passage",
+    "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; it takes overview, *",
+    "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks the number of an exercise*",
+    "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * has a number, and rows takes none",
+    "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, and no run of that name *",
+    "<!-- findings 9: epyc-1-core --><!-- end -->": "*'findings 9: epyc-1-core' needs exercise 9, *",
+    "<!-- rows: epyc-1-core --><!--end-->": "line 1: <!--end--> is no mark; *",
+    "<!--rows: epyc-1-core --><!-- end -->": "line 1: <!--rows: epyc-1-core --> is no mark; *",
+    "<!-- Rows: epyc-1-core --><!-- end -->": "line 1: <!-- Rows: epyc-1-core --> is no mark; *",
+    "<!-- rows epyc-1-core --><!-- end -->": "line 1: <!-- rows epyc-1-core --> is no mark; *",
+    "<!-- rows: ../epyc-1-core --><!-- end -->": "line 1: * is no mark; *",
+    "text\n<!-- rows: epyc-1-core": "line 2: a comment begins with <!-- and does not end with -->",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
+def test_a_mark_that_is_wrong_is_refused_with_its_line(text):
+    with pytest.raises(PassageError) as refused:
+        rewrite(text)
+    pytest.LineMatcher([str(refused.value)]).fnmatch_lines([WRONG[text].replace("[", "[[]")])
+
+
+@pytest.mark.parametrize(
+    "text", ["<!-- a remark -->", "<!-- rows are sorted by time -->", "<!-- chaos -->x<!-- end -->", "a"]
+)
+def test_other_comments_stay(text):
+    assert rewrite(text) == text
+
+
+def test_line_ends_stay():
+    text = rewrite("a\r\n<!-- times: epyc-1-core -->\r\nold\r\n<!-- end -->\r\nb\r\n")
+    assert text.count("\n") == text.count("\r\n") > 5
+
+
+# Nothing is put in place before everything is read and rendered -------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with the published runs, the documents that quote them, and a run to publish."""
+    root = tmp_path / "checkout"
+    shutil.copytree(PUBLISHED, root / "reports" / "published")
+    (root / "docs").mkdir()
+    for document in DOCUMENTS:
+        shutil.copy(document, root / document.relative_to(ROOT))
+    for module in (publish, passages):
+        monkeypatch.setattr(module, "PUBLISHED", root / "reports" / "published")
+        monkeypatch.setattr(module, "ROOT", root)
+    documents = tuple(root / document.relative_to(ROOT) for document in DOCUMENTS)
+    monkeypatch.setattr(publish, "DOCUMENTS", documents)
+    shutil.copytree(PUBLISHED / "epyc-1-core", tmp_path / "run")
+    git = ("git", "-c", "user.name=n", "-c", "user.email=e")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "all")):
+        subprocess.run([*git, *command], cwd=root, check=True, env=environment())
+    return root
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    }
+
+
+def left_over(folder):
+    """Temporary files and folders."""
+    return [path for path in folder.rglob(".*-*") if not {".git", MARK} & {*path.parts}]
+
+
+def refused(checkout, capsys, name="epyc-1-core"):
+    """The one line with which the run is refused, which leaves everything as it was."""
+    before = files(checkout)
+    assert main(["publish", str(checkout.parent / "run"), name]) == 2
+    assert files(checkout) == before
+    assert left_over(checkout) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def change(run, **fields):
+    summary = sealed.load(run / "summary.json")
+    sealed.write(run / "summary.json", {**summary, **fields})
+
+
+def test_a_run_is_published_and_quoted(checkout, capsys):
+    run = checkout.parent / "run"
+    change(run, command="pytest of another day")
+    assert main(["publish", str(run), "epyc-1-core"]) == 0
+    assert "`pytest of another day`" in (checkout / "README.md").read_text()
+    assert files(checkout / "reports" / "published" / "epyc-1-core") == files(run)
+    assert left_over(checkout) == []
+    assert main(["publish", str(run), "new"]) == 0
+    assert main(["publish", str(run), "new"]) == 2, "it is not committed"
+
+
+@pytest.mark.parametrize("name", ["speed.json", "times.json"])
+def test_a_run_without_a_file_that_a_passage_quotes_is_refused(checkout, name, capsys):
+    (checkout.parent / "run" / name).unlink()
+    line = refused(checkout, capsys)
+    assert re.match(rf"\S+, line \d+: the passage '\w+: epyc-1-core' needs {name}, which the run", line)
+
+
+def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
+    run = checkout.parent / "run"
+    cases = sealed.load(run / "summary.json")["cases"]
+    change(run, cases=cases[:-1])
+    assert f"the passage 'terminal 4: epyc-1-core' needs the row {cases[-1]['id']}, which" in refused(
+        checkout, capsys
+    )
+
+
+def test_a_run_without_a_claim_that_a_passage_quotes_is_refused(checkout, capsys):
+    run = checkout.parent / "run"
+    claims = sealed.load(run / "summary.json")["claims"]
+    change(run, claims=claims[1:])
+    assert f"'findings 1: epyc-1-core' needs the claim {claims[0]['id']}" in refused(checkout, capsys)
+
+
+def test_a_run_without_an_exercise_that_a_passage_quotes_is_refused(checkout, capsys):
+    run = checkout.parent / "run"
+    summary = sealed.load(run / "summary.json")
+    gone = summary["exercises"][1]
+    cases = [case for case in summary["cases"] if case["id"] not in gone["cases"]]
+    claims = [claim for claim in summary["claims"] if claim["id"] not in gone["claims"]]
+    exercises = [each for each in summary["exercises"] if each is not gone]
+    change(run, cases=cases, claims=claims, exercises=exercises)
+    for path in (run / "runs").glob("*.json"):
+        if sealed.load(path)["exercise"] == gone["number"]:
+            path.unlink()
+    assert "docs/findings.md, line " in (line := refused(checkout, capsys))
+    assert "the passage 'findings 2: epyc-1-core' needs exercise 2, which the run lacks" in line
+
+
+def test_a_document_that_lacks_an_end_is_refused(checkout, capsys):
+    document = checkout / "docs" / "findings.md"
+    document.write_text(document.read_text().replace("<!-- end -->", "", 1))
+    assert refused(checkout, capsys).startswith("docs/findings.md, line ")
+
+
+def test_a_document_that_is_not_text_is_refused(checkout, capsys):
+    (checkout / "docs" / "timing.md").write_bytes(b"\xff")
+    assert refused(checkout, capsys) == "docs/timing.md is not in UTF-8"
+
+
+@pytest.mark.parametrize("kind", ["modified", "untracked", "staged", "deleted", "no repository"])
+def test_a_published_run_that_is_not_committed_is_not_replaced(checkout, kind, capsys):
+    folder = checkout / "reports" / "published" / "epyc-1-core"
+    if kind == "modified":
+        (folder / "summary.md").write_text("edited")
+    elif kind == "untracked":
+        (folder / "figures" / "mine.svg").write_text("<svg/>")
+    elif kind == "staged":
+        (folder / "summary.md").write_text("edited")
+        subprocess.run(["git", "add", "."], cwd=folder, check=True, env=environment())
+    elif kind == "deleted":
+        (folder / "summary.md").unlink()
+    else:
+        shutil.rmtree(checkout / ".git")
+    assert "epyc-1-core is not replaced" in refused(checkout, capsys)
+
+
+@pytest.mark.parametrize("failing", range(5))
+def test_where_one_cannot_be_put_in_place_none_is(checkout, failing, capsys, monkeypatch):
+    """Folder and documents are moved one after the other; each may fail."""
+    change(checkout.parent / "run", command="pytest of another day")
+    count = iter(range(100))
+    real_rename, real_replace = Path.rename, Path.replace
+
+    def move(real):
+        def moved(path, target):
+            if next(count) == failing:
+                raise OSError(28, "No space left on device")
+            return real(path, target)
+
+        return moved
+
+    monkeypatch.setattr(Path, "rename", move(real_rename))
+    monkeypatch.setattr(Path, "replace", move(real_replace))
+    if failing < 4:  # a folder is moved twice, and two documents change
+        assert "No space left" in refused(checkout, capsys)
+    else:
+        assert main(["publish", str(checkout.parent / "run"), "epyc-1-core"]) == 0
+        assert next(count) == 4
+
+
+def test_documents_that_cannot_be_written_leave_the_run(checkout, capsys, monkeypatch):
+    change(checkout.parent / "run", command="pytest of another day")
+
+    def stage(place, text):
+        raise OSError(30, "Read-only file system", str(place))
+
+    monkeypatch.setattr(publish, "stage", stage)
+    assert "Read-only file system" in refused(checkout, capsys)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "other"])
+def test_what_is_no_file_of_a_run_is_not_published(checkout, what, capsys):
+    path = checkout.parent / "run" / "figures" / "a.svg"
+    if what == "link":
+        path.symlink_to("/etc/passwd")
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.with_suffix(".txt").write_text("mine")
+    assert "is not of this suite; move it away" in refused(checkout, capsys)
+
+
+def test_two_at_once(checkout, capsys):
+    with publish._alone():
+        assert "another `publish` is writing to" in refused(checkout, capsys)
+
+
+def test_the_table_of_faults_does_not_run_over_a_missing_end(tmp_path, monkeypatch):
+    document = tmp_path / "failures.md"
+    monkeypatch.setattr(table, "DOCUMENT", document)
+    text = "<!-- chaos -->\n\nstale figures\n\n<!-- end -->\n\nprose\n"
+    document.write_text(text)
+    assert table.document().endswith("<!-- end -->\n\nprose\n")
+    assert "stale figures" not in table.document()
+    for wrong in (text.replace("<!-- end -->", ""), "prose", text * 2):
+        document.write_text(wrong)
+        with pytest.raises(ValueError, match=re.escape(str(document))):
+            table.write_document()
+        assert document.read_text() == wrong

@@ -138,6 +138,7 @@ def test_times_are_read_from_the_runs_own_report(monkeypatch, workers):
         (option,) = (each for each in command if each.startswith("--report-dir="))
         report = Path(option.partition("=")[2])
         reports.write(report, slower=1.5 + workers)
+        return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(worker_overhead.subprocess, "run", run)
     seconds = worker_overhead.measure(workers)

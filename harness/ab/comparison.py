@@ -68,7 +68,7 @@ class Comparison:
 def compare(
     selection: Selection, base: Checkout, head: Checkout, *, percent: float, points: float
 ) -> Comparison:
-    """Compares the selected rows. ValueError if the base has none of them."""
+    """Compares the selected rows. ValueError if none can be, and that is not for the head's fault."""
     found = Comparison(percent, points, {row.case: [] for row in selection.rows})
     count = len(selection.settings.seeds)
     for number in range(LOOKS[-1]):
@@ -77,10 +77,8 @@ def compare(
             break
         seeds = [number * count + seed for seed in selection.settings.seeds]
         _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {in_words(len(rows))}")
-        if len(found.errors) == len(selection.rows) and all(
-            error.kind == "lacks it" for error in found.errors.values()
-        ):
-            raise ValueError(f"nothing can be compared: base {next(iter(found.errors.values())).reason}")
+        if len(found.errors) == len(selection.rows) and found.outcome != "worse":
+            raise ValueError(f"nothing can be compared: {_why_nothing(found)}")
         if number + 1 in LOOKS:
             ratios = {
                 case: [each.ratio for each in of]
@@ -91,6 +89,16 @@ def compare(
     measured = {case: of for case, of in found.passes.items() if case not in found.errors}
     found.changes = learning(measured, points)
     return found
+
+
+def _why_nothing(found: Comparison) -> str:
+    """Why no row was measured: for the first of those that should have been, and how many they are."""
+    errors = [error for error in found.errors.values() if error.kind != "lacks it"]
+    first = (errors or [*found.errors.values()])[0]
+    alike = all(str(error) == str(first) for error in found.errors.values())
+    others = len(found.errors) - 1
+    more = "" if alike or not others else f" ({in_words(others)} more failed, too)"
+    return f"{first.side} {first.reason}{more}"
 
 
 def _decided(found: Comparison) -> dict[str, Verdict]:
@@ -115,7 +123,8 @@ def _pass(
         left.put(row)
     at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]
     pairs = [Pair(*checkouts) for _ in at_once[: len(rows)]]
-    stopping = threading.Event()
+    stopping, shown = threading.Event(), threading.Event()
+    wrong: list[Exception] = []
 
     def work(pair: Pair) -> None:
         while not stopping.is_set():
@@ -127,11 +136,16 @@ def _pass(
             whole = not found.passes[row.case] or found.differs(row.case)
             try:
                 found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
-            except SideError as error:
-                if stopping.is_set():  # it was ended by what stops us
+            except Exception as error:
+                if stopping.is_set():  # by what stops us: its sides were ended under it
+                    return
+                if not isinstance(error, SideError):  # no lease can be had, say
+                    wrong.append(error)
+                    stopping.set()
                     return
                 found.errors[row.case] = error
                 pair.close()
+            shown.set()
             print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)
 
     # Daemons: one that waits for a lease does not keep an interrupted session from ending.
@@ -145,4 +159,7 @@ def _pass(
         stopping.set()
         for pair in pairs:
             pair.close()
-        print(file=sys.stderr)
+        if shown.is_set():
+            print(file=sys.stderr)
+    if wrong:
+        raise wrong[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +16,47 @@ from model.environment import available_cores
 
 from ..exercise import row_name
 from ..hardware.machine import candidate_devices
+from ..processes import reason
 from ..settings import SETTINGS, Settings
 from .turns import Row
 
+_ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)\b")
+
 
 class _Collected:
-    """A plugin of pytest that keeps what was selected."""
+    """A plugin of pytest that keeps what was selected, and what kept it from selecting."""
 
     def __init__(self) -> None:
         self.cases: list[str] = []
+        self.others = 0
         self.config: pytest.Config | None = None
+        self.failed: str | None = None
+        self.interrupted = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and self.failed is None:
+            lines = report.longreprtext.splitlines()
+            errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+            # A SyntaxError begins with its place.
+            why = (
+                next(filter(_ERROR.match, errors), None)
+                or [*errors, reason(report.longreprtext, status=1)][0]
+            )
+            self.failed = f"{report.nodeid or 'pytest'} cannot be collected: {why}"
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if type(excinfo.value) is KeyboardInterrupt:
+            self.interrupted = True
+        elif self.failed is None:  # by pytest.exit, or by the errors of a collection
+            self.failed = f"pytest was ended: {excinfo.value}"
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if self.failed is None:  # by sys.exit in a module, too
+            self.failed = f"pytest was ended by {excinfo.typename}: {excinfo.value}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.cases = [item.nodeid for item in session.items if "::test_training[" in item.nodeid]
+        self.others = len(session.items) - len(self.cases)
         self.config = session.config
 
 
@@ -43,14 +73,24 @@ class Selection:
 def select(arguments: Sequence[str]) -> Selection:
     """The rows that pytest selects with these arguments. ValueError, in a line, where there are none."""
     collected, said, complained = _Collected(), io.StringIO(), io.StringIO()
-    own = ["--collect-only", "-q", "-p", "no:cacheprovider", "-n0"]
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
-        status = pytest.main([*arguments, *own], plugins=[collected])
+        try:
+            status = pytest.main([*arguments, "--collect-only", "-q"], plugins=[collected])
+        except SystemExit as error:  # of a plugin, or of a conftest.py
+            raise ValueError(f"pytest ended by SystemExit: {error}") from None
+    if collected.interrupted:
+        raise KeyboardInterrupt
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        lines = [line for line in (complained.getvalue() + said.getvalue()).splitlines() if line.strip()]
-        raise ValueError(lines[0] if lines else f"pytest ended with status {status}")
-    if not collected.cases or collected.config is None:
-        raise ValueError(f"pytest selects no row with {' '.join(arguments) or 'no arguments'}")
+        why = reason(complained.getvalue(), said.getvalue(), status=int(status))
+        raise ValueError(collected.failed or why)
+    given = f"with {shlex.join(arguments)}" if arguments else "without arguments"
+    if collected.config is None:
+        raise ValueError(f"pytest {given} collects no rows")
+    if not collected.cases:
+        others = f"; it selects {collected.others} tests that train none" if collected.others else ""
+        raise ValueError(f"pytest {given} selects no row{others}")
+    if SETTINGS not in collected.config.stash:
+        raise ValueError(f"pytest {given} does not load the suite's plugin, which rows are trained by")
     settings = collected.config.stash[SETTINGS]
     options = {
         "scale": settings.scale,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..files.sealed import one_line
+from ..processes import environment, reason
+
 _WORKER = Path(__file__).with_name("worker.py")
-_LAST_LINES = 3  # of what a side printed, where it died without a word
 _EXIT_SECONDS = 10
 
 
@@ -19,9 +21,9 @@ class SideError(RuntimeError):
     """A side cannot train the row; the message says which side, and why, in one line."""
 
     def __init__(self, side: str, reason: str, kind: Literal["failed", "killed", "lacks it"] = "failed"):
-        super().__init__(f"{side}: {reason}")
+        super().__init__(one_line(f"{side}: {reason}"))
         self.side = side
-        self.reason = reason
+        self.reason = one_line(reason)
         self.kind = kind
 
 
@@ -45,12 +47,14 @@ class Side:
             self.process = subprocess.Popen(
                 [checkout.python, "-c", _WORKER.read_text(encoding="utf-8")],
                 cwd=checkout.folder,
+                env=environment(imports=checkout.folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
                 text=True,
             )
         except OSError as error:
+            self._said.close()
             raise SideError(self.name, f"{checkout.python} cannot be run: {error.strerror}") from None
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
@@ -59,9 +63,13 @@ class Side:
         assert self.process.stdout is not None
         try:
             print(json.dumps({"do": do, **request}), file=self.process.stdin, flush=True)
-            reply: dict[str, Any] = json.loads(self.process.stdout.readline())
-        except (OSError, ValueError):
-            raise self._ended() from None
+            line = self.process.stdout.readline()
+        except (OSError, ValueError):  # ValueError: what it prints is no text
+            line = ""
+        try:
+            reply: dict[str, Any] = dict(json.loads(line))
+        except (ValueError, TypeError):
+            raise self._ended(line) from None
         if "error" in reply:
             raise SideError(self.name, reply["error"], "lacks it" if reply["lacks"] else "failed")
         return reply
@@ -74,14 +82,21 @@ class Side:
             with suppress(OSError):  # what was not sent yet
                 stream.close()  # type: ignore[union-attr]
 
-    def _ended(self) -> SideError:
-        """How it ended, and the last lines that it printed."""
-        status = self.process.wait(_EXIT_SECONDS)
+    def _ended(self, line: str) -> SideError:
+        """How it ended, and why by what it printed; or that it answered with `line`."""
+        try:
+            status = self.process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            what = f"it answers {line.strip()!r}, which is no reply" if line.strip() else "no reply"
+            return SideError(self.name, f"{what}; it was ended")
+        self._said.seek(0)
+        said = self._said.read()
         if status < 0:
             return SideError(self.name, f"killed by signal {-status}", "killed")
-        self._said.seek(0)
-        lines = [line.strip() for line in self._said if line.strip()][-_LAST_LINES:]
-        return SideError(self.name, f"ended with status {status}: {' | '.join(lines) or 'no word'}")
+        why = f": {reason(said, status=status)}" if said.strip() else ""
+        return SideError(self.name, f"ended with status {status}{why}")
 
 
 class Pair:
@@ -89,17 +104,16 @@ class Pair:
 
     def __init__(self, base: Checkout, head: Checkout):
         self._checkouts = (base, head)
-        self._sides: tuple[Side, Side] | None = None
+        self._sides: list[Side] = []
 
     def sides(self) -> tuple[Side, Side]:
         """The base and the head, running."""
-        if self._sides is None:
-            base = Side(self._checkouts[0])
-            self._sides = base, Side(self._checkouts[1])
-        return self._sides
+        while len(self._sides) < 2:
+            self._sides.append(Side(self._checkouts[len(self._sides)]))
+        base, head = self._sides
+        return base, head
 
     def close(self) -> None:
         """Ends both."""
-        for side in self._sides or ():
-            side.close()
-        self._sides = None
+        while self._sides:
+            self._sides.pop().close()

@@ -109,11 +109,12 @@ def main() -> None:
         request = json.loads(line)
         try:
             reply = getattr(side, request.pop("do"))(**request)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may call sys.exit, or skip itself
             traceback.print_exc()
-            lines = str(error).strip().splitlines() or [""]
-            lacks = type(error) is LookupError
-            reply = {"error": f"{type(error).__name__}: {lines[0]}", "lacks": lacks}
+            why = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+            reply = {"error": why, "lacks": type(error) is LookupError}
         print(json.dumps(reply), file=replies, flush=True)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from model.data.download import DataError
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.engines import ENGINES, EngineModule, cannot_run, eager, unavailable
@@ -34,7 +36,7 @@ from ..files import sealed
 from ..paths import REPORTS, ROOT, SPEED, SPEED_SO_FAR
 from . import peers
 from .lease import lease
-from .machine import candidate_devices, describe_machine
+from .machine import candidate_devices, check_device, describe_machine
 from .peak_memory import peak_mib
 from .peers import Peer
 from .roofline import dense_flops, minimum_work, roofline_bound
@@ -196,6 +198,7 @@ def render(rows: list[dict[str, Any]]) -> str:
 
 def main(device_name: str = "auto", report: Path | None = None) -> None:
     """Measures all of it on that device; `speed.json` goes to `report` (None: the latest run's)."""
+    check_device(device_name)
     device = candidate_devices(device_name)[0]
     every = len(available_cores())
     # The numbers of replicates to measure, by how many cores they have together.
@@ -206,10 +209,18 @@ def main(device_name: str = "auto", report: Path | None = None) -> None:
     rows: list[dict[str, Any]] = []
     for cores, replicates in ways.items():
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            measuring = process.submit(
-                _measure_all, device, cores, replicates, report / SPEED_SO_FAR, rows
-            )
-            rows = measuring.result()
+            so_far = report / SPEED_SO_FAR
+            measuring = process.submit(_measure_all, device, cores, replicates, so_far, rows)
+            try:
+                rows = measuring.result()
+            except BrokenProcessPool as error:
+                raise ValueError(f"the process that measures on {cores} cores ended: {error}") from None
+            except DataError as error:
+                raise ValueError(str(error)) from None
+            except KeyboardInterrupt:  # which may be of this process alone, and is not to wait
+                for child in active_children():
+                    child.kill()
+                raise
     (report / SPEED_SO_FAR).replace(report / SPEED)
     print(render(rows))
     print(

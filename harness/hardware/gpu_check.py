@@ -33,6 +33,7 @@ from model.experiment import Experiment
 
 from .. import atomic_json
 from ..paths import ROOT
+from ..processes import environment
 
 GPU = ROOT / "reports" / "gpu"
 _PAPER = GPU / "paper"
@@ -174,7 +175,7 @@ def _run(step: Step, log: Path, left: float, resume: bool) -> Result:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},  # what a killed one printed is kept
+                env={**environment(), "PYTHONUNBUFFERED": "1"},  # what a killed one printed is kept
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from model.environment import available_cores, cpu_model, device_name, version
+
+from .. import processes
+
+
+def check_device(given: str, what: str = "the device") -> None:
+    """Raises ValueError, in a line that begins with `what`, unless `given` names a device here."""
+    if given in ("auto", "cpu"):
+        return
+    if not re.fullmatch(r"cuda(:(0|[1-9][0-9]{0,2}))?", given):
+        raise ValueError(f"{what} is {given!r}; it takes auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if count == 0:
+        raise ValueError(
+            f"{what} is {given!r}, but PyTorch {torch.__version__} sees no GPU here; "
+            "it takes auto or cpu"
+        )
+    if ":" in given and int(given.partition(":")[2]) >= count:
+        raise ValueError(f"{what} is {given!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}")
 
 
 def candidate_devices(name: str) -> list[torch.device]:
@@ -42,17 +59,11 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 def git_commit(folder: Path) -> str | None:
     """The checkout's commit, with "-dirty" if tracked files were changed; None without git."""
+    command = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return processes.git(folder, *command, timeout=10) or None
+    except ValueError:
         return None
-    return described.stdout.strip() or None
 
 
 def _driver() -> str | None:

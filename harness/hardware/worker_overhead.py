@@ -19,7 +19,8 @@ from tabulate import tabulate
 from .. import run_folders
 from ..files import sealed
 from ..files.summary import Summary
-from ..paths import REPORTS, TIMES
+from ..paths import REPORTS, ROOT, TIMES
+from ..processes import environment, reason
 from .machine import candidate_devices, describe_machine
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
@@ -31,13 +32,24 @@ def measure(workers: int) -> dict[str, float]:
         report = Path(folder, "report")
         command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
         command += ["-n", str(workers), f"--report-dir={report}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        ran = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment("PYTEST_XDIST_WORKER"),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        if ran.returncode:
+            why = reason(ran.stderr, ran.stdout, status=ran.returncode)
+            raise ValueError(f"pytest -n {workers} ended with status {ran.returncode}: {why}")
         cases = sealed.read(report / "summary.json", Summary).cases
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
 def main(workers: int, rounds: int, report: Path | None = None) -> None:
     """Runs both ways in turns, `rounds` times; `times.json` goes to `report` (None: the latest)."""
+    report = run_folders.for_the_machine(REPORTS, report)
     serial, parallel = [], []
     for _ in range(rounds):
         serial.append(measure(0))
@@ -58,7 +70,6 @@ def main(workers: int, rounds: int, report: Path | None = None) -> None:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
-    report = run_folders.for_the_machine(REPORTS, report)
     sealed.write(report / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "

@@ -16,7 +16,7 @@ from model.experiment import DATASETS
 from model.network import SIZES
 
 from .. import run_folders
-from ..hardware.machine import candidate_devices
+from ..hardware.machine import candidate_devices, check_device
 from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 
 if TYPE_CHECKING:
@@ -181,17 +181,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_device(value: str) -> None:
-    if value in ("auto", "cpu"):
-        return
-    if not re.fullmatch(r"cuda(:\d{1,3})?", value):
-        raise pytest.UsageError(f"--device is {value!r}; it takes auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count()
-    if count == 0:
-        raise pytest.UsageError(
-            f"--device is {value!r}, but PyTorch {torch.__version__} sees no GPU here; "
-            "it takes auto or cpu"
-        )
-    if ":" in value and int(value.partition(":")[2]) >= count:
-        raise pytest.UsageError(
-            f"--device is {value!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}"
-        )
+    try:
+        check_device(value, "--device")
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None

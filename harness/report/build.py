@@ -10,13 +10,13 @@ from pathlib import Path
 
 import vl_convert
 
-from .. import atomic_json
 from ..ownership import first_without
 from ..paths import PAGE
 from .comparison import compare
 from .figures import Figure, figures_of, speed_figures
-from .load import ReportError, Run, load
+from .load import ReportError, load
 from .page import render
+from .replacement import replace_all, stage
 
 
 def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
@@ -29,20 +29,25 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     exercises = {each.number: figures_of(run, each.number) for each in run.summary.exercises}
     engines = speed_figures(run)
     page = render(run, exercises, engines, [compare(run, other) for other in others])
+    figures = [figure for of_one in (*exercises.values(), engines) for figure in of_one]
     try:
-        _write_figures(run, [figure for figures in (*exercises.values(), engines) for figure in figures])
-        atomic_json.write_text(run.folder / PAGE, page)
+        _write(run.folder, figures, page)
     except OSError as error:
         raise ReportError(f"{run.folder} cannot be written: {error.strerror or error}") from None
     return run.folder / PAGE, [line for each in (run, *others) for line in each.left_out]
 
 
-def _write_figures(run: Run, figures: list[Figure]) -> None:
-    """Writes the figures as SVG, in place of those of an earlier report."""
-    earlier = run.folder / "figures"
+def _write(folder: Path, figures: Sequence[Figure], page: str) -> None:
+    """Writes the figures as SVG, and the page, in place of those of an earlier report: all or none."""
+    earlier = folder / "figures"
+    if earlier.is_symlink() or (earlier.exists() and not earlier.is_dir()):
+        raise ReportError(f"{earlier} is no folder of this suite; move it away")
     if earlier.exists() and (found := first_without(".svg", earlier)):
         raise ReportError(f"{found} is no figure of this suite; move it away")
-    new = Path(tempfile.mkdtemp(dir=run.folder, prefix=".figures-"))
+    if (folder / PAGE).is_dir():
+        raise ReportError(f"{folder} cannot be written: {folder / PAGE} is a folder; move it away")
+    new = Path(tempfile.mkdtemp(dir=folder, prefix=".figures-"))
+    staged = None
     try:
         os.chmod(new, 0o755)  # mkdtemp's folders are readable by their owner alone
         for figure in figures:
@@ -51,7 +56,9 @@ def _write_figures(run: Run, figures: list[Figure]) -> None:
             except ValueError as error:
                 raise ReportError(f"{figure.name} cannot be drawn: {str(error)[:200]}") from None
             (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
-        shutil.rmtree(earlier, ignore_errors=True)
-        new.rename(earlier)
+        staged = stage(folder / PAGE, page)
+        replace_all([(new, earlier), (staged, folder / PAGE)])
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        if staged is not None:
+            staged.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +21,161 @@ from ..files import sealed
 from ..files.record import read_record
 from ..files.speed import Speed, Times
 from ..files.summary import Summary
+from ..files.types import Model
 from ..paths import PUBLISHED, ROOT, SPEED, TIMES
 from . import tables
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_PASSAGE = re.compile(
-    r"<!-- (?P<kind>[a-z]+)(?: (?P<number>\d+))?: (?P<name>[\w.-]+) -->.*?<!-- end -->", re.DOTALL
-)
+
+_END = "<!-- end -->"
+CHAOS = "chaos"  # docs/failures.md's table of faults, which tests/chaos/table.py writes
+_COMMENT = re.compile(r"<!--(?P<text>.*?)-->", re.DOTALL)
+_MARK = re.compile(r" (?P<kind>[a-z]+)(?: (?P<number>[0-9]+))?: (?P<name>\w[\w.-]*) ")
+# Of whatever kind: an unknown one is a mistake.
+_LIKE_A_MARK = re.compile(r"\s*[\w-]+\s*\d*\s*:\s*\S+\s*")
 
 # What engines are measured beside, as the tables call it.
 PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
 
 
-def rewrite(text: str) -> str:
-    """`text` with its passages as the published runs have them now."""
+class PassageError(ValueError):
+    """A document's passages cannot be made again; the message has the line number and says why."""
 
-    def passage(found: re.Match[str]) -> str:
-        folder = PUBLISHED / found["name"]
-        if found["number"]:
-            body = _OF_AN_EXERCISE[found["kind"]](folder, int(found["number"]))
-        else:
-            body = _OF_A_RUN[found["kind"]](folder)
-        return f"{found[0].partition('-->')[0]}-->\n\n{body}\n\n<!-- end -->"
 
-    return _PASSAGE.sub(passage, text)
+@dataclass(frozen=True)
+class Passage:
+    """A passage in a text: where it stands between its two marks, and what its opening mark says."""
+
+    kind: str
+    number: int | None
+    name: str
+    line: int
+    start: int
+    """Where the text between the marks begins."""
+    end: int
+
+    def __str__(self) -> str:
+        number = "" if self.number is None else f" {self.number}"
+        return f"{self.kind}{number}: {self.name}" if self.name else self.kind
+
+
+def find(text: str) -> list[Passage]:
+    """The passages of `text`. Raises PassageError where the marks are not in pairs, or are none."""
+    passages: list[Passage] = []
+    opened: Passage | None = None
+    last = 0
+    for comment in _COMMENT.finditer(text):
+        line = text.count("\n", 0, comment.start()) + 1
+        written = sealed.one_line(comment[0])
+        if comment[0] == _END:
+            if opened is None:
+                raise PassageError(f"line {line}: {_END} ends no passage")
+            passages.append(replace(opened, end=comment.start()))
+            opened = None
+        elif (mark := _mark(comment["text"], line, written)) is not None:
+            if opened is not None:
+                raise PassageError(f"line {opened.line}: the passage '{opened}' {_NO_END} line {line}")
+            opened = replace(mark, start=comment.end())
+        last = comment.end()
+    if opened is not None:
+        raise PassageError(f"line {opened.line}: the passage '{opened}' has no {_END}")
+    if (unclosed := text.find("<!--", last)) >= 0:
+        line = text.count("\n", 0, unclosed) + 1
+        raise PassageError(f"line {line}: a comment begins with <!-- and does not end with -->")
+    return passages
+
+
+_NO_END = f"has no {_END} before the next passage, in"
+
+
+def _mark(text: str, line: int, written: str) -> Passage | None:
+    """The passage that a comment opens; None where it is an ordinary comment."""
+    if text == f" {CHAOS} ":
+        return Passage(CHAOS, None, "", line, 0, 0)
+    found = _MARK.fullmatch(text)
+    if found is None:
+        words = re.findall(r"[^\s:]+", text.lower()) or [""]
+        known = words[0] in (CHAOS, "end", *_OF_A_RUN, *_OF_AN_EXERCISE)
+        # A sentence may begin with such a word.
+        if not (known and len(words) <= 3) and not _LIKE_A_MARK.fullmatch(text):
+            return None
+        raise PassageError(
+            f"line {line}: {written} is no mark; one is <!-- KIND: NAME -->, "
+            f"<!-- KIND NUMBER: NAME --> or {_END}"
+        )
+    kind, number = found["kind"], found["number"]
+    if kind not in (*_OF_A_RUN, *_OF_AN_EXERCISE):
+        raise PassageError(
+            f"line {line}: {written} has the kind {kind!r}; "
+            f"it takes {', '.join([*_OF_A_RUN, *_OF_AN_EXERCISE])}"
+        )
+    if kind in _OF_AN_EXERCISE and number is None:
+        raise PassageError(
+            f"line {line}: {written} lacks the number of an exercise: <!-- {kind} NUMBER: NAME -->"
+        )
+    if kind in _OF_A_RUN and number is not None:
+        raise PassageError(f"line {line}: {written} has a number, and {kind} takes none")
+    return Passage(kind, int(number) if number else None, found["name"], line, 0, 0)
+
+
+def rewrite(text: str, folder_of: Callable[[str], Path] | None = None) -> str:
+    """`text` with its passages as the published runs have them now.
+
+    `folder_of` returns the folder of the run of a name; by default the one in `reports/published/`.
+    Raises PassageError where a mark is wrong, or a run lacks what a passage quotes.
+    """
+    new_line = "\r\n" if "\r\n" in text else "\n"
+    parts, after = [], 0
+    for passage in find(text):
+        if passage.kind == CHAOS:
+            continue
+        try:
+            body = _body(passage, folder_of or (lambda name: PUBLISHED / name))
+        except (LookupError, OSError, ValueError, ArithmeticError) as error:
+            why = f"cannot be made: {type(error).__name__}: {error}"
+            if type(error) is LookupError:  # of `_body`
+                why = str(error)
+            raise PassageError(
+                f"line {passage.line}: the passage '{passage}' {sealed.one_line(why)}"
+            ) from None
+        parts += [text[after : passage.start], f"\n\n{body}\n\n".replace("\n", new_line)]
+        after = passage.end
+    return "".join([*parts, text[after:]])
+
+
+def _body(passage: Passage, folder_of: Callable[[str], Path]) -> str:
+    """What stands between the marks. Raises LookupError with the end of a sentence: "needs ..."."""
+    folder = folder_of(passage.name)
+    if not folder.is_dir():
+        raise LookupError(f"names {passage.name}, and no run of that name is published")
+    if passage.number is None:
+        body = _OF_A_RUN[passage.kind](folder)
+    else:
+        body = _OF_AN_EXERCISE[passage.kind](folder, passage.number)
+    if "<!--" in body:
+        raise LookupError(f"would quote a comment from {passage.name}, which could be taken for a mark")
+    return body
+
+
+def rewrite_document(document: Path, folder_of: Callable[[str], Path] | None = None) -> str:
+    """The text of a document with its passages as they are now. Raises PassageError, which names it."""
+    name = document.relative_to(ROOT) if document.is_relative_to(ROOT) else document
+    try:
+        text = document.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise PassageError(f"{name} is not in UTF-8") from None
+    try:
+        return rewrite(text, folder_of)
+    except PassageError as error:
+        raise PassageError(f"{name}, {error}") from None
 
 
 def _overview(folder: Path) -> str:
     """What was run on what, how long it took, and the verdicts."""
     summary = _summary(folder)
     cases = _cases(summary)
+    if not cases or not summary["exercises"]:
+        raise LookupError("needs rows, and the run has none")
     counts = Counter(claim["verdict"] for claim in summary["claims"])
     verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     replicates = max((len(case["seeds"]) for case in cases.values()), default=1)
@@ -74,7 +200,9 @@ def _overview(folder: Path) -> str:
 def _terminal(folder: Path, number: int) -> str:
     """An exercise's table as a terminal shows it."""
     summary = _summary(folder)
-    text = tables.format_exercise(_exercise(summary, number), summary, "simple")
+    exercise = _exercise(summary, number)
+    _check_rows(exercise["cases"], summary)
+    text = tables.format_exercise(exercise, summary, "simple")
     return f"```text\n{text.partition(chr(10) * 2)[0]}\n\n{text.split(chr(10) * 2)[1]}\n```"
 
 
@@ -83,6 +211,8 @@ def _findings(folder: Path, number: int) -> str:
     summary = _summary(folder)
     exercise = _exercise(summary, number)
     decided = {claim["id"]: claim for claim in summary["claims"]}
+    _check_rows(exercise["cases"], summary)
+    _check_there("claim", exercise["claims"], decided)
     claims = _table(
         [
             [decided[claim][key] for key in ("text", "source", "verdict", "evidence")]
@@ -100,6 +230,9 @@ def _steps(folder: Path) -> str:
     records = [read_record(path).model_dump() for path in (folder / "runs").glob("*.json")]
     runs = {record["id"]: record for record in records if "experiment" in record}
     summary = _summary(folder)
+    if not summary["exercises"]:
+        raise LookupError("needs an exercise, and the run has none")
+    _check_rows(summary["exercises"][0]["cases"], summary)
     table_1 = [
         runs[case]
         for case in summary["exercises"][0]["cases"]
@@ -135,6 +268,8 @@ def _rows(folder: Path) -> str:
     """A table for each exercise that the run has rows of."""
     summary = _summary(folder)
     ran = _cases(summary)
+    if not ran:
+        raise LookupError("needs rows, and the run has none")
     return "\n\n".join(
         f"**Exercise {exercise['number']}: {exercise['title']}**\n\n"
         + _rows_table(exercise["cases"], summary)
@@ -145,8 +280,10 @@ def _rows(folder: Path) -> str:
 
 def _speed(folder: Path) -> str:
     """Every engine's time per step beside its peers', of one replicate, on one core and on all."""
-    measured = sealed.read(folder / SPEED, Speed).model_dump()
+    measured = _file(folder, SPEED, Speed)
     cases = _measured_together(measured)
+    if not _peers_in(cases):
+        raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
     peers = _peers_in(cases)
     body = [
         (
@@ -181,8 +318,10 @@ def _speed(folder: Path) -> str:
 
 def _peers(folder: Path) -> str:
     """How many times as fast as the best of its peers the first engine is, in every case."""
-    measured = sealed.read(folder / SPEED, Speed).model_dump()
+    measured = _file(folder, SPEED, Speed)
     cases = _measured_together(measured)
+    if not _peers_in(cases):
+        raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
     ways = list(dict.fromkeys((optimizer, cores) for optimizer, _, cores in cases))
     body = [
         (
@@ -243,7 +382,7 @@ def _cores(count: int) -> str:
 
 def _times(folder: Path) -> str:
     """How far times under `-n` were from serial ones."""
-    found = sealed.read(folder / TIMES, Times).model_dump()
+    found = _file(folder, TIMES, Times)
     return (
         f"On {_machine(found['machine'])}, medians of {found['rounds']} runs each way: times under "
         f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
@@ -263,7 +402,28 @@ _OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal,
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    return sealed.read(folder / "summary.json", Summary).model_dump()
+    return _file(folder, "summary.json", Summary)
+
+
+def _file(folder: Path, name: str, kind: type[Model]) -> dict[str, Any]:
+    if not (folder / name).exists():
+        raise LookupError(f"needs {name}, which the run lacks")
+    try:
+        return sealed.read(folder / name, kind).model_dump()
+    except sealed.FileError as error:
+        # Without the folder, where the run may be for a moment only.
+        raise LookupError(f"needs {str(error).replace(str(folder / name), name)}") from None
+
+
+def _check_rows(cases: Iterable[str], summary: dict[str, Any]) -> None:
+    _check_there("row", cases, _cases(summary))
+
+
+def _check_there(what: str, wanted: Iterable[str], there: dict[str, Any]) -> None:
+    """Raises LookupError for the first of those that the run should have and has not."""
+    if missing := [each for each in wanted if each not in there]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise LookupError(f"needs the {what} {missing[0]}{more}, which the run lacks")
 
 
 def _cases(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -271,9 +431,11 @@ def _cases(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _exercise(summary: dict[str, Any], number: int) -> dict[str, Any]:
-    exercise: dict[str, Any]
-    (exercise,) = (each for each in summary["exercises"] if each["number"] == number)
-    return exercise
+    for each in summary["exercises"]:
+        if each["number"] == number:
+            exercise: dict[str, Any] = each
+            return exercise
+    raise LookupError(f"needs exercise {number}, which the run lacks")
 
 
 def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 
 from tabulate import tabulate
 
+from harness import atomic_json
 from harness.paths import ROOT
+from harness.report.passages import CHAOS, find
 
 JSON = ROOT / "docs" / "chaos.json"
 DOCUMENT = ROOT / "docs" / "failures.md"
-_PASSAGE = re.compile(r"(?<=<!-- chaos -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
 
 
 def table() -> str:
@@ -47,10 +47,17 @@ def table() -> str:
 
 
 def document() -> str:
-    """The document as it should be."""
-    return _PASSAGE.sub(lambda _: table(), DOCUMENT.read_text())
+    """The document as it should be. Raises ValueError, in a line, where its marks do not pair."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    try:
+        found = [passage for passage in find(text) if passage.kind == CHAOS]
+    except ValueError as error:
+        raise ValueError(f"{DOCUMENT}, {error}") from None
+    if len(found) != 1:
+        raise ValueError(f"{DOCUMENT} has {len(found)} passages <!-- {CHAOS} -->; it takes one")
+    return f"{text[: found[0].start]}\n\n{table()}\n\n{text[found[0].end :]}"
 
 
 def write_document() -> None:
     """Writes it."""
-    DOCUMENT.write_text(document())
+    atomic_json.write_text(DOCUMENT, document())
