@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from . import atomic_json, ownership
+from . import atomic_json, ownership, run_folders
 from .ab.comparison import Comparison, compare
 from .ab.decision import LOOKS
 from .ab.selection import select
@@ -44,6 +44,7 @@ _HEADERS = (
 def main(runs: int, arguments: Sequence[str]) -> None:
     """Measures; RetrainingError is a ValueError here, in a line."""
     selection = select(arguments)
+    run_folders.check_free(selection.settings.report_dir, "noise.json")
     cases = [row.case for row in selection.rows]
     watch = Watch()
     trained: list[Cases] = []

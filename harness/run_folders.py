@@ -92,6 +92,15 @@ def for_the_machine(reports: Path, given: Path | None) -> Path:
     return folder
 
 
+def check_free(folder: Path, name: str) -> None:
+    """Raises ValueError if the report folder has a file `name`, of an earlier command, already."""
+    if (folder / name).exists():
+        raise ValueError(
+            f"--report-dir is {folder}, which has a {name} of an earlier run; no result is overwritten, "
+            "so it takes another folder (without the option, there is a new one for each run)"
+        )
+
+
 def runs(reports: Path) -> list[Path]:
     """The report folders in `reports`, newest first: by name, or else by when they were changed."""
     marked = [path for path in reports.iterdir() if not path.is_symlink() and ownership.owns(path)]

@@ -67,8 +67,8 @@ def notes(folder: Path, name: str, then: str = "", **fields) -> Step:
     return Step(name, python(code), **{"seconds": 60, **fields})
 
 
-def run(planned, folder, seconds=None, again=False, of=OF) -> int:
-    return gpu_check.run(planned, folder, of, seconds=seconds, again=again)
+def run(planned, folder, seconds=None, of=OF) -> int:
+    return gpu_check.run(planned, folder, of, seconds=seconds)
 
 
 def statuses(folder: Path) -> dict[str, str]:
@@ -103,7 +103,8 @@ def test_every_step_runs_once_in_order_whatever_the_others_do(tmp_path, capfd):
     assert ran(tmp_path) == [], "they are done"
     assert run(planned, tmp_path, of={**OF, "code": "another"}) == 1
     assert ran(tmp_path) == ["good", "fails", "killed", "last"], "what other code did does not count"
-    assert run(planned, tmp_path, again=True, of={**OF, "code": "another"}) == 1
+    (tmp_path / "steps.json").unlink()
+    assert run(planned, tmp_path, of={**OF, "code": "another"}) == 1
     assert ran(tmp_path) == ["good", "fails", "killed", "last"]
 
 
@@ -201,15 +202,30 @@ def test_damaged_results_are_none(tmp_path, content):
     assert ran(tmp_path) == ["first"]
 
 
-def test_results_come_in_one_file_without_earlier_reports(tmp_path):
-    for report in ("paper", "paper.1"):
+def test_each_machine_and_code_has_a_folder_of_its_own_and_another_with_again(tmp_path, monkeypatch):
+    """No result is overwritten."""
+    monkeypatch.setattr(gpu_check, "GPU", tmp_path / "gpu")
+    monkeypatch.setattr(gpu_check.run_folders, "git", lambda *_, **__: "d2cbc64")
+    folders = []
+    for of, again in ((OF, False), (OF, False), (OF, True), ({**OF, "code": "another"}, False)):
+        folder = gpu_check._folder(of, again=again)
+        run([notes(tmp_path, "first")], folder, of=of)
+        folders.append(folder)
+    assert folders[0] == folders[1]
+    assert len({*folders}) == 3
+    assert (tmp_path / "gpu" / "latest").resolve() == folders[-1]
+    assert all((folder / "steps.json").exists() for folder in folders)
+
+
+def test_results_come_in_one_file_without_anything_else(tmp_path):
+    for report in ("paper", "other"):
         (tmp_path / report / "runs").mkdir(parents=True)
         (tmp_path / report / "runs" / "a.json").touch()
     run([notes(tmp_path, "first")], tmp_path)
     with tarfile.open(tmp_path / "results.tar.gz") as tar:
         names = set(tar.getnames())
     assert {"gpu/first.txt", "gpu/steps.json", "gpu/summary.txt", "gpu/paper/runs/a.json"} <= names
-    assert not any("paper.1" in name for name in names)
+    assert not any("other" in name for name in names)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -224,7 +240,7 @@ def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
     monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
     monkeypatch.setattr(gpu_check.cluster, "unavailable", lambda *_: None)
-    planned = {step.name: step for step in gpu_check.steps(torch.device("cuda"))}
+    planned = {step.name: step for step in gpu_check.steps(torch.device("cuda"), tmp_path)}
     assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
     assert all(step.cannot is None for step in planned.values())
     for name in ("speed", "times"):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from .. import run_folders
 from ..paths import ROOT
 from .comparison import compare
 from .interpreter import checked
@@ -38,6 +39,7 @@ def main(
         raise ValueError("ab needs BASE, a revision, or --base-python, another interpreter")
     python = checked(base_python, ROOT) if base_python is not None else None
     selection = select(arguments)
+    run_folders.check_free(selection.settings.report_dir, "ab.json")
     with ExitStack() as stack:
         folder = selection.root
         if revision is not None:

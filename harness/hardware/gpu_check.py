@@ -1,10 +1,10 @@
 """Everything that needs a GPU, in one command: tests, speeds, sanitizers, times, the paper's scale.
 
 `make gpu`, or `python -m harness gpu`. Each step is a process of its own with a time limit of its
-own, the most telling first. What it prints goes to `reports/gpu/STEP.txt` and how it ended to
-`reports/gpu/steps.json`, as it ends. Called again, the command goes on with the steps that are left:
-those not begun, and those that were stopped. `reports/gpu/results.tar.gz` holds all of it;
-`reports/gpu/paper/` is a report folder, with speeds and times, as `make publish` takes it.
+own, the most telling first. All of it goes to a folder of its own, which `reports/gpu/latest` leads to:
+what a step prints to `STEP.txt`, how it ended to `steps.json`, as it ends. Called again, the command goes
+on with the steps that are left: those not begun, and those that were stopped. `results.tar.gz` holds all
+of it; `paper/` is a report folder, with speeds and times, as `make publish` takes it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from model.engines.cluster import engine as cluster
 from model.environment import code_digest, device_name
 from model.experiment import Experiment
 
-from .. import atomic_json
+from .. import atomic_json, run_folders
 from ..paths import ROOT
 from ..processes import environment
 
 GPU = ROOT / "reports" / "gpu"
-_PAPER = GPU / "paper"
+_PAPER = "paper"  # in the folder of these steps
 
 PASSED, FAILED, SKIPPED, STOPPED, NOT_RUN = "passed", "failed", "skipped", "stopped", "not run"
 
@@ -78,16 +78,28 @@ def main(seconds: float | None = None, again: bool = False) -> int:
         "torch": torch.__version__,
         "code": code_digest([ROOT / folder for folder in ("bench", "harness", "model", "tests")]),
     }
-    return run(list(steps(device)), GPU, of, seconds=seconds, again=again)
+    folder = _folder(of, again=again)
+    return run(list(steps(device, folder)), folder, of, seconds=seconds)
 
 
-def steps(device: torch.device) -> Iterable[Step]:
+def _folder(of: dict[str, str], *, again: bool) -> Path:
+    """The folder of the last call, if it was with this machine and this code; else a new one."""
+    last = GPU / run_folders.LINK
+    if not again and _earlier(last, of):
+        return last.resolve()
+    folder = run_folders.new(GPU)
+    folder.mkdir(parents=True)
+    run_folders.lead_to(folder)
+    return folder
+
+
+def steps(device: torch.device, folder: Path) -> Iterable[Step]:
     """The steps, the most telling first."""
-    python = (sys.executable, "-m")
+    python, report = (sys.executable, "-m"), str(folder / _PAPER)
     # The others may import what is not installed here.
     tests = [path for path in (ROOT / "tests").glob("test_*.py") if "mark.gpu" in path.read_text()]
     yield Step("tests", (*python, "pytest", "-m", "gpu", "-v", "-rs", *map(str, sorted(tests))), 400)
-    yield Step("speed", (*python, "harness", "speed", "cuda", "--report-dir", str(_PAPER)), 500)
+    yield Step("speed", (*python, "harness", "speed", "cuda", "--report-dir", report), 500)
     sanitizer = shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH')}:/usr/local/cuda/bin")
     cannot: str | None = "compute-sanitizer is not installed"
     if sanitizer:
@@ -96,18 +108,18 @@ def steps(device: torch.device) -> Iterable[Step]:
         code = f"import {__name__} as check; check.few_cluster_steps()"
         command = (sanitizer or "", "--tool", tool, "--error-exitcode", "9", sys.executable, "-c", code)
         yield Step(tool, command, 200, cannot)
-    yield Step("times", (*python, "harness", "times", "--report-dir", str(_PAPER)), 560)
-    paper = ("--scale", "paper", "--replicates", "8", "--device", "cuda", "--report-dir", str(_PAPER))
+    yield Step("times", (*python, "harness", "times", "--report-dir", report), 560)
+    paper = ("--scale", "paper", "--replicates", "8", "--device", "cuda", "--report-dir", report)
     yield Step("paper", (*python, "pytest", str(ROOT / "bench"), *paper), 3600, resume=("--resume",))
 
 
 def run(
-    planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None, again: bool
+    planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None
 ) -> int:
     """Runs those of the `planned` steps that have no result yet for `of`: this machine and this code."""
     deadline = time.monotonic() + (seconds if seconds is not None else 10**9)
     folder.mkdir(parents=True, exist_ok=True)
-    results = {} if again else _earlier(folder, of)
+    results = _earlier(folder, of)
     for step in planned:
         before = results.get(step.name)
         if step.cannot is not None:
@@ -230,8 +242,7 @@ def _pack(folder: Path) -> None:
     """Everything in the folder as one file, for machines that give few files back."""
     packed = folder / ".results.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
-        # Not earlier report folders, which pytest has moved aside as paper.1 and so on.
-        for path in (*folder.glob("*.txt"), *folder.glob("*.json"), folder / _PAPER.name):
+        for path in (*folder.glob("*.txt"), *folder.glob("*.json"), folder / _PAPER):
             if path.exists():
                 tar.add(path, arcname=f"gpu/{path.name}")
     packed.replace(folder / "results.tar.gz")
