@@ -664,7 +664,8 @@ class TestWorktree:
             as_ctrl_c(),
             worktree(repository, "HEAD") as folder,
         ):
-            recipe = f"@sh -c 'echo $$$$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60'; true"
+            # The shell's parent is make, which leads a process group.
+            recipe = f"@echo $$PPID > {pid}.new; mv {pid}.new {pid}; sleep 70; true"
             (folder / "Makefile").write_text(f".venv/installed:\n\t{recipe}\n")
             python_of(folder, repository)
         assert worktrees(repository) == 0
