@@ -113,9 +113,7 @@ def steps(device: torch.device, folder: Path) -> Iterable[Step]:
     yield Step("paper", (*python, "pytest", str(ROOT / "bench"), *paper), 3600, resume=("--resume",))
 
 
-def run(
-    planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None
-) -> int:
+def run(planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None) -> int:
     """Runs those of the `planned` steps that have no result yet for `of`: this machine and this code."""
     deadline = time.monotonic() + (seconds if seconds is not None else 10**9)
     folder.mkdir(parents=True, exist_ok=True)
