@@ -2,10 +2,10 @@
 
 import json
 import math
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +14,6 @@ from harness.gates.answer import ACCEPT
 from harness.gates.baselines import read
 from harness.gates.retraining import RetrainingError, retrain
 from harness.settings import Settings
-from harness.timing.xdist_bridge import saved_files
 
 ACCURACY = ("--benchmark-compare", "--accuracy-compare-fail=1")
 GATES = (*ACCURACY, "--benchmark-compare-fail=median:15%")
@@ -103,6 +102,14 @@ def trained_again(saved_six, monkeypatch):
     return rounds
 
 
+def disturb(suite):
+    """Makes one row of every second saved run take twice as long."""
+    for path in files(suite)[::2]:
+        content = json.loads(path.read_text())
+        scale(content["benchmarks"][0], 2)
+        path.write_text(json.dumps(content))
+
+
 def answer(suite):
     return json.loads((suite.report / "gate.json").read_text())
 
@@ -135,9 +142,14 @@ def test_a_baseline_two_points_better_fails_it(saved):
 
     change(saved, better)
     result = saved.run(*GATES)
-    assert result.ret == pytest.ExitCode.OK, "one seed tells nothing of noise"
-    result.stdout.fnmatch_lines(["underpowered: one seed does not tell a fall by 1 point from noise*"])
-    assert saved.run(*GATES, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
+    assert result.ret == pytest.ExitCode.TESTS_FAILED, "one seed says nothing about noise"
+    result.stdout.fnmatch_lines(
+        [
+            "*gate: failed*",
+            "no row could be decided: 6 rows compared with *, all inconclusive",
+            "inconclusive: one seed cannot distinguish a drop of 1 point from noise*",
+        ]
+    )
     result = saved.run(*GATES, "--fail-bare-falls")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
@@ -158,15 +170,28 @@ def test_several_seeds_that_all_fell_fail_it(suite, monkeypatch):
     assert [each["verdict"] for each in answer(suite)["failures"]] == ["learns worse"] * 6
 
 
+def one_row_noisy(benchmark):
+    """Each seed of one row is changed a little, some up, some down."""
+    if benchmark["fullname"] == ROW:
+        benchmark["extra_info"]["test_accuracy"] = [0.96, 0.94, 0.97]
+
+
 def test_too_few_seeds_say_what_it_takes(suite, monkeypatch):
-    """Each seed of the saved run is changed a little, some up, some down."""
     suite.run("--benchmark-autosave", "--replicates=3").assert_outcomes(passed=6)
-    change(suite, lambda each: each["extra_info"].update(test_accuracy=[0.96, 0.94, 0.97]))
+    change(suite, one_row_noisy)
     result = suite.run(*ACCURACY, "--replicates=3")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
-        ["underpowered: 3 seeds might have missed a fall by 1 point; *: *sgd-lr0.25* (about *) and*"]
+        [
+            "*gate: inconclusive*",
+            "inconclusive: 3 seeds may have missed a drop of 1 point; *: *sgd-lr0.25* (about *)",
+            "Learning: 6 rows against *: 1 inconclusive, 5 identical.",
+        ]
     )
+    assert answer(suite)["inconclusive"]
+    result = suite.run(*ACCURACY, "--replicates=3", "--fail-underpowered", "--benchmark-autosave")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*gate: failed (inconclusive)*", "This run was not saved."])
 
 
 def test_a_run_that_fails_is_not_saved(saved):
@@ -230,17 +255,15 @@ class TestTime:
         assert [failure["case"] for failure in answer(saved_six)["failures"]] == [None]
 
     def test_what_it_cannot_see_is_said(self, saved_six, trained_again):
-        """Saved runs of which each second one took twice as long."""
-        for path in files(saved_six)[::2]:
-            content = json.loads(path.read_text())
-            scale(content["benchmarks"][0], 2)
-            path.write_text(json.dumps(content))
+        """Saved runs in which one row takes twice as long every second time."""
+        disturb(saved_six)
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.OK
         result.stdout.fnmatch_lines(
             [
-                "underpowered: a slowdown by 10 % *: *(* %)*",
-                "Smaller slowdowns show with more saved runs*",
+                "*gate: inconclusive*",
+                "inconclusive: may have missed a slowdown of 10 %; *: *(* %)*",
+                "Smaller slowdowns can be detected with more saved runs*",
             ]
         )
         assert saved_six.run(TIME, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
@@ -249,15 +272,79 @@ class TestTime:
         for path in files(saved_six)[:2]:
             path.unlink()
         result = saved_six.run(TIME)
-        assert result.ret == pytest.ExitCode.OK
-        result.stdout.fnmatch_lines(
-            ["underpowered: slowdowns can be told from 5 saved runs on, *are 4*"]
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                "ERROR: --time-compare-fail needs at least 5 saved runs, found 4 with scale quick, *; save "
+                "them first with --benchmark-autosave and without the gate"
+            ]
         )
+        assert not saved_six.report.exists()
+
+    @pytest.mark.parametrize(
+        "args", [("--replicates=2",), ("--scale=paper",), ("--timing=shared",)], ids=" ".join
+    )
+    def test_saved_runs_of_other_settings_are_too_few(self, saved_six, args):
+        result = saved_six.run(TIME, *args)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["ERROR: *found 0 with *, of 6 that count; save*"])
 
     def test_runs_before_an_accepted_one_no_longer_count(self, saved_six):
         path = files(saved_six)[-1]
         path.rename(path.with_name("0006_accepted.json"))
-        saved_six.run(TIME).stdout.fnmatch_lines(["underpowered: slowdowns can be told from 5 *are 1*"])
+        saved_six.run(TIME).stderr.fnmatch_lines(["ERROR: *needs at least 5 saved runs, found 1 with *"])
+
+    def test_an_acceptance_is_of_the_rows_that_the_run_has(self, saved_six, trained_again):
+        """And those that had 5 runs at the time are still judged."""
+        path = files(saved_six)[-1]
+        content = json.loads(path.read_text())
+        content["benchmarks"] = [each for each in content["benchmarks"] if each["fullname"] == ROW]
+        path.write_text(json.dumps(content))
+        path.rename(path.with_name("0006_accepted.json"))
+        change(saved_six, lambda each: scale(each, 0.5) if "2_fake" in each["fullname"] else None)
+        result = saved_six.run(TIME)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(
+            [
+                "bench/test_2_fake.py::*: slower by 1?? %*",
+                f"inconclusive: too few saved runs *: {ROW.replace('[', '[[]')} (1)",
+            ]
+        )
+
+    @pytest.mark.parametrize("name", ["not_accepted", "un_accepted", "Accepted", "accepted_2"])
+    def test_no_other_name_accepts(self, saved_six, trained_again, name):
+        path = files(saved_six)[-1]
+        path.rename(path.with_name(f"0006_{name}.json"))
+        saved_six.run(TIME).stdout.fnmatch_lines(["Times: 6 rows against 6 saved runs.*"])
+
+    def test_inconclusive_runs_are_no_baselines(self, saved_six, trained_again):
+        for path in files(saved_six)[:2]:
+            path.rename(path.with_name(f"{path.stem}_inconclusive.json"))
+        saved_six.run(TIME).stderr.fnmatch_lines(["ERROR: *needs at least 5 saved runs, found 4 with *"])
+
+    def test_what_says_so_in_the_block_makes_it_one(self, saved_six, trained_again):
+        disturb(saved_six)
+        result = saved_six.run(TIME, "--benchmark-save=it's mine")
+        assert result.ret == pytest.ExitCode.OK
+        path = files(saved_six)[-1]
+        assert path.name == "0007_it's mine_inconclusive.json"
+        (command,) = [
+            line.partition("says so: ")[2] for line in result.outlines if "says so: mv" in line
+        ]
+        subprocess.run(command, shell=True, check=True)
+        assert files(saved_six)[-1] == path.with_name("0007_it's mine.json")
+        saved_six.run(TIME).stdout.fnmatch_lines(["Times: 6 rows against 7 saved runs.*"])
+
+    def test_an_inconclusive_run_saved_as_accepted_is(self, saved_six, trained_again):
+        disturb(saved_six)
+        result = saved_six.run(TIME, "--benchmark-save=accepted")
+        result.stdout.fnmatch_lines(["*gate: inconclusive*"])
+        result.stdout.no_fnmatch_line("*no baseline*")
+        assert files(saved_six)[-1].name == "0007_accepted.json"
+
+    def test_a_run_that_passes_is_saved_as_ever(self, saved_six, trained_again):
+        saved_six.run(TIME, "--benchmark-save=mine").stdout.fnmatch_lines(["*gate: passed*"])
+        assert files(saved_six)[-1].name == "0007_mine.json"
 
     @pytest.mark.parametrize("name", ["engine", "device_name", "cores"])
     def test_saved_runs_of_another_kind_are_left_out(self, saved_six, name):
@@ -266,7 +353,7 @@ class TestTime:
         )
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
-        result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared: no saved run has a row*"])
+        result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared: it takes 5 saved runs*"])
 
     def test_a_suspect_that_cannot_be_trained_again_says_so(self, saved_six, monkeypatch):
         def fail(*_, **__):
@@ -309,12 +396,23 @@ harness.plugin.fixtures.train_model = slow
 """
 
 
-@pytest.mark.parametrize("gates", [GATES, (TIME,)], ids=["named", "all"])
-def test_an_empty_storage_fails_it(suite, gates):
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (GATES, "no saved run that counts in *.benchmarks; make one with*"),
+        ((TIME,), "needs at least 5 saved runs, found 0 with *.benchmarks; save them*"),
+    ],
+    ids=["named", "all"],
+)
+def test_an_empty_storage_fails_it(suite, gates, said):
     result = suite.run(*gates, "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *no saved run in *.benchmarks; make one with*"])
+    result.stderr.fnmatch_lines([f"ERROR: *{said}"])
     assert not suite.report.exists()
+
+
+def test_an_empty_storage_without_a_gate_is_allowed(suite):
+    assert suite.run("--benchmark-compare").ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize(
@@ -363,10 +461,41 @@ def test_a_baseline_with_some_of_the_cases_gates_these_and_lists_the_others(suit
     )
 
 
-def test_a_gate_over_nothing_measured_fails(saved):
-    result = saved.run(*GATES, "--benchmark-disable")
+@pytest.mark.parametrize(
+    "option",
+    ["--collect-only", "--setup-only", "--setup-plan", "--benchmark-disable", "--benchmark-skip"],
+)
+@pytest.mark.parametrize("gates", [GATES, (TIME,)], ids=["named", "all"])
+def test_a_gate_over_what_trains_nothing_is_refused(saved, gates, option):
+    result = saved.run(*gates, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *-fail* cannot judge a run that *: leave out --*"])
+
+
+def test_a_gate_over_rows_that_all_are_skipped_fails(saved):
+    for number in (1, 2):
+        saved.add(number, "pytestmark = pytest.mark.skip")
+    result = saved.run(*GATES)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared*"])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--fail-bare-falls",), "--fail-bare-falls needs --accuracy-compare-fail"),
+        (("--fail-bare-falls", TIME), "--fail-bare-falls needs --accuracy-compare-fail"),
+        (("--fail-underpowered",), "--fail-underpowered needs --time-compare-fail or *"),
+        (
+            ("--fail-underpowered", "--benchmark-compare", "--benchmark-compare-fail=min:5%"),
+            "--fail-underpowered needs --time-compare-fail or --accuracy-compare-fail",
+        ),
+    ],
+)
+def test_an_option_without_its_gate_is_refused(suite, args, said):
+    result = suite.run(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {said}"])
 
 
 class TestGitHub:
@@ -383,7 +512,7 @@ class TestGitHub:
         change(saved, faster_before)
         result = saved.run(*GATES)
         result.stdout.fnmatch_lines(
-            [f"::error title=Minibatch bench, slower::{ROW.replace('[', '[[]')}: median 0.25 s*"]
+            [f"::error title=Minibatch bench%2C slower::{ROW.replace('[', '[[]')}: median 0.25 s*"]
         )
         text = summary.read_text()
         assert text.startswith("## Gate: failed\n")
@@ -391,11 +520,15 @@ class TestGitHub:
         assert f"- {ACCEPT}" in text
 
     def test_what_it_could_not_tell(self, saved, summary):
-        change(saved, lambda each: each["extra_info"].update(test_accuracy=[0.5]))
+        def worse(benchmark):
+            if benchmark["fullname"] == ROW:
+                benchmark["extra_info"]["test_accuracy"] = [0.5]
+
+        change(saved, worse)
         result = saved.run(*ACCURACY)
-        result.stdout.fnmatch_lines(["::warning title=Minibatch bench, underpowered::one seed *"])
+        result.stdout.fnmatch_lines(["::warning title=Minibatch bench%2C inconclusive::one seed *"])
         assert "::error" not in result.stdout.str()
-        assert summary.read_text().startswith("## Gate: passed\n")
+        assert summary.read_text().startswith("## Gate: inconclusive\n")
 
     def test_percent_signs_are_escaped_in_annotations(self, saved_six, trained_again, summary):
         change(saved_six, faster_before)
@@ -416,8 +549,3 @@ def test_a_damaged_saved_run_is_refused_by_name(suite, gates):
     result.stderr.fnmatch_lines(["ERROR: the saved run *0001_base.json cannot be read: *"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert not suite.report.exists()
-
-
-def test_a_storage_that_is_no_folder_is_refused():
-    with pytest.raises(pytest.UsageError, match="--benchmark-storage is no folder"):
-        saved_files(SimpleNamespace(storage=object()), None)

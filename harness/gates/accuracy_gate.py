@@ -6,9 +6,16 @@ from collections import Counter
 
 from .answer import Answer, Finding, listed, rows
 from .baselines import FOR_ACCURACY, Cases, SavedRun
-from .learning import Change, compare
+from .learning import Change, Outcome, compare
 
 OPTION = "--accuracy-compare-fail"
+
+_OUTCOMES: dict[Outcome, str] = {
+    "identical": "identical",
+    "held": "held",
+    "fell": "worse",
+    "underpowered": "inconclusive",
+}
 
 
 def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: bool) -> None:
@@ -34,10 +41,11 @@ def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: b
             answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
         else:
             answer.passed.append(Finding(OPTION, case, change.outcome, change.outcome, figures))
+    counts = Counter(change.outcome for change in changes.values())
     if changes:
-        counts = Counter(change.outcome for change in changes.values())
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        told = ", ".join(f"{count} {_OUTCOMES[outcome]}" for outcome, count in counts.items())
         answer.notes.append(f"Learning: {rows(len(changes))} against {run.path.stem}: {told}.")
+    answer.require_decided(OPTION, len(changes), counts["underpowered"], run.path.stem)
 
 
 def comparable(
@@ -51,8 +59,6 @@ def comparable(
         return {}
     if new := [case for case in current if case not in common]:
         answer.notes.append(f"Not in {run.path.stem}, so not compared: {listed(new)}.")
-    if missing := [case for case in run.cases if case not in current]:
-        answer.notes.append(f"In {run.path.stem} but not timed now: {listed(missing)}.")
     alike = {}
     for case, ours in common.items():
         theirs = run.cases[case]
@@ -80,8 +86,11 @@ def _worse(change: Change) -> str:
 
 def _underpowered(change: Change, points: float) -> tuple[str, str]:
     """What might have been missed, and what it takes to find it."""
-    fall = f"a fall by {points:g} point{'s' if points != 1 else ''}"
+    drop = f"a drop of {points:g} point{'s' if points != 1 else ''}"
     if change.seeds == 1:
-        return f"one seed does not tell {fall} from noise (--replicates, or --fail-bare-falls)", ""
+        return (
+            f"one seed cannot distinguish {drop} from noise (use --replicates, or --fail-bare-falls)",
+            "",
+        )
     needs = f"about {change.seeds_needed}" if change.seeds_needed else "over 1000"
-    return f"{change.seeds} seeds might have missed {fall}; it takes so many as in brackets", needs
+    return f"{change.seeds} seeds may have missed {drop}; the seeds needed are in brackets", needs

@@ -11,12 +11,14 @@ from typing import Any, Literal
 from .. import atomic_json
 
 ACCEPT = (
-    "If this is meant to be so, accept it: run again without the gates and with "
-    "--benchmark-save=accepted. Runs saved before that one no longer count."
+    "If the change is intended, accept it: run again without the gates and with "
+    "--benchmark-save=accepted. For the rows of that run, runs saved earlier no longer count."
 )
+_MOST_LINES = 5  # of what failed, in the report of the gate as a test
 
 
 Level = Literal["error", "warning"]
+Colour = Literal["red", "yellow", "green", ""]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Finding:
     """The option that asked."""
     case: str | None
     verdict: str
-    """In a word: slower, fell, underpowered, passed, ..."""
+    """In a word: slower, learns worse, missing, not compared, underpowered, not slower, ..."""
     text: str
     """In a sentence, without the row's name."""
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -51,30 +53,54 @@ class Answer:
     """What was compared with what, and what was left out."""
     strict: bool
     """Whether to fail where a gate is underpowered."""
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Where saved runs ran with other software: this run's version, and theirs, by name."""
 
     @property
     def holds(self) -> bool:
         return not self.failures and not (self.strict and self.underpowered)
 
     @property
+    def inconclusive(self) -> bool:
+        """Whether nothing failed, but some rows could not be decided: this run is no baseline yet."""
+        return self.holds and bool(self.underpowered)
+
+    @property
     def title(self) -> str:
         if self.holds:
-            return "gate: passed"
-        return "gate: failed" if self.failures else "gate: failed, as it could not tell"
+            return "gate: inconclusive" if self.inconclusive else "gate: passed"
+        return "gate: failed" if self.failures else "gate: failed (inconclusive)"
 
-    def lines(self) -> Iterator[tuple[str, Literal["red", "yellow", ""]]]:
+    @property
+    def colour(self) -> Colour:
+        """Of the title."""
+        return ("yellow" if self.inconclusive else "green") if self.holds else "red"
+
+    def require_decided(self, gate: str, compared: int, undecided: int, against: str) -> None:
+        """Adds a failure if `gate` compared rows, and could decide none of them."""
+        if 0 < compared <= undecided:
+            text = f"no row could be decided: {rows(compared)} compared with {against}, all inconclusive"
+            self.failures.append(Finding(gate, None, "inconclusive", text))
+
+    def why_failed(self) -> str:
+        """The lines that say what failed: the first of them, and how many more there are."""
+        failed = [text for text, colour in self.lines() if colour == "red"]
+        rest = [f"and {len(failed) - _MOST_LINES} more"] if len(failed) > _MOST_LINES else []
+        return "\n".join([*failed[:_MOST_LINES], *rest])
+
+    def lines(self) -> Iterator[tuple[str, Colour]]:
         """The block that the terminal shows, each line with its colour."""
-        for finding in self.failures:
-            yield finding.line, "red"
+        for line in dict.fromkeys(finding.line for finding in self.failures):  # of several gates
+            yield line, "red"
         for text, cases in self._grouped():
-            yield f"underpowered: {text}: {cases}", "red" if self.strict else "yellow"
-        for note in self.notes:
+            yield f"inconclusive: {text}: {cases}", "red" if self.strict else "yellow"
+        for note in dict.fromkeys(self.notes):
             yield note, ""
         if any(finding.case or finding.verdict == "slower" for finding in self.failures):
             yield ACCEPT, ""
 
     def _grouped(self) -> Iterator[tuple[str, str]]:
-        """What is underpowered for the same reason, in one line."""
+        """What could not be decided for the same reason, in one line."""
         by_text: dict[str, list[str]] = {}
         for finding in self.underpowered:
             takes = f" ({finding.takes})" if finding.takes else ""
@@ -88,26 +114,33 @@ class Answer:
             name: [asdict(finding) for finding in getattr(self, name)]
             for name in ("failures", "underpowered", "passed")
         }
-        atomic_json.write(folder / "gate.json", {"holds": self.holds, **findings, "notes": self.notes})
+        content = {
+            "holds": self.holds,
+            "inconclusive": self.inconclusive,
+            **findings,
+            "notes": [*dict.fromkeys(self.notes)],
+            "versions": self.versions,
+        }
+        atomic_json.write(folder / "gate.json", content)
 
     def annotations(self) -> Iterator[tuple[Level, str, str]]:
-        """For GitHub: each failure, and what could not be told."""
-        for finding in self.failures:
-            yield "error", finding.verdict, finding.line
+        """For GitHub: each failure, and what could not be decided."""
+        yield from dict.fromkeys(("error", finding.verdict, finding.line) for finding in self.failures)
         for text, cases in self._grouped():
-            yield "error" if self.strict else "warning", "underpowered", f"{text}: {cases}"
+            yield "error" if self.strict else "warning", "inconclusive", f"{text}: {cases}"
 
     def markdown(self) -> str:
         """The same for a job's summary on GitHub."""
         lines = [f"## {self.title[0].upper()}{self.title[1:]}", ""]
         if self.failures:
             lines += ["| row | verdict | |", "| --- | --- | --- |"]
-            lines += [
+            lines += dict.fromkeys(
                 f"| {_cell(finding.case or 'all')} | {finding.verdict} | {_cell(finding.text)} |"
                 for finding in self.failures
-            ]
+            )
             lines.append("")
-        others = [*self.lines()][len(self.failures) :]
+        failed = {finding.line for finding in self.failures}
+        others = [(line, colour) for line, colour in self.lines() if line not in failed]
         lines += [f"- {_cell(line)}" for line, _ in others]
         return "\n".join(lines) + "\n"
 
@@ -127,9 +160,17 @@ def tell_github(
         with open(summary, "a", encoding="utf-8") as file:
             file.write(markdown)
     for level, title, message in annotations:
-        for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):  # as GitHub's docs say
-            message = message.replace(character, code)
-        write_line(f"::{level} title=Minibatch bench, {title}::{message}")
+        properties = _escaped(f"Minibatch bench, {title}", _IN_PROPERTIES)
+        write_line(f"::{level} title={properties}::{_escaped(message, _IN_MESSAGES)}")
+
+
+# As GitHub's own @actions/core writes them; a comma in a property would begin the next one.
+_IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTIES = {**_IN_MESSAGES, **str.maketrans({":": "%3A", ",": "%2C"})}
+
+
+def _escaped(text: str, codes: Mapping[int, str]) -> str:
+    return text.translate(codes)
 
 
 def _cell(text: str) -> str:

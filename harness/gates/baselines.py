@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,14 +14,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..files import sealed
 from ..files.types import Accuracy, FinitePositive, Model, Seconds
+from ..timing.selection import WHOLE
+from ..timing.storage import ACCEPTED
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
 FOR_ACCURACY = ("scale", "dataset", "epochs", "device", "engine", "timing")
 FOR_TIMES = (*FOR_ACCURACY, "device_name", "cores", "replicates")
 KNOWN_AT_START = ("scale", "dataset", "timing")
 
+SOFTWARE = {"torch": "PyTorch", "numba": "Numba", "numpy": "NumPy", "python": "Python"}
+
 TARGETS = ("0.90", "0.97")  # test accuracies whose time to be reached is compared
-ACCEPTED = "accepted"  # the name to save a run by that is slower, or learns worse, for good
 
 Epoch = Annotated[int, Field(ge=0)]
 
@@ -116,11 +120,15 @@ class SavedRun:
 
     path: Path
     cases: Cases
+    whole: bool = False
+    """Whether it was a run of the whole suite: a row that it lacks did not exist."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the software that it ran with, as far as it says."""
 
     @property
     def accepted(self) -> bool:
-        """Whether runs before it no longer count."""
-        return self.path.stem.endswith(f"_{ACCEPTED}")
+        """Whether runs before it no longer count, for the rows that it has."""
+        return re.fullmatch(rf"[0-9]+_{ACCEPTED}", self.path.stem) is not None
 
 
 def read(path: Path) -> SavedRun:
@@ -135,7 +143,7 @@ def read(path: Path) -> SavedRun:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no file of pytest-benchmark's"
         raise BaselineError(f"the saved run {path} cannot be read: {reason}") from None
-    return SavedRun(path, cases)
+    return SavedRun(path, cases, content.get(WHOLE) is True, _versions(content))
 
 
 def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Case]:
@@ -153,6 +161,16 @@ def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Case]:
 
 class _OldFormError(ValueError):
     pass
+
+
+def _versions(content: Mapping[str, Any]) -> dict[str, str]:
+    """What a saved run says of its software, which is shown, but decides nothing."""
+    machine = content.get("machine_info")
+    suite = machine.get("suite") if isinstance(machine, dict) else None
+    found = {name: suite.get(name) for name in SOFTWARE} if isinstance(suite, dict) else {}
+    return {
+        name: sealed.one_line(version) for name, version in found.items() if isinstance(version, str)
+    }
 
 
 def _first(error: ValidationError) -> str:

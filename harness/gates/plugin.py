@@ -1,11 +1,13 @@
 """The gates' options, and the hooks that ask the gates and show their one answer.
 
 `--time-compare-fail` goes by all saved runs, `--accuracy-compare-fail` and pytest-benchmark's own
-`--benchmark-compare-fail` by those that `--benchmark-compare` names. A gate that compared nothing fails.
+`--benchmark-compare-fail` by those that `--benchmark-compare` names. A gate that compared nothing, or
+could decide nothing, fails. A run of which it could not decide some rows is saved, but as no baseline.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from ..hardware.machine import candidate_devices, describe_machine
 from ..settings import SETTINGS
-from ..timing.xdist_bridge import benchmark_session, saved_files
-from . import accuracy_gate, time_gate
+from ..timing.selection import SELECTION
+from ..timing.storage import ACCEPTED, INCONCLUSIVE, counts, saved_files
+from ..timing.xdist_bridge import benchmark_session
+from . import accuracy_gate, missing, time_gate, versions
 from .answer import Answer, Finding, rows, tell_github
 from .baselines import FOR_TIMES, KNOWN_AT_START, BaselineError, Cases, SavedRun, cases_of, read
 from .retraining import retrain
@@ -28,12 +33,15 @@ class _Saved:
     """The saved runs, oldest first."""
 
     every: list[SavedRun]
+    """Those that count."""
     named: list[SavedRun]
     """Those that `--benchmark-compare` names."""
 
 
 _SAVED = pytest.StashKey[_Saved]()
 _ANSWER = pytest.StashKey[Answer]()
+
+_NODE = "gate"  # what a gate that fails is called among the tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,19 +57,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         accuracy_gate.OPTION,
         default=None,
         metavar="POINTS",
-        help="With --benchmark-compare: fail if a row learns worse, seed by seed: its accuracy fell "
-        "significantly, by half of POINTS percentage points at least, or comes significantly later",
+        help="With --benchmark-compare: fail if a row learns worse, seed by seed: its accuracy dropped "
+        "significantly, by half of POINTS percentage points at least, or is reached significantly later",
     )
     group.addoption(
         "--fail-bare-falls",
         action="store_true",
-        help="With one seed, which tells nothing of noise: fail where the accuracy fell by more than "
+        help="With one seed, which says nothing about noise: fail if the accuracy dropped by more than "
         f"{accuracy_gate.OPTION}",
     )
     group.addoption(
         "--fail-underpowered",
         action="store_true",
-        help="Fail also where a gate could not have found what it was asked for",
+        help="Fail also if a gate is inconclusive: it could not have detected what it was asked for",
     )
 
 
@@ -70,11 +78,34 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     _check_number(time_gate.OPTION, option.time_compare_fail, 1000, "a slowdown in percent")
     _check_number(accuracy_gate.OPTION, option.accuracy_compare_fail, 100, "percentage points")
-    named = [gate for gate in _gates(config) if gate != time_gate.OPTION]
+    gates = _gates(config)
+    if option.fail_bare_falls and accuracy_gate.OPTION not in gates:
+        raise pytest.UsageError(f"--fail-bare-falls needs {accuracy_gate.OPTION}")
+    if option.fail_underpowered and not {time_gate.OPTION, accuracy_gate.OPTION} & {*gates}:
+        raise pytest.UsageError(
+            f"--fail-underpowered needs {time_gate.OPTION} or {accuracy_gate.OPTION}"
+        )
+    if gates and (idle := _trains_nothing(config)):
+        raise pytest.UsageError(
+            f"{' and '.join(gates)} cannot judge a run that trains or times nothing: leave out {idle}"
+        )
+    named = [gate for gate in gates if gate != time_gate.OPTION]
     if named and not option.benchmark_compare:
         raise pytest.UsageError(
             f"{' and '.join(named)} needs --benchmark-compare, which names the saved run"
         )
+
+
+def _trains_nothing(config: pytest.Config) -> str | None:
+    """The option, if any, by which this session trains nothing, or times nothing."""
+    option = config.option
+    options = {
+        "--collect-only": option.collectonly,
+        "--setup-only or --setup-plan": option.setuponly or option.setupplan,
+        "--benchmark-disable": option.benchmark_disable and not option.benchmark_enable,
+        "--benchmark-skip": option.benchmark_skip and not option.benchmark_only,
+    }
+    return next((name for name, given in options.items() if given), None)
 
 
 def _check_number(option: str, given: str | None, most: int, what: str) -> None:
@@ -101,10 +132,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     benchmarks = benchmark_session(config)
     saved = _read(config, benchmarks)
-    if gates and not (saved.named or saved.every):
+    if {*_gates(config)} - {time_gate.OPTION} and not saved.named:
         raise pytest.UsageError(
-            f"{gates}: no saved run in {benchmarks.storage}; make one with --benchmark-autosave"
+            f"{gates}: no saved run that counts in {benchmarks.storage}; "
+            "make one with --benchmark-autosave"
         )
+    if config.option.time_compare_fail is not None:
+        _check_enough(config, benchmarks, saved.every)
     for run in saved.named if gates else []:
         if not run.cases:
             raise pytest.UsageError(f"{gates}: {run.path} has no row of this suite")
@@ -117,22 +151,72 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                 )
 
 
+def _check_enough(config: pytest.Config, benchmarks: Any, runs: list[SavedRun]) -> None:
+    """Raises UsageError if too few saved runs can be compared, whatever this session trains."""
+    settings = config.stash[SETTINGS]
+    known: dict[str, object] = {name: getattr(settings, name) for name in KNOWN_AT_START}
+    known["replicates"] = len(settings.seeds)
+    most = time_gate.most_that_could_count(runs, known)
+    if most < time_gate.FEWEST:
+        told = ", ".join(f"{name} {value}" for name, value in known.items())
+        of = f", of {len(runs)} that count" if len(runs) > most else ""
+        raise pytest.UsageError(
+            f"{time_gate.OPTION} needs at least {time_gate.FEWEST} saved runs, found {most} with {told} "
+            f"in {benchmarks.storage}{of}; save them first with --benchmark-autosave and without "
+            "the gate"
+        )
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Asks the gates before pytest-benchmark saves this run: one that fails is no baseline."""
     config = session.config
-    if _SAVED in config.stash and _gates(config) and session.testscollected:
-        benchmarks = benchmark_session(config)
-        answer = _ask(config, benchmarks, config.stash[_SAVED])
-        config.stash[_ANSWER] = answer
-        benchmarks.compare_fail = []  # pytest-benchmark would say it again, with a traceback
-        if not answer.holds:
-            if benchmarks.save or benchmarks.autosave:
-                answer.notes.append("This run was not saved.")
-                benchmarks.save = benchmarks.autosave = None
-            if session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if not (_SAVED in config.stash and _gates(config) and session.testscollected):
+        yield
+        return
+    benchmarks = benchmark_session(config)
+    answer = _ask(config, benchmarks, config.stash[_SAVED])
+    config.stash[_ANSWER] = answer
+    benchmarks.compare_fail = []  # pytest-benchmark would say it again, with a traceback
+    name = benchmarks.save or benchmarks.autosave
+    if not answer.holds:
+        if name:
+            answer.notes.append("This run was not saved.")
+            benchmarks.save = benchmarks.autosave = None
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _report_failure(config, answer)
+    if not answer.inconclusive or not name or benchmarks.save == ACCEPTED:
+        yield
+        return
+    benchmarks.save = f"{name}{INCONCLUSIVE}"
+    before = {*saved_files(benchmarks.storage)}
     yield
+    for path in {*saved_files(benchmarks.storage)} - before:
+        counting = path.with_name(path.name.replace(INCONCLUSIVE, ""))
+        answer.notes.append(
+            "This run is saved, but is no baseline until somebody says so: "
+            f"{shlex.join(['mv', str(path), str(counting)])}"
+        )
+
+
+def _report_failure(config: pytest.Config, answer: Answer) -> None:
+    """Reports the gate as a test that failed, to JUnit's file and whatever else lists tests."""
+    report = pytest.TestReport(
+        nodeid=_NODE,
+        location=(_NODE, None, _NODE),
+        keywords={},
+        outcome="failed",
+        longrepr=answer.why_failed(),
+        when="call",
+    )
+    # All tests have ended: one failure more stops nothing, and is none to run again by --last-failed.
+    most, config.option.maxfail = config.option.maxfail, 0
+    try:
+        config.hook.pytest_runtest_logreport(report=report)
+    finally:
+        config.option.maxfail = most
+    getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", {}).pop(_NODE, None)
 
 
 @pytest.hookimpl(trylast=True)
@@ -141,7 +225,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _ANSWER not in config.stash:
         return
     answer = config.stash[_ANSWER]
-    terminalreporter.section(answer.title, red=not answer.holds, green=answer.holds)
+    terminalreporter.section(answer.title, "=", **{answer.colour: True})
     for line, colour in answer.lines():
         terminalreporter.write_line(line, **({colour: True} if colour else {}))
     try:
@@ -154,17 +238,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> Answer:
     option, settings = config.option, config.stash[SETTINGS]
     answer = Answer([], [], [], [], strict=option.fail_underpowered)
-    current = cases_of([each.as_dict(include_data=False) for each in benchmarks.benchmarks])
+    measured = [each.as_dict(include_data=False) for each in benchmarks.benchmarks if not each.has_error]
+    current = cases_of(measured)
+    why = partial(config.stash[SELECTION].absence, config)
+    used: list[SavedRun] = []
     if option.time_compare_fail is not None:
         again = partial(retrain, settings=settings, root=config.rootpath)
-        time_gate.ask(answer, current, saved.every, float(option.time_compare_fail), again)
-    if option.accuracy_compare_fail is not None:
-        points = float(option.accuracy_compare_fail)
-        for run in saved.named:
+        percent = float(option.time_compare_fail)
+        used = time_gate.ask(answer, current, saved.every, percent, again)
+        missing.report(answer, time_gate.OPTION, time_gate.absent(current, saved.every, used), why)
+    named = [gate for gate in _gates(config) if gate != time_gate.OPTION]
+    for run in saved.named if named else []:
+        if option.accuracy_compare_fail is not None:
+            points = float(option.accuracy_compare_fail)
             accuracy_gate.ask(answer, current, run, points, bare=option.fail_bare_falls)
-    if option.benchmark_compare_fail is not None:
-        for run in saved.named:
+        if option.benchmark_compare_fail is not None:
             _ask_benchmark(answer, current, run, option.benchmark_compare_fail)
+        absent = {case: run.path.stem for case in run.cases if case not in current}
+        missing.report(answer, named[0], absent, why)
+        used = [*used, run]
+    versions.report(answer, describe_machine(candidate_devices(settings.device)[0]), used)
     return answer
 
 
@@ -205,11 +298,12 @@ def _read(config: pytest.Config, benchmarks: Any) -> _Saved:
         option = config.option
         try:
             config.stash[_SAVED] = _Saved(
-                every=[read(path) for path in saved_files(benchmarks, None)]
+                every=[read(path) for path in saved_files(benchmarks.storage) if counts(path)]
                 if option.time_compare_fail
                 else [],
-                named=[read(path) for path in saved_files(benchmarks, option.benchmark_compare)]
-                if option.benchmark_compare
+                # True where the storage is empty.
+                named=[read(path) for path in saved_files(benchmarks.storage, option.benchmark_compare)]
+                if option.benchmark_compare and option.benchmark_compare is not True
                 else [],
             )
         except BaselineError as error:

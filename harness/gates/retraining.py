@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from ..processes import environment, reason
 from ..settings import Settings
 from .baselines import BaselineError, Cases, read
 
@@ -40,11 +40,22 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
         command += [f"--engine={settings.engine}", f"--replicates={len(settings.seeds)}"]
         command += [f"--dataset={settings.dataset}", f"--data-root={settings.data_root}"]
         command += [f"--timing={settings.timing}"]
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        try:
+            ran = subprocess.run(
+                command,
+                cwd=root,
+                # pytest cuts its lines to the terminal's width, but not where it is as wide as this.
+                env={**environment(*_NOT_INHERITED), "COLUMNS": "1000"},
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except OSError as error:
+            raise RetrainingError(f"no process could be started: {error.strerror or error}") from None
         if not saved.exists():
-            said = (ran.stderr.strip() or ran.stdout.strip() or "nothing").splitlines()
-            raise RetrainingError(said[-1])
+            # A process that was killed has not said why.
+            said = (ran.stdout, ran.stderr) if ran.returncode >= 0 else ()
+            raise RetrainingError(reason(*said, status=ran.returncode))
         try:
             return read(saved).cases
         except BaselineError as error:

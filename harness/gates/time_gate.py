@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,20 +15,38 @@ from .slowdown import RETRAININGS, Judgement, Slowdown, Trainings, judge
 OPTION = "--time-compare-fail"
 
 _NEWEST = 30  # saved runs that count
-_FEWEST = 5  # that tell how much rows vary
+FEWEST = 5  # of a row, to know how much it varies
 
 Retrain = Callable[[Collection[str]], Cases]
 
 
 def ask(
     answer: Answer, current: Cases, runs: Sequence[SavedRun], percent: float, retrain: Retrain
-) -> None:
-    """Adds to `answer` which rows are slower than in saved `runs`, and what it could have seen."""
-    alike = [_alike(current, run) for run in _counted(runs)]
-    saved = [times for times in alike if times][-_NEWEST:]
-    if len(saved) < _FEWEST:
-        _tell_too_few(answer, len(saved))
-        return
+) -> list[SavedRun]:
+    """Adds to `answer` which rows are slower than in saved `runs`, and what it could have seen.
+
+    Returns the runs that it compared with, oldest first.
+    """
+    counted = {
+        case: [run for run in counting(case, runs) if not ours.differences(run.cases[case], FOR_TIMES)][
+            -_NEWEST:
+        ]
+        for case, ours in current.items()
+    }
+    enough = {case: of for case, of in counted.items() if len(of) >= FEWEST}
+    if not enough:
+        text = (
+            f"nothing was compared: it takes {FEWEST} saved runs of a row with the same settings, on "
+            f"such hardware, and no row has more than {max(map(len, counted.values()), default=0)}"
+        )
+        answer.failures.append(Finding(OPTION, None, "not compared", text))
+        return []
+    times: dict[Path, dict[str, float]] = {run.path: {} for run in runs}
+    for case, of in enough.items():
+        for run in of:
+            times[run.path][case] = run.cases[case].stats.min
+    used = [run for run in runs if times[run.path]]
+    saved = [times[run.path] for run in used]
     now = [Trainings(_times(current))]
     judged = judge(now, saved, percent)
     try:
@@ -37,40 +56,63 @@ def ask(
             judged = judge(now, saved, percent)
     except RetrainingError as error:
         answer.notes.append(f"Suspect rows could not be trained again: {error}")
-    _tell(answer, judged, saved_runs=len(saved), percent=percent)
-    if new := [case for case in current if case not in judged.rows]:
+    undecided = _tell(answer, judged, saved_runs=len(saved), percent=percent)
+    new = [case for case in current if not any(case in run.cases for run in runs)]
+    few = {case: len(of) for case, of in counted.items() if case not in enough and case not in new}
+    for case, count in few.items():
+        text = f"too few saved runs that can be compared: a row needs {FEWEST}, and has as in brackets"
+        answer.underpowered.append(Finding(OPTION, case, "underpowered", text, takes=str(count)))
+    answer.require_decided(OPTION, len(judged.rows), undecided, f"{len(saved)} saved runs")
+    if new:
         answer.notes.append(f"Not in saved runs, so not compared: {listed(new)}.")
+    return used
 
 
-def _tell_too_few(answer: Answer, saved: int) -> None:
-    if saved == 0:
-        text = "nothing was compared: no saved run has a row of this one, set up alike, on such hardware"
-        answer.failures.append(Finding(OPTION, None, "not compared", text))
-    else:
-        text = f"slowdowns can be told from {_FEWEST} saved runs on, and there are {saved}; save more"
-        answer.underpowered.append(Finding(OPTION, None, "underpowered", text))
+def counting(case: str, runs: Sequence[SavedRun]) -> list[SavedRun]:
+    """The runs with that row, from the last accepted one of them on."""
+    having = [run for run in runs if case in run.cases]
+    accepted = [index for index, run in enumerate(having) if run.accepted]
+    return having[accepted[-1] :] if accepted else having
+
+
+def most_that_could_count(runs: Sequence[SavedRun], known: Mapping[str, object]) -> int:
+    """How many runs any row has at most with these settings, all that is known before it trains."""
+    cases = set().union(*(run.cases for run in runs))
+    return max(
+        (
+            sum(
+                all(getattr(run.cases[case].extra_info, name) == value for name, value in known.items())
+                for run in counting(case, runs)
+            )
+            for case in cases
+        ),
+        default=0,
+    )
+
+
+def absent(current: Cases, runs: Sequence[SavedRun], used: Sequence[SavedRun]) -> dict[str, str]:
+    """The rows that this run lacks and the runs `used` have, each with the last run that has it.
+
+    A row that a later whole run lacks is left out: somebody removed it, and saved a run without it.
+    """
+    newest = {case: run for run in used for case in run.cases if case not in current}
+    return {
+        case: run.path.stem
+        for case, run in newest.items()
+        if not any(
+            later.whole and case not in later.cases
+            for later in runs[[each.path for each in runs].index(run.path) + 1 :]
+        )
+    }
 
 
 def _times(cases: Cases) -> dict[str, float]:
     return {name: case.stats.min for name, case in cases.items()}
 
 
-def _alike(current: Cases, run: SavedRun) -> dict[str, float]:
-    """The times of a saved run's rows that can be compared with this one's."""
-    return {
-        name: seconds
-        for name, seconds in _times(run.cases).items()
-        if name in current and not current[name].differences(run.cases[name], FOR_TIMES)
-    }
-
-
-def _counted(runs: Sequence[SavedRun]) -> Sequence[SavedRun]:
-    """The runs from the last accepted one on."""
-    accepted = [index for index, run in enumerate(runs) if run.accepted]
-    return runs[accepted[-1] :] if accepted else runs
-
-
-def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float) -> None:
+def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float) -> int:
+    """Adds to `answer` what was found; returns how many rows could not be decided."""
+    undecided = 0
     together = [(None, judged.together)] if judged.together else []
     for case, row in (*together, *judged.rows.items()):
         figures = {
@@ -84,9 +126,8 @@ def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float)
         if row.slower:
             answer.failures.append(Finding(OPTION, case, "slower", _slower(case, row), figures))
         elif row.detectable > percent:
-            text = (
-                f"a slowdown by {percent:g} % might have been missed, but not by so much as in brackets"
-            )
+            undecided += case is not None
+            text = f"may have missed a slowdown of {percent:g} %; the detectable one is in brackets"
             takes = f"{row.detectable:.0f} %"
             answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
         else:
@@ -100,9 +141,10 @@ def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float)
     )
     if any(size > percent for size in smallest):
         answer.notes.append(
-            "Smaller slowdowns show with more saved runs, more epochs (--scale paper), or in turns: "
-            "make ab BASE=REVISION."
+            "Smaller slowdowns can be detected with more saved runs, more epochs (--scale paper), or "
+            "A/B (make ab BASE=REVISION)."
         )
+    return undecided
 
 
 def _slower(case: str | None, row: Slowdown) -> str:

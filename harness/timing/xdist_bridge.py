@@ -6,24 +6,22 @@ it runs on, and each test's records travel with its report. The controller's own
 session does the rest: tables, saving, comparing and gating. (Not `--benchmark-cprofile`, which
 would profile the timer and no training.)
 
-This is the one file that touches pytest-benchmark's private state:
+This file and `storage.py` are the ones that touch pytest-benchmark's private state, here
 `config._benchmarksession` with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`,
-`compare_fail`, `save`, `autosave` and `storage`, `pytest_benchmark.stats.Metadata`, and `FileStorage`'s
-`query`. Tried with 5.2.3 and 5.3.1.
+`compare_fail`, `save`, `autosave`, `storage`, `handle_saving` and `display`, and
+`pytest_benchmark.stats.Metadata`. Tried with 5.2.3 and 5.3.1.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pytest_benchmark import __version__
 from pytest_benchmark.stats import Metadata
-from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import safe_dumps
 
 _PRIVATE = (
@@ -36,6 +34,8 @@ _PRIVATE = (
     "save",
     "autosave",
     "storage",
+    "handle_saving",
+    "display",
 )
 _ONLY = pytest.StashKey[bool]()
 
@@ -95,18 +95,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         benchmark_session(node.config).benchmarks.extend(
             _deserialise(plain) for plain in getattr(report, "benchmarks", ())
         )
-
-
-def saved_files(benchmarks: Any, named: str | bool | None) -> list[Path]:
-    """The saved runs in pytest-benchmark's storage, oldest first; those that `named` matches, or all.
-
-    True names the newest, as in `--benchmark-compare`. UsageError if the storage is no folder of files.
-    """
-    if not isinstance(benchmarks.storage, FileStorage):
-        raise pytest.UsageError("--benchmark-storage is no folder; the gates read saved runs from one")
-    pattern = named if isinstance(named, str) else "[0-9][0-9][0-9][0-9]_"
-    files: list[Path] = benchmarks.storage.query(pattern)
-    return files[-1:] if named is True else files
 
 
 def _under_xdist(config: pytest.Config) -> bool:
