@@ -471,8 +471,8 @@ class TestComparison:
                 "a * 1.000 (*)  same *identical",
                 "b * 1.22? (*)  slower *identical",
                 "c *base failed *the reason",
-                "::error title=Minibatch bench, slower::b: 1, 1.22, 1.22? *",
-                "::warning title=Minibatch bench, undecided::could not be told: c",
+                "::error title=Minibatch bench%2C slower::b: 1, 1.22, 1.22? *",
+                "::warning title=Minibatch bench%2C undecided::could not be told: c",
             ]
         )
         assert summary.read_text().startswith("## A/B: slower")
@@ -854,7 +854,7 @@ class TestCommand:
             os.kill(os.getpid(), end)
 
         handler = signal.getsignal(signal.SIGTERM)
-        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
         assert main(["ab", "HEAD"]) == 130
@@ -869,7 +869,7 @@ class TestCommand:
             sides.extend([base, head])
             raise KeyboardInterrupt
 
-        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
         monkeypatch.setattr("harness.ab.command.checked", lambda python, _: python)
@@ -880,7 +880,7 @@ class TestCommand:
 
     def test_an_empty_base_is_no_revision(self, repository, monkeypatch):
         """As where a CI's variable is not set: the working tree beside itself would always pass."""
-        selection = SimpleNamespace(root=repository, rows=[], settings=None)
+        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         with pytest.raises(ValueError, match="BASE is ''; it takes a commit"):
             compare_with("", None, 10, 1, [])

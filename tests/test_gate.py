@@ -275,8 +275,8 @@ class TestTime:
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
             [
-                "ERROR: --time-compare-fail needs at least 5 saved runs, found 4 with scale quick, *; save "
-                "them first with --benchmark-autosave and without the gate"
+                "ERROR: --time-compare-fail needs at least 5 saved runs, found 4 with scale quick, *; "
+                "save them first with --benchmark-autosave and without the gate"
             ]
         )
         assert not saved_six.report.exists()
@@ -301,12 +301,13 @@ class TestTime:
         content["benchmarks"] = [each for each in content["benchmarks"] if each["fullname"] == ROW]
         path.write_text(json.dumps(content))
         path.rename(path.with_name("0006_accepted.json"))
-        change(saved_six, lambda each: scale(each, 0.5) if "2_fake" in each["fullname"] else None)
+        slow = "bench/test_2_fake.py::test_training[sgd-lr0.5]"
+        change(saved_six, lambda each: scale(each, 0.5) if each["fullname"] == slow else None)
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(
             [
-                "bench/test_2_fake.py::*: slower by 1?? %*",
+                "bench/test_2_fake.py::*lr0.5*: slower by 1?? %*",
                 f"inconclusive: too few saved runs *: {ROW.replace('[', '[[]')} (1)",
             ]
         )

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ class _Saved:
 
 _SAVED = pytest.StashKey[_Saved]()
 _ANSWER = pytest.StashKey[Answer]()
+_BEFORE = pytest.StashKey[set[Path]]()
+"""The saved runs before this one, if this one is to be saved as inconclusive."""
 
 _NODE = "gate"  # what a gate that fails is called among the tests
 
@@ -190,9 +193,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         yield
         return
     benchmarks.save = f"{name}{INCONCLUSIVE}"
-    before = {*saved_files(benchmarks.storage)}
+    before: set[Path] = {*saved_files(benchmarks.storage)}
+    config.stash[_BEFORE] = before
     yield
-    for path in {*saved_files(benchmarks.storage)} - before:
+
+
+def _note_inconclusive(config: pytest.Config, answer: Answer) -> None:
+    """Adds how to make this run a baseline, which pytest-benchmark has saved by now, if it has."""
+    for path in {*saved_files(benchmark_session(config).storage)} - config.stash[_BEFORE]:
         counting = path.with_name(path.name.replace(INCONCLUSIVE, ""))
         answer.notes.append(
             "This run is saved, but is no baseline until somebody says so: "
@@ -225,6 +233,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _ANSWER not in config.stash:
         return
     answer = config.stash[_ANSWER]
+    if _BEFORE in config.stash:
+        _note_inconclusive(config, answer)
     terminalreporter.section(answer.title, "=", **{answer.colour: True})
     for line, colour in answer.lines():
         terminalreporter.write_line(line, **({colour: True} if colour else {}))

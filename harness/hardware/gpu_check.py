@@ -2,9 +2,9 @@
 
 `make gpu`, or `python -m harness gpu`. Each step is a process of its own with a time limit of its
 own, the most telling first. All of it goes to a folder of its own, which `reports/gpu/latest` leads to:
-what a step prints to `STEP.txt`, how it ended to `steps.json`, as it ends. Called again, the command goes
-on with the steps that are left: those not begun, and those that were stopped. `results.tar.gz` holds all
-of it; `paper/` is a report folder, with speeds and times, as `make publish` takes it.
+what a step prints to `STEP.txt`, how it ended to `steps.json`, as it ends. Called again, the command
+goes on with the steps that are left: those not begun, and those that were stopped. `results.tar.gz`
+holds all of it; `paper/` is a report folder, with speeds and times, as `make publish` takes it.
 """
 
 from __future__ import annotations
