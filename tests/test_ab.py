@@ -847,14 +847,17 @@ class TestCommand:
         signal.signal(signal.SIGINT, before)
 
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-    def test_ended_early_it_leaves_no_worktree(self, repository, monkeypatch, capsys, end, ctrl_c_works):
+    def test_ended_early_it_leaves_no_worktree(
+        self, repository, tmp_path, monkeypatch, capsys, end, ctrl_c_works
+    ):
         def compare(selection, base, head, **_):
             assert worktrees(repository) == 1
             assert (base.folder.name, head.folder) == ("base", repository)
             os.kill(os.getpid(), end)
 
         handler = signal.getsignal(signal.SIGTERM)
-        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
+        settings = SimpleNamespace(report_dir=tmp_path / "report")
+        selection = SimpleNamespace(root=repository, rows=[], settings=settings)
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
         assert main(["ab", "HEAD"]) == 130
@@ -862,14 +865,17 @@ class TestCommand:
         assert signal.getsignal(signal.SIGTERM) is handler
         assert capsys.readouterr().err == "Interrupted.\n"
 
-    def test_another_interpreter_of_the_same_revision_needs_no_worktree(self, repository, monkeypatch):
+    def test_another_interpreter_of_the_same_revision_needs_no_worktree(
+        self, repository, tmp_path, monkeypatch
+    ):
         sides = []
 
         def compare(selection, base, head, **_):
             sides.extend([base, head])
             raise KeyboardInterrupt
 
-        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
+        settings = SimpleNamespace(report_dir=tmp_path / "report")
+        selection = SimpleNamespace(root=repository, rows=[], settings=settings)
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         monkeypatch.setattr("harness.ab.command.compare", compare)
         monkeypatch.setattr("harness.ab.command.checked", lambda python, _: python)
@@ -878,9 +884,10 @@ class TestCommand:
         assert [side.folder for side in sides] == [repository, repository]
         assert [side.python for side in sides] == [Path("/opt/python"), Path(sys.executable)]
 
-    def test_an_empty_base_is_no_revision(self, repository, monkeypatch):
+    def test_an_empty_base_is_no_revision(self, repository, tmp_path, monkeypatch):
         """As where a CI's variable is not set: the working tree beside itself would always pass."""
-        selection = SimpleNamespace(root=repository, rows=[], settings=SimpleNamespace(report_dir=tmp_path / "report"))
+        settings = SimpleNamespace(report_dir=tmp_path / "report")
+        selection = SimpleNamespace(root=repository, rows=[], settings=settings)
         monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
         with pytest.raises(ValueError, match="BASE is ''; it takes a commit"):
             compare_with("", None, 10, 1, [])

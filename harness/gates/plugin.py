@@ -193,14 +193,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         yield
         return
     benchmarks.save = f"{name}{INCONCLUSIVE}"
-    before: set[Path] = {*saved_files(benchmarks.storage)}
-    config.stash[_BEFORE] = before
+    config.stash[_BEFORE] = {*saved_files(benchmarks.storage)}
     yield
 
 
 def _note_inconclusive(config: pytest.Config, answer: Answer) -> None:
     """Adds how to make this run a baseline, which pytest-benchmark has saved by now, if it has."""
-    for path in {*saved_files(benchmark_session(config).storage)} - config.stash[_BEFORE]:
+    before = config.stash[_BEFORE]
+    for path in {*saved_files(benchmark_session(config).storage)} - before:
         counting = path.with_name(path.name.replace(INCONCLUSIVE, ""))
         answer.notes.append(
             "This run is saved, but is no baseline until somebody says so: "
