@@ -44,6 +44,9 @@ _ANSWER = pytest.StashKey[Answer]()
 _BEFORE = pytest.StashKey[set[Path]]()
 """The saved runs before this one, if this one is to be saved as inconclusive."""
 
+_BEFORE = pytest.StashKey[frozenset[Path]]()  # what was saved before an inconclusive run
+
+_RERUNNING = ("lfplugin", "stepwiseplugin")  # plugins of pytest's that remember what failed
 _NODE = "gate"  # what a gate that fails is called among the tests
 
 
@@ -174,9 +177,13 @@ def _check_enough(config: pytest.Config, benchmarks: Any, runs: list[SavedRun]) 
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Asks the gates before pytest-benchmark saves this run: one that fails is no baseline."""
     config = session.config
-    if not (_SAVED in config.stash and _gates(config) and session.testscollected):
-        yield
-        return
+    if _SAVED in config.stash and _gates(config) and session.testscollected:
+        _finish(session)
+    yield
+
+
+def _finish(session: pytest.Session) -> None:
+    config = session.config
     benchmarks = benchmark_session(config)
     answer = _ask(config, benchmarks, config.stash[_SAVED])
     config.stash[_ANSWER] = answer
@@ -189,21 +196,20 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         _report_failure(config, answer)
-    if not answer.inconclusive or not name or benchmarks.save == ACCEPTED:
-        yield
+    elif answer.inconclusive and name and benchmarks.save != ACCEPTED:
+        config.stash[_BEFORE] = frozenset(saved_files(benchmarks.storage))
+        benchmarks.save = f"{name}{INCONCLUSIVE}"
+
+
+def _note_saved(config: pytest.Config, answer: Answer) -> None:
+    """Says how an inconclusive run, which is saved by now, becomes a baseline."""
+    if _BEFORE not in config.stash:
         return
-    benchmarks.save = f"{name}{INCONCLUSIVE}"
-    config.stash[_BEFORE] = {*saved_files(benchmarks.storage)}
-    yield
-
-
-def _note_inconclusive(config: pytest.Config, answer: Answer) -> None:
-    """Adds how to make this run a baseline, which pytest-benchmark has saved by now, if it has."""
     before = config.stash[_BEFORE]
-    for path in {*saved_files(benchmark_session(config).storage)} - before:
+    for path in frozenset(saved_files(benchmark_session(config).storage)) - before:
         counting = path.with_name(path.name.replace(INCONCLUSIVE, ""))
         answer.notes.append(
-            "This run is saved, but is no baseline until somebody says so: "
+            "This run is saved, but it is not a baseline until somebody says so: "
             f"{shlex.join(['mv', str(path), str(counting)])}"
         )
 
@@ -218,13 +224,15 @@ def _report_failure(config: pytest.Config, answer: Answer) -> None:
         longrepr=answer.why_failed(),
         when="call",
     )
-    # All tests have ended: one failure more stops nothing, and is none to run again by --last-failed.
+    # It is no test for --last-failed or --stepwise to run again. And all tests have ended: a limit to
+    # failures stops nothing any more.
+    manager = config.pluginmanager
+    left_out = [plugin for name in _RERUNNING if (plugin := manager.get_plugin(name))]
     most, config.option.maxfail = config.option.maxfail, 0
     try:
-        config.hook.pytest_runtest_logreport(report=report)
+        manager.subset_hook_caller("pytest_runtest_logreport", left_out)(report=report)
     finally:
         config.option.maxfail = most
-    getattr(config.pluginmanager.get_plugin("lfplugin"), "lastfailed", {}).pop(_NODE, None)
 
 
 @pytest.hookimpl(trylast=True)
@@ -233,8 +241,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _ANSWER not in config.stash:
         return
     answer = config.stash[_ANSWER]
-    if _BEFORE in config.stash:
-        _note_inconclusive(config, answer)
+    _note_saved(config, answer)
     terminalreporter.section(answer.title, "=", **{answer.colour: True})
     for line, colour in answer.lines():
         terminalreporter.write_line(line, **({colour: True} if colour else {}))

@@ -60,7 +60,7 @@ def ask(
     new = [case for case in current if not any(case in run.cases for run in runs)]
     few = {case: len(of) for case, of in counted.items() if case not in enough and case not in new}
     for case, count in few.items():
-        text = f"too few saved runs that can be compared: a row needs {FEWEST}, and has as in brackets"
+        text = f"a row needs {FEWEST} saved runs that can be compared; how many it has is in brackets"
         answer.underpowered.append(Finding(OPTION, case, "underpowered", text, takes=str(count)))
     answer.require_decided(OPTION, len(judged.rows), undecided, f"{len(saved)} saved runs")
     if new:

@@ -35,11 +35,10 @@ class _AnyFolder(FileStorage):
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-benchmark opens its storage, and loads what is to be compared."""
-    if hasattr(config, "workerinput"):
-        return
     option = config.option
+    # In a worker, too, whose pytest-benchmark makes the folder.
     option.benchmark_storage = _checked(option.benchmark_storage)
-    if option.benchmark_compare != []:
+    if option.benchmark_compare != [] and not hasattr(config, "workerinput"):
         option.benchmark_compare = _named(config, option.benchmark_compare)
 
 
@@ -89,11 +88,11 @@ def _checked(given: str) -> str:
         )
     path = expanded("--benchmark-storage", path)
     try:
-        is_folder = Path(path).is_dir() or not Path(path).exists()
+        there = next(each for each in (Path(path), *Path(path).absolute().parents) if each.exists())
     except OSError as error:
         raise pytest.UsageError(f"--benchmark-storage is {given!r}: {error.strerror}") from None
-    if not is_folder:
-        raise pytest.UsageError(f"--benchmark-storage is {given!r}, which is not a folder")
+    if not there.is_dir():
+        raise pytest.UsageError(f"--benchmark-storage is {given!r}, and {there} is not a folder")
     return _SCHEME + path
 
 
