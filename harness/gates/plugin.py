@@ -41,8 +41,6 @@ class _Saved:
 
 _SAVED = pytest.StashKey[_Saved]()
 _ANSWER = pytest.StashKey[Answer]()
-_BEFORE = pytest.StashKey[set[Path]]()
-"""The saved runs before this one, if this one is to be saved as inconclusive."""
 
 _BEFORE = pytest.StashKey[frozenset[Path]]()  # what was saved before an inconclusive run
 
