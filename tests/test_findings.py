@@ -217,7 +217,7 @@ class TestTimes:
         for run in runs[:2]:
             del run.cases["b"]
         answer = self.ask(runs)
-        text = "too few saved runs that can be compared: a row needs 5, and has as in brackets"
+        text = "a row needs 5 saved runs that can be compared; how many it has is in brackets"
         assert said(answer.underpowered) == [("b", "underpowered", text, "4")]
         assert [each.case for each in answer.passed] == [None, *"acdef"]
         assert answer.inconclusive

@@ -2,15 +2,18 @@
 
 import json
 import math
+import platform
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import torch
 
 import harness.gates.plugin
-from harness.gates.answer import ACCEPT
+from harness.gates.answer import ACCEPT, tell_github
 from harness.gates.baselines import read
 from harness.gates.retraining import RetrainingError, retrain
 from harness.settings import Settings
@@ -301,14 +304,14 @@ class TestTime:
         content["benchmarks"] = [each for each in content["benchmarks"] if each["fullname"] == ROW]
         path.write_text(json.dumps(content))
         path.rename(path.with_name("0006_accepted.json"))
-        slow = "bench/test_2_fake.py::test_training[sgd-lr0.5]"
-        change(saved_six, lambda each: scale(each, 0.5) if each["fullname"] == slow else None)
+        other = ROW.replace("1_fake", "2_fake")
+        change(saved_six, lambda each: scale(each, 0.5) if each["fullname"] == other else None)
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(
             [
-                "bench/test_2_fake.py::*lr0.5*: slower by 1?? %*",
-                f"inconclusive: too few saved runs *: {ROW.replace('[', '[[]')} (1)",
+                f"{other.replace('[', '[[]')}: slower by 100 %*",
+                f"inconclusive: a row needs 5 saved runs *: {ROW.replace('[', '[[]')} (1)",
             ]
         )
 
@@ -340,7 +343,7 @@ class TestTime:
         disturb(saved_six)
         result = saved_six.run(TIME, "--benchmark-save=accepted")
         result.stdout.fnmatch_lines(["*gate: inconclusive*"])
-        result.stdout.no_fnmatch_line("*no baseline*")
+        result.stdout.no_fnmatch_line("*not a baseline*")
         assert files(saved_six)[-1].name == "0007_accepted.json"
 
     def test_a_run_that_passes_is_saved_as_ever(self, saved_six, trained_again):
@@ -376,11 +379,29 @@ class TestTime:
 
     def test_what_ends_without_a_saved_file_says_why(self, suite, monkeypatch):
         python = suite.path / "python"
-        python.write_text("#!/bin/sh\necho 1 failed\necho ERROR >&2\necho 'no match' >&2\nexit 4\n")
-        python.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(python))
-        with pytest.raises(RetrainingError, match=r"^no match$"):
+        with pytest.raises(RetrainingError, match=r"^no process could be started: No such file"):
             retrain([ROW], SETTINGS, suite.path)
+        for script, why in (
+            ("echo 1 failed; echo 'usage: x' >&2; echo 'ERROR: no such option' >&2", "no such option"),
+            ("echo 1 failed; kill -9 $$", "killed by signal 9"),
+            ("exit 4", "it ended with status 4"),
+        ):
+            python.write_text(f"#!/bin/sh\n{script}\n")
+            python.chmod(0o755)
+            with pytest.raises(RetrainingError, match=f"^{why}$"):
+                retrain([ROW], SETTINGS, suite.path)
+
+    def test_a_row_that_fails_when_trained_again_says_why(self, suite):
+        suite.add(1, FAILS)
+        with pytest.raises(RetrainingError, match=r"OSError: no space left$"):
+            retrain([ROW], SETTINGS, suite.path)
+
+    def test_a_row_is_trained_again_outside_a_hook_of_git(self, suite, monkeypatch):
+        monkeypatch.setenv("GIT_DIR", str(suite.path / "nowhere"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(suite.path / "index"))
+        suite.add(1, "assert not {'GIT_DIR', 'GIT_INDEX_FILE'} & {*os.environ}")
+        assert list(retrain([ROW], SETTINGS, suite.path)) == [ROW]
 
 
 SLOW_ONCE = """
@@ -499,6 +520,229 @@ def test_an_option_without_its_gate_is_refused(suite, args, said):
     result.stderr.fnmatch_lines([f"ERROR: {said}"])
 
 
+FAILS = """
+@pytest.fixture
+def train(benchmark):
+    raise OSError("no space left")
+"""
+DROPS = """
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if "0.25" not in item.nodeid]
+"""
+
+
+class TestMissing:
+    """A row that the baseline has, this session selected, and did not time."""
+
+    @staticmethod
+    def remove(suite, number=1):
+        """A row."""
+        module = suite.module(number)
+        module.write_text(module.read_text().replace("(0.25, 0.5, 1.0)", "(0.5, 1.0)"))
+
+    def fails(self, suite, *args, reason="no such test was collected", gates=ACCURACY):
+        result = suite.run(*gates, *args)
+        assert result.ret != pytest.ExitCode.OK
+        row = ROW.replace("[", "[[]")
+        result.stdout.fnmatch_lines(
+            [
+                "*gate: failed*",
+                f"{row}: missing: 000* has this row, and this run does not: {reason}",
+                ACCEPT,
+            ]
+        )
+
+    def is_noted(self, suite, *args, reason, gates=ACCURACY):
+        result = suite.run(*gates, *args)
+        result.stdout.fnmatch_lines(
+            ["*gate: passed*", f"In 0001_* but not timed now ({reason}): *{ROW.replace('[', '[[]')}*"]
+        )
+        result.stdout.no_fnmatch_line("*missing*")
+
+    @pytest.mark.parametrize("args", [("-q",), ("-n", "2"), ("-k", "fake")], ids=" ".join)
+    def test_one_that_was_removed(self, saved, args):
+        self.remove(saved)
+        self.fails(saved, *args)
+
+    def test_one_whose_module_was_removed(self, saved):
+        saved.module(1).unlink()
+        self.fails(saved)
+
+    def test_one_whose_module_is_no_longer_collected(self, saved):
+        conftest = saved.path / "conftest.py"
+        conftest.write_text(conftest.read_text() + "\ncollect_ignore = ['bench/test_1_fake.py']")
+        self.fails(saved, "-n", "2")
+
+    @pytest.mark.parametrize(
+        ("code", "reason"),
+        [
+            ("pytestmark = pytest.mark.skip", "its test was skipped"),
+            ("@pytest.fixture\ndef train():\n    1 / 0", "its test failed"),
+        ],
+        ids=["skipped", "failed"],
+    )
+    def test_one_that_was_not_timed(self, saved, code, reason):
+        saved.add(1, code)
+        self.fails(saved, "-n", "2", reason=reason)
+
+    @pytest.mark.parametrize("spread", ["0", "2"])
+    @pytest.mark.parametrize(
+        ("args", "reason"),
+        [
+            (("-k", "not 0.25"), "deselected"),
+            (("--deselect", ROW), "deselected"),
+            (("--ignore=bench/test_1_fake.py",), "not selected"),
+            (("--ignore-glob=*test_1*",), "not selected"),
+        ],
+        ids=["k", "deselect", "ignore", "ignore-glob"],
+    )
+    def test_one_that_the_session_left_out_is_noted(self, saved, args, reason, spread):
+        self.is_noted(saved, *args, "-n", spread, reason=reason)
+
+    def test_one_that_a_plugin_dropped_is_noted(self, saved):
+        """Whether it says so or not."""
+        conftest = saved.path / "conftest.py"
+        conftest.write_text(conftest.read_text() + DROPS)
+        self.is_noted(saved, "-n", "2", reason="deselected")
+
+    def test_a_removed_one_that_k_does_not_name_is_noted(self, saved):
+        self.remove(saved)
+        self.is_noted(saved, "-k", "1.0", reason="not selected")
+
+    def test_one_that_is_resumed_is_noted(self, saved):
+        saved.run("-k", "0.25").assert_outcomes(passed=2)
+        self.is_noted(saved, "--resume", reason="resumed")
+
+    def test_one_that_the_session_did_not_reach_is_noted(self, saved):
+        saved.add(2, FAILS)
+        result = saved.run(*ACCURACY, "-x")
+        result.stdout.fnmatch_lines(["In 0001_* but not timed now (the session ended before): *2_fake*"])
+
+    def test_by_all_saved_runs(self, saved_six, trained_again):
+        self.remove(saved_six)
+        self.fails(saved_six, gates=(TIME,))
+        result = saved_six.run("--benchmark-save=accepted")
+        assert result.ret == pytest.ExitCode.OK
+        assert json.loads(files(saved_six)[-1].read_text())["whole"] is True
+        assert saved_six.run(*ACCURACY).ret == pytest.ExitCode.OK
+        for path in files(saved_six)[:-1]:  # enough to compare with
+            content = json.loads(files(saved_six)[-1].read_text())
+            old = json.loads(path.read_text())["benchmarks"]
+            content["benchmarks"] = [old[0], *content["benchmarks"]] if "0001" in path.name else old
+            path.write_text(json.dumps(content))
+        for number in range(8, 13):
+            path = files(saved_six)[-1]
+            path.with_name(f"{number:04}_base.json").write_text(path.read_text())
+        result = saved_six.run(TIME)
+        result.stdout.no_fnmatch_line("*missing*")
+        assert result.ret == pytest.ExitCode.OK
+
+    @pytest.mark.parametrize(
+        ("args", "whole"),
+        [
+            (("-q",), True),
+            (("-n", "2"), True),
+            (("-k", "fake"), True),
+            (("-k", "0.25"), False),
+            (("-k", "0.25", "-n", "2"), False),
+            (("--ignore=bench/test_1_fake.py",), False),
+            (("--ignore=docs",), True),
+            (("--resume",), False),
+        ],
+        ids=str,
+    )
+    def test_a_saved_run_says_whether_it_is_whole(self, suite, args, whole):
+        if "--resume" in args:
+            suite.run("-k", "0.25").assert_outcomes(passed=2)
+        assert suite.run("--benchmark-autosave", *args).ret == pytest.ExitCode.OK
+        (path,) = files(suite)
+        assert json.loads(path.read_text())["whole"] is whole
+
+    def test_a_run_in_which_a_row_failed_is_not_whole(self, suite):
+        suite.add(1, FAILS)
+        suite.run("--benchmark-autosave")
+        (path,) = files(suite)
+        assert json.loads(path.read_text())["whole"] is False
+
+
+class TestReporters:
+    """A gate that fails is a failed test to whoever lists tests."""
+
+    def failures(self, suite):
+        (tests,) = ElementTree.parse(suite.path / "junit.xml").getroot()
+        return tests.get("failures"), [
+            (case.get("name"), case[0].text) for case in tests if len(case) and case[0].tag == "failure"
+        ]
+
+    @pytest.mark.parametrize("spread", ["0", "2"])
+    def test_junit(self, saved, spread):
+        change(saved, partial(scale, factor=1 / 3))
+        result = saved.run(*GATES, "--junitxml=junit.xml", "-n", spread)
+        count, ((name, text),) = self.failures(saved)
+        assert (count, name) == ("1", "gate")
+        assert len(text.splitlines()) == 6
+        assert text.endswith("\nand 1 more")
+        assert f"{ROW}: median 0.25 s" in text
+        result.assert_outcomes(passed=6, failed=1)
+
+    def test_a_gate_that_passes_is_none(self, saved):
+        saved.run(*GATES, "--junitxml=junit.xml").assert_outcomes(passed=6)
+        assert self.failures(saved) == ("0", [])
+
+    def test_it_stops_nothing_and_is_not_run_again(self, saved):
+        change(saved, partial(scale, factor=1 / 3))
+        result = saved.run(*GATES, "-x")
+        result.assert_outcomes(passed=6, failed=1)
+        result.stdout.no_fnmatch_line("*stopping after*")
+        cache = saved.path / ".pytest_cache" / "v" / "cache" / "lastfailed"
+        assert not cache.exists() or "gate" not in json.loads(cache.read_text())
+
+
+class TestVersions:
+    """Saved runs of other software are compared with, but not without a word."""
+
+    @pytest.fixture
+    def older(self, saved_six, trained_again):
+        for path in files(saved_six):
+            content = json.loads(path.read_text())
+            content["machine_info"]["suite"].update(torch="2.12.0", python="3.10.1")
+            path.write_text(json.dumps(content))
+        return saved_six
+
+    @pytest.mark.parametrize("gates", [ACCURACY, (TIME,)], ids=["named", "all"])
+    def test_they_are_said(self, older, gates):
+        result = older.run(*gates)
+        assert result.ret == pytest.ExitCode.OK
+        result.stdout.fnmatch_lines(
+            [
+                f"Compared with runs of PyTorch 2.12.0; this run has {torch.__version__}.",
+                f"Compared with runs of Python 3.10.1; this run has {platform.python_version()}.",
+            ]
+        )
+        assert answer(older)["versions"] == {
+            "torch": {"now": torch.__version__, "saved": "2.12.0"},
+            "python": {"now": platform.python_version(), "saved": "3.10.1"},
+        }
+
+    def test_the_same_ones_are_not(self, saved):
+        saved.run(*ACCURACY).stdout.no_fnmatch_line("Compared with runs of *")
+        assert answer(saved)["versions"] == {}
+
+    @pytest.mark.parametrize(
+        "machine_info", [None, [], "x", {}, {"suite": None}, {"suite": [1]}, {"suite": {"torch": 7}}]
+    )
+    @pytest.mark.parametrize("gates", [ACCURACY, (TIME,)], ids=["named", "all"])
+    def test_what_says_nothing_of_them_is_taken(self, saved_six, trained_again, machine_info, gates):
+        for path in files(saved_six):
+            content = json.loads(path.read_text())
+            del content["machine_info"]
+            if machine_info is not None:
+                content["machine_info"] = machine_info
+            path.write_text(json.dumps(content))
+        assert saved_six.run(*gates).ret == pytest.ExitCode.OK
+        assert answer(saved_six)["versions"] == {}
+
+
 class TestGitHub:
     """Under GitHub Actions the same answer is annotations and the job's summary."""
 
@@ -530,6 +774,12 @@ class TestGitHub:
         result.stdout.fnmatch_lines(["::warning title=Minibatch bench%2C inconclusive::one seed *"])
         assert "::error" not in result.stdout.str()
         assert summary.read_text().startswith("## Gate: inconclusive\n")
+
+    def test_properties_and_messages_are_escaped_as_github_does(self, summary):
+        """As `escapeProperty` and `escapeData` of its own @actions/core."""
+        lines = []
+        tell_github("", [("error", "a: b, 5 %\r\n", "a: b, 5 %\r\n")], lines.append)
+        assert lines == ["::error title=Minibatch bench%2C a%3A b%2C 5 %25%0D%0A::a: b, 5 %25%0D%0A"]
 
     def test_percent_signs_are_escaped_in_annotations(self, saved_six, trained_again, summary):
         change(saved_six, faster_before)

@@ -1,0 +1,148 @@
+"""Saved runs: where they are, and which of them `--benchmark-compare` names."""
+
+import json
+
+import pytest
+
+from tests.test_outputs import home, refused  # noqa: F401
+
+
+@pytest.fixture
+def saved(suite):
+    """Two saved runs."""
+    for name in ("first", "second"):
+        suite.run(f"--benchmark-save={name}").assert_outcomes(passed=6)
+    suite.report.rename(suite.path / "reports" / "before")
+    return suite
+
+
+def rename(suite, old, new):
+    (path,) = (suite.path / ".benchmarks").rglob(f"{old}.json")
+    path.rename(path.with_name(f"{new}.json"))
+
+
+NONE = {
+    "a number": "0099",
+    "a name": "nope",
+    "above": "../x",
+    "three levels": "a/b/c",
+    "stars": "a**b",
+    "an absolute path": "/nope",
+    "nothing": "",
+    "a bracket": "[z-a]",
+}
+GATE = "--accuracy-compare-fail=1"
+
+
+@pytest.mark.parametrize("gates", [(), (GATE,), (GATE, "-n2")], ids=["none", "gate", "xdist"])
+@pytest.mark.parametrize("given", NONE.values(), ids=NONE)
+def test_what_matches_nothing_is_refused(saved, given, gates):
+    line = refused(saved, f"--benchmark-compare={given}", *gates)
+    if given or not gates:
+        assert f"--benchmark-compare is {given!r}, which matches no saved run in " in line
+        assert line.endswith(".benchmarks, which has 0001_first, 0002_second")
+
+
+def test_an_empty_storage_is_said_to_be(suite):
+    assert refused(suite, "--benchmark-compare=0001").endswith(".benchmarks, which has none")
+
+
+def test_of_many_the_newest_are_named(saved):
+    (path,) = (saved.path / ".benchmarks").rglob("0001_*.json")
+    for number in range(3, 6):
+        path.with_name(f"{number:04}_x.json").write_text(path.read_text())
+    assert refused(saved, "--benchmark-compare=9").endswith("0003_x, 0004_x, 0005_x and 2 more")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bench/",
+        "bench",
+        ".",
+        "..",
+        "/",
+        "bench/test_1_fake.py",
+        "bench/test_1_fake.py::test_training",
+        "bench/test_9.py",
+    ],
+)
+def test_a_path_that_the_option_swallowed_is_said_to_be(saved, path):
+    line = refused(saved, "--benchmark-compare", path)
+    assert line.endswith(
+        f". To run the tests in {path}, put the path first, or write --benchmark-compare -- {path}"
+    )
+
+
+def test_the_hint_helps(saved):
+    result = saved.run(GATE, "--benchmark-compare", "--", "bench/test_1_fake.py")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["Learning: * against 0002_second: *"])
+
+
+def test_without_a_value_it_is_the_newest_that_counts(saved):
+    rename(saved, "0002_second", "0002_second_inconclusive")
+    result = saved.run(GATE, "--benchmark-compare")
+    result.stdout.fnmatch_lines(["Learning: 6 rows against 0001_first: *"])
+    result.stdout.no_fnmatch_line("*(0002_second_*")
+    result = saved.run(GATE, "--benchmark-compare=0002")
+    result.stdout.fnmatch_lines(["Learning: 6 rows against 0002_second_inconclusive: *"])
+
+
+def test_inconclusive_runs_alone_are_none(saved):
+    rename(saved, "0001_first", "0001_inconclusive")
+    rename(saved, "0002_second", "0002_second_inconclusive")
+    assert "no saved run that counts in" in refused(saved, GATE, "--benchmark-compare")
+    result = saved.run("--benchmark-compare")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["*nothing to compare with: each of the 2 saved runs * is inconclusive;*"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("storage", "why"),
+    [
+        ("elasticsearch+https://localhost:9200", "this suite takes a folder, as in *"),
+        ("s3://bucket/x", "this suite takes a folder, as in *"),
+        ("file://elasticsearch+http://x", "this suite takes a folder, as in *"),
+        ("", "this suite takes a folder, as in *"),
+        ("file://", "this suite takes a folder, as in *"),
+        ("pytest.ini", "pytest.ini is not a folder"),
+        ("pytest.ini/x", "pytest.ini is not a folder"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+@pytest.mark.parametrize("args", [(), ("--benchmark-autosave",), ("--benchmark-compare",)], ids=str)
+def test_a_storage_that_is_no_folder_is_refused(suite, storage, why, args):
+    line = refused(suite, f"--benchmark-storage={storage}", *args)
+    pytest.LineMatcher([line]).fnmatch_lines([f"ERROR: --benchmark-*{why}"])
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_storage_may_be_in_the_home_folder(suite, home, scheme):  # noqa: F811
+    storage = f"--benchmark-storage={scheme}~/saved"
+    suite.run(storage, "--benchmark-save=mine").assert_outcomes(passed=6)
+    (path,) = home.rglob("*.json")
+    assert suite.run(storage, GATE, "--benchmark-compare").ret == pytest.ExitCode.OK
+    named = f"--benchmark-compare=~/{path.relative_to(home)}"
+    assert suite.run(GATE, named).ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("machine_info", [{"release": "5.4.0"}, [], None])
+@pytest.mark.parametrize("spread", ["0", "2"])
+def test_storage_outside_the_checkout_with_runs_of_another_kernel(
+    suite, tmp_path_factory, machine_info, spread
+):
+    folder = tmp_path_factory.mktemp("outside")
+    storage = f"--benchmark-storage={folder}"
+    suite.run(storage, "--benchmark-save=mine").assert_outcomes(passed=6)
+    (path,) = folder.rglob("*.json")
+    content = json.loads(path.read_text())
+    del content["machine_info"]
+    if machine_info is not None:
+        content["machine_info"] = machine_info
+    path.write_text(json.dumps(content))
+    result = suite.run(storage, "--benchmark-compare", GATE, "-n", spread)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["Learning: 6 rows against 0001_mine: 6 identical."])
