@@ -24,6 +24,7 @@ from harness.ab.turns import Pass, Row, take_turns
 from harness.ab.worker import Side as Worker
 from harness.ab.worktree import python_of, worktree
 from model.experiment import Experiment
+from model.optimizers import SGD
 from model.train import train
 from tests.data import EXAMPLES, made_up
 
@@ -165,7 +166,7 @@ class TestTurns:
 
 def test_the_worker_trains_as_train_does(monkeypatch):
     """In parts of epochs, and yet to the last digit."""
-    experiment = Experiment(learning_rate=0.1, batch_size=32, epochs=2)
+    experiment = Experiment(optimizer=SGD(0.1), batch_size=32, epochs=2)
     monkeypatch.setattr(model.data.mnist, "load", lambda *_: made_up())
     monkeypatch.setattr(turns, "_TURN_SECONDS", 0.0)
     declared = SimpleNamespace(
