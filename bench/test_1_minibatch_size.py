@@ -19,6 +19,7 @@ from bench.paper import TABLE_1
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
 from harness.stats import all_hold, exceeds, format_mean, negate
+from model.optimizers import SGD
 
 EXERCISE = Exercise(
     number=1,
@@ -33,7 +34,7 @@ EXERCISE = Exercise(
         *(
             Row(
                 f"sgd-lr0.1-batch{batch_size}",
-                {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": batch_size},
+                {"optimizer": SGD(0.1), "batch_size": batch_size},
                 published,
             )
             for batch_size, published in TABLE_1.items()
@@ -42,7 +43,7 @@ EXERCISE = Exercise(
         *(
             Row(
                 f"sgd-lr{learning_rate}-batch1",
-                {"optimizer": "sgd", "learning_rate": learning_rate, "batch_size": 1},
+                {"optimizer": SGD(learning_rate), "batch_size": 1},
             )
             for learning_rate in (0.01, 0.001)
         ),

@@ -15,6 +15,7 @@ from harness.exercise import Exercise, Published, Row
 from harness.stats import format_mean
 from model.diagnostics.gradient_flow import gradient_flow
 from model.network import PARAMETERS
+from model.optimizers import SGD
 
 GRADIENT_DESCENT = 60000
 VALUES = (0, 0.01, 0.1, 1)
@@ -33,7 +34,7 @@ EXERCISE = Exercise(
             f"{method}-init{value}",
             # Guess: the assignment gives neither learning rate nor batch size here. 0.1 is its rate
             # elsewhere, and it allows gradient descent or SGD, so both are run.
-            {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": batch_size, "init": value},
+            {"optimizer": SGD(0.1), "batch_size": batch_size, "init": value},
             ZERO_INIT if value == 0 else Published(),
         )
         for value in VALUES

@@ -19,6 +19,7 @@ from harness.stats import all_hold, exceeds, format_mean, negate
 from model.data.presentation_order import epoch_order
 from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
+from model.optimizers import SGD
 
 # Gradient bias is measured at the rate that the assignment finds best online, for these numbers
 # of gradients, and after these epochs: at the start, in the middle of the fives, between two epochs.
@@ -65,7 +66,7 @@ EXERCISE = Exercise(
     rows=tuple(
         Row(
             f"{'online' if order == 'by_class' else 'sgd'}-lr{learning_rate}",
-            {"optimizer": "sgd", "learning_rate": learning_rate, "batch_size": 1, "order": order},
+            {"optimizer": SGD(learning_rate), "batch_size": 1, "order": order},
             published,
         )
         for (order, learning_rate), published in TABLE_2.items()

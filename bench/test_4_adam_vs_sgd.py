@@ -15,10 +15,12 @@ from bench.paper import TABLE_3
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
 from harness.exercise import Exercise, Row
 from harness.stats import all_hold, exceeds, format_mean, negate, span_around_best
+from model.optimizers import SGD, Adam
 
 # Guess: the assignment does not give the batch size. With 32, SGD at 0.001 is within half a point
 # of the published 0.927 after 100 epochs; with 100 it is at 0.57 after 30 epochs.
 BATCH_SIZE = 32
+OPTIMIZERS = {"adam": Adam, "sgd": SGD}
 
 EXERCISE = Exercise(
     number=4,
@@ -32,7 +34,7 @@ EXERCISE = Exercise(
     rows=tuple(
         Row(
             f"{optimizer}-lr{learning_rate}",
-            {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": BATCH_SIZE},
+            {"optimizer": OPTIMIZERS[optimizer](learning_rate), "batch_size": BATCH_SIZE},
             published,
         )
         for (optimizer, learning_rate), published in TABLE_3.items()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from model.experiment import Experiment
+from model.values import number, shown, whole
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     from model.data.mnist import Data
@@ -14,10 +17,25 @@ if TYPE_CHECKING:  # a report is drawn without PyTorch
 
 @dataclass(frozen=True)
 class Published:
-    """The assignment's figures for a row; None where it gives none."""
+    """The assignment's figures for a row; None where it gives none.
+
+    The accuracy is a fraction of 1. Raises ValueError for one that is not, and for negative seconds.
+    """
 
     test_accuracy: float | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.test_accuracy is not None and not 0 <= number("test_accuracy", self.test_accuracy) <= 1:
+            raise ValueError(
+                f"test_accuracy is {self.test_accuracy!r}; it takes a fraction of 1, not a percentage"
+            )
+        if self.seconds is not None:
+            number("seconds", self.seconds, least=0)
+
+
+# The name is a part of file names, which file systems keep to 255 bytes.
+_MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,8 @@ class Row:
     """One row of an exercise's table.
 
     `name` is its stable test id: saved timings are matched by it. `settings` are the
-    `Experiment`'s fields other than epochs and data set.
+    `Experiment`'s fields other than epochs and data set. Raises ValueError, in a sentence with the row's
+    name, for a name or settings that are not allowed.
     """
 
     name: str
@@ -33,8 +52,18 @@ class Row:
     published: Published = Published()
 
     def __post_init__(self) -> None:
-        if not self.name.isprintable():  # a terminal would obey its escape sequences
-            raise ValueError(f"the row {self.name!r} has characters that cannot be printed")
+        # A terminal would obey its escape sequences; pytest writes other than ASCII in another way.
+        if not (self.name.isascii() and self.name.isprintable()) or {*self.name} & {*"/\\"}:
+            raise ValueError(f"the name {shown(self.name)} of a row takes printable ASCII but / and \\")
+        if not 0 < len(self.name) <= _MAX_NAME:
+            raise ValueError(f"the name {shown(self.name)} of a row takes 1 to {_MAX_NAME} characters")
+        try:
+            if given := [name for name in ("epochs", "dataset") if name in self.settings]:
+                raise ValueError(f"{given[0]} is no setting of a row's; the session's options say it")
+            object.__setattr__(self, "settings", MappingProxyType({**self.settings}))
+            Experiment.of({**self.settings, "epochs": 1})
+        except ValueError as error:
+            raise ValueError(f"the row {self.name!r}: {error}") from None
 
 
 # A measurement besides training: takes the data set and a seed, returns what JSON can hold.
@@ -58,6 +87,12 @@ class Exercise:
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     """Measurements that its claims need besides trainings, by name."""
 
+    def __post_init__(self) -> None:
+        for scale, epochs in self.epochs.items():
+            whole(f"epochs[{scale!r}]", epochs)
+        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise ValueError(f"two rows of exercise {self.number} are called {twice[0]!r}")
+
     @property
     def names(self) -> list[str]:
         """The rows' names, for `pytest.mark.parametrize`."""
@@ -68,8 +103,10 @@ class Exercise:
         return {row.name: row for row in self.rows}[name]
 
     def experiment(self, row: Row, scale: str, dataset: str) -> Experiment:
-        """The experiment of `row` at `scale` on `dataset`."""
-        return Experiment(**row.settings, epochs=self.epochs[scale], dataset=dataset)
+        """The experiment of `row` at `scale` on `dataset`; ValueError for a scale not in `epochs`."""
+        if scale not in self.epochs:
+            raise ValueError(f"its exercise has no epochs for the scale {scale}")
+        return Experiment.of({**row.settings, "epochs": self.epochs[scale], "dataset": dataset})
 
 
 def case_id(module: str, row: str) -> str:

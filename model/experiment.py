@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-OPTIMIZERS = ("sgd", "adam")
+from .optimizers import Optimizer, from_dict
+from .values import number, shown, whole
+
 ORDERS = ("shuffled", "by_class")
 DATASETS = ("mnist", "fashion-mnist", "kmnist")
 Outcome = Literal["learned", "partial", "constant", "diverged"]
@@ -28,11 +31,11 @@ class Experiment:
     `order` is the presentation order of the training set: "shuffled" anew for every
     epoch, or "by_class" (all zeros, then all ones, ...), the assignment's online stream.
     `init` is "default" (PyTorch's) or the common value of every weight and bias.
-    Raises ValueError, naming the field, for a value that is not allowed.
+    NumPy's scalars become Python's. Raises ValueError, naming the field, for a value that is not
+    allowed.
     """
 
-    optimizer: str = "sgd"
-    learning_rate: float
+    optimizer: Optimizer
     batch_size: int
     epochs: int
     order: str = "shuffled"
@@ -40,26 +43,60 @@ class Experiment:
     dataset: str = "mnist"
 
     def __post_init__(self) -> None:
-        for field, allowed in (("optimizer", OPTIMIZERS), ("order", ORDERS), ("dataset", DATASETS)):
-            if getattr(self, field) not in allowed:
-                raise ValueError(
-                    f"{field} is {getattr(self, field)!r}; it takes one of {', '.join(allowed)}"
-                )
-        for field in ("batch_size", "epochs"):
-            if not isinstance(getattr(self, field), int) or getattr(self, field) < 1:
-                raise ValueError(f"{field} is {getattr(self, field)!r}; it takes a whole number from 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+        if not isinstance(self.optimizer, Optimizer):
             raise ValueError(
-                f"learning_rate is {self.learning_rate!r}; it takes a finite number above 0"
+                f"optimizer is {shown(self.optimizer)}; it takes one of model.optimizers, like SGD(0.1)"
             )
-        if self.init != "default" and not (
-            isinstance(self.init, int | float) and math.isfinite(self.init)
-        ):
-            raise ValueError(f"init is {self.init!r}; it takes 'default' or a finite number")
+        for field, allowed in (("order", ORDERS), ("dataset", DATASETS)):
+            given = getattr(self, field)
+            if not (isinstance(given, str) and given in allowed):
+                raise ValueError(f"{field} is {shown(given)}; it takes one of {', '.join(allowed)}")
+        for field in ("batch_size", "epochs"):
+            object.__setattr__(self, field, whole(field, getattr(self, field)))
+        if not (isinstance(self.init, str) and self.init == "default"):
+            object.__setattr__(self, "init", _initial(self.init))
+
+    @property
+    def learning_rate(self) -> float:
+        return self.optimizer.learning_rate
+
+    def to_dict(self) -> dict[str, Any]:
+        """The experiment as JSON has it; the optimizer as `Optimizer.to_dict` writes it."""
+        settings = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**settings, "optimizer": self.optimizer.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: object) -> Experiment:
+        """The experiment that `to_dict` wrote; raises ValueError where it is none."""
+        if not isinstance(content, Mapping):
+            raise ValueError(f"{shown(content)} is not an experiment")
+        return cls.of({**content, "optimizer": from_dict(content.get("optimizer"))})
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Experiment:
+        """The experiment with these settings, by name.
+
+        Raises ValueError, in a sentence, for one that is unknown, missing or not allowed.
+        """
+        known = [each.name for each in fields(cls)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ValueError(f"no setting is called {shown(unknown[0])}; there are {', '.join(known)}")
+        needed = [each.name for each in fields(cls) if each.default is MISSING]
+        if missing := [name for name in needed if name not in settings]:
+            raise ValueError(f"it has no {' and no '.join(missing)}")
+        return cls(**settings)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Optimizer steps in one pass over `examples`, counting a shorter last batch."""
         return math.ceil(examples / self.batch_size)
+
+
+def _initial(value: object) -> float:
+    """The common value of all parameters; raises ValueError, naming the field."""
+    try:
+        return number("init", value)
+    except ValueError:
+        raise ValueError(f"init is {shown(value)}; it takes 'default' or a finite number") from None
 
 
 @dataclass(frozen=True, kw_only=True)

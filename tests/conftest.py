@@ -66,13 +66,14 @@ MODULE = """
 import os
 import pytest
 from harness.exercise import Exercise, Published, Row
+from model.optimizers import SGD
 
 EXERCISE = Exercise(
     number={number}, title="exercise {number}", question="What is {number}?",
     source="Table {number}", figure="Figure {number}",
     epochs={{"quick": 1, "paper": 2}},
     rows=tuple(
-        Row(f"sgd-lr{{rate}}", {{"learning_rate": rate, "batch_size": 10}}, Published(0.5, 100))
+        Row(f"sgd-lr{{rate}}", {{"optimizer": SGD(rate), "batch_size": 10}}, Published(0.5, 100))
         for rate in (0.25, 0.5, 1.0)
     ),
 )

@@ -9,8 +9,10 @@ import torch
 
 from model.data.mnist import Data
 from model.experiment import Experiment, Training
+from model.optimizers import SGD, Adam
 
 # One more than a power of two, so that the last batch of every size from 2 is a shorter one.
+NAMED = {"sgd": SGD, "adam": Adam}
 EXAMPLES = 1025
 
 

@@ -98,6 +98,7 @@ def _baseline() -> dict[str, Any]:
         "total": sum(seconds),
         "rounds": len(seconds),
     }
+    info = {**record.experiment.to_dict(), **info}
     return {"benchmarks": [{"fullname": record.id, "stats": stats, "extra_info": info}]}
 
 

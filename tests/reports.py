@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from harness.files.names import file_name
 from harness.files.record import TrainingRecord, key_of
 from harness.results.records import to_case, to_record
 from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 from tests.data import made_up_training
 
 EPOCHS = 4
@@ -80,15 +80,15 @@ def write_record(folder: Path, record: dict[str, Any]) -> Path:
 
 
 def _rows():
-    for optimizer in ("adam", "sgd"):
+    for name, optimizer in (("adam", Adam), ("sgd", SGD)):
         for rate in RATES:
             yield (
                 1,
-                f"{optimizer}-lr{rate}",
-                {"optimizer": optimizer, "learning_rate": rate, "batch_size": 32},
+                f"{name}-lr{rate}",
+                {"optimizer": optimizer(rate), "batch_size": 32},
             )
     for order in ("by_class", "shuffled"):
-        yield 3, f"{order}-lr0.1", {"learning_rate": 0.1, "batch_size": 1, "order": order}
+        yield 3, f"{order}-lr0.1", {"optimizer": SGD(0.1), "batch_size": 1, "order": order}
 
 
 def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
     return {
         "id": f"bench/test_{exercise}_x.py::test_training[{name}]",
         "run": {**RUN, "replicates": count},
-        "experiment": asdict(experiment),
+        "experiment": experiment.to_dict(),
         **to_record(training, exercise=exercise, threads=1, left_out={}, published=Published(0.9, 500)),
     }
 
@@ -140,7 +140,7 @@ def speed() -> dict[str, Any]:
         {
             "engine": engine,
             "device": "cpu",
-            "optimizer": "sgd",
+            "optimizer": "SGD",
             "batch_size": size,
             "replicates": 1,
             "cores": 1,

@@ -31,6 +31,7 @@ from harness.hardware.lock_file import LockError
 from harness.paths import ROOT
 from harness.processes import as_ctrl_c, environment
 from model.experiment import Experiment
+from model.optimizers import SGD
 from model.train import train
 from tests.data import EXAMPLES, made_up
 from tests.processes import wait_for_the_end_of
@@ -173,7 +174,7 @@ class TestTurns:
 
 def test_the_worker_trains_as_train_does(monkeypatch):
     """In parts of epochs, and yet to the last digit."""
-    experiment = Experiment(learning_rate=0.1, batch_size=32, epochs=2)
+    experiment = Experiment(optimizer=SGD(0.1), batch_size=32, epochs=2)
     monkeypatch.setattr(model.data.mnist, "load", lambda *_: made_up())
     monkeypatch.setattr(turns, "_TURN_SECONDS", 0.0)
     declared = SimpleNamespace(

@@ -2,10 +2,13 @@
 
 import json
 import math
+from dataclasses import fields
 
 import pytest
 
 from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read
+from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 
 ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
 
@@ -21,7 +24,8 @@ STATS = {
     "iterations": 1,
 }
 INFO = {
-    **dict.fromkeys(("dataset", "device", "device_name", "engine", "timing"), "x"),
+    **Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1).to_dict(),
+    **dict.fromkeys(("device", "device_name", "engine", "timing"), "x"),
     "scale": "quick",
     "epochs": 1,
     "cores": 1,
@@ -120,6 +124,26 @@ def test_cases_differ_in_what_sets_them_apart():
         "replicates 2 there, 1 here",
     ]
     assert ours.differences(theirs, FOR_ACCURACY) == []
+
+
+def test_another_experiment_under_the_same_name_is_told_by_its_settings():
+    """Every field of an experiment sets cases apart, for accuracies and for times."""
+    assert {each.name for each in fields(Experiment)} <= {*FOR_ACCURACY} <= {*FOR_TIMES}
+    other = Adam(0.001).to_dict(), 500, 3, "by_class", 0.0, "kmnist"
+    (ours,) = cases_of(with_info()["benchmarks"]).values()
+    names = "optimizer", "batch_size", "epochs", "order", "init", "dataset"
+    changed = with_info(**dict(zip(names, other, strict=True)))["benchmarks"]
+    changed[0]["stats"] = {**STATS, "rounds": 3, "mean": 1, "total": 3}
+    changed[0]["extra_info"]["seconds"] = 3.0
+    (theirs,) = cases_of(changed).values()
+    assert ours.differences(theirs, FOR_ACCURACY) == [
+        "optimizer Adam at rate 0.001 there, SGD at rate 0.1 here",
+        "batch_size 500 there, 1 here",
+        "epochs 3 there, 1 here",
+        "order by_class there, shuffled here",
+        "init 0.0 there, default here",
+        "dataset kmnist there, mnist here",
+    ]
 
 
 @pytest.mark.parametrize(("device", "shown"), [(10**38, f" (it is {10**38})"), (10**39, "")])

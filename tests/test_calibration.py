@@ -9,6 +9,8 @@ import pytest
 from harness.__main__ import main
 from harness.gates import calibration
 from harness.gates.calibration import times_of
+from model.experiment import Experiment
+from model.optimizers import SGD
 
 ROWS = [f"row {index}" for index in range(8)]
 
@@ -42,7 +44,8 @@ def saved(path, number, seeds=1):
     rng = np.random.default_rng(number)
     stats = dict.fromkeys(("min", "max", "mean", "median"), math.exp(rng.normal(0, 0.01)))
     stats |= {"stddev": 0, "iqr": 0, "total": stats["min"], "rounds": 1}
-    info = dict.fromkeys(("scale", "dataset", "device", "device_name", "engine", "timing"), "x")
+    info = dict.fromkeys(("scale", "device", "device_name", "engine", "timing"), "x")
+    info |= Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1).to_dict()
     cases = []
     for case in ROWS:
         learned = {
@@ -50,7 +53,7 @@ def saved(path, number, seeds=1):
             "test_accuracy": rng.normal(0.9, 0.001, seeds).tolist(),
             "epochs_to": {"0.90": [1] * seeds, "0.97": [None] * seeds},
         }
-        extra = {**info, "epochs": 1, "cores": 1, "seconds": stats["total"], **learned}
+        extra = {**info, "cores": 1, "seconds": stats["total"], **learned}
         cases.append({"fullname": case, "stats": stats, "extra_info": extra})
     file = path / f"{number:04}_base.json"
     file.write_text(json.dumps({"benchmarks": cases}))

@@ -29,6 +29,7 @@ from model.data.presentation_order import epoch_order
 from model.engines import cannot_run, choose_engine, eager
 from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 from model.train import train
 
 from . import cuda_emulator
@@ -37,7 +38,7 @@ from .data import EXAMPLES, made_up, made_up_on
 from .test_engines import distance, trained
 
 CUDA = torch.device("cuda")
-ONLINE = Experiment(learning_rate=0.03, batch_size=1, epochs=1)
+ONLINE = Experiment(optimizer=SGD(0.03), batch_size=1, epochs=1)
 SOURCE = cluster.SOURCE.read_text()
 DATA = Path(__file__).parent.parent / "data"
 
@@ -123,7 +124,7 @@ def test_emulated_it_is_eagers(emulated, kernel, order, init):
 
 @needs_the_emulator
 def test_emulated_it_is_eagers_for_longer(emulated, kernel):
-    how = replace(ONLINE, learning_rate=0.1), made_up()
+    how = replace(ONLINE, optimizer=SGD(0.1)), made_up()
     parameters = emulated(kernel, *how, parts=(100,))
     assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
@@ -131,7 +132,7 @@ def test_emulated_it_is_eagers_for_longer(emulated, kernel):
 @needs_the_emulator
 @pytest.mark.skipif(not (DATA / "MNIST" / "raw" / FILES[0]).exists(), reason="needs MNIST in data/")
 def test_emulated_it_is_eagers_on_mnist(emulated, kernel):
-    how = replace(ONLINE, learning_rate=0.1), load("mnist", DATA, torch.device("cpu"))
+    how = replace(ONLINE, optimizer=SGD(0.1)), load("mnist", DATA, torch.device("cpu"))
     parameters = emulated(kernel, *how, parts=(100,))
     assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
@@ -372,7 +373,8 @@ def test_refusals_say_why(monkeypatch):
 
     refused("on CUDA, not on cpu", device=torch.device("cpu"))
     refused("batches of 1", batch_size=2)
-    refused("SGD, not adam", optimizer="adam")
+    refused("SGD, not Adam", optimizer=Adam(0.1))
+    refused("SGD without momentum; this is SGD with momentum 0.9", optimizer=SGD(0.1, momentum=0.9))
     capability = [(8, 0)]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[0])
     refused("capability 9.0, this GPU has 8.0")
@@ -453,7 +455,7 @@ def test_ten_thousand_steps_are_eagers(order, init):
 @needs_the_gpu
 @pytest.mark.parametrize("learning_rate", [1, 1e6])
 def test_what_collapses_collapses_as_eagers(learning_rate):
-    experiment = replace(ONLINE, learning_rate=learning_rate, epochs=3)
+    experiment = replace(ONLINE, optimizer=SGD(learning_rate), epochs=3)
     fast, reference = (
         train(experiment, made_up_on(CUDA), seeds=(0,), engine=engine) for engine in ("cluster", "eager")
     )

@@ -77,12 +77,27 @@ def test_two_exercises_of_one_number_are_refused_before_anything_trains(suite, w
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
 def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
-    suite.add(1, "EXERCISE.rows[0].settings['momentum'] = 0.9")
+    """As an error of collection, at its line; nothing is trained, opened or moved."""
+    suite.add(2, "\nRow('mine', {'optimizer': SGD(0.1), 'batch_size': 1, 'momentum': 0.9})")
     result = suite.run("-k", "lr1.0", "-n", workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert result.parseoutcomes().keys() <= {"errors", "error", "deselected"}
+    result.stdout.fnmatch_lines(
+        [
+            "bench/test_2_fake.py:*: in <module>",
+            "E   ValueError: the row 'mine': no setting is called 'momentum'; there are optimizer, *",
+        ]
+    )
+    assert not suite.report.exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
+def test_a_scale_that_an_exercise_has_no_epochs_for_is_named(suite, workers):
+    suite.add(1, "EXERCISE.epochs.pop('paper')")
+    result = suite.run("--scale", "paper", "-k", "lr1.0", "-n", workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
-    assert line.startswith("ERROR: bench/test_1_fake.py: the row 'sgd-lr0.25': ")
-    assert "momentum" in line
+    assert line.startswith("ERROR: bench/test_1_fake.py: the row 'sgd-lr0.25': its exercise has no ep")
     assert not suite.report.exists()
 
 

@@ -21,9 +21,10 @@ from model.engines.cuda_graph.replicates import Activations, Examples, Replicate
 from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
 from model.network import build_network, stack_parameters
+from model.optimizers import SGD, Adam, Optimizer
 from model.train import train
 
-from .data import EXAMPLES, first, made_up, made_up_on, spoilt
+from .data import EXAMPLES, NAMED, first, made_up, made_up_on, spoilt
 from .test_engines import distance, of_steps, reference, trained
 
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ GPU = torch.device("cuda")
 MNIST = 60000
 MIB = 2**20
 
-each_optimizer = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+each_optimizer = pytest.mark.parametrize("optimizer", [SGD(1e-4), Adam(1e-4)], ids=["sgd", "adam"])
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def uncaptured(monkeypatch):
 @pytest.fixture
 def two_at_a_time(monkeypatch):
     """As much memory as two replicates of three take, at batch size 32, by Adam."""
-    state, working = state_bytes("adam", EXAMPLES), working_bytes(EXAMPLES, 32)
+    state, working = state_bytes(Adam(1), EXAMPLES), working_bytes(EXAMPLES, 32)
     free = next(f for f in range(0, 2**40, MIB) if fits(3, state, working, f) == [2, 1])
     monkeypatch.setattr(cuda_graph, "free_bytes", lambda device: free)
 
@@ -69,7 +70,7 @@ def fits(*arguments) -> list[int] | None:
 
 
 def experiment(**changed) -> Experiment:
-    return Experiment(**{"learning_rate": 1e-4, "batch_size": 32, "epochs": 3, **changed})
+    return Experiment(**{"optimizer": SGD(1e-4), "batch_size": 32, "epochs": 3, **changed})
 
 
 def orders_of(seeds, data: Data | None = None) -> torch.Tensor:
@@ -90,12 +91,12 @@ def one(parameters: list[torch.Tensor], replicate: int) -> list[torch.Tensor]:
 
 def test_it_is_for_gpus_and_there_for_everything(monkeypatch):
     monkeypatch.setattr(proof, "kept_answer", lambda *_: proof.Answer(None))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))  # not the cluster's
     with pytest.raises(EngineError, match=r"engine cuda-graph cannot.*runs on a GPU, not on cpu"):
         choose_engine("cuda-graph", experiment(), CPU)
     assert choose_engine("auto", experiment(), CPU) is not cuda_graph
     for batch_size in (1, 32, MNIST):
-        for optimizer in ("sgd", "adam"):
+        for optimizer in (SGD(0.1), Adam(0.1)):
             case = experiment(optimizer=optimizer, batch_size=batch_size)
             assert choose_engine("auto", case, GPU) is cuda_graph
 
@@ -214,7 +215,7 @@ def test_nothing_is_read_back(optimizer):
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_it_is_eagers(uncaptured, optimizer, rate, batch_size):
     """To the tolerances, and for the reasons, of `test_engines`."""
-    case = of_steps(300, optimizer=optimizer, learning_rate=rate, batch_size=batch_size)
+    case = of_steps(300, optimizer=NAMED[optimizer](rate), batch_size=batch_size)
     parameters = trained(cuda_graph, case)
     assert distance(parameters, reference(case), share=0.95) < 1e-5
     assert distance(parameters, reference(case)) < {"sgd": 1e-5, "adam": 1e-2}[optimizer]
@@ -223,14 +224,14 @@ def test_it_is_eagers(uncaptured, optimizer, rate, batch_size):
 @pytest.mark.parametrize("batch_size", [600, 1000, EXAMPLES, 60000])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.1), ("adam", 1e-3)])
 def test_large_batches_are_eagers(uncaptured, optimizer, rate, batch_size):
-    case = Experiment(optimizer=optimizer, learning_rate=rate, batch_size=batch_size, epochs=20)
+    case = Experiment(optimizer=NAMED[optimizer](rate), batch_size=batch_size, epochs=20)
     assert distance(trained(cuda_graph, case), reference(case)) < 1e-5
 
 
 @each_optimizer
 def test_replicates_beside_each_other_are_each_what_it_is_alone(uncaptured, optimizer):
     """But for rounding: a batched product may sum in another order for another number of them."""
-    case = experiment(optimizer=optimizer, learning_rate=1e-3)
+    case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
         assert distance(one(together, replicate), reference(case, (seed,))) < 1e-5
@@ -239,7 +240,7 @@ def test_replicates_beside_each_other_are_each_what_it_is_alone(uncaptured, opti
 
 
 def test_groups_one_after_the_other_give_the_same(uncaptured, two_at_a_time):
-    case = experiment(optimizer="adam")
+    case = experiment(optimizer=Adam(1e-4))
     grouped = trained(cuda_graph, case, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
         assert distance(one(grouped, replicate), reference(case, (seed,))) < 1e-5
@@ -251,7 +252,7 @@ def test_parts_of_an_epoch_make_the_epoch(uncaptured, optimizer, batch_size):
     assert same(*in_parts_and_whole(first(20 * batch_size + 1), optimizer, batch_size))
 
 
-def in_parts_and_whole(data: Data, optimizer: str, batch_size: int):
+def in_parts_and_whole(data: Data, optimizer: Optimizer, batch_size: int):
     orders = orders_of((0, 1), data).to(data.device)
     case = experiment(optimizer=optimizer, batch_size=batch_size)
     parts, whole = (cuda_graph.Engine(case, data, (0, 1)) for _ in range(2))
@@ -263,7 +264,7 @@ def in_parts_and_whole(data: Data, optimizer: str, batch_size: int):
 
 @each_optimizer
 def test_warming_up_leaves_no_trace(optimizer):
-    case = experiment(optimizer=optimizer, learning_rate=1e37, init=1)  # which leaves nothing finite
+    case = experiment(optimizer=optimizer.with_rate(1e37), init=1)  # which leaves nothing finite
     warm, fresh = (
         Replicates(case, Examples(made_up()), Activations(1, 32, CPU), (0,)) for _ in range(2)
     )
@@ -296,10 +297,10 @@ def test_what_is_not_finite_stays_seen(uncaptured, optimizer, value):
 @pytest.mark.parametrize(
     ("changed", "outcome"),
     [
-        ({"learning_rate": 0.1, "epochs": 10}, "learned"),
-        ({"learning_rate": 0.1, "epochs": 2, "init": 0}, "constant"),
-        ({"learning_rate": 1e37, "epochs": 1}, "diverged"),
-        ({"learning_rate": 1e37, "epochs": 1, "optimizer": "adam"}, "diverged"),
+        ({"optimizer": SGD(0.1), "epochs": 10}, "learned"),
+        ({"optimizer": SGD(0.1), "epochs": 2, "init": 0}, "constant"),
+        ({"optimizer": SGD(1e37), "epochs": 1}, "diverged"),
+        ({"optimizer": Adam(1e37), "epochs": 1}, "diverged"),
     ],
 )
 def test_outcomes_are_eagers(uncaptured, changed, outcome):
@@ -376,7 +377,7 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
     size 100; Adam's see `test_engines`.
     """
     size = min(batch_size, EXAMPLES)
-    case = of_steps(1000, optimizer=optimizer, learning_rate=rate, batch_size=size)
+    case = of_steps(1000, optimizer=NAMED[optimizer](rate), batch_size=size)
     parameters, expected = (trained(engine, case, on=made_up_on(GPU)) for engine in (cuda_graph, eager))
     assert distance(parameters, expected, share=0.95) < 1e-5
     assert distance(parameters, expected) < {"sgd": 1e-4, "adam": 1e-2}[optimizer]
@@ -386,18 +387,20 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
 @each_optimizer
 def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
     """But for rounding: cuBLAS may choose another algorithm for another number of replicates."""
-    case = experiment(optimizer=optimizer, learning_rate=1e-3)
+    case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
         alone = trained(cuda_graph, case, seeds=(seed,), on=made_up_on(GPU))
         assert distance(one(together, replicate), alone, share=0.95) < 1e-5
-        assert distance(one(together, replicate), alone) < {"sgd": 1e-4, "adam": 1e-2}[optimizer]
+        assert distance(one(together, replicate), alone) < (
+            1e-2 if isinstance(optimizer, Adam) else 1e-4
+        )
     assert distance(one(together, 0), one(together, 1)) > 0.1
 
 
 @pytest.mark.gpu
 def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
-    case = experiment(optimizer="adam")
+    case = experiment(optimizer=Adam(1e-4))
     grouped = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
         alone = trained(eager, case, seeds=(seed,), on=made_up_on(GPU))
@@ -424,7 +427,7 @@ def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
 @each_optimizer
 def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     """Neither in the parameters nor in the moments, by which eager's first step would differ."""
-    case = experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=EXAMPLES, epochs=1)
+    case = experiment(optimizer=optimizer.with_rate(1e-3), batch_size=EXAMPLES, epochs=1)
     made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
     assert same([p.cpu() for p in made.parameters()], stack_parameters([build_network("default", 0)]))
     made.epoch(orders_of((0,)).to(GPU))
@@ -433,7 +436,7 @@ def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
 
 @pytest.mark.gpu
 def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
-    case = experiment(optimizer="sgd", batch_size=1000, learning_rate=0.1)
+    case = experiment(optimizer=SGD(0.1), batch_size=1000)
     expected = trained(cuda_graph, case, on=made_up_on(GPU))
     monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32")
     assert same(trained(cuda_graph, case, on=made_up_on(GPU)), expected)
@@ -443,7 +446,7 @@ def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
 @pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_an_epoch_never_waits(optimizer):
-    running = cuda_graph.Engine(experiment(optimizer=optimizer), made_up_on(GPU), (0, 1))
+    running = cuda_graph.Engine(experiment(optimizer=optimizer.with_rate(1e-4)), made_up_on(GPU), (0, 1))
     orders = orders_of((0, 1)).to(GPU)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -460,11 +463,11 @@ def test_on_a_gpu_memory_stays_in_the_plan(batch_size):
     made_up_on(GPU)
     free, _ = torch.cuda.mem_get_info()
     running = cuda_graph.Engine(
-        experiment(optimizer="adam", batch_size=batch_size), made_up_on(GPU), (0, 1)
+        experiment(optimizer=Adam(1e-4), batch_size=batch_size), made_up_on(GPU), (0, 1)
     )
     running.epoch(orders_of((0, 1)).to(GPU))
     torch.cuda.synchronize()
     used = free - torch.cuda.mem_get_info()[0]
     examples = Examples(made_up_on(GPU))
-    planned = 2 * (state_bytes("adam", EXAMPLES) + working_bytes(EXAMPLES, batch_size)) + 512 * MIB
+    planned = 2 * (state_bytes(Adam(1), EXAMPLES) + working_bytes(EXAMPLES, batch_size)) + 512 * MIB
     assert used <= planned + examples.images.nbytes + examples.targets.nbytes

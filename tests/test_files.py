@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict
 
 import pytest
 
@@ -19,6 +18,7 @@ from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
 from model import engines
 from model.experiment import Experiment
+from model.optimizers import SGD
 from tests import reports
 from tests.data import made_up_training
 
@@ -29,11 +29,11 @@ ID = "bench/test_1_x.py::test_training[row]"
 
 def training():
     """A record's content."""
-    made = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=2), SEEDS)
+    made = made_up_training(Experiment(optimizer=SGD(0.1), batch_size=1, epochs=2), SEEDS)
     return {
         "id": ID,
         "run": dict(RUN),
-        "experiment": asdict(made.experiment),
+        "experiment": made.experiment.to_dict(),
         **to_record(made, exercise=1, threads=1, left_out={}, published=Published(0.9, 10)),
     }
 
@@ -125,11 +125,14 @@ ODD_TRAININGS = [
     (("paper",), {}, "paper.test_accuracy: Field required"),
     (("paper", "test_accuracy"), 7, "less than or equal to 1"),
     (("experiment", "epochs"), 999, "epoch_seconds has not the shape (1000,)"),
-    (("experiment", "learning_rate"), 0.2, "what it holds belongs into test_1_x.row."),
-    (("experiment", "learning_rate"), "fast", "experiment"),
-    (("experiment", "learning_rate"), -1, "experiment: learning_rate is -1"),
-    (("experiment", "optimizer"), ["sgd"], "experiment: optimizer is"),
-    (("experiment", "momentum"), 0.9, "momentum"),
+    (("experiment", "optimizer", "learning_rate"), 0.2, "what it holds belongs into test_1_x.row."),
+    (("experiment", "optimizer", "learning_rate"), "fast", "experiment: learning_rate is 'fast'"),
+    (("experiment", "optimizer", "learning_rate"), -1, "experiment: learning_rate is -1"),
+    (("experiment", "optimizer"), "sgd", "experiment: optimizer is 'sgd'; it takes a class and its"),
+    (("experiment", "optimizer"), {"class": "SGD"}, "experiment: SGD lacks its learning_rate"),
+    (("experiment", "optimizer", "class"), "Sgd", "no optimizer is called 'Sgd'; there are SGD, Adam"),
+    (("experiment", "optimizer", "betas"), 1, "SGD has no setting 'betas'; it has learning_rate, mom"),
+    (("experiment", "momentum"), 0.9, "experiment: no setting is called 'momentum'; there are opt"),
     (("experiment", "dataset"), "kmnist", "its experiment is on kmnist, its run is not"),
     (("experiment",), None, "experiment"),
     (("experiment",), "sgd", "experiment"),

@@ -9,20 +9,21 @@ from harness.gates import accuracy_gate, time_gate
 from harness.gates.answer import Answer
 from harness.gates.baselines import Case, SavedRun
 from harness.gates.retraining import RetrainingError
+from model.experiment import Experiment
+from model.optimizers import SGD
 
 NOTHING = (
     "nothing was compared: it takes 5 saved runs of a row with the same settings, on such hardware, and "
     "no row has more than {}"
 )
 INFO = {
+    **Experiment(optimizer=SGD(0.1), batch_size=1, epochs=4).to_dict(),
     "scale": "quick",
-    "dataset": "mnist",
     "device": "cpu",
     "device_name": "a CPU",
     "cores": 2,
     "engine": "numba",
     "timing": "exclusive",
-    "epochs": 4,
 }
 
 

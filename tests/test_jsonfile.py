@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from harness.exercise import Published
 from harness.files.record import read_record
 from harness.results.records import to_record, to_training
 from model.experiment import Experiment
+from model.optimizers import SGD
 from tests.data import made_up_training
 from tests.reports import RUN, write_record
 
@@ -37,7 +37,7 @@ def test_numbers_that_are_not_finite_survive_a_strict_parser(tmp_path):
 def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
     curve = np.array([[0.1, 0.2], [math.nan, math.inf]])
     training = made_up_training(
-        Experiment(learning_rate=0.1, batch_size=1, epochs=1, init=0),
+        Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1, init=0),
         seeds=(0, 1),
         epoch_seconds=np.array([0.0, 1.0]),
         train_loss=curve,
@@ -45,7 +45,7 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         distance_from_initialisation=np.full((6, 2), math.inf),
         outcomes=("diverged", "diverged"),
     )
-    what = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": asdict(training.experiment)}
+    what = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": training.experiment.to_dict()}
     record = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
     (tmp_path / "runs").mkdir()
     path = write_record(tmp_path, {**what, **record})

@@ -9,8 +9,9 @@ from harness.hardware import peers
 from model.engines import eager
 from model.engines.proof import distance
 from model.experiment import Experiment
+from model.optimizers import SGD
 
-from .data import made_up
+from .data import NAMED, made_up
 
 ORDER = torch.arange(1000)[None]
 
@@ -18,7 +19,7 @@ ORDER = torch.arange(1000)[None]
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_jax_takes_eagers_steps(optimizer, rate):
     pytest.importorskip("jax")
-    experiment = Experiment(optimizer=optimizer, learning_rate=rate, batch_size=50, epochs=1)
+    experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, jax = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.Jax))
     for half in (ORDER[:, :500], ORDER[:, 500:]):
         reference.epoch(half)
@@ -30,7 +31,7 @@ def test_jax_takes_eagers_steps(optimizer, rate):
 def test_what_is_compiled_takes_eagers_steps(monkeypatch, optimizer, rate):
     """Not compiled here, which takes a minute."""
     monkeypatch.setattr(torch, "compile", lambda function: function)
-    experiment = Experiment(optimizer=optimizer, learning_rate=rate, batch_size=50, epochs=1)
+    experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, peer = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.TorchCompile))
     reference.epoch(ORDER)
     peer.epoch(ORDER)
@@ -41,8 +42,8 @@ def test_a_peer_that_cannot_run_is_left_out_in_a_line(monkeypatch, capsys):
     def broken(*_):
         raise RuntimeError("no compiler\nmore of it")
 
-    fine = peers.Peer("fine", eager.Engine)
-    monkeypatch.setattr(peers, "PEERS", (peers.Peer("broken", broken), fine))
-    experiment = Experiment(learning_rate=0.1, batch_size=50, epochs=1)
+    fine = peers.Peer("fine", eager.HONOURS, eager.Engine)
+    monkeypatch.setattr(peers, "PEERS", (peers.Peer("broken", eager.HONOURS, broken), fine))
+    experiment = Experiment(optimizer=SGD(0.1), batch_size=50, epochs=1)
     assert [peer for peer, _ in peers.ready(experiment, made_up(), ORDER)] == [fine]
     assert capsys.readouterr().err == "broken is left out: no compiler\n"

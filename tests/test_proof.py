@@ -37,12 +37,13 @@ from model.engines import (
 )
 from model.engines.numba_loop import engine as numba_loop
 from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 from model.train import train
 
-from .data import first, made_up, made_up_on
+from .data import NAMED, first, made_up, made_up_on
 
 CPU = torch.device("cpu")
-ONLINE = Experiment(learning_rate=0.1, batch_size=1, epochs=1)
+ONLINE = Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1)
 
 
 class StandIn:
@@ -138,7 +139,7 @@ def test_one_that_holds_is_taken_and_the_order_decides_not_the_time(plain, engin
     assert not unproven(ONLINE, CPU)
     assert left_out(ONLINE, CPU) == {}
     assert faster.steps == 0, "the one before it holds"
-    assert capfd.readouterr().err == "proving engine a for sgd at batch size 1 (once per machine)\n"
+    assert capfd.readouterr().err == "proving engine a for SGD at batch size 1 (once per machine)\n"
 
 
 def wrong_by(factor):
@@ -180,13 +181,13 @@ def test_one_that_does_not_hold_is_left_out_with_the_reason(
     bad, good = StandIn("bad", seconds), StandIn("good")
     bad.end_of_epoch = end_of_epoch
     engines(bad, good)
-    experiment = replace(ONLINE, optimizer=optimizer, batch_size=2)
+    experiment = replace(ONLINE, optimizer=NAMED[optimizer](0.1), batch_size=2)
     prove_engines(experiment, made_up())
     (reason,) = left_out(experiment, CPU).values()
     assert re.fullmatch(why, reason)
     assert choose_engine("auto", experiment, CPU) is good
     assert choose_engine("bad", experiment, CPU) is bad, "by its name it is still taken"
-    said = f"engine bad is left out for {optimizer} at batch size 2: {reason}"
+    said = f"engine bad is left out for {experiment.optimizer.label} at batch size 2: {reason}"
     assert said in capfd.readouterr().err.splitlines()
 
     forget(monkeypatch)
@@ -223,9 +224,9 @@ def test_the_rate_and_the_initialisation_are_not_those_of_the_row(plain, engines
     """At a rate of 1e6 everything overflows, and nothing could be compared."""
     fast = StandIn("fast")
     engines(fast)
-    prove_engines(replace(ONLINE, learning_rate=1e6, init=0, order="by_class", epochs=100), made_up())
+    prove_engines(replace(ONLINE, optimizer=SGD(1e6), init=0, order="by_class", epochs=100), made_up())
     assert choose_engine("auto", ONLINE, CPU) is fast
-    assert not unproven(replace(ONLINE, learning_rate=0.5), CPU), "one proof for all rates"
+    assert not unproven(replace(ONLINE, optimizer=SGD(0.5)), CPU), "one proof for all rates"
     (trial,) = fast.experiments
     assert (trial.learning_rate, trial.init, trial.order) == (0.03, "default", "shuffled")
 
@@ -296,7 +297,7 @@ def test_another_kind_of_experiment_has_its_own_proof(engines):
     engines(StandIn("fast"))
     prove_engines(ONLINE, made_up())
     assert unproven(replace(ONLINE, batch_size=2), CPU)
-    assert unproven(replace(ONLINE, optimizer="adam"), CPU)
+    assert unproven(replace(ONLINE, optimizer=Adam(0.1)), CPU)
     assert unproven(replace(ONLINE, dataset="fashion-mnist"), CPU)
 
 
@@ -411,7 +412,7 @@ def test_an_error_is_not_remembered_beyond_the_process(engines, capfd, cache, er
     assert left_out(ONLINE, CPU) == {"bad": reason}
     assert choose_engine("auto", ONLINE, CPU) is good
     assert choose_engine("bad", ONLINE, CPU) is bad, "by its name it is still taken"
-    assert f"engine bad is left out for sgd at batch size 1: {reason}\n" in capfd.readouterr().err
+    assert f"engine bad is left out for SGD at batch size 1: {reason}\n" in capfd.readouterr().err
     assert [file.name.split("-")[1] for file in cache.iterdir()] == ["good"]
 
 

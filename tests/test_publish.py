@@ -70,7 +70,7 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path, monkeypatch):
         {
             "engine": engine,
             "device": "cpu",
-            "optimizer": "sgd",
+            "optimizer": "SGD",
             "batch_size": 1000,
             "replicates": replicates,
             "cores": cores,

@@ -9,6 +9,7 @@ from model.engines import ENGINES, cannot_run
 from model.engines.cluster import engine as cluster
 from model.engines.cuda_graph import engine as cuda_graph
 from model.experiment import Experiment
+from model.optimizers import SGD
 
 GPU_ENGINES = (cluster, cuda_graph)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -76,7 +77,7 @@ def results(suite, monkeypatch, engine, order, *args):
 def test_the_same_command_gives_the_same(real, monkeypatch, engine):
     (chosen,) = (each for each in ENGINES if each.NAME == engine)
     if refusal := cannot_run(
-        chosen, Experiment(learning_rate=1, batch_size=1, epochs=1), torch.device(DEVICE)
+        chosen, Experiment(optimizer=SGD(1), batch_size=1, epochs=1), torch.device(DEVICE)
     ):
         pytest.skip(f"the engine cannot run here: {refusal}")
     runs = [

@@ -1,7 +1,6 @@
 """--resume: what an interrupted session has finished is taken as it is, and the rest is trained."""
 
 import json
-from dataclasses import asdict
 
 import pytest
 
@@ -13,6 +12,7 @@ from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
 from model.environment import code_digest
 from model.experiment import Experiment
+from model.optimizers import SGD
 from tests.data import made_up_training
 from tests.processes import wait_for_the_end_of
 from tests.reports import RUN
@@ -60,7 +60,9 @@ def test_a_killed_session_leaves_no_worker_and_no_lease(suite):
     wait_for_the_end_of(session.pid)
     suite.go()
     suite.trained()
-    missing = {0.25, 0.5, 1.0} - {record["experiment"]["learning_rate"] for record in suite.records()}
+    missing = {0.25, 0.5, 1.0} - {
+        record["experiment"]["optimizer"]["learning_rate"] for record in suite.records()
+    }
     assert 0.5 in missing
     again = suite.run("-k", "test_1", "-n", "2", "--timing", "shared", "--resume")
     again.assert_outcomes(passed=3)
@@ -132,8 +134,8 @@ def test_records_of_other_code_are_refused(suite):
 
 def record(folder, run=RUN):
     """The file of a case's record in the report `folder`."""
-    training = made_up_training(Experiment(learning_rate=0.1, batch_size=1, epochs=1), seeds=(0,))
-    what = {"run": run, "experiment": asdict(training.experiment)}
+    training = made_up_training(Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1), seeds=(0,))
+    what = {"run": run, "experiment": training.experiment.to_dict()}
     made = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
     ownership.make(folder)
     store = Store(folder)

@@ -8,11 +8,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.files import sealed
-from harness.files.speed import Times
+from harness.files.speed import SpeedRow, Times
 from harness.hardware import engine_speed, roofline, worker_overhead
 from harness.hardware.roofline import dense_flops
+from harness.report.figures import engine_speed as engine_speed_figure
 from model.engines import eager
 from model.experiment import Experiment
+from model.optimizers import SGD, Adam, Torch
 
 from . import reports
 from .data import EXAMPLES, made_up
@@ -20,7 +22,7 @@ from .data import EXAMPLES, made_up
 
 def counted(batch_size: int) -> int:
     """The operations of the matrix products in one step of eager's, as PyTorch counts them."""
-    case = Experiment(learning_rate=0.1, batch_size=batch_size, epochs=1)
+    case = Experiment(optimizer=SGD(0.1), batch_size=batch_size, epochs=1)
     with FlopCounterMode(display=False) as counter:
         eager.Engine(case, made_up(), (0,)).epoch(torch.arange(batch_size)[None])
     return counter.get_total_flops()
@@ -42,7 +44,7 @@ def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
     monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
-    case = Experiment(learning_rate=0.1, batch_size=60000, epochs=1)
+    case = Experiment(optimizer=SGD(0.1), batch_size=60000, epochs=1)
     (row,) = engine_speed.measure(case, made_up(), 1, {})
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
     assert "of peak" in engine_speed.render([row])
@@ -89,17 +91,48 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
     other = stand_in("other")
     taking({"other": 2.0, "eager": 4.0})
     monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
-    case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
+    case = Experiment(optimizer=SGD(0.1), batch_size=100, epochs=1)
     rows = engine_speed.measure(case, made_up(), 1, {})
     assert {row["engine"]: row["ratio_to_eager"] for row in rows} == {"other": 2, "eager": 1}
     assert {row["engine"]: row["us_per_step"] for row in rows} == {"other": 2e6, "eager": 4e6}
     assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
 
 
+def test_where_an_optimizers_work_is_not_known_there_is_no_bound(monkeypatch):
+    """And none for a setting that the bound does not know of."""
+    monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
+    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
+    case = Experiment(optimizer=Torch(torch.optim.NAdam, 0.1), batch_size=1000, epochs=1)
+    (row,) = engine_speed.measure(case, made_up(), 1, {})
+    row = SpeedRow.model_validate(row)
+    assert (row.optimizer, row.bound_by) == ("NAdam", None)
+    assert row.roofline_us_per_step is row.share_of_roofline is None
+    assert "–" in engine_speed.render([row.model_dump()])
+    assert [each["engine"] for each in engine_speed_figure._rows([row])] == ["eager"]
+
+
+def test_the_bound_counts_what_an_optimizer_reads_writes_and_computes():
+    """At batch size 1 most pixels are 0, and their weights rest, unless momentum moves them."""
+
+    def work(optimizer):
+        case = Experiment(optimizer=optimizer, batch_size=1, epochs=1)
+        return roofline.minimum_work(case, made_up(), torch.arange(EXAMPLES))
+
+    weights = 784 * 300 + 300 * 100 + 100 * 10
+    plain, decaying, momentum, adam = map(
+        work, (SGD(1), SGD(1, weight_decay=0.1), SGD(1, momentum=0.9), Adam(1))
+    )
+    assert plain.bytes_held < decaying.bytes_held == 4 * weights
+    assert momentum.bytes_held == 2 * 4 * weights
+    assert adam.bytes_held == 3 * 4 * weights
+    assert adam.bytes_moved - momentum.bytes_moved == 2 * 4 * weights
+    assert adam.operations - momentum.operations == (12 - 4) * weights
+
+
 def test_the_fastest_peer_counts(monkeypatch, taking):
     """Of eager and two others; an engine is none, and replicates have none but eager."""
     engine, slow, fast = map(stand_in, ("engine", "slow", "fast"))
-    peers = [engine_speed.Peer(each.NAME, each.Engine) for each in (slow, fast)]
+    peers = [engine_speed.Peer(each.NAME, eager.HONOURS, each.Engine) for each in (slow, fast)]
     taking({"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0})
     monkeypatch.setattr(engine_speed, "ENGINES", (engine, eager))
     monkeypatch.setattr(
@@ -107,7 +140,7 @@ def test_the_fastest_peer_counts(monkeypatch, taking):
         "ready",
         lambda experiment, data, orders: [(peer, peer.Engine(experiment, data, (0,))) for peer in peers],
     )
-    case = Experiment(learning_rate=0.1, batch_size=100, epochs=1)
+    case = Experiment(optimizer=SGD(0.1), batch_size=100, epochs=1)
     rows = engine_speed.measure(case, made_up(), 1, {})
     assert {row["best_peer"] for row in rows} == {"fast"}
     ratios = {"engine": 3, "eager": 0.5, "slow": 0.375, "fast": 1}

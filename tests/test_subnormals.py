@@ -15,6 +15,7 @@ from model.engines import eager
 from model.evaluate import evaluate
 from model.experiment import Experiment
 from model.network import build_network, stack_parameters
+from model.optimizers import Adam
 from model.subnormals import flushed
 
 from .data import EXAMPLES, made_up
@@ -64,7 +65,7 @@ def moments(running) -> list[Tensor]:
     return [torch.from_numpy(array) for moment in (state.first, state.second) for array in moment]
 
 
-ADAM = Experiment(optimizer="adam", learning_rate=1e-3, batch_size=1, epochs=1)
+ADAM = Experiment(optimizer=Adam(1e-3), batch_size=1, epochs=1)
 
 
 def test_adams_moments_become_subnormal_without_it():

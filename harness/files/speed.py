@@ -11,7 +11,10 @@ from .types import Device, EngineOrPeer, FinitePositive, Model, Positive, Text
 
 
 class SpeedRow(Model):
-    """An engine's time per step, or a peer's; `cores` are all that it has, None on a GPU."""
+    """An engine's time per step, or a peer's; `cores` are all that it has, None on a GPU.
+
+    `optimizer` is the label of one, without its rate; where its work is not known there is no bound.
+    """
 
     engine: EngineOrPeer
     device: Device
@@ -23,9 +26,9 @@ class SpeedRow(Model):
     ratio_to_eager: FinitePositive
     best_peer: EngineOrPeer
     ratio_to_best_peer: FinitePositive
-    roofline_us_per_step: FinitePositive
-    bound_by: Text
-    share_of_roofline: FinitePositive
+    roofline_us_per_step: FinitePositive | None
+    bound_by: Text | None
+    share_of_roofline: FinitePositive | None
     share_of_peak: FinitePositive
     peak_mib: FinitePositive | None
 

@@ -6,7 +6,6 @@ Bounds exclude NaN, which no comparison holds for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import (
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from model.experiment import DATASETS, Experiment
+from model.optimizers import Optimizer, from_dict
 
 from ..settings import SCALES, TIMINGS
 
@@ -59,10 +59,11 @@ def _number(value: Any) -> Any:
 
 def _experiment(value: Any) -> Experiment:
     """Makes an Experiment, which pydantic itself would make without its unknown fields."""
-    try:
-        return value if isinstance(value, Experiment) else Experiment(**value)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    return value if isinstance(value, Experiment) else Experiment.from_dict(value)
+
+
+def _optimizer(value: Any) -> Optimizer:
+    return value if isinstance(value, Optimizer) else from_dict(value)
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -83,7 +84,8 @@ Number = Annotated[float, BeforeValidator(_number)]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(_distinct)
 ]
-AnExperiment = Annotated[Experiment, PlainValidator(_experiment), PlainSerializer(asdict)]
+AnExperiment = Annotated[Experiment, PlainValidator(_experiment), PlainSerializer(Experiment.to_dict)]
+AnOptimizer = Annotated[Optimizer, PlainValidator(_optimizer), PlainSerializer(Optimizer.to_dict)]
 Scale = Annotated[str, _one_of(SCALES)]
 Dataset = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]

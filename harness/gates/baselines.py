@@ -6,19 +6,22 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from model.experiment import Experiment
+
 from ..files import sealed
-from ..files.types import Accuracy, FinitePositive, Model, Seconds
+from ..files.types import Accuracy, AnOptimizer, FinitePositive, Model, Seconds
 from ..timing.selection import WHOLE
 from ..timing.storage import ACCEPTED
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
-FOR_ACCURACY = ("scale", "dataset", "epochs", "device", "engine", "timing")
+_EXPERIMENT = tuple(each.name for each in fields(Experiment))
+FOR_ACCURACY = ("scale", *_EXPERIMENT, "device", "engine", "timing")
 FOR_TIMES = (*FOR_ACCURACY, "device_name", "cores", "replicates")
 KNOWN_AT_START = ("scale", "dataset", "timing")
 
@@ -61,8 +64,12 @@ class Info(Model):
     """What the suite adds to a case: pytest-benchmark's `extra_info`."""
 
     scale: str
-    dataset: str
+    optimizer: AnOptimizer
+    batch_size: Annotated[int, Field(ge=1)]
     epochs: Annotated[int, Field(ge=1)]
+    order: str
+    init: str | float
+    dataset: str
     device: str
     device_name: str
     cores: Annotated[int, Field(ge=1)]

@@ -29,7 +29,8 @@ from model.engines import ENGINES, EngineModule, cannot_run, eager, unavailable
 from model.engines.protocol import Runner
 from model.environment import available_cores, version
 from model.environment import device_name as name_of
-from model.experiment import OPTIMIZERS, Experiment
+from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 
 from .. import run_folders
 from ..files import sealed
@@ -105,16 +106,11 @@ def measure(
 
     # On a CPU the bound is that of a replicate's cores; on a GPU the replicates share the device.
     work = minimum_work(experiment, data, orders[0])
-    limit, kind = roofline_bound(work, data.device)
+    limit, kind = (None, None) if work is None else roofline_bound(work, data.device)
     products = dense_flops(min(experiment.batch_size, orders.shape[1])) / measured_peak(data.device)
-    if data.device.type == "cuda":
-        limit *= replicates
-        products *= replicates
-        cores = None
-    else:
-        cores = torch.get_num_threads()
-        limit /= max(1, cores // replicates)
-        products /= max(1, cores // replicates)
+    cores = None if data.device.type == "cuda" else torch.get_num_threads()
+    sharing = replicates if cores is None else 1 / max(1, cores // replicates)
+    limit, products = None if limit is None else limit * sharing, products * sharing
     reference = median(next(c for c in contenders if c.engine is eager).samples)
     # A peer's samples are compared with the others', an engine's with all of them.
     best_peer = min(
@@ -125,7 +121,7 @@ def measure(
         {
             "engine": contender.engine.NAME,
             "device": data.device.type,
-            "optimizer": experiment.optimizer,
+            "optimizer": experiment.optimizer.label,
             "batch_size": experiment.batch_size,
             "replicates": replicates,
             "cores": cores,
@@ -133,9 +129,9 @@ def measure(
             "ratio_to_eager": reference / median(contender.samples),
             "best_peer": best_peer.engine.NAME,
             "ratio_to_best_peer": median(best_peer.samples) / median(contender.samples),
-            "roofline_us_per_step": limit * 1e6,
+            "roofline_us_per_step": None if limit is None else limit * 1e6,
             "bound_by": kind,
-            "share_of_roofline": limit / median(contender.samples),
+            "share_of_roofline": None if limit is None else limit / median(contender.samples),
             "share_of_peak": products / median(contender.samples),
             "peak_mib": contender.peak_mib,
         }
@@ -177,16 +173,16 @@ def render(rows: list[dict[str, Any]]) -> str:
                 row["optimizer"],
                 row["batch_size"],
                 row["replicates"],
-                "–" if row["cores"] is None else row["cores"],
+                _known(row["cores"], "d"),
                 row["engine"],
                 f"{row['us_per_step']:.1f}",
                 f"{row['ratio_to_eager']:.2f}",
                 f"{row['ratio_to_best_peer']:.2f}",
-                f"{row['roofline_us_per_step']:.2f}",
-                row["bound_by"],
-                f"{row['share_of_roofline']:.0%}",
+                _known(row["roofline_us_per_step"], ".2f"),
+                row["bound_by"] or "–",
+                _known(row["share_of_roofline"], ".0%"),
                 f"{row['share_of_peak']:.0%}",
-                "–" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}",
+                _known(row["peak_mib"], ".0f"),
             )
             for row in rows
         ],
@@ -194,6 +190,10 @@ def render(rows: list[dict[str, Any]]) -> str:
         disable_numparse=True,
         colalign=("left", *["right"] * 3, "left", *["right"] * 4, "left", *["right"] * 3),
     )
+
+
+def _known(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def main(device_name: str = "auto", report: Path | None = None) -> None:
@@ -239,8 +239,8 @@ def _measure_all(
         data = load("mnist", ROOT / "data", device)
         machine = {**describe_machine(device), "jax": version("jax")}
         cases = [
-            (Experiment(optimizer=optimizer, learning_rate=1e-3, batch_size=batch_size, epochs=1), count)
-            for optimizer in OPTIMIZERS
+            (Experiment(optimizer=optimizer, batch_size=batch_size, epochs=1), count)
+            for optimizer in (SGD(1e-3), Adam(1e-3))
             for batch_size in BATCH_SIZES
             for count in replicates
         ]
@@ -250,7 +250,7 @@ def _measure_all(
         with lease([device], cores):
             rows = rows + measure(experiment, data, count, of_engines)
         print(
-            f"{experiment.optimizer} {experiment.batch_size} x {count}, {cores}",
+            f"{experiment.optimizer.label} {experiment.batch_size} x {count}, {cores}",
             end="\r",
             file=sys.stderr,
         )

@@ -43,7 +43,7 @@ def _seconds(
     if settings.engine == "auto" and engines.unproven(experiment, device):
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
-    wanted = (experiment.optimizer, experiment.batch_size, engine)
+    wanted = (experiment.optimizer.label, experiment.batch_size, engine)
     # One replicate was measured on one core, then on all, as it is trained.
     by_replicates = {
         row.replicates: row.us_per_step

@@ -30,6 +30,7 @@ from model.engines import cannot_run
 from model.engines.cluster import engine as cluster
 from model.environment import code_digest, device_name
 from model.experiment import Experiment
+from model.optimizers import SGD
 
 from .. import atomic_json, run_folders
 from ..paths import ROOT
@@ -173,7 +174,7 @@ def few_cluster_steps() -> None:
 
 
 _NONE = Result(NOT_RUN)
-_ONLINE = Experiment(learning_rate=0.01, batch_size=1, epochs=1)
+_ONLINE = Experiment(optimizer=SGD(0.01), batch_size=1, epochs=1)
 
 
 def _run(step: Step, log: Path, left: float, resume: bool) -> Result:

@@ -1,7 +1,8 @@
 """What engines are measured beside: the same step in JAX, and in PyTorch with `torch.compile`.
 
 A peer is a class like an engine's `Engine`, for one replicate on a CPU. JAX is the extra `peers` of
-pyproject.toml; `torch.compile` needs a C++ compiler. A peer that cannot run here is left out, in a line.
+pyproject.toml; `torch.compile` needs a C++ compiler. A peer that cannot run here, or
+does not honour a setting, is left out, in a line.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from model.data.mnist import Data
-from model.engines.eager import Engine as Eager
+from model.engines import eager
+from model.engines.honours import Honours
 from model.engines.protocol import Runner
 from model.experiment import Experiment
 from model.network import build_network, stack_parameters
+from model.optimizers import SGD, Adam
 from model.subnormals import flushed
 
 
@@ -30,10 +33,11 @@ class Peer:
     """A peer: what the tables call it, and how it is made ready; see `model.engines`."""
 
     NAME: str
+    HONOURS: Honours
     Engine: Callable[[Experiment, Data, tuple[int, ...]], Runner]
 
 
-class TorchCompile(Eager):
+class TorchCompile(eager.Engine):
     """Eager's loop, with the loss, its gradients and the optimizer's step compiled."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
@@ -70,7 +74,7 @@ class Jax:
         parameters = [jnp.asarray(parameter[0].numpy()) for parameter in stacked]
         first, second = ([jnp.zeros_like(each) for each in parameters] for _ in range(2))
         self._state: Any = (parameters, first, second, jnp.float32(0))
-        rate, is_adam = experiment.learning_rate, experiment.optimizer == "adam"
+        rate, is_adam = experiment.learning_rate, isinstance(experiment.optimizer, Adam)
 
         def loss(parameters: Any, images: Any, labels: Any) -> Any:
             weight1, bias1, weight2, bias2, weight3, bias3 = parameters
@@ -114,13 +118,19 @@ class Jax:
         return [torch.tensor(np.asarray(parameter))[None] for parameter in self._state[0]]
 
 
-PEERS = (Peer("jax", Jax), Peer("torch.compile", TorchCompile))
+PEERS = (
+    Peer("jax", Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}}), Jax),
+    Peer("torch.compile", eager.HONOURS, TorchCompile),
+)
 
 
 def ready(experiment: Experiment, data: Data, orders: Tensor) -> Iterator[tuple[Peer, Runner]]:
     """The peers that run here, each after its first step, which compiles."""
     for peer in PEERS:
         if peer.Engine is Jax and find_spec("jax") is None:
+            continue
+        if reason := peer.HONOURS.refuses(experiment):
+            print(f"{peer.NAME} is left out: {reason}", file=sys.stderr)
             continue
         try:
             runner = peer.Engine(experiment, data, (0,))

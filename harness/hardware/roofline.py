@@ -3,8 +3,8 @@
 A step must do a number of operations and move a number of bytes. Each divided by the peak rate that
 was measured here gives a time, and the longer of the two is the bound (S. Williams, A. Waterman,
 D. Patterson, "Roofline: An Insightful Visual Performance Model", 2009). Zeros count in neither: a pixel
-that is 0 in every example of a batch has weights that the step need not touch (except under Adam, whose
-moments move every weight), and so has a ReLU that is off.
+that is 0 in every example of a batch has weights that the step need not touch (except under optimizers
+such as Adam, whose moments move every weight), and so has a ReLU that is off.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.data.mnist import Data
+from model.engines import eager
 from model.experiment import Experiment
 from model.network import SIZES, build_network
 
@@ -38,11 +39,16 @@ class Work:
     """The working set: the bytes move through the smallest memory that holds these."""
 
 
-def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Work:
+def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Work | None:
     """The least work of a step, averaged over the first batches of `order` (examples,), int64.
 
-    Which ReLUs are off is taken from the network of seed 0 before its first step.
+    Which ReLUs are off is taken from the network of seed 0 before its first step. None where the
+    optimizer's work is not known, or the experiment has a setting that is not honoured here.
     """
+    optimizer = experiment.optimizer
+    state, per_parameter = optimizer.state_per_parameter, optimizer.operations_per_parameter
+    if state is None or per_parameter is None or eager.refuses(experiment, data.device):
+        return None
     pixels, hidden1, hidden2, classes = SIZES
     size = experiment.batch_size
     network = build_network(experiment.init, 0).to(data.device)
@@ -62,18 +68,14 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
     # Forward, and backward to the weights; for the upper layers also backward to their input.
     operations = 2 * (2 * entries1 * hidden1 + 3 * entries2 * hidden2 + 3 * size * hidden2 * classes)
     example_bytes = entries1 * (_FLOAT_BYTES + 2)  # value and index
-    if experiment.optimizer == "adam":
-        # Weights are read forward; weights and both moments are read and written by the
-        # update, which takes about a dozen operations.
-        operations += 12 * weights
-        return Work(
-            operations,
-            _FLOAT_BYTES * (touched + 6 * weights) + example_bytes,
-            3 * _FLOAT_BYTES * weights,
-        )
-    operations += 2 * touched
-    # Read forward, read and written by the update.
-    return Work(operations, 3 * _FLOAT_BYTES * touched + example_bytes, _FLOAT_BYTES * touched)
+    # Weights are read forward; they and the optimizer's state are read and written by the update.
+    updated = weights if optimizer.moves_all else touched
+    held = (1 + state) * updated
+    return Work(
+        operations + per_parameter * updated,
+        _FLOAT_BYTES * (touched + 2 * held) + example_bytes,
+        _FLOAT_BYTES * held,
+    )
 
 
 def dense_flops(batch_size: int) -> float:

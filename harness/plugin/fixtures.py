@@ -101,9 +101,8 @@ def train(
         benchmark.group = f"exercise {exercise.number}: {exercise.title}"
         device = torch.device(training.device)
         benchmark.extra_info.update(
+            **training.experiment.to_dict(),
             scale=settings.scale,
-            dataset=training.experiment.dataset,
-            epochs=training.experiment.epochs,
             engine=training.engine,
             device=device.type,
             device_name=device_name(device),

@@ -69,6 +69,9 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     Whatever is wrong is said before anything is opened.
     """
     config = session.config
+    if session.testsfailed and not config.option.continue_on_collection_errors:
+        # pytest-xdist would go on with what could be collected.
+        raise session.Interrupted("errors during collection")
     if _REPORT_FOLDER in config.stash or not (modules := exercises_of(session, ids)):
         return
     settings = config.stash[SETTINGS]
@@ -115,7 +118,7 @@ def _selected(
         for row in module.EXERCISE.rows:
             try:
                 experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
-            except (TypeError, ValueError) as error:
+            except ValueError as error:
                 raise pytest.UsageError(f"{path}: the row {row.name!r}: {error}") from None
             if (case := case_id(path, row.name)) in selected:
                 found[case] = (experiment, training_key(config, path, module.EXERCISE, row))

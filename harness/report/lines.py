@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from model.experiment import Experiment
 
@@ -11,7 +11,6 @@ from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import Case, Exercise
 from .load import Run
-from .tables import OPTIMIZER_NAMES
 
 # M. Okabe and K. Ito's palette, which is safe for colour-blind readers, without yellow and black, which
 # do not show on white and on black; and a grey.
@@ -29,12 +28,14 @@ HOLLOW = (
 )
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
-_PHRASES = {
-    "optimizer": lambda value: OPTIMIZER_NAMES[value],
-    "learning_rate": lambda value: f"rate {value:g}",
-    "batch_size": lambda value: f"batch {value}",
-    "order": lambda value: {"shuffled": "shuffled", "by_class": "sorted by class"}[value],
-    "init": lambda value: "default init" if value == "default" else f"init {value:g}",
+_ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
+# The settings in words, those first that people name first.
+_PHRASES: dict[str, Callable[[Experiment], str]] = {
+    "optimizer": lambda experiment: experiment.optimizer.label,
+    "order": lambda experiment: _ORDERS[experiment.order],
+    "learning_rate": lambda experiment: f"rate {experiment.learning_rate:g}",
+    "batch_size": lambda experiment: f"batch {experiment.batch_size}",
+    "init": lambda experiment: f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init",
 }
 
 
@@ -52,20 +53,15 @@ class Line:
 
 def phrase(experiment: Experiment, settings: list[str]) -> str:
     """The settings in words, like "SGD, rate 0.1"."""
-    return ", ".join(_PHRASES[name](getattr(experiment, name)) for name in settings)
+    return ", ".join(_PHRASES[name](experiment) for name in settings)
 
 
 def varying(experiments: list[Experiment]) -> list[str]:
-    """The settings in which the experiments differ, in the order of `Experiment`'s fields.
-
-    Optimizer and order come first, as people name them first.
-    """
-    first = ("optimizer", "order")
-    names = [*first, *(field.name for field in fields(Experiment) if field.name not in first)]
+    """The settings in which the experiments differ, in the order of `_PHRASES`."""
     return [
         name
-        for name in names
-        if name in _PHRASES and len({getattr(each, name) for each in experiments}) > 1
+        for name, in_words in _PHRASES.items()
+        if len({in_words(experiment) for experiment in experiments}) > 1
     ]
 
 
@@ -81,13 +77,13 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     if len(set(labels)) < len(labels) or not all(labels):
         labels = [row_name(case.id) for case in cases]
     family, rest = _family(cases, settings)
-    seen: dict[Any, int] = {}
-    families: dict[Any, int] = {}
+    seen: dict[str, int] = {}
+    families: dict[str, int] = {}
     lines = []
     for index, (label, case) in enumerate(zip(labels, cases, strict=True)):
         if family:
-            key = tuple(getattr(case.experiment, name) for name in rest)
-            of_family = families.setdefault(getattr(case.experiment, family), len(families))
+            key = phrase(case.experiment, rest)
+            of_family = families.setdefault(phrase(case.experiment, [family]), len(families))
             look, dash = seen.setdefault(key, len(seen)), DASHES[of_family]
         else:
             of_family, look, dash = 0, index, DASHES[index % len(DASHES)]
@@ -107,7 +103,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
 def _family(cases: list[Case], settings: list[str]) -> tuple[str | None, list[str]]:
     """A setting with two values, if others vary too, and those others."""
     for name in settings:
-        values = {getattr(case.experiment, name) for case in cases}
+        values = {phrase(case.experiment, [name]) for case in cases}
         if len(values) == 2 and len(settings) > 1:
             return name, [other for other in settings if other != name]
     return None, settings

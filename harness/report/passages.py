@@ -287,14 +287,14 @@ def _speed(folder: Path) -> str:
     peers = _peers_in(cases)
     body = [
         (
-            tables.OPTIMIZER_NAMES[optimizer],
+            optimizer,
             f"{batch_size:,}",
             tables.NONE if cores is None else str(cores),
             *(_time(engines.get(peer)) for peer in peers),
             name,
             f"{row['us_per_step']:,.1f}",
             _ratio(row),
-            f"{row['share_of_roofline']:.0%}",
+            f"{share:.0%}" if (share := row["share_of_roofline"]) else tables.NONE,
         )
         for (optimizer, batch_size, cores), engines in cases.items()
         for name, row in engines.items()
@@ -333,10 +333,7 @@ def _peers(folder: Path) -> str:
     ]
     headers = (
         "batch size",
-        *(
-            tables.OPTIMIZER_NAMES[optimizer] + (f", {_cores(cores)}" if cores else "")
-            for optimizer, cores in ways
-        ),
+        *(optimizer + (f", {_cores(cores)}" if cores else "") for optimizer, cores in ways),
     )
     *others, last = (PEERS[peer] for peer in _peers_in(cases))
     names = f"the fastest of {', '.join(others)} and {last}" if others else last

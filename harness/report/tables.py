@@ -8,6 +8,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from model.optimizers import from_dict
+
 from ..claim import VERDICTS
 from ..exercise import row_name
 from ..stats import format_mean, half_width
@@ -15,7 +17,6 @@ from ..stats import format_mean, half_width
 NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
-OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam"}
 _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
@@ -71,7 +72,7 @@ def encodable(text: str, encoding: str) -> str:
 def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
     """A line for each engine and kind of experiment that `--engine auto` did not take it for."""
     lines = {
-        f"Engine {name} was left out for {OPTIMIZER_NAMES[case['experiment']['optimizer']]} "
+        f"Engine {name} was left out for {from_dict(case['experiment']['optimizer']).label} "
         f"at batch size {case['experiment']['batch_size']}: {reason}."
         for case in cases
         for name, reason in case.get("engines_left_out", {}).items()

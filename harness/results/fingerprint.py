@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def training_key(config: pytest.Config, module: str, exercise: Exercise, row: Ro
     """What the training of a row depends on: the fingerprint of the run, and the experiment."""
     settings = config.stash[SETTINGS]
     experiment = exercise.experiment(row, settings.scale, settings.dataset)
-    return {"run": fingerprint_of(config, module), "experiment": asdict(experiment)}
+    return {"run": fingerprint_of(config, module), "experiment": experiment.to_dict()}
 
 
 def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:

@@ -9,6 +9,7 @@ from ..data.presentation_order import epoch_order
 from ..engines import choose_engine, prove_engines
 from ..evaluate import evaluate
 from ..experiment import Experiment
+from ..optimizers import SGD
 
 
 def losses_between_copies(
@@ -20,7 +21,7 @@ def losses_between_copies(
     same function, so if the loss were convex, it would be no higher midway. Returns `here`, `copy`
     and `midway`, in nats.
     """
-    experiment = Experiment(learning_rate=learning_rate, batch_size=1, epochs=1, dataset=data.name)
+    experiment = Experiment(optimizer=SGD(learning_rate), batch_size=1, epochs=1, dataset=data.name)
     prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]

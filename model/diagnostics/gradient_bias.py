@@ -21,6 +21,7 @@ from ..data.presentation_order import epoch_order
 from ..engines import choose_engine, prove_engines
 from ..experiment import Experiment
 from ..network import forward
+from ..optimizers import SGD
 from ..subnormals import flushed
 
 _CHUNK = 500  # examples per backward pass
@@ -45,7 +46,7 @@ def gradient_bias(
     gradient, and the `relative_error`: the norm of their difference divided by the full gradient's.
     """
     experiment = Experiment(
-        learning_rate=learning_rate, batch_size=1, epochs=1, order=order, dataset=data.name
+        optimizer=SGD(learning_rate), batch_size=1, epochs=1, order=order, dataset=data.name
     )
     prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))

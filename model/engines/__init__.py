@@ -3,6 +3,7 @@
 An engine is a module here with
 
 - `NAME`, its name for `--engine`;
+- `HONOURS`, the optimizers and, of each, the fields that it honours; see `honours`;
 - `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
   in a few words, or None if it can;
 - `unavailable(device)`: why it cannot run on this machine for a reason that is neither the
@@ -57,14 +58,15 @@ ENGINES: tuple[EngineModule, ...] = (cluster_engine, numba_engine, cuda_graph_en
 def choose_engine(name: str, experiment: Experiment, device: torch.device) -> EngineModule:
     """The engine called `name`, or for "auto" the first that has proved itself on `device`, else eager.
 
-    Raises EngineError if no engine has that name, or with the engine's reason if it refuses.
+    Raises EngineError if no engine has that name, or with the engine's reason if it refuses; for "auto"
+    with eager's, if no engine runs the experiment.
     """
     if name == "auto":
         for engine in _fast(experiment, device):
             answer = proof.kept_answer(engine, experiment, device)
             if answer is not None and answer.holds:
                 return engine
-        return eager
+        name = eager.NAME
     for engine in ENGINES:
         if name == engine.NAME:
             if reason := engine.refuses(experiment, device):

@@ -5,22 +5,30 @@ The other engines are tested against this one.
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
 from ..data.mnist import Data
 from ..experiment import Experiment
 from ..network import build_network, stack_parameters
+from ..optimizers import OPTIMIZERS
 from ..subnormals import flushed
+from .honours import Honours
 
 NAME = "eager"
 
-_OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+# Every field: the optimizer's own `build` passes all of them to PyTorch.
+HONOURS = Honours(
+    {kind: {each.name for each in fields(cast(Any, kind))} for kind in OPTIMIZERS.values()}
+)
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """None: PyTorch runs every experiment on every device."""
-    return None
+    """Why it cannot run this: a setting that neither it nor PyTorch is told of."""
+    return HONOURS.refuses(experiment)
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -41,8 +49,7 @@ class Engine:
         self._batch_size = experiment.batch_size
         self._networks = [build_network(experiment.init, seed).to(data.device) for seed in seeds]
         self._optimizers = [
-            _OPTIMIZERS[experiment.optimizer](network.parameters(), lr=experiment.learning_rate)
-            for network in self._networks
+            experiment.optimizer.build(network.parameters()) for network in self._networks
         ]
         self._loss = nn.CrossEntropyLoss()
 

@@ -1,12 +1,12 @@
 """Whether an engine holds on this machine: tried beside eager before `auto` takes it, once.
 
 Some 200 steps of it, on the data that are to be trained on, must give eager's parameters, and take
-less than 1.2 times eager's time. What came of it is kept for each kind of experiment (optimizer,
-batch size, data set, device) in a file of the user's own, outside any checkout, under
-`$XDG_CACHE_HOME` or `~/.cache`, until what it depends on changes (see `_key`). It is kept where the
-engine ran to the end, and held, or was wrong or slow. "Slow" is kept for a day only, as another
-process may have kept the cores busy; errors, a lack of memory, and a proof that died or did not end
-count for this process alone, as does everything where no file can be written.
+less than 1.2 times eager's time. What came of it is kept for each kind of experiment (see `_trial`)
+and each device in a file of the user's own, outside any checkout, under `$XDG_CACHE_HOME` or
+`~/.cache`, until what it depends on changes (see `_key`). It is kept where the engine ran to the end,
+and held, or was wrong or slow. "Slow" is kept for a day only, as another process may have kept the
+cores busy; errors, a lack of memory, and a proof that died or did not end count for this process
+alone, as does everything where no file can be written.
 """
 
 from __future__ import annotations
@@ -53,14 +53,6 @@ _SECONDS = 1.0
 _TURNS = 5
 _SLOWER = 1.2  # times eager's time: too slow
 _SLOW_FOR = 24 * 3600  # seconds for which "slow" is kept
-
-# By optimizer: a rate at which rounding errors do not grow within so few steps, and how far which share
-# of a tensor's entries may be from eager's. Not all entries by the same: where a unit's input is 0 up to
-# rounding, ReLU lets an example's gradient pass in one engine and not in the other. (SGD on MNIST, 200
-# steps at batch size 100: 1e-7, or 6e-6 by one such unit.) Adam makes more of it; see
-# tests/test_engines.py.
-_LEARNING_RATES = {"sgd": 0.03, "adam": 1e-4}
-_ALLOWED = {"sgd": {0.95: 1e-5, 1.0: 1e-3}, "adam": {0.95: 1e-5, 1.0: 1e-2}}
 
 _CHILD_SECONDS = 300  # for a proof on a GPU: PyTorch's start, compiling and capturing included
 _MODEL = Path(__file__).parent.parent
@@ -114,7 +106,7 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     process of its own: a kernel that traps leaves its process without CUDA, and one that hangs
     never returns.
     """
-    kind = f"{experiment.optimizer} at batch size {experiment.batch_size}"
+    kind = f"{experiment.optimizer.label} at batch size {experiment.batch_size}"
     _say(f"proving engine {engine.NAME} for {kind} (once per machine)")
     attempt = _try_apart if data.device.type == "cuda" else try_engine
     answer = attempt(engine, experiment, data)
@@ -159,12 +151,9 @@ def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1
 
 def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     """Compares the engine's parameters and time with eager's."""
-    trial = replace(
-        experiment,
-        learning_rate=_LEARNING_RATES[experiment.optimizer],
-        order="shuffled",
-        init="default",
-    )
+    if reason := eager.refuses(experiment, data.device):
+        return Answer(f"eager cannot run the experiment to compare with: {reason}", lasting=False)
+    trial = _trial(experiment)
     labels = data.train_labels.cpu().numpy()
     order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
     size = min(trial.batch_size, len(labels))
@@ -187,7 +176,7 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
         if steps * sum(by_eager for by_eager, _ in samples) >= _SECONDS:
             break
 
-    for share, allowed in _ALLOWED[trial.optimizer].items():
+    for share, allowed in trial.optimizer.tolerance.items():
         found = distance(tried.parameters(), reference.parameters(), share)
         if not found < allowed:  # nor if it is NaN
             return Answer(
@@ -201,10 +190,26 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
     return Answer(None)
 
 
+def _trial(experiment: Experiment) -> Experiment:
+    """The experiment that stands for all of its kind: other rates, epochs, orders and initialisations.
+
+    An engine is handed the order, and all build the same network; whatever else sets experiments
+    apart stays, and so each kind is proved for itself.
+    """
+    optimizer = experiment.optimizer
+    return replace(
+        experiment,
+        optimizer=optimizer.with_rate(optimizer.proof_rate),
+        epochs=1,
+        order="shuffled",
+        init="default",
+    )
+
+
 def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     """`try_engine` in a process of its own, which may die or hang."""
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    sent = (engine.__name__, asdict(experiment), str(data.device), [t.cpu().numpy() for t in tensors])
+    sent = (engine.__name__, experiment, data.name, str(data.device), [t.cpu().numpy() for t in tensors])
     try:
         child = subprocess.run(
             [sys.executable, "-c", f"from {__name__} import _child; _child()"],
@@ -235,11 +240,11 @@ def _environment() -> dict[str, str]:
 
 def _child() -> None:
     """Reads from stdin what `_try_apart` sent, and answers on stdout."""
-    name, experiment, device, arrays = pickle.loads(sys.stdin.buffer.read())
+    name, experiment, dataset, device, arrays = pickle.loads(sys.stdin.buffer.read())
     engine = cast(EngineModule, importlib.import_module(name))
     tensors = [torch.from_numpy(array).to(device) for array in arrays]
     with _stdout_to_stderr():  # whatever an engine prints is no answer
-        answer = try_engine(engine, Experiment(**experiment), Data(experiment["dataset"], *tensors))
+        answer = try_engine(engine, experiment, Data(dataset, *tensors))
     print(json.dumps(asdict(answer)))
 
 
@@ -256,9 +261,7 @@ def _key(engine: EngineModule, experiment: Experiment, device: torch.device) -> 
     """All that an answer depends on."""
     return {
         "engine": engine.NAME,
-        "optimizer": experiment.optimizer,
-        "batch_size": experiment.batch_size,
-        "dataset": experiment.dataset,
+        "experiment": _trial(experiment).to_dict(),
         "device": device_name(device),
         "cores": None if device.type == "cuda" else len(available_cores()),  # eager's
         "torch": torch.__version__,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..data.mnist import Data
 from ..experiment import Experiment
+from .honours import Honours
 
 
 class Runner(Protocol):
@@ -25,6 +26,7 @@ class EngineModule(Protocol):
     """An engine: a module with these names."""
 
     NAME: str
+    HONOURS: Honours
     __name__: str
 
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:

@@ -32,14 +32,15 @@ _MODULE = """
 import pytest
 from harness.claim import claim
 from harness.exercise import Exercise, Row
+from model.optimizers import SGD, Adam
 
 EXERCISE = Exercise(
     number={number}, title="exercise {number}", question="What is {number}?", source="Table {number}",
     figure="Figure {number}", epochs={{"quick": 10, "paper": 10}},
     rows=tuple(
         Row(
-            f"{optimizer}-lr{{rate}}",
-            {{"optimizer": "{optimizer}", "learning_rate": rate, "batch_size": {batch_size}}},
+            f"{name}-lr{{rate}}",
+            {{"optimizer": {optimizer}(rate), "batch_size": {batch_size}}},
         )
         for rate in (0.001, 0.003, 0.01, 0.03)
     ),
@@ -51,7 +52,7 @@ def test_training(train, row):
 
 @claim("The higher rate is better.", source="Table {number}")
 def test_higher(trained, decide):
-    low, high = (trained(f"{optimizer}-lr{{rate}}").final_test_accuracy for rate in (0.001, 0.003))
+    low, high = (trained(f"{name}-lr{{rate}}").final_test_accuracy for rate in (0.001, 0.003))
     decide(high > low, f"{{high}}, {{low}}")
 """
 
@@ -70,9 +71,11 @@ def make(folder: Path) -> None:
     (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
     (folder / "conftest.py").write_text(_CONFTEST)
     # A core for each of the first, all cores for each of the second.
-    for number, optimizer, batch_size in ((1, "sgd", 1), (2, "adam", 16)):
-        module = folder / "bench" / f"test_{number}_{optimizer}.py"
-        module.write_text(_MODULE.format(number=number, optimizer=optimizer, batch_size=batch_size))
+    for number, optimizer, batch_size in ((1, "SGD", 1), (2, "Adam", 16)):
+        name = optimizer.lower()
+        module = folder / "bench" / f"test_{number}_{name}.py"
+        settings = {"name": name, "optimizer": optimizer, "batch_size": batch_size}
+        module.write_text(_MODULE.format(number=number, **settings))
     for name, text in _THEIRS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

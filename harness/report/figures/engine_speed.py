@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 
 from ...files.speed import Speed, SpeedRow
 from ..lines import COLOURS, DASHES, SHAPES
-from ..tables import OPTIMIZER_NAMES
 from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, log_axis, side_by_side
 
 _BOUND = "roofline bound"
@@ -20,11 +21,10 @@ def figures(speed: Speed) -> list[Figure]:
     """A panel for each optimizer and number of replicates and cores."""
     groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:
-        optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
         some = _counted(row.replicates, "replicate")
         if row.cores is not None:
             some += f" on {_counted(row.cores, 'core')}"
-        groups.setdefault(f"{optimizer}, {some}", []).append(row)
+        groups.setdefault(f"{row.optimizer}, {some}", []).append(row)
     if not groups:
         return []
     data = {f"speed-{index}": _rows(rows) for index, rows in enumerate(groups.values())}
@@ -95,11 +95,11 @@ def _rows(rows: list[SpeedRow]) -> Rows:
             "engine": row.engine,
             "batch": row.batch_size,
             "seconds": json_number(row.us_per_step / 1e6),
-            "share": json_number(100 * row.share_of_roofline),
+            "share": json_number(math.nan if (share := row.share_of_roofline) is None else 100 * share),
         }
         for row in rows
     ]
-    limits = {row.batch_size: row.roofline_us_per_step for row in rows}
+    limits = {row.batch_size: us for row in rows if (us := row.roofline_us_per_step) is not None}
     return found + [
         {"engine": _BOUND, "batch": batch, "seconds": json_number(us / 1e6)}
         for batch, us in limits.items()

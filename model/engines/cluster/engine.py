@@ -18,12 +18,16 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+from ...optimizers import SGD
 from ..error import one_line
+from ..honours import Honours
 
 if TYPE_CHECKING:  # cuda.core may be missing
     from cuda.core import Kernel
 
 NAME = "cluster"
+
+HONOURS = Honours({SGD: {"learning_rate"}})
 
 SOURCE = Path(__file__).with_name("cluster.cu")
 
@@ -37,13 +41,13 @@ ASYNC_STORES = False
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: another device, batch size, optimizer or network."""
+    """Why it cannot run this: another device, batch size, optimizer, setting or network."""
     if device.type != "cuda":
         return f"it runs on CUDA, not on {device.type}"
     if experiment.batch_size != 1:
         return "it takes batches of 1"
-    if experiment.optimizer != "sgd":
-        return f"it runs SGD, not {experiment.optimizer}"
+    if reason := HONOURS.refuses(experiment):
+        return reason
     if SIZES != NETWORK:
         return f"it is written for a network of {NETWORK}"
     capability = torch.cuda.get_device_capability(device)

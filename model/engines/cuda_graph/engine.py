@@ -21,19 +21,22 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ..error import refused_optimizer
+from ...optimizers import SGD, Adam
+from ..honours import Honours
 from .memory import group_sizes, state_bytes, working_bytes
-from .replicates import OPTIMIZERS, Activations, Examples, Replicates
+from .replicates import Activations, Examples, Replicates
 from .schedule import graphs, schedule
 
 NAME = "cuda-graph"
 
+HONOURS = Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}})
+
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: not a GPU, or an optimizer that it lacks."""
+    """Why it cannot run this: not a GPU, or a setting that it does not honour."""
     if device.type != "cuda":
         return f"it runs on a GPU, not on {device.type}"
-    return refused_optimizer(experiment.optimizer, OPTIMIZERS)
+    return HONOURS.refuses(experiment)
 
 
 def unavailable(device: torch.device) -> str | None:

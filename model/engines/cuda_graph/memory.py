@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import ceil
 
 from ...network import SIZES
+from ...optimizers import Optimizer
 from ..error import EngineError
 from .replicates import CLASSES, HIDDEN1, HIDDEN2, PIXELS, padded
 from .schedule import graphs
@@ -19,9 +20,9 @@ _MIB = 2**20
 _RESERVE = 512 * _MIB
 
 
-def state_bytes(optimizer: str, examples: int) -> int:
+def state_bytes(optimizer: Optimizer, examples: int) -> int:
     """Bytes per replicate that stay on the device throughout: its tensors, and those of `train`."""
-    own = {"sgd": 2, "adam": 4}[optimizer]  # parameters, gradients and moments
+    own = 2 + (optimizer.state_per_parameter or 0)  # parameters, gradients and the optimizer's state
     copies = 3  # of the parameters, in `train`: the initial, the last epoch's and the new ones
     orders = 2  # the graphs' own, and the one that `train` passes
     return _FLOAT * (own + copies) * _PARAMETERS + _INDEX * orders * examples

@@ -12,9 +12,6 @@ themselves advance.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -22,16 +19,14 @@ from torch.nn.functional import one_hot
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import SIZES, build_network, stack_parameters
+from ...optimizers import Adam, Optimizer
 
 PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
 
 # Unfused Adam takes a dozen operations, and its capturable variant computes the bias correction
 # 1 - 0.999^t, a difference of nearly equal numbers, in float32. Fused Adam is one operation and
 # computes it in float64, as eager does. SGD is the same as eager's.
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": partial(torch.optim.Adam, fused=True, capturable=True),
-}
+_HOW: dict[type[Optimizer], dict[str, bool]] = {Adam: {"fused": True, "capturable": True}}
 
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
 _sigmoid_backward = torch.ops.aten.sigmoid_backward
@@ -95,7 +90,9 @@ class Replicates:
         self._layers = [layer.to(device, copy=True) for layer in self._initial]
         for layer in self._layers:
             layer.grad = torch.zeros_like(layer)
-        self._optimizer = OPTIMIZERS[experiment.optimizer](self._layers, lr=experiment.learning_rate)
+        self._optimizer = experiment.optimizer.build(
+            self._layers, **_HOW.get(type(experiment.optimizer), {})
+        )
         self._examples = examples
         self._hidden1 = activations.hidden1[: len(seeds), :, : HIDDEN1 + 1]
         self._hidden2 = activations.hidden2[: len(seeds), :, : HIDDEN2 + 1]

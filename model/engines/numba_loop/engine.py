@@ -18,12 +18,15 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import build_network, stack_parameters
+from ...optimizers import SGD, Adam
 from ...subnormals import flushed
-from ..error import refused_optimizer
+from ..honours import Honours
 from . import compilation
 from .arrays import padded, sparse, views
 
 NAME = "numba"
+
+HONOURS = Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}})
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
 # their deltas stay in a core's second cache.
@@ -39,10 +42,10 @@ _Part = Callable[[int, NDArray[np.uint32]], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: the device or the optimizer."""
+    """Why it cannot run this: the device, or a setting that it does not honour."""
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
-    return refused_optimizer(experiment.optimizer, ("sgd", "adam"))
+    return HONOURS.refuses(experiment)
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -87,8 +90,8 @@ class Engine:
                         data.train_labels.numpy(),
                         experiment.batch_size,
                         WAVE,
-                        float(experiment.learning_rate),  # Numba would compile it again for an int
-                        experiment.optimizer == "adam",
+                        experiment.learning_rate,
+                        isinstance(experiment.optimizer, Adam),
                         network,
                         state,
                         workspace,

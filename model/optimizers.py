@@ -1,0 +1,417 @@
+"""Optimizers as values: what a row trains with, and all that the rest of the suite asks about it.
+
+`SGD(0.1, momentum=0.9)` is a small frozen object, checked where it is made. Its fields have PyTorch's
+names and defaults. Nothing else lists optimizers but the engines, each of which says which of these
+classes, and which of their fields, it honours (see `model.engines.honours`).
+
+A new one is a class here, called as `torch.optim` calls it and with its options as fields, and its
+place in `OPTIMIZERS`. Any other class of `torch.optim`, or of one's own, is a `Torch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from .values import flag, number, shown
+
+if TYPE_CHECKING:  # a report is drawn without PyTorch
+    import torch
+
+
+def _checked(check: Callable[[str, object], Any], default: Any = MISSING) -> Any:
+    """A field whose value `check(name, value)` returns, or raises ValueError about."""
+    return field(default=default, metadata={"check": check})
+
+
+def _number(default: Any = MISSING, **bounds: Any) -> Any:
+    return _checked(partial(number, **bounds), default)
+
+
+def _pair(name: str, value: object) -> tuple[float, float]:
+    """Two decay rates."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{name} is {shown(value)}; it takes two numbers from 0 below 1")
+    first, second = (number(f"{name}[{i}]", each, least=0, below=1) for i, each in enumerate(value))
+    return first, second
+
+
+class Optimizer:
+    """What all optimizers answer. A subclass is a frozen dataclass with a field `learning_rate`."""
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        for each in self._fields():
+            if "check" in each.metadata:
+                checked = each.metadata["check"](each.name, getattr(self, each.name))
+                object.__setattr__(self, each.name, checked)
+
+    @property
+    def name(self) -> str:
+        """How tables call it, without its settings."""
+        return type(self).__name__
+
+    @property
+    def label(self) -> str:
+        """Its name and the settings that differ from their defaults, without the learning rate."""
+        said = [_in_words(name, value) for name, value in self._settings().items()]
+        if not said:
+            return self.name
+        *others, last = said
+        return f"{self.name} with {' and '.join([', '.join(others)] * bool(others) + [last])}"
+
+    def __str__(self) -> str:
+        return f"{self.label} at rate {self.learning_rate:g}"
+
+    @property
+    def proof_rate(self) -> float:
+        """A rate at which rounding errors do not grow within the few hundred steps of a proof."""
+        return 1e-4
+
+    @property
+    def tolerance(self) -> Mapping[float, float]:
+        """How far which share of a tensor's entries may be from eager's at the end of a proof.
+
+        Distances are relative to the tensor's norm. Not all entries have the same one: where a unit's
+        input is 0 up to rounding, ReLU lets an example's gradient pass in one engine and not in the
+        other, and an optimizer that divides by the gradient's magnitude makes more of that; see
+        tests/test_engines.py.
+        """
+        return {0.95: 1e-5, 1.0: 1e-2}
+
+    @property
+    def state_per_parameter(self) -> int | None:
+        """The float32 numbers that it keeps for each parameter; None where that is not known."""
+        return None
+
+    @property
+    def operations_per_parameter(self) -> int | None:
+        """The additions and multiplications, about, that update a parameter; None where not known."""
+        return None
+
+    @property
+    def moves_all(self) -> bool:
+        """Whether a step changes parameters, or their state, whose gradient is 0."""
+        return True
+
+    def build(self, parameters: Iterable[torch.Tensor], **how: bool) -> torch.optim.Optimizer:
+        """PyTorch's optimizer of these parameters.
+
+        Every field is passed on, so PyTorch either honours it or raises. `how` are options that do not
+        change the mathematics, such as `fused`.
+        """
+        options = {each.name: getattr(self, each.name) for each in self._fields()}
+        rate = options.pop("learning_rate")
+        return self._torch_class()(parameters, lr=rate, **options, **how)
+
+    def with_rate(self, learning_rate: float) -> Self:
+        """The same with another learning rate."""
+        return cast(Self, replace(cast(Any, self), learning_rate=learning_rate))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value as JSON has it: its class, learning rate, and what differs from the defaults."""
+        return {"class": type(self).__name__, "learning_rate": self.learning_rate, **self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
+        """What differs from the defaults, but the learning rate."""
+        values = {each.name: getattr(self, each.name) for each in self._fields() if differs(self, each)}
+        del values["learning_rate"]
+        return {name: [*each] if isinstance(each, tuple) else each for name, each in values.items()}
+
+    def _fields(self) -> tuple[Field[Any], ...]:
+        return fields(cast(Any, self))
+
+    def _torch_class(self) -> Callable[..., torch.optim.Optimizer]:
+        return _look_up(f"torch.optim.{type(self).__name__}")
+
+
+def differs(value: object, of: Field[Any]) -> bool:
+    """Whether a dataclass's field has another value than its default; true where it has no default."""
+    default = of.default if of.default_factory is MISSING else of.default_factory()
+    return bool(getattr(value, of.name) != default)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent, `torch.optim.SGD`."""
+
+    learning_rate: float = _number(above=0)
+    _: KW_ONLY
+    momentum: float = _number(0.0, least=0)
+    dampening: float = _number(0.0)
+    nesterov: bool = _checked(flag, False)
+    weight_decay: float = _number(0.0, least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError(
+                f"nesterov is True with momentum {self.momentum:g} and dampening {self.dampening:g}; "
+                "it takes a momentum above 0 and no dampening"
+            )
+
+    @property
+    def proof_rate(self) -> float:
+        """Smaller with momentum, which takes steps up to 1 / (1 - momentum) times as long."""
+        return 0.03 * max(1 - self.momentum, 0.01)
+
+    @property
+    def tolerance(self) -> Mapping[float, float]:
+        """Of 200 steps on MNIST at batch size 100: 1e-7, or 6e-6 by one unit whose input is near 0."""
+        return {0.95: 1e-5, 1.0: 1e-3}
+
+    @property
+    def state_per_parameter(self) -> int:
+        return int(self.momentum > 0)
+
+    @property
+    def operations_per_parameter(self) -> int:
+        return 2 * (1 + (self.momentum > 0) + self.nesterov + (self.weight_decay > 0))
+
+    @property
+    def moves_all(self) -> bool:
+        return self.momentum > 0 or self.weight_decay > 0
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """`torch.optim.Adam`, whose weight decay is added to the gradient."""
+
+    learning_rate: float = _number(above=0)
+    _: KW_ONLY
+    betas: tuple[float, float] = _checked(_pair, (0.9, 0.999))
+    eps: float = _number(1e-8, least=0)
+    weight_decay: float = _number(0.0, least=0)
+
+    @property
+    def state_per_parameter(self) -> int:
+        return 2
+
+    @property
+    def operations_per_parameter(self) -> int:
+        return 12 + 2 * (self.weight_decay > 0)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """`torch.optim.AdamW`: Adam whose weight decay shrinks the weights themselves."""
+
+    _: KW_ONLY
+    weight_decay: float = _number(0.01, least=0)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """`torch.optim.RMSprop`."""
+
+    learning_rate: float = _number(above=0)
+    _: KW_ONLY
+    alpha: float = _number(0.99, least=0)
+    eps: float = _number(1e-8, least=0)
+    momentum: float = _number(0.0, least=0)
+    centered: bool = _checked(flag, False)
+    weight_decay: float = _number(0.0, least=0)
+
+    @property
+    def state_per_parameter(self) -> int:
+        return 1 + (self.momentum > 0) + self.centered
+
+    @property
+    def operations_per_parameter(self) -> int:
+        return 8 + 2 * (self.momentum > 0) + 4 * self.centered + 2 * (self.weight_decay > 0)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """`torch.optim.Adagrad`."""
+
+    learning_rate: float = _number(above=0)
+    _: KW_ONLY
+    lr_decay: float = _number(0.0, least=0)
+    weight_decay: float = _number(0.0, least=0)
+    initial_accumulator_value: float = _number(0.0, least=0)
+    eps: float = _number(1e-10, least=0)
+
+    @property
+    def state_per_parameter(self) -> int:
+        return 1
+
+    @property
+    def operations_per_parameter(self) -> int:
+        return 7 + 2 * (self.weight_decay > 0)
+
+    @property
+    def moves_all(self) -> bool:
+        return self.weight_decay > 0
+
+
+@dataclass(frozen=True)
+class Torch(Optimizer):
+    """Any other class of `torch.optim`, or a subclass of `torch.optim.Optimizer`, with its options.
+
+    `Torch(torch.optim.NAdam, 0.002, {"momentum_decay": 0.01})`. The class is kept as its module and
+    qualified name, and the options as pairs in the order of their names, so that the value can be
+    hashed, compared and written. It is tried where it is made: ValueError says what PyTorch raises.
+    Files hold the name, which is accepted as well and looked up by `build`.
+    """
+
+    optimizer_class: str | type
+    learning_rate: float = _number(above=0)
+    options: Any = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.optimizer_class
+        object.__setattr__(self, "options", _options(self.options))
+        if isinstance(given, type):
+            object.__setattr__(self, "optimizer_class", _name_of(given))
+            self._try()
+        elif not (isinstance(given, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", given)):
+            raise ValueError(
+                f"optimizer_class is {shown(given)}; it takes a subclass of torch.optim.Optimizer"
+            )
+
+    @property
+    def name(self) -> str:
+        return str(self.optimizer_class).rpartition(".")[2]
+
+    def build(self, parameters: Iterable[torch.Tensor], **how: bool) -> torch.optim.Optimizer:
+        """PyTorch's optimizer of these parameters; raises ValueError if the class cannot be found."""
+        found = _look_up(str(self.optimizer_class))
+        return found(parameters, lr=self.learning_rate, **dict(self.options), **how)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As for the others, with the options by name."""
+        known = {"class": "Torch", "optimizer_class": self.optimizer_class}
+        options = {name: [*each] if isinstance(each, tuple) else each for name, each in self.options}
+        return {
+            **known,
+            "learning_rate": self.learning_rate,
+            **({"options": options} if options else {}),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        return dict(self.options)
+
+    def _try(self) -> None:
+        """Takes a step with a weight matrix and a bias, as small as they can be."""
+        import torch
+
+        parameters = [torch.zeros(2, 2, requires_grad=True), torch.zeros(2, requires_grad=True)]
+        for each in parameters:
+            each.grad = torch.ones_like(each)
+        try:
+            self.build(parameters).step()
+        except Exception as error:  # whatever a class raises that is not meant for this
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{self} cannot train a layer of weights and biases: {said}") from None
+
+
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+    each.__name__: each for each in (SGD, Adam, AdamW, RMSprop, Adagrad, Torch)
+}
+
+
+def from_dict(content: object) -> Optimizer:
+    """The optimizer that `to_dict` wrote; raises ValueError where it is none."""
+    if not isinstance(content, Mapping) or not isinstance(content.get("class"), str):
+        raise ValueError(f"optimizer is {shown(content)}; it takes a class and its settings")
+    settings = dict(content)
+    kind = OPTIMIZERS.get(name := settings.pop("class"))
+    if kind is None:
+        raise ValueError(f"no optimizer is called {shown(name)}; there are {', '.join(OPTIMIZERS)}")
+    known = [each.name for each in fields(cast(Any, kind))]
+    for setting in settings:
+        if setting not in known:
+            raise ValueError(f"{name} has no setting {shown(setting)}; it has {', '.join(known)}")
+    if "learning_rate" not in settings:
+        raise ValueError(f"{name} lacks its learning_rate")
+    return kind(**settings)
+
+
+_classes: dict[str, type] = {}  # that a `Torch` was made with, by name
+
+
+def _name_of(given: type) -> str:
+    """The name that finds the class again; raises ValueError where it is no optimizer, or has none."""
+    import torch
+
+    if not issubclass(given, torch.optim.Optimizer) or given is torch.optim.Optimizer:
+        raise ValueError(
+            f"optimizer_class is {shown(given)}; it takes a subclass of torch.optim.Optimizer"
+        )
+    if "<locals>" in given.__qualname__:
+        raise ValueError(
+            f"optimizer_class is {shown(given)}, made inside a function; "
+            "it takes a class that its module has by name"
+        )
+    public = getattr(torch.optim, given.__name__, None) is given
+    name = f"torch.optim.{given.__name__}" if public else f"{given.__module__}.{given.__qualname__}"
+    _classes[name] = given
+    return name
+
+
+def _look_up(name: str) -> Callable[..., torch.optim.Optimizer]:
+    """The class of that dotted name; raises ValueError where there is none."""
+    if name in _classes:
+        return _classes[name]
+    module, _, rest = name.rpartition(".")
+    while module:
+        try:
+            found: Any = importlib.import_module(module)
+            for each in rest.split("."):
+                found = getattr(found, each)
+        except (ImportError, AttributeError):
+            module, _, last = module.rpartition(".")
+            rest = f"{last}.{rest}"
+        else:
+            return cast("Callable[..., torch.optim.Optimizer]", found)
+    raise ValueError(f"no optimizer class is called {name} here")
+
+
+def _options(given: object) -> tuple[tuple[str, Any], ...]:
+    """The options as pairs in the order of their names, each of plain Python's values."""
+    try:
+        options = dict(cast(Any, given))
+    except (TypeError, ValueError):
+        raise ValueError(f"options is {shown(given)}; it takes options by name") from None
+    for name in options:
+        if not isinstance(name, str) or name in ("lr", "params"):
+            raise ValueError(f"options has {shown(name)}; it takes names of options, but lr and params")
+    return tuple((name, _plain(f"options[{name!r}]", options[name])) for name in sorted(options))
+
+
+def _plain(name: str, value: object) -> Any:
+    """The option as it can be compared and written; ValueError for what JSON has no form for."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, tuple | list):
+        return tuple(_plain(name, each) for each in value)
+    for check in (flag, number):
+        try:
+            found = check(name, value)
+        except ValueError:
+            continue
+        return int(found) if isinstance(value, int) and not isinstance(found, bool) else found
+    raise ValueError(
+        f"{name} is {shown(value)}; it takes a finite number, True, False, None, a string, "
+        "or a tuple of these"
+    )
+
+
+def _in_words(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    if isinstance(value, tuple | list):
+        return f"{words} ({', '.join(map(_shortly, value))})"
+    return f"{words} {_shortly(value)}"
+
+
+def _shortly(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

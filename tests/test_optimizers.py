@@ -1,0 +1,432 @@
+"""Optimizers as values: checked where they are made, honoured by an engine or refused by it, by name."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.exercise import Exercise, Published, Row
+from harness.hardware import peers, roofline
+from model.engines import ENGINES, EngineError, cannot_run, choose_engine, eager, prove_engines
+from model.engines.proof import distance
+from model.experiment import Experiment
+from model.network import build_network, stack_parameters
+from model.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, Torch, from_dict
+from model.subnormals import flushed
+
+from .data import made_up
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+ROOT = Path(__file__).parent.parent
+ORDER = torch.arange(300)[None]
+
+# Of every field of every optimizer, a value that is not the default.
+CHANGED = {
+    SGD: {"momentum": 0.9, "dampening": 0.5, "nesterov": True, "weight_decay": 0.1},
+    Adam: {"betas": (0.5, 0.6), "eps": 0.1, "weight_decay": 0.1},
+    AdamW: {"betas": (0.5, 0.6), "eps": 0.1, "weight_decay": 0.5},
+    RMSprop: {"alpha": 0.5, "eps": 0.1, "momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    Adagrad: {"lr_decay": 0.5, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "eps": 0.1},
+}
+# What a field has no effect without.
+WITH = {"nesterov": {"momentum": 0.9}, "dampening": {"momentum": 0.9}}
+ONE_OF_EACH = [
+    *(kind(0.01) for kind in CHANGED),
+    *(
+        kind(0.01, **{name: value, **WITH.get(name, {})})
+        for kind, changed in CHANGED.items()
+        for name, value in changed.items()
+    ),
+]
+each_value = pytest.mark.parametrize("value", ONE_OF_EACH, ids=lambda value: value.label)
+
+
+@dataclass(frozen=True)
+class Patient(SGD):
+    """An optimizer with a field that nothing has been taught."""
+
+    patience: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothed(Experiment):
+    """An experiment with a setting that nothing has been taught."""
+
+    smoothing: float = 0.0
+
+
+class Sign(torch.optim.Optimizer):
+    """An optimizer of somebody's own: steps of one size."""
+
+    def __init__(self, params, lr, scale=1.0):
+        super().__init__(params, {"lr": lr, "scale": scale})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * group["scale"] * p.grad.sign()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """For eager's sake: its threads wait for each other at every operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def experiment(optimizer: Optimizer, **changed) -> Experiment:
+    return Experiment(**{"optimizer": optimizer, "batch_size": 50, "epochs": 1, **changed})
+
+
+@flushed()
+def by_pytorch(make, order=ORDER[0], batch_size=50, init="default") -> list[torch.Tensor]:
+    """The plainest loop that there is, for `make(parameters)`."""
+    network, data = build_network(init, 0), made_up()
+    optimizer = make(network.parameters())
+    for batch in order.split(batch_size):
+        optimizer.zero_grad()
+        logits = network(data.train_images[batch])
+        torch.nn.functional.cross_entropy(logits, data.train_labels[batch]).backward()
+        optimizer.step()
+    return stack_parameters([network])
+
+
+def trained(engine, case: Experiment) -> list[torch.Tensor]:
+    running = engine.Engine(case, made_up(), (0,))
+    running.epoch(ORDER)
+    return running.parameters()
+
+
+def as_pytorch(value: Optimizer):
+    """The optimizer, spelt out without `build`."""
+    options = {each.name: getattr(value, each.name) for each in fields(value)}
+    options["lr"] = options.pop("learning_rate")
+    return lambda parameters: getattr(torch.optim, type(value).__name__)(parameters, **options)
+
+
+def test_every_field_of_every_optimizer_is_tried():
+    assert {*CHANGED, Torch} == {*OPTIMIZERS.values()}
+    for kind, changed in CHANGED.items():
+        assert ["learning_rate", *changed] == [each.name for each in fields(kind)]
+
+
+@each_value
+def test_every_engine_honours_every_field_or_refuses_it_by_name(value):
+    case = experiment(value)
+    expected, label = by_pytorch(as_pytorch(value)), value.label
+    if label != value.name:
+        plain = by_pytorch(as_pytorch(type(value)(value.learning_rate)))
+        assert distance(expected, plain) > 1e-4, "the field matters here"
+    assert eager.refuses(case, CPU) is None
+    for engine in ENGINES:
+        reason = engine.HONOURS.refuses(case)
+        if engine.refuses(case, CPU) is None:
+            if cannot_run(engine, case, CPU) is None:
+                assert distance(trained(engine, case), expected, share=0.95) < 1e-5
+        elif reason is not None:
+            assert reason.startswith("it runs ")
+            assert reason.endswith((f"not {value.name}", f"this is {label}"))
+
+
+def test_what_the_fast_engines_and_jax_honour():
+    """Plain SGD and Adam, as they always have; the cluster SGD alone."""
+    jax, compiled = peers.PEERS
+    for each in (*ENGINES, jax):
+        refused = [value for value in ONE_OF_EACH if each.HONOURS.refuses(experiment(value))]
+        known = {"eager": ONE_OF_EACH, "cluster": [SGD(0.01)]}.get(each.NAME, [SGD(0.01), Adam(0.01)])
+        assert refused == [value for value in ONE_OF_EACH if value not in known]
+    assert compiled.HONOURS is eager.HONOURS
+
+
+def test_a_refusal_names_the_field():
+    def reason(value):
+        (numba,) = (engine for engine in ENGINES if engine.NAME == "numba")
+        return numba.HONOURS.refuses(experiment(value))
+
+    assert reason(SGD(1, momentum=0.9)) == "it runs SGD without momentum; this is SGD with momentum 0.9"
+    assert reason(RMSprop(1)) == "it runs SGD and Adam, not RMSprop"
+    assert reason(Torch(torch.optim.NAdam, 1)) == "it runs SGD and Adam, not NAdam"
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (experiment(Patient(0.1, patience=1)), "not Patient"),
+        (experiment(Patient(0.1)), "not Patient"),
+        (
+            Smoothed(optimizer=SGD(0.1), batch_size=50, epochs=1, smoothing=0.5),
+            "it does not know smoothing; this has 0.5",
+        ),
+    ],
+)
+def test_what_nobody_has_been_taught_is_refused_by_everything(case, reason, capsys):
+    """An optimizer's unknown field, or an experiment's: by engines, eager too, peers and the bound."""
+    for each in (*ENGINES, *peers.PEERS):
+        assert reason in each.HONOURS.refuses(case)
+    with pytest.raises(EngineError, match=f"^engine eager cannot run this experiment: .*{reason}$"):
+        choose_engine("auto", case, CPU)
+    prove_engines(case, made_up())
+    assert list(peers.ready(case, made_up(), ORDER)) == []
+    assert f"torch.compile is left out: {eager.HONOURS.refuses(case)}" in capsys.readouterr().err
+    assert roofline.minimum_work(case, made_up(), ORDER[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "how"),
+    [
+        ({"batch_size": 20}, {"batch_size": 20}),
+        ({"init": 0.1}, {"init": 0.1}),
+        # These are the caller's, who hands over the order of each epoch and the data.
+        ({"epochs": 2, "order": "by_class", "dataset": "kmnist"}, {}),
+    ],
+)
+def test_every_setting_of_an_experiment_is_honoured(changed, how):
+    case = experiment(SGD(0.03), **changed)
+    tried = {"optimizer", "batch_size", "init", "epochs", "order", "dataset"}
+    assert tried == {each.name for each in fields(Experiment)}
+    for engine in ENGINES:
+        if cannot_run(engine, case, CPU) is None:
+            assert distance(trained(engine, case), by_pytorch(as_pytorch(SGD(0.03)), **how)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Torch(torch.optim.NAdam, 0.01, {"momentum_decay": 0.1, "betas": [0.8, 0.9]}),
+        Torch(Sign, 0.001, {"scale": 0.5}),
+    ],
+    ids=lambda value: value.name,
+)
+def test_any_other_class_trains_as_pytorch_has_it(value):
+    made = Sign if value.name == "Sign" else torch.optim.NAdam
+    expected = by_pytorch(lambda p: made(p, lr=value.learning_rate, **dict(value.options)))
+    assert distance(trained(eager, experiment(value)), expected) == 0
+    assert choose_engine("auto", experiment(value), CPU) is eager
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: SGD(0), "learning_rate is 0; it takes a finite number above 0"),
+        (lambda: SGD(math.nan), "learning_rate is nan; it takes a finite number above 0"),
+        (lambda: SGD(10**400), "learning_rate is 1000"),
+        (lambda: SGD(True), "learning_rate is True; it takes a finite number above 0"),
+        (lambda: SGD("0.1"), "learning_rate is '0.1'; it takes a finite number above 0"),
+        (lambda: SGD(np.array(0.1)), "learning_rate is array(0.1); it takes a finite number above 0"),
+        (lambda: SGD(0.1, momentum=-1), "momentum is -1; it takes a finite number from 0"),
+        (lambda: SGD(0.1, momentum=math.inf), "momentum is inf; it takes a finite number from 0"),
+        (lambda: SGD(0.1, nesterov=1), "nesterov is 1; it takes True or False"),
+        (
+            lambda: SGD(0.1, nesterov=True),
+            "nesterov is True with momentum 0 and dampening 0; it takes a momentum above 0 and no",
+        ),
+        (lambda: SGD(0.1, momentum=0.9, dampening=0.1, nesterov=True), "nesterov is True with momentum"),
+        (lambda: Adam(0.1, betas=0.9), "betas is 0.9; it takes two numbers from 0 below 1"),
+        (lambda: Adam(0.1, betas=(0.9, 1)), "betas[1] is 1; it takes a finite number from 0 below 1"),
+        (
+            lambda: Torch("NAdam", 0.1),
+            "optimizer_class is 'NAdam'; it takes a subclass of torch.optim.O",
+        ),
+        (
+            lambda: Torch(int, 0.1),
+            "optimizer_class is <class 'int'>; it takes a subclass of torch.optim",
+        ),
+        (
+            lambda: Torch(torch.optim.NAdam, 0.1, {"momentum": 0.9}),
+            "NAdam with momentum 0.9 at rate 0.1 cannot train a layer of weights and biases: NAdam",
+        ),
+        (
+            lambda: Torch(torch.optim.LBFGS, 0.1),
+            "LBFGS at rate 0.1 cannot train a layer of weights and b",
+        ),
+        (
+            lambda: Torch(torch.optim.NAdam, 0.1, {"lr": 1}),
+            "options has 'lr'; it takes names of options",
+        ),
+        (lambda: Torch(torch.optim.NAdam, 0.1, 7), "options is 7; it takes options by name"),
+        (
+            lambda: Torch(torch.optim.NAdam, 0.1, {"eps": math.nan}),
+            "options['eps'] is nan; it takes a fi",
+        ),
+        (lambda: Torch(torch.optim.NAdam, 0.1, {"foreach": np.ones}), "options['foreach'] is <function"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(make, said):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        make()
+    assert str(refused.value).startswith(said)
+
+
+def test_a_class_made_in_a_function_cannot_be_found_again():
+    class Local(torch.optim.SGD):
+        pass
+
+    with pytest.raises(ValueError, match="made inside a function; it takes a class that its module has"):
+        Torch(Local, 0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_numbers_of_numpys_are_pythons_afterwards(kind):
+    value = SGD(kind(0.5), momentum=kind(0.25), nesterov=np.bool(True))
+    assert value == SGD(0.5, momentum=0.25, nesterov=True)
+    types = {each.name: type(getattr(value, each.name)) for each in fields(value)}
+    assert {name for name, each in types.items() if each is not float} == {"nesterov"}
+    assert types["nesterov"] is bool
+    case = experiment(value, batch_size=np.int64(100), epochs=np.uint8(2), init=np.float32(0.5))
+    assert (type(case.batch_size), type(case.epochs), type(case.init)) == (int, int, float)
+    assert type(SGD(np.int64(1)).learning_rate) is float
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*ONE_OF_EACH, Torch(torch.optim.NAdam, 0.1, {"betas": (0.8, 0.9)}), Torch(Sign, 1)],
+    ids=lambda value: value.label,
+)
+def test_a_value_is_read_back_as_it_was_written(value):
+    written = json.loads(json.dumps(value.to_dict()))
+    assert from_dict(written) == value
+    assert hash(from_dict(written)) == hash(value)
+    assert replace(value, learning_rate=7) == value.with_rate(7)
+    case = experiment(value)
+    assert Experiment.from_dict(json.loads(json.dumps(case.to_dict()))) == case
+
+
+def test_what_is_written_is_flat_and_short():
+    assert SGD(0.1).to_dict() == {"class": "SGD", "learning_rate": 0.1}
+    assert AdamW(1, betas=(0.8, 0.9)).to_dict() == {
+        "class": "AdamW",
+        "learning_rate": 1.0,
+        "betas": [0.8, 0.9],
+    }
+    assert Torch(torch.optim.NAdam, 1, {"eps": 0.1}).to_dict() == {
+        "class": "Torch",
+        "optimizer_class": "torch.optim.NAdam",
+        "learning_rate": 1.0,
+        "options": {"eps": 0.1},
+    }
+    assert Torch(Sign, 1).optimizer_class == f"{__name__}.Sign"
+
+
+def test_an_optimizer_is_read_without_pytorch_and_without_its_class():
+    code = (
+        "import sys; from model.optimizers import SGD, from_dict; SGD(0.1)\n"
+        "value = from_dict({'class': 'Torch', 'optimizer_class': 'not_here.Lion', 'learning_rate': 1})\n"
+        "assert value.label == 'Lion' and 'torch' not in sys.modules\n"
+        "try: value.build([])\n"
+        "except ValueError as error: assert 'no optimizer class is called not_here.Lion' in str(error)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (SGD(0.1), "SGD"),
+        (SGD(0.1, momentum=0.9), "SGD with momentum 0.9"),
+        (SGD(0.1, momentum=0.9, nesterov=True), "SGD with momentum 0.9 and nesterov"),
+        (
+            SGD(0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+            "SGD with momentum 0.9, nesterov and weight decay 0.0001",
+        ),
+        (Adam(0.1, betas=[0.8, 0.9]), "Adam with betas (0.8, 0.9)"),
+        (
+            Torch(torch.optim.NAdam, 0.1, {"decoupled_weight_decay": True}),
+            "NAdam with decoupled weight decay",
+        ),
+    ],
+)
+def test_labels_say_what_differs_from_the_defaults(value, label):
+    assert value.label == label
+    assert str(value) == f"{label} at rate 0.1"
+
+
+# Rows
+
+
+def row(name="mine", **changed):
+    return Row(name, {"optimizer": SGD(0.1), "batch_size": 1, **changed})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: row(momentum=0.9),
+            "the row 'mine': no setting is called 'momentum'; there are optimizer,",
+        ),
+        (
+            lambda: row(learning_rate=1),
+            "the row 'mine': no setting is called 'learning_rate'; there are",
+        ),
+        (
+            lambda: row(epochs=3),
+            "the row 'mine': epochs is no setting of a row's; the session's",
+        ),
+        (
+            lambda: row(dataset="mnist"),
+            "the row 'mine': dataset is no setting of a row's; the session's",
+        ),
+        (
+            lambda: row(optimizer="sgd"),
+            "the row 'mine': optimizer is 'sgd'; it takes one of model.optimi",
+        ),
+        (
+            lambda: row(init="zero"),
+            "the row 'mine': init is 'zero'; it takes 'default' or a finite number",
+        ),
+        (
+            lambda: row(batch_size=True),
+            "the row 'mine': batch_size is True; it takes a whole number from",
+        ),
+        (lambda: Row("mine", {"batch_size": 1}), "the row 'mine': it has no optimizer"),
+        (
+            lambda: row("sgd\x1b[31m"),
+            "the name 'sgd\\x1b[31m' of a row takes printable ASCII but / and \\",
+        ),
+        (lambda: row("a/b"), "the name 'a/b' of a row takes printable ASCII but / and \\"),
+        (lambda: row("a\0b"), "the name 'a\\x00b' of a row takes printable ASCII but / and \\"),
+        (lambda: row(""), "the name '' of a row takes 1 to 100 characters"),
+        (lambda: row("x" * 101), "the name 'xxxxxxxx"),
+        (lambda: Published(98.2), "test_accuracy is 98.2; it takes a fraction of 1, not a percentage"),
+        (lambda: Published(0.98, -1), "seconds is -1; it takes a finite number from 0"),
+    ],
+)
+def test_a_row_is_checked_where_it_is_made(make, said):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        make()
+    assert str(refused.value).startswith(said)
+
+
+def test_a_row_stays_as_it_was_checked():
+    assert row("x" * 100).settings == {"optimizer": SGD(0.1), "batch_size": 1}
+    with pytest.raises(TypeError):
+        row().settings["momentum"] = 0.9
+
+
+def exercise(**changed):
+    said = dict.fromkeys(("title", "question", "source", "figure"), "x")
+    return Exercise(**{"number": 1, **said, "epochs": {"quick": 1}, "rows": (row(),), **changed})
+
+
+def test_an_exercise_has_one_row_of_a_name():
+    assert exercise().names == ["mine"]
+    with pytest.raises(ValueError, match="two rows of exercise 1 are called 'mine'"):
+        exercise(rows=(row(), row("other"), row()))
+
+
+def test_an_exercises_epochs_are_whole_numbers():
+    with pytest.raises(ValueError, match=r"^epochs\['quick'\] is 0; it takes a whole number from 1$"):
+        exercise(epochs={"quick": 0})
+    with pytest.raises(ValueError, match="its exercise has no epochs for the scale paper"):
+        exercise().experiment(row(), "paper", "mnist")
