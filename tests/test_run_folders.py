@@ -27,7 +27,7 @@ STARTS = {
 }
 
 SPOILT = {
-    "rows": "EXERCISE.rows[0].settings['momentum'] = 0.9",
+    "rows": "Row('mine', {'optimizer': SGD(0.1), 'batch_size': 1, 'momentum': 0.9})",
     "syntax": "def",
     "importorskip": "pytest.importorskip('nowhere')",
     "fixture": "def test_training(nowhere): pass",

@@ -134,8 +134,11 @@ def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cor
     suite.add(
         1,
         """
-EXERCISE.rows[0].settings["batch_size"] = 1
-EXERCISE.rows[1].settings["batch_size"] = 100
+from dataclasses import replace
+
+sized = zip(EXERCISE.rows, (1, 100, 10), strict=True)
+rows = [replace(row, settings={**row.settings, "batch_size": size}) for row, size in sized]
+EXERCISE = replace(EXERCISE, rows=tuple(rows))
 
 import harness.plugin.fixtures
 from filelock import FileLock, Timeout
