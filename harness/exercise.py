@@ -26,12 +26,13 @@ class Published:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.test_accuracy is not None and not 0 <= number("test_accuracy", self.test_accuracy) <= 1:
+        for name in ("test_accuracy", "seconds"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, number(name, given, least=0))
+        if self.test_accuracy is not None and self.test_accuracy > 1:
             raise ValueError(
-                f"test_accuracy is {self.test_accuracy!r}; it takes a fraction of 1, not a percentage"
+                f"test_accuracy is {self.test_accuracy:g}; it takes a fraction of 1, not a percentage"
             )
-        if self.seconds is not None:
-            number("seconds", self.seconds, least=0)
 
 
 # The name is a part of file names, which file systems keep to 255 bytes.

@@ -289,11 +289,8 @@ class Torch(Optimizer):
         """As for the others, with the options by name."""
         known = {"class": "Torch", "optimizer_class": self.optimizer_class}
         options = {name: [*each] if isinstance(each, tuple) else each for name, each in self.options}
-        return {
-            **known,
-            "learning_rate": self.learning_rate,
-            **({"options": options} if options else {}),
-        }
+        content = {**known, "learning_rate": self.learning_rate}
+        return {**content, "options": options} if options else content
 
     def _settings(self) -> dict[str, Any]:
         return dict(self.options)
@@ -381,14 +378,14 @@ def _options(given: object) -> tuple[tuple[str, Any], ...]:
     except (TypeError, ValueError):
         raise ValueError(f"options is {shown(given)}; it takes options by name") from None
     for name in options:
-        if not isinstance(name, str) or name in ("lr", "params"):
+        if not (isinstance(name, str) and name.isidentifier()) or name in ("lr", "params"):
             raise ValueError(f"options has {shown(name)}; it takes names of options, but lr and params")
     return tuple((name, _plain(f"options[{name!r}]", options[name])) for name in sorted(options))
 
 
 def _plain(name: str, value: object) -> Any:
     """The option as it can be compared and written; ValueError for what JSON has no form for."""
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and value.isprintable()):  # tables show it
         return value
     if isinstance(value, tuple | list):
         return tuple(_plain(name, each) for each in value)
@@ -399,8 +396,8 @@ def _plain(name: str, value: object) -> Any:
             continue
         return int(found) if isinstance(value, int) and not isinstance(found, bool) else found
     raise ValueError(
-        f"{name} is {shown(value)}; it takes a finite number, True, False, None, a string, "
-        "or a tuple of these"
+        f"{name} is {shown(value)}; it takes a finite number, True, False, None, a printable "
+        "string, or a tuple of these"
     )
 
 

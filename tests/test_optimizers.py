@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from .data import made_up
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ROOT = Path(__file__).parent.parent
-ORDER = torch.arange(300)[None]
+ORDER = torch.arange(200)[None]
 
 # Of every field of every optimizer, a value that is not the default.
 CHANGED = {
@@ -46,6 +47,7 @@ ONE_OF_EACH = [
         for name, value in changed.items()
     ),
 ]
+FAST = [engine for engine in ENGINES if engine is not eager]
 each_value = pytest.mark.parametrize("value", ONE_OF_EACH, ids=lambda value: value.label)
 
 
@@ -115,6 +117,12 @@ def as_pytorch(value: Optimizer):
     return lambda parameters: getattr(torch.optim, type(value).__name__)(parameters, **options)
 
 
+@cache
+def plain(kind) -> list[torch.Tensor]:
+    """By the optimizer without any other setting."""
+    return by_pytorch(as_pytorch(kind(0.01)))
+
+
 def test_every_field_of_every_optimizer_is_tried():
     assert {*CHANGED, Torch} == {*OPTIMIZERS.values()}
     for kind, changed in CHANGED.items():
@@ -126,10 +134,10 @@ def test_every_engine_honours_every_field_or_refuses_it_by_name(value):
     case = experiment(value)
     expected, label = by_pytorch(as_pytorch(value)), value.label
     if label != value.name:
-        plain = by_pytorch(as_pytorch(type(value)(value.learning_rate)))
-        assert distance(expected, plain) > 1e-4, "the field matters here"
+        assert distance(expected, plain(type(value))) > 1e-4, "the field matters here"
     assert eager.refuses(case, CPU) is None
-    for engine in ENGINES:
+    assert distance(trained(eager, case), expected) == 0
+    for engine in FAST:
         reason = engine.HONOURS.refuses(case)
         if engine.refuses(case, CPU) is None:
             if cannot_run(engine, case, CPU) is None:
@@ -254,6 +262,11 @@ def test_any_other_class_trains_as_pytorch_has_it(value):
             lambda: Torch(torch.optim.NAdam, 0.1, {"lr": 1}),
             "options has 'lr'; it takes names of options",
         ),
+        (
+            lambda: Torch(torch.optim.NAdam, 0.1, {"eps": "\x1b[31m"}),
+            "options['eps'] is '\\x1b[31m'; it takes a finite number, True, False, None, a printable",
+        ),
+        (lambda: Torch(torch.optim.NAdam, 0.1, {"\x1b": 1}), "options has '\\x1b'; it takes names of"),
         (lambda: Torch(torch.optim.NAdam, 0.1, 7), "options is 7; it takes options by name"),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"eps": math.nan}),
@@ -409,6 +422,8 @@ def test_a_row_is_checked_where_it_is_made(make, said):
 
 
 def test_a_row_stays_as_it_was_checked():
+    published = Published(np.float32(0.5), 100)
+    assert [type(each) for each in vars(published).values()] == [float, float]
     assert row("x" * 100).settings == {"optimizer": SGD(0.1), "batch_size": 1}
     with pytest.raises(TypeError):
         row().settings["momentum"] = 0.9
