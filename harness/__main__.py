@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from .files.sealed import one_line
-from .paths import CANNOT_BE_READ, REPORTS
+from .paths import REFUSED, REPORTS
 from .processes import as_ctrl_c
 
 _INTERRUPTED = 130
@@ -112,7 +112,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that refuses in one line; `--help` has the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {one_line(message)} (--help says more)\n")
+        self.exit(REFUSED, f"{self.prog}: {one_line(message)} (--help says more)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -348,7 +348,7 @@ def _run(command: Callable[..., int | None], *arguments: object) -> int:
 def _refuse(reason: str) -> int:
     """Prints the reason in one line, without what a terminal would obey."""
     print(one_line(reason), file=sys.stderr)
-    return CANNOT_BE_READ
+    return REFUSED
 
 
 if __name__ == "__main__":

@@ -15,4 +15,4 @@ SPEED = "speed.json"  # what `make speed` measured
 SPEED_SO_FAR = "speed.partial.json"  # the same while it measures, or of one that was stopped
 TIMES = "times.json"  # what `make times` measured
 
-CANNOT_BE_READ = 2  # exit status of `python -m harness report` for a folder that holds no such report
+REFUSED = 2  # exit status of a command that refuses what it was given

@@ -694,6 +694,8 @@ class TestReporters:
         result = saved.run(*GATES, "-x")
         result.assert_outcomes(passed=6, failed=1)
         result.stdout.no_fnmatch_line("*stopping after*")
+        result.stdout.no_fnmatch_line("*[[]116%]*")
+        result.stdout.fnmatch_lines(["*[[]100%]", "*_ gate _*", "FAILED gate - *"])
         cache = saved.path / ".pytest_cache" / "v" / "cache" / "lastfailed"
         assert not cache.exists() or "gate" not in json.loads(cache.read_text())
 

@@ -78,15 +78,6 @@ class Sign(torch.optim.Optimizer):
                 p -= group["lr"] * group["scale"] * p.grad.sign()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """For eager's sake: its threads wait for each other at every operation."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def experiment(optimizer: Optimizer, **changed) -> Experiment:
     return Experiment(**{"optimizer": optimizer, "batch_size": 50, "epochs": 1, **changed})
 

@@ -222,10 +222,13 @@ def _report_failure(config: pytest.Config, answer: Answer) -> None:
         longrepr=answer.why_failed(),
         when="call",
     )
-    # It is no test for --last-failed or --stepwise to run again. And all tests have ended: a limit to
-    # failures stops nothing any more.
+    # It is no test for --last-failed or --stepwise to run again, and none of those that the terminal's
+    # progress counts, but one of its failures. And all tests have ended: a limit to failures stops
+    # nothing any more.
     manager = config.pluginmanager
-    left_out = [plugin for name in _RERUNNING if (plugin := manager.get_plugin(name))]
+    reporter: pytest.TerminalReporter = manager.get_plugin("terminalreporter")
+    reporter.stats.setdefault("failed", []).append(report)
+    left_out = [reporter, *(plugin for name in _RERUNNING if (plugin := manager.get_plugin(name)))]
     most, config.option.maxfail = config.option.maxfail, 0
     try:
         manager.subset_hook_caller("pytest_runtest_logreport", left_out)(report=report)

@@ -23,7 +23,7 @@ from ..files.record import TrainingRecord
 from ..files.sealed import one_line
 from ..hardware.forecast import training_seconds
 from ..hardware.lock_file import LockError, lock_folder
-from ..paths import CANNOT_BE_READ, PAGE, ROOT, SPEED
+from ..paths import PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
 from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
-_SESSION = pytest.StashKey[pytest.Session]()
 _EXERCISES = pytest.StashKey[dict[str, ModuleType]]()
 _TABLES = pytest.StashKey[list[str]]()
 _WRITE_ERROR = pytest.StashKey[str]()
@@ -53,14 +52,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _prepare(session, [item.nodeid for item in session.items])
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    session.config.stash[_SESSION] = session
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
     """Prepares a session with xdist, whose controller learns from its workers what they collected."""
-    _prepare(node.config.stash[_SESSION], ids)
+    session = node.config.pluginmanager.get_plugin("session")
+    assert isinstance(session, pytest.Session)
+    _prepare(session, ids)
 
 
 def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
@@ -89,7 +86,10 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     )
     config.stash[_REPORT_FOLDER] = folder
     config.add_cleanup(folder.close)
-    config.stash[_EXERCISES] = exercises_of(session, [*ids, *folder.resumed])
+    # Those that an earlier session trained stay in the tables, whatever is selected now.
+    config.stash[_EXERCISES] = (
+        exercises_of(session, [*ids, *folder.resumed]) if folder.resumed else modules
+    )
     store = Store(settings.report_dir)
     experiments = {
         case: experiment
@@ -188,7 +188,7 @@ def draw(folder: Path) -> str:
             why = one_line(reason(drawing.stderr, status=status))
     line = f"No page or figures: {why.rstrip('.')}."
     # What cannot be drawn now for what the folder holds cannot be drawn later either.
-    return line if status == CANNOT_BE_READ else f"{line} To draw them later: {_draw_command(folder)}"
+    return line if status == REFUSED else f"{line} To draw them later: {_draw_command(folder)}"
 
 
 def _draw_command(folder: Path) -> str:

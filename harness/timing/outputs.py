@@ -17,7 +17,6 @@ from pytest_benchmark.utils import get_machine_id
 from .storage import INCONCLUSIVE, expanded, folder
 from .xdist_bridge import benchmark_session
 
-_SESSION = pytest.StashKey[pytest.Session]()
 _ERRORS = pytest.StashKey[list[str]]()
 
 
@@ -107,13 +106,13 @@ def _folders(path: Path | None) -> Iterator[None]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Whatever is wrong with a file by the end of the session costs no table and no page."""
     config = session.config
-    config.stash[_SESSION], config.stash[_ERRORS] = session, []
+    config.stash[_ERRORS] = []
     benchmarks = benchmark_session(config)
     for name in ("handle_saving", "display"):
-        setattr(benchmarks, name, _guarded(config, getattr(benchmarks, name)))
+        setattr(benchmarks, name, _guarded(session, getattr(benchmarks, name)))
 
 
-def _guarded(config: pytest.Config, function: Callable[..., None]) -> Callable[..., None]:
+def _guarded(session: pytest.Session, function: Callable[..., None]) -> Callable[..., None]:
     """pytest-benchmark's function, which notes that a file could not be written, and goes on."""
 
     def guarded(*args: Any) -> None:
@@ -121,8 +120,8 @@ def _guarded(config: pytest.Config, function: Callable[..., None]) -> Callable[.
             function(*args)
         except (OSError, AssertionError) as error:  # it asserts that no such run is saved yet
             said = str(error) or "a saved run of that number exists already"
-            config.stash[_ERRORS].append(f"pytest-benchmark could not write its files: {said}")
-            config.stash[_SESSION].exitstatus = config.stash[_SESSION].exitstatus or 1
+            session.config.stash[_ERRORS].append(f"pytest-benchmark could not write its files: {said}")
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     return guarded
 
