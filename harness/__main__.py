@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from .files.sealed import one_line
-from .paths import REFUSED, REPORTS
+from .paths import REFUSED, REPORTS, expanded
 from .processes import as_ctrl_c
 
 _INTERRUPTED = 130
@@ -233,13 +233,13 @@ def _add_report_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def _path(text: str) -> Path:
-    """A path; a shell does not expand the `~` of `--report-dir=~/x`."""
+    """A path, with `~` as the home folder."""
     if not text:
         raise argparse.ArgumentTypeError("'' is no path")
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise argparse.ArgumentTypeError(f"{text!r} begins with the home of nobody") from None
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _at_least(least: int) -> Callable[[str], int]:

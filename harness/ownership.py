@@ -64,7 +64,7 @@ def has_run(folder: Path) -> bool:
     return (folder / "summary.json").exists() or any(finished)
 
 
-def remove_if_nothing_came(folder: Path) -> None:
+def remove_if_unused(folder: Path) -> None:
     """Deletes a folder that a session made, if it holds no more than was put there at its start."""
     with suppress(OSError):
         names = {path.name for path in folder.iterdir()}

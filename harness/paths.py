@@ -16,3 +16,14 @@ SPEED_SO_FAR = "speed.partial.json"  # the same while it measures, or of one tha
 TIMES = "times.json"  # what `make times` measured
 
 REFUSED = 2  # exit status of a command that refuses what it was given
+
+
+def expanded(given: str | Path) -> Path:
+    """Returns the path with `~` as the home folder, which a shell does not expand behind a `=`.
+
+    Raises ValueError, with the path and why, if there is no such home folder.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(given)!r}, and there is no such home folder") from None

@@ -34,7 +34,7 @@ def new(reports: Path) -> Path:
 
 
 def begin(folder: Path) -> None:
-    """Prepares a run in `folder`, if it is one of `new`'s: it gets copies of what describes the machine.
+    """Prepares a run in `folder`, if `new` named it, with the measurements of the machine so far.
 
     Raises ForeignFilesError if something that is not the suite's is in the place of `latest`.
     """

@@ -117,7 +117,9 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     given = check(tmp_path, report_dir="~/mine", data_root="~/data")
     assert (given.report_dir, given.data_root) == (tmp_path / "home/mine", tmp_path / "home/data")
-    with pytest.raises(pytest.UsageError, match=r"^--report-dir is '~nobody-here/x'; there is no such"):
+    with pytest.raises(
+        pytest.UsageError, match=r"^--report-dir is '~nobody-here/x', and there is no such home folder$"
+    ):
         check(tmp_path, report_dir="~nobody-here/x")
 
 

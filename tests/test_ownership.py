@@ -58,8 +58,8 @@ def test_no_run_is_overwritten(folder):
     (folder / "runs" / "a.json").write_text("{}")
     before = content(folder.parent)
     assert refusal(folder) == (
-        f"--report-dir is {folder}, which has the report of an earlier run; no run is overwritten: "
-        "--resume goes on with it, and a new one takes another folder"
+        f"--report-dir is {folder}, which has the report of an earlier run; runs are never "
+        "overwritten: continue it with --resume, or name another folder"
     )
     assert content(folder.parent) == before
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ..files.sealed import one_line
+from ..paths import expanded
 from ..processes import environment, reason
 
 _LEAST = (3, 11)
@@ -37,9 +38,9 @@ def checked(given: Path, folder: Path) -> Path:
     """The interpreter's absolute path. Raises ValueError, in a line, if it cannot be a side."""
     try:
         # Links stay as they are: that of a virtual environment says whose packages it has.
-        python = Path(os.path.abspath(given.expanduser()))
-    except RuntimeError as error:
-        raise ValueError(f"--base-python is {str(given)!r}: {one_line(error).rstrip('.')}") from None
+        python = Path(os.path.abspath(expanded(given)))
+    except ValueError as error:
+        raise ValueError(f"--base-python is {error}") from None
     what = f"--base-python is {str(given)!r}"
     try:
         if not os.path.lexists(python):

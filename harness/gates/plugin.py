@@ -226,7 +226,8 @@ def _report_failure(config: pytest.Config, answer: Answer) -> None:
     # progress counts, but one of its failures. And all tests have ended: a limit to failures stops
     # nothing any more.
     manager = config.pluginmanager
-    reporter: pytest.TerminalReporter = manager.get_plugin("terminalreporter")
+    reporter = manager.get_plugin("terminalreporter")
+    assert isinstance(reporter, pytest.TerminalReporter)
     reporter.stats.setdefault("failed", []).append(report)
     left_out = [reporter, *(plugin for name in _RERUNNING if (plugin := manager.get_plugin(name)))]
     most, config.option.maxfail = config.option.maxfail, 0

@@ -1,4 +1,4 @@
-"""Seconds that this process has waited for what other trainings hold: no part of a test's duration."""
+"""Counts the seconds that this process waits for locks, so that tests' durations can leave them out."""
 
 from __future__ import annotations
 

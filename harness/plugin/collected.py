@@ -1,4 +1,4 @@
-"""The exercises of a session: those of the modules that pytest has collected, and selected tests of."""
+"""The exercises of a session: those in modules with at least one selected test."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..exercise import Exercise
 
 
 def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, ModuleType]:
-    """The modules with an `EXERCISE` among those that the node ids `ids` are of, by path as in node ids.
+    """Returns the modules of the node ids `ids` that have an `EXERCISE`, by path as in node ids.
 
-    In the order of their numbers. Raises pytest.UsageError if two have the same one.
+    They are in the order of their numbers. Raises pytest.UsageError if two have the same number.
     """
     # With xdist, workers have collected them.
     here = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}

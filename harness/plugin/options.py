@@ -17,6 +17,7 @@ from model.network import SIZES
 
 from .. import run_folders
 from ..hardware.machine import candidate_devices, check_device
+from ..paths import expanded
 from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 
 if TYPE_CHECKING:
@@ -168,11 +169,10 @@ def _resolved(config: pytest.Config, option: str, given: str | Path) -> Path:
 
 
 def _expanded(option: str, given: str | Path) -> Path:
-    """With `~` as the home folder, which a shell does not expand behind a `=`."""
     try:
-        return Path(given).expanduser()
-    except RuntimeError:
-        raise pytest.UsageError(f"{option} is {str(given)!r}; there is no such home folder") from None
+        return expanded(given)
+    except ValueError as error:
+        raise pytest.UsageError(f"{option} is {error}") from None
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -32,10 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Stopping:
-    """Interrupts the session at the first signal, and lets it write what has finished at the next ones.
+    """Interrupts the session at the first signal, and ignores more of them for a few seconds.
 
-    Somebody who presses Ctrl-C three times wants it to end soon, and it does: but an interrupt in the
-    middle of its end would cost the tables. Signals count again after a few seconds, should it hang.
+    Pressing Ctrl-C again while the session writes its report would cost the tables. If the session
+    hangs, signals interrupt it again after that time.
     """
 
     def __init__(self) -> None:

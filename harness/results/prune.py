@@ -16,15 +16,16 @@ from ..paths import REPORTS
 
 
 def main(keep: int, reports: Path = REPORTS) -> int:
-    """Keeps the newest `keep` report folders, and says of the others what became of them.
+    """Keeps the newest `keep` report folders, deletes the others, and prints what it did with each.
 
     Returns 1 if one of them could not be deleted.
     """
     if not reports.is_dir():
         raise ValueError(f"{reports} is no folder, so there is nothing to delete")
     found, status = run_folders.runs(reports), 0
+    latest = run_folders.latest(reports)
     for folder in found[keep:]:
-        if folder == run_folders.latest(reports):
+        if folder == latest:
             continue
         try:
             _delete(folder)
@@ -33,7 +34,7 @@ def main(keep: int, reports: Path = REPORTS) -> int:
             status = 1
         else:
             print(f"deleted {folder}")
-    print(f"{len(found[:keep])} of {len(found)} report folders are the newest and stay.")
+    print(f"{sum(folder.exists() for folder in found)} of {len(found)} report folders are kept.")
     return status
 
 

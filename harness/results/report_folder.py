@@ -65,8 +65,8 @@ class ReportFolder:
             self._resume(fingerprint)
         elif ownership.has_run(self._folder):
             raise pytest.UsageError(
-                f"--report-dir is {self._folder}, which has the report of an earlier run; no run is "
-                "overwritten: --resume goes on with it, and a new one takes another folder"
+                f"--report-dir is {self._folder}, which has the report of an earlier run; runs are "
+                "never overwritten: continue it with --resume, or name another folder"
             )
         else:
             run_folders.begin(self._folder)
@@ -96,4 +96,4 @@ class ReportFolder:
                 os.unlink(self._lock.lock_file)
             self._lock.release()
             if self._is_new:
-                ownership.remove_if_nothing_came(self._folder)
+                ownership.remove_if_unused(self._folder)

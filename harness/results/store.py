@@ -108,9 +108,10 @@ class Store:
         self._lead_here()
 
     def _lead_here(self) -> None:
-        """Has `latest` lead to this report once there is something in it: once in a session.
+        """Points `latest` at this report when the session has written its first record or claim.
 
-        Not by time: clocks are set back. A report that is resumed is not the newest for that.
+        The order of sessions decides, not the clock, which may be set back. Resuming an old report does
+        not make it the newest.
         """
         if not self._resumed.exists() and self._is_first("latest"):
             run_folders.lead_to(self._folder)

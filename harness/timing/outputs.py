@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
-from .storage import INCONCLUSIVE, expanded, folder
+from .storage import INCONCLUSIVE, folder, with_home
 from .xdist_bridge import benchmark_session
 
 _ERRORS = pytest.StashKey[list[str]]()
@@ -27,11 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     option = config.option
     if (given := option.benchmark_json) is not None:
-        option.benchmark_json = Path(expanded("--benchmark-json", str(given)))
+        option.benchmark_json = Path(with_home("--benchmark-json", str(given)))
         _check("--benchmark-json", given, option.benchmark_json, makes_folders=False)
     for name in ("histogram", "cprofile_dump"):
         dest, flag = f"benchmark_{name}", f"--benchmark-{name.replace('_', '-')}"
-        prefixes = [expanded(flag, prefix) for prefix in getattr(option, dest)][-1:]
+        prefixes = [with_home(flag, prefix) for prefix in getattr(option, dest)][-1:]
         setattr(option, dest, prefixes)  # pytest-benchmark fails where it is given twice
         for prefix in prefixes:
             _check(flag, prefix, Path(f"{prefix}-x.svg"), makes_folders=True)

@@ -15,6 +15,7 @@ from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import get_machine_id
 
 from ..files.sealed import one_line
+from ..paths import expanded
 
 ACCEPTED = "accepted"  # the name of a saved run whose rows start a new baseline
 INCONCLUSIVE = "_inconclusive"  # ends the name of a saved run that the gates could not decide
@@ -58,12 +59,12 @@ def folder(config: pytest.Config) -> Path:
     return Path(_checked(config.option.benchmark_storage).removeprefix(_SCHEME))
 
 
-def expanded(option: str, path: str) -> str:
+def with_home(option: str, path: str) -> str:
     """The path with `~` replaced by the home folder. Raises UsageError if there is none."""
     try:
-        return str(Path(path).expanduser()) if path.startswith("~") else path
-    except RuntimeError:
-        raise pytest.UsageError(f"{option} is {path!r}, and there is no such home folder") from None
+        return str(expanded(path)) if path.startswith("~") else path
+    except ValueError as error:
+        raise pytest.UsageError(f"{option} is {error}") from None
 
 
 def saved_files(storage: FileStorage, named: str | None = None) -> list[Path]:
@@ -86,7 +87,7 @@ def _checked(given: str) -> str:
         raise pytest.UsageError(
             f"--benchmark-storage is {given!r}; this suite takes a folder, as in file://FOLDER or FOLDER"
         )
-    path = expanded("--benchmark-storage", path)
+    path = with_home("--benchmark-storage", path)
     try:
         there = next(each for each in (Path(path), *Path(path).absolute().parents) if each.exists())
     except OSError as error:
@@ -116,7 +117,7 @@ def _named(config: pytest.Config, given: str | bool) -> str | bool | list[str]:
             )
             return []
         return True
-    pattern = expanded("--benchmark-compare", str(given))
+    pattern = with_home("--benchmark-compare", str(given))
     # `.` would match every run; a module of tests exists, but nobody saved it.
     if Path(pattern).parts and Path(pattern).suffix != ".py" and saved_files(storage, pattern):
         return pattern
