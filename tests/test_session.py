@@ -233,6 +233,48 @@ def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(
     assert [case.partition("lr")[2] for case in suite.cases()] == ["0.25]", "1.0]"]
 
 
+def test_a_worker_that_replaces_a_killed_one_goes_on_with_its_rows(suite):
+    """Its collection, when a test has failed already, is no reason to stop."""
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+import pathlib, time
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.name != "test_crash")
+
+def pytest_collection_finish(session):
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") not in ("gw0", "gw1"):
+        pathlib.Path("replaced").touch()
+"""
+    )
+    suite.add(
+        1,
+        """
+import pathlib, time, harness.plugin.fixtures
+fake = harness.plugin.fixtures.train_model
+
+def waiting(*args, **kwargs):
+    for _ in range(600):
+        if pathlib.Path("replaced").exists():
+            break
+        time.sleep(0.1)
+    time.sleep(0.3)  # for what the controller does then
+    return fake(*args, **kwargs)
+
+harness.plugin.fixtures.train_model = waiting
+
+def test_crash():
+    os._exit(1)
+""",
+    )
+    result = suite.run("-n", "2", "--timing", "shared", "-k", "test_1")
+    result.assert_outcomes(passed=3, failed=1)
+    assert (suite.path / "replaced").exists()
+    assert len(suite.cases()) == 3
+
+
 @pytest.mark.parametrize(("machine", "told"), [(None, True), ("another CPU", False)])
 def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told):
     """3 rows of 12,000 steps of two replicates, of which one takes 100 microseconds: 7.2 s."""

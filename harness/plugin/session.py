@@ -66,11 +66,14 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     Whatever is wrong is said before anything is opened.
     """
     config = session.config
+    if _EXERCISES in config.stash:  # a worker that replaces a crashed one has collected, too
+        return
+    modules = config.stash[_EXERCISES] = exercises_of(session, ids)
+    if not modules:
+        return
     if session.testsfailed and not config.option.continue_on_collection_errors:
         # pytest-xdist would go on with what could be collected.
         raise session.Interrupted("errors during collection")
-    if _REPORT_FOLDER in config.stash or not (modules := exercises_of(session, ids)):
-        return
     settings = config.stash[SETTINGS]
     selected = _selected(config, modules, ids)
     try:
@@ -87,9 +90,8 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     config.stash[_REPORT_FOLDER] = folder
     config.add_cleanup(folder.close)
     # Those that an earlier session trained stay in the tables, whatever is selected now.
-    config.stash[_EXERCISES] = (
-        exercises_of(session, [*ids, *folder.resumed]) if folder.resumed else modules
-    )
+    if folder.resumed:
+        config.stash[_EXERCISES] = exercises_of(session, [*ids, *folder.resumed])
     store = Store(settings.report_dir)
     experiments = {
         case: experiment
