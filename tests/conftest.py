@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -136,6 +137,20 @@ class Suite:
         with warnings.catch_warnings(record=True):  # its warnings are not this session's
             return self._pytester.runpytest_inprocess("bench/", *args)
 
+    def refused(self, *args: str) -> str:
+        """The one line with which a session refuses these arguments, before anything has trained."""
+        result = self.run(*args)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert "passed" not in result.stdout.str()
+        assert not self.report.exists()
+        (line,) = [line for line in result.errlines if line.strip()]
+        assert line.startswith("ERROR: ")
+        return line
+
+    def saved_runs(self) -> list[Path]:
+        """The files that pytest-benchmark has saved, oldest first."""
+        return sorted((self.path / ".benchmarks").rglob("*.json"))
+
     def run_apart(self, *args: str) -> pytest.RunResult:
         """The same in a fork: for what would change this process. All that it writes is on stdout."""
         status = self.start(*args).wait()
@@ -200,6 +215,33 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def _saved_once() -> list[tuple[Path, str]]:
+    """What `saved_run` returns, once there is one."""
+    return []
+
+
+@pytest.fixture
+def saved_run(suite: Suite, _saved_once: list[tuple[Path, str]]) -> tuple[Path, str]:
+    """A saved run of the whole suite, made once: where it belongs in the suite's folder, and its text."""
+    if not _saved_once:
+        suite.run("--benchmark-autosave").assert_outcomes(passed=6)
+        (path,) = suite.saved_runs()
+        _saved_once.append((path.relative_to(suite.path), path.read_text()))
+        for made in (path.parent.parent, suite.report.parent):
+            shutil.rmtree(made)
+    return _saved_once[0]
+
+
+@pytest.fixture
+def home(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's home folder, in the suite's."""
+    folder = suite.path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def test_a_read_only_report_folder_stops_the_session_before_anything_trains(suit
     ("workers", "before", "kept"), [("0", 1, ["0.5", "1.0"]), ("2", 2, ["0.5"])], ids=["serial", "n2"]
 )
 def test_a_report_folder_that_is_removed_during_the_run(suite, workers, before, kept):
-    """When so many rows have finished, so that no other is being written."""
-    finished = "len(list(pathlib.Path('reports/latest/runs').glob('*.json')))"
+    """By one row, after the others have finished with it: reported once."""
+    finished = "len(list(pathlib.Path('reports/latest/locks').glob('test_1*.first.lock')))"
     removed = "shutil.rmtree(os.path.realpath('reports/latest'))"
     in_training(suite, f"while {finished} < {before}:\n            time.sleep(0.01)\n        {removed}")
     result = suite.run("-k", "test_1", "-n", workers, "--timing", "shared")

@@ -35,13 +35,9 @@ SETTINGS = Settings(
 )
 
 
-def files(suite):
-    return sorted((suite.path / ".benchmarks").rglob("*.json"))
-
-
 def change(suite, edit):
     """Edits every case of all saved runs."""
-    for path in files(suite):
+    for path in suite.saved_runs():
         content = json.loads(path.read_text())
         for benchmark in content["benchmarks"]:
             edit(benchmark)
@@ -60,27 +56,19 @@ def faster_before(benchmark, factor=3.0):
         scale(benchmark, 1 / factor)
 
 
-@pytest.fixture(scope="session")
-def trained_once():
-    """What the first test that asks for a saved run finds in it, by path."""
-    return {}
-
-
 @pytest.fixture
-def saved(suite, trained_once):
-    if not trained_once:
-        suite.run("--benchmark-autosave").assert_outcomes(passed=6)
-        trained_once.update({path.relative_to(suite.path): path.read_text() for path in files(suite)})
-    for path, content in trained_once.items():
-        (suite.path / path).parent.mkdir(parents=True, exist_ok=True)
-        (suite.path / path).write_text(content)
+def saved(suite, saved_run):
+    """A suite with one saved run."""
+    path, text = saved_run
+    (suite.path / path).parent.mkdir(parents=True)
+    (suite.path / path).write_text(text)
     return suite
 
 
 @pytest.fixture
 def saved_six(saved):
     """Six saved runs, each a little faster or slower than the last."""
-    (path,) = files(saved)
+    (path,) = saved.saved_runs()
     text = path.read_text()
     for number in range(1, 7):
         content = json.loads(text)
@@ -95,7 +83,7 @@ def saved_six(saved):
 def trained_again(saved_six, monkeypatch):
     """Which rows were trained again, in each round; they take as long as in the saved runs now."""
     rounds = []
-    cases = read(files(saved_six)[0]).cases
+    cases = read(saved_six.saved_runs()[0]).cases
 
     def again(names, **_):
         rounds.append(sorted(names))
@@ -107,7 +95,7 @@ def trained_again(saved_six, monkeypatch):
 
 def disturb(suite):
     """Makes one row of every second saved run take twice as long."""
-    for path in files(suite)[::2]:
+    for path in suite.saved_runs()[::2]:
         content = json.loads(path.read_text())
         scale(content["benchmarks"][0], 2)
         path.write_text(json.dumps(content))
@@ -201,9 +189,9 @@ def test_a_run_that_fails_is_not_saved(saved):
     change(saved, partial(scale, factor=1 / 3))
     result = saved.run(*GATES, "--benchmark-autosave")
     result.stdout.fnmatch_lines(["This run was not saved."])
-    assert len(files(saved)) == 1
+    assert len(saved.saved_runs()) == 1
     assert saved.run(*ACCURACY, "--benchmark-autosave").ret == pytest.ExitCode.OK
-    assert len(files(saved)) == 2
+    assert len(saved.saved_runs()) == 2
 
 
 def test_a_failing_test_stays_what_failed(saved):
@@ -272,7 +260,7 @@ class TestTime:
         assert saved_six.run(TIME, "--fail-underpowered").ret == pytest.ExitCode.TESTS_FAILED
 
     def test_four_saved_runs_are_too_few(self, saved_six):
-        for path in files(saved_six)[:2]:
+        for path in saved_six.saved_runs()[:2]:
             path.unlink()
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -293,13 +281,13 @@ class TestTime:
         result.stderr.fnmatch_lines(["ERROR: *found 0 with *, of 6 that count; save*"])
 
     def test_runs_before_an_accepted_one_no_longer_count(self, saved_six):
-        path = files(saved_six)[-1]
+        path = saved_six.saved_runs()[-1]
         path.rename(path.with_name("0006_accepted.json"))
         saved_six.run(TIME).stderr.fnmatch_lines(["ERROR: *needs at least 5 saved runs, found 1 with *"])
 
     def test_an_acceptance_is_of_the_rows_that_the_run_has(self, saved_six, trained_again):
         """And those that had 5 runs at the time are still judged."""
-        path = files(saved_six)[-1]
+        path = saved_six.saved_runs()[-1]
         content = json.loads(path.read_text())
         content["benchmarks"] = [each for each in content["benchmarks"] if each["fullname"] == ROW]
         path.write_text(json.dumps(content))
@@ -317,12 +305,12 @@ class TestTime:
 
     @pytest.mark.parametrize("name", ["not_accepted", "un_accepted", "Accepted", "accepted_2"])
     def test_no_other_name_accepts(self, saved_six, trained_again, name):
-        path = files(saved_six)[-1]
+        path = saved_six.saved_runs()[-1]
         path.rename(path.with_name(f"0006_{name}.json"))
         saved_six.run(TIME).stdout.fnmatch_lines(["Times: 6 rows against 6 saved runs.*"])
 
     def test_inconclusive_runs_are_no_baselines(self, saved_six, trained_again):
-        for path in files(saved_six)[:2]:
+        for path in saved_six.saved_runs()[:2]:
             path.rename(path.with_name(f"{path.stem}_inconclusive.json"))
         saved_six.run(TIME).stderr.fnmatch_lines(["ERROR: *needs at least 5 saved runs, found 4 with *"])
 
@@ -330,13 +318,13 @@ class TestTime:
         disturb(saved_six)
         result = saved_six.run(TIME, "--benchmark-save=it's mine")
         assert result.ret == pytest.ExitCode.OK
-        path = files(saved_six)[-1]
+        path = saved_six.saved_runs()[-1]
         assert path.name == "0007_it's mine_inconclusive.json"
         (command,) = [
             line.partition("says so: ")[2] for line in result.outlines if "says so: mv" in line
         ]
         subprocess.run(command, shell=True, check=True)
-        assert files(saved_six)[-1] == path.with_name("0007_it's mine.json")
+        assert saved_six.saved_runs()[-1] == path.with_name("0007_it's mine.json")
         saved_six.run(TIME).stdout.fnmatch_lines(["Times: 6 rows against 7 saved runs.*"])
 
     def test_an_inconclusive_run_saved_as_accepted_is(self, saved_six, trained_again):
@@ -344,11 +332,11 @@ class TestTime:
         result = saved_six.run(TIME, "--benchmark-save=accepted")
         result.stdout.fnmatch_lines(["*gate: inconclusive*"])
         result.stdout.no_fnmatch_line("*not a baseline*")
-        assert files(saved_six)[-1].name == "0007_accepted.json"
+        assert saved_six.saved_runs()[-1].name == "0007_accepted.json"
 
     def test_a_run_that_passes_is_saved_as_ever(self, saved_six, trained_again):
         saved_six.run(TIME, "--benchmark-save=mine").stdout.fnmatch_lines(["*gate: passed*"])
-        assert files(saved_six)[-1].name == "0007_mine.json"
+        assert saved_six.saved_runs()[-1].name == "0007_mine.json"
 
     @pytest.mark.parametrize("name", ["engine", "device_name", "cores"])
     def test_saved_runs_of_another_kind_are_left_out(self, saved_six, name):
@@ -370,7 +358,11 @@ class TestTime:
         result.stdout.fnmatch_lines(["Suspect rows could not be trained again: no space left"])
 
     def test_a_row_is_trained_again_in_a_process_of_its_own(self, suite, monkeypatch):
+        """Which a git hook of this one is nothing to, nor what pytest is to be called with."""
         monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+        monkeypatch.setenv("GIT_DIR", str(suite.path / "nowhere"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(suite.path / "index"))
+        suite.add(1, "assert not {'GIT_DIR', 'GIT_INDEX_FILE'} & {*os.environ}")
         found = retrain([ROW], SETTINGS, suite.path)
         assert list(found) == [ROW]
         assert found[ROW].stats.rounds == 2
@@ -396,12 +388,6 @@ class TestTime:
         suite.add(1, FAILS)
         with pytest.raises(RetrainingError, match=r"OSError: no space left$"):
             retrain([ROW], SETTINGS, suite.path)
-
-    def test_a_row_is_trained_again_outside_a_hook_of_git(self, suite, monkeypatch):
-        monkeypatch.setenv("GIT_DIR", str(suite.path / "nowhere"))
-        monkeypatch.setenv("GIT_INDEX_FILE", str(suite.path / "index"))
-        suite.add(1, "assert not {'GIT_DIR', 'GIT_INDEX_FILE'} & {*os.environ}")
-        assert list(retrain([ROW], SETTINGS, suite.path)) == [ROW]
 
 
 SLOW_ONCE = """
@@ -623,15 +609,15 @@ class TestMissing:
         self.fails(saved_six, gates=(TIME,))
         result = saved_six.run("--benchmark-save=accepted")
         assert result.ret == pytest.ExitCode.OK
-        assert json.loads(files(saved_six)[-1].read_text())["whole"] is True
+        assert json.loads(saved_six.saved_runs()[-1].read_text())["whole"] is True
         assert saved_six.run(*ACCURACY).ret == pytest.ExitCode.OK
-        for path in files(saved_six)[:-1]:  # enough to compare with
-            content = json.loads(files(saved_six)[-1].read_text())
+        for path in saved_six.saved_runs()[:-1]:  # enough to compare with
+            content = json.loads(saved_six.saved_runs()[-1].read_text())
             old = json.loads(path.read_text())["benchmarks"]
             content["benchmarks"] = [old[0], *content["benchmarks"]] if "0001" in path.name else old
             path.write_text(json.dumps(content))
         for number in range(8, 13):
-            path = files(saved_six)[-1]
+            path = saved_six.saved_runs()[-1]
             path.with_name(f"{number:04}_base.json").write_text(path.read_text())
         result = saved_six.run(TIME)
         result.stdout.no_fnmatch_line("*missing*")
@@ -655,13 +641,13 @@ class TestMissing:
         if "--resume" in args:
             suite.run("-k", "0.25").assert_outcomes(passed=2)
         assert suite.run("--benchmark-autosave", *args).ret == pytest.ExitCode.OK
-        (path,) = files(suite)
+        (path,) = suite.saved_runs()
         assert json.loads(path.read_text())["whole"] is whole
 
     def test_a_run_in_which_a_row_failed_is_not_whole(self, suite):
         suite.add(1, FAILS)
         suite.run("--benchmark-autosave")
-        (path,) = files(suite)
+        (path,) = suite.saved_runs()
         assert json.loads(path.read_text())["whole"] is False
 
 
@@ -705,7 +691,7 @@ class TestVersions:
 
     @pytest.fixture
     def older(self, saved_six, trained_again):
-        for path in files(saved_six):
+        for path in saved_six.saved_runs():
             content = json.loads(path.read_text())
             content["machine_info"]["suite"].update(torch="2.12.0", python="3.10.1")
             path.write_text(json.dumps(content))
@@ -735,7 +721,7 @@ class TestVersions:
     )
     @pytest.mark.parametrize("gates", [ACCURACY, (TIME,)], ids=["named", "all"])
     def test_what_says_nothing_of_them_is_taken(self, saved_six, trained_again, machine_info, gates):
-        for path in files(saved_six):
+        for path in saved_six.saved_runs():
             content = json.loads(path.read_text())
             del content["machine_info"]
             if machine_info is not None:

@@ -36,19 +36,9 @@ BAD = {
 }
 
 
-def refused(suite, *args):
-    """What the session says, which must be one line and nothing run."""
-    result = suite.run(*args)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "passed" not in result.stdout.str()
-    assert not suite.report.exists()
-    (line,) = [line for line in result.errlines if line]
-    return line
-
-
 @pytest.mark.parametrize(("given", "said"), BAD.items(), ids=map("=".join, BAD))
 def test_a_bad_value_is_refused(suite, given, said):
-    pytest.LineMatcher([refused(suite, "=".join(given))]).fnmatch_lines([f"ERROR: {said}"])
+    pytest.LineMatcher([suite.refused("=".join(given))]).fnmatch_lines([f"ERROR: {said}"])
 
 
 GOOD = {
@@ -160,7 +150,7 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_without_a_gpu_is_refused(suite):
-    line = refused(suite, "--device", "cuda")
+    line = suite.refused("--device", "cuda")
     assert line == (
         f"ERROR: --device is 'cuda', but PyTorch {torch.__version__} sees no GPU here; "
         "it takes auto or cpu"
@@ -169,14 +159,14 @@ def test_cuda_without_a_gpu_is_refused(suite):
 
 @pytest.mark.parametrize("plugin", ["benchmark", "terminal", "capture"])
 def test_a_plugin_that_is_missing_is_named(suite, plugin):
-    line = refused(suite, "-p", f"no:{plugin}")
+    line = suite.refused("-p", f"no:{plugin}")
     assert line.startswith(f"ERROR: this suite needs pytest's plugin {plugin!r} (")
 
 
 def test_plugins_that_are_not_loaded_by_themselves(suite, monkeypatch):
     """As distributions run tests; a plugin may be loaded by the name of its module."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in refused(suite)
+    assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in suite.refused()
     result = suite.run("-p", "pytest_benchmark.plugin", "-p", "xdist.plugin", "-k", "lr0.5")
     result.assert_outcomes(passed=2)
 
@@ -185,7 +175,7 @@ def test_too_few_open_files_are_refused(suite):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (63, before[1]))
     try:
-        line = refused(suite)
+        line = suite.refused()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert line == "ERROR: `ulimit -n` is 63; this suite takes 64 at least"
@@ -196,7 +186,7 @@ def test_a_root_or_settings_elsewhere_are_refused(suite, tmp_path_factory, optio
     """Rows would train without tables, data check or lock."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "other.ini").write_text("[pytest]\n")
-    line = refused(suite, option.format(elsewhere))
+    line = suite.refused(option.format(elsewhere))
     assert line.startswith(f"ERROR: pytest's root is {elsewhere} and its settings are in ")
     assert f"this suite takes {suite.path} and its pytest.ini" in line
 

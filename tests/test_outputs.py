@@ -6,25 +6,6 @@ import pytest
 
 from harness.timing import outputs
 
-
-@pytest.fixture
-def home(suite, monkeypatch):
-    folder = suite.path / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    return folder
-
-
-def refused(suite, *args):
-    """The line that refuses these, before anything has trained."""
-    result = suite.run(*args)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (line,) = [each for each in result.errlines if each.strip()]
-    assert line.startswith("ERROR: ")
-    assert not suite.report.exists()
-    return line
-
-
 BAD = {
     "no folder": ("--benchmark-json=nope/x.json", "there is no folder nope"),
     "a folder": ("--benchmark-json=bench", "Is a directory"),
@@ -43,21 +24,21 @@ BAD = {
 @pytest.mark.parametrize(("option", "why"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("spread", ["0", "2"])
 def test_what_cannot_be_written_is_refused(suite, option, why, spread):
-    line = refused(suite, option, "-n", spread)
+    line = suite.refused(option, "-n", spread)
     name, _, value = option.partition("=")
     assert line == f"ERROR: {name} is {value!r}, which cannot be written: {why}"
 
 
 @pytest.mark.parametrize("option", ["--benchmark-autosave", "--benchmark-save=x"])
 def test_a_storage_that_cannot_be_written_is_refused(suite, option):
-    line = refused(suite, option, "--benchmark-storage=/proc/nope")
+    line = suite.refused(option, "--benchmark-storage=/proc/nope")
     assert line.startswith(f"ERROR: {option.partition('=')[0]} is ")
     assert "cannot be written: No such file or directory" in line
 
 
 @pytest.mark.parametrize("name", ["mine_inconclusive", "inconclusive"])
 def test_a_name_that_means_something_else_is_refused(suite, name):
-    line = refused(suite, f"--benchmark-save={name}")
+    line = suite.refused(f"--benchmark-save={name}")
     assert "names that end so are those of runs that the gates could not decide" in line
 
 
@@ -117,7 +98,7 @@ def test_a_tilde_is_the_home_folder(suite, home, spread):
 
 @pytest.mark.parametrize("option", ["json", "storage", "histogram", "cprofile-dump", "compare"])
 def test_a_user_that_does_not_exist_has_none(suite, option):
-    line = refused(suite, f"--benchmark-{option}=~nobody-of-this-name/x")
+    line = suite.refused(f"--benchmark-{option}=~nobody-of-this-name/x")
     assert line.endswith("and there is no such home folder")
 
 

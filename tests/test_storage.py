@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from tests.test_outputs import home, refused  # noqa: F401
-
 
 @pytest.fixture
-def saved(suite):
+def saved(suite, saved_run):
     """Two saved runs."""
-    for name in ("first", "second"):
-        suite.run(f"--benchmark-save={name}").assert_outcomes(passed=6)
-    suite.report.rename(suite.path / "reports" / "before")
+    path, text = saved_run
+    (suite.path / path).parent.mkdir(parents=True)
+    for name in ("0001_first", "0002_second"):
+        (suite.path / path).with_name(f"{name}.json").write_text(text)
     return suite
 
 
@@ -37,21 +36,21 @@ GATE = "--accuracy-compare-fail=1"
 @pytest.mark.parametrize("gates", [(), (GATE,), (GATE, "-n2")], ids=["none", "gate", "xdist"])
 @pytest.mark.parametrize("given", NONE.values(), ids=NONE)
 def test_what_matches_nothing_is_refused(saved, given, gates):
-    line = refused(saved, f"--benchmark-compare={given}", *gates)
+    line = saved.refused(f"--benchmark-compare={given}", *gates)
     if given or not gates:
         assert f"--benchmark-compare is {given!r}, which matches no saved run in " in line
         assert line.endswith(".benchmarks, which has 0001_first, 0002_second")
 
 
 def test_an_empty_storage_is_said_to_be(suite):
-    assert refused(suite, "--benchmark-compare=0001").endswith(".benchmarks, which has none")
+    assert suite.refused("--benchmark-compare=0001").endswith(".benchmarks, which has none")
 
 
 def test_of_many_the_newest_are_named(saved):
     (path,) = (saved.path / ".benchmarks").rglob("0001_*.json")
     for number in range(3, 6):
         path.with_name(f"{number:04}_x.json").write_text(path.read_text())
-    assert refused(saved, "--benchmark-compare=9").endswith("0003_x, 0004_x, 0005_x and 2 more")
+    assert saved.refused("--benchmark-compare=9").endswith("0003_x, 0004_x, 0005_x and 2 more")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_of_many_the_newest_are_named(saved):
     ],
 )
 def test_a_path_that_the_option_swallowed_is_said_to_be(saved, path):
-    line = refused(saved, "--benchmark-compare", path)
+    line = saved.refused("--benchmark-compare", path)
     assert line.endswith(
         f". To run the tests in {path}, put the path first, or write --benchmark-compare -- {path}"
     )
@@ -92,7 +91,7 @@ def test_without_a_value_it_is_the_newest_that_counts(saved):
 def test_inconclusive_runs_alone_are_none(saved):
     rename(saved, "0001_first", "0001_inconclusive")
     rename(saved, "0002_second", "0002_second_inconclusive")
-    assert "no saved run that counts in" in refused(saved, GATE, "--benchmark-compare")
+    assert "no saved run that counts in" in saved.refused(GATE, "--benchmark-compare")
     result = saved.run("--benchmark-compare")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
@@ -115,12 +114,12 @@ def test_inconclusive_runs_alone_are_none(saved):
 )
 @pytest.mark.parametrize("args", [(), ("--benchmark-autosave",), ("--benchmark-compare",)], ids=str)
 def test_a_storage_that_is_no_folder_is_refused(suite, storage, why, args):
-    line = refused(suite, f"--benchmark-storage={storage}", *args)
+    line = suite.refused(f"--benchmark-storage={storage}", *args)
     pytest.LineMatcher([line]).fnmatch_lines([f"ERROR: --benchmark-*{why}"])
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_storage_may_be_in_the_home_folder(suite, home, scheme):  # noqa: F811
+def test_storage_may_be_in_the_home_folder(suite, home, scheme):
     storage = f"--benchmark-storage={scheme}~/saved"
     suite.run(storage, "--benchmark-save=mine").assert_outcomes(passed=6)
     (path,) = home.rglob("*.json")
