@@ -225,7 +225,7 @@ def _saved_once() -> list[tuple[Path, str]]:
 
 @pytest.fixture
 def saved_run(suite: Suite, _saved_once: list[tuple[Path, str]]) -> tuple[Path, str]:
-    """A saved run of the whole suite, made once: where it belongs in the suite's folder, and its text."""
+    """A saved run of the suite, made once: where it belongs in the suite's folder, and its text."""
     if not _saved_once:
         suite.run("--benchmark-autosave").assert_outcomes(passed=6)
         (path,) = suite.saved_runs()
