@@ -55,7 +55,8 @@ def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) 
     labels = on.train_labels.cpu().numpy()
     for epoch in range(experiment.epochs):
         orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
-        running.epoch(torch.from_numpy(np.stack(orders)).to(on.device))
+        stacked = torch.from_numpy(np.stack(orders)).to(on.device)
+        running.epoch(stacked, experiment.constant_rates(len(labels)))
     return running.parameters()
 
 
@@ -207,7 +208,7 @@ def test_parameters_are_copies(engine):
     running = engine.Engine(ONLINE, made_up(), (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]
-    running.epoch(torch.arange(EXAMPLES)[None])
+    running.epoch(torch.arange(EXAMPLES)[None], ONLINE.constant_rates(EXAMPLES))
     assert all(torch.equal(b, k) for b, k in zip(before, kept, strict=True))
     assert not torch.equal(running.parameters()[0], kept[0])
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import build_network, stack_parameters
+from ...network import stack_parameters
 from ...optimizers import SGD, Adam
 from ...subnormals import flushed
 from ..honours import Honours
@@ -38,14 +38,14 @@ WAVE = 256
 # them.
 EXAMPLES_PER_THREAD = 32
 
-_Part = Callable[[int, NDArray[np.uint32]], None]
+_Part = Callable[[NDArray[np.float64], int, NDArray[np.uint32]], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
     """Why it cannot run this: the device, or a setting that it does not honour."""
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
-    return HONOURS.refuses(experiment)
+    return HONOURS.refuses(experiment) or compilation.refuses_network(experiment.network)
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -76,7 +76,7 @@ class Engine:
         self._networks, self._states = [], []
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
-            network = padded(stack_parameters([build_network(experiment.init, seed)]))
+            network = padded(stack_parameters([experiment.network.build(experiment.init, seed)]))
             state = kernels.State.zeros()
             workspace = kernels.Chunk.zeros(each, -(-in_a_wave // each))
             arrivals = np.zeros(1, np.int64)
@@ -90,7 +90,6 @@ class Engine:
                         data.train_labels.numpy(),
                         experiment.batch_size,
                         WAVE,
-                        experiment.learning_rate,
                         isinstance(experiment.optimizer, Adam),
                         network,
                         state,
@@ -102,14 +101,16 @@ class Engine:
                 ]
             )
         nothing = np.zeros(0, np.uint32)
-        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](0, nothing))
+        compilation.compile_first(
+            kernels.train, "epoch", lambda: self._parts[0][0](np.zeros(0), 0, nothing)
+        )
 
     @flushed()
-    def epoch(self, orders: Tensor) -> None:
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64."""
         with ThreadPoolExecutor(self._threads) as pool:
             trained = [
-                pool.submit(part, self._steps, order)
+                pool.submit(part, rates, self._steps, order)
                 for parts, order in zip(self._parts, orders.numpy().astype(np.uint32), strict=True)
                 for part in parts
             ]

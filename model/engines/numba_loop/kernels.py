@@ -595,20 +595,21 @@ def train(
     labels: NDArray[np.int64],
     batch_size: int,
     wave_size: int,
-    learning_rate: float,
     adam: bool,
     network: Network,
     state: State,
     workspace: Chunk,
     arrivals: NDArray[np.int64],
     thread: int,
+    rates: NDArray[np.float64],
     steps: int,
     order: NDArray[np.uint32],
 ) -> None:
     """One thread's part in an epoch, with SGD or Adam, in the given order (uint32).
 
     All threads of the workspace must run at once, as they wait for each other. `arrivals` counts
-    how often they did. `steps` is how many steps were taken before.
+    how often they did. `rates`, float64, are the steps' learning rates; `steps` is how many steps were
+    taken before.
 
     While a pixel has been 0 in all examples so far, both moments of its weights are 0 and Adam
     does not change them, so they are skipped.
@@ -623,6 +624,7 @@ def train(
     rate, scale, correction = float32(0), float32(1), float32(0)
     for batch_start in range(0, len(order), batch_size):
         batch = order[batch_start : batch_start + batch_size]
+        learning_rate = rates[batch_start // batch_size]
         if adam:
             steps += 1
             rate = float32(learning_rate / (1 - BETA1**steps))
