@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from model.observers import Observer
 from model.train import train as train_model
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
+from ..engines_compared import unlike
 from ..exercise import Exercise, case_id
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
@@ -47,6 +49,14 @@ class Recorded(Protocol):
     """The record of a row's training, by the row's name; with `again`, of a new training of it."""
 
     def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
+
+
+class Decide(Protocol):
+    """Records the verdict on a claim; see `decide`."""
+
+    def __call__(
+        self, holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = ...
+    ) -> None: ...
 
 
 class Stored(Protocol):
@@ -230,18 +240,24 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]:
+def decide(request: pytest.FixtureRequest) -> Decide:
     """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
 
-    `holds` is None where the seeds' intervals leave it open. The test fails where the verdict is the
-    opposite of the one that is expected.
+    `holds` is None where the seeds' intervals leave it open. A claim on time names its `timed` trainings:
+    where they ran on unlike engines or devices, their times leave it open. The test fails where the
+    verdict is the opposite of the one that is expected.
     """
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     settings = request.config.stash[SETTINGS]
 
-    def record(holds: bool | None, evidence: str) -> None:
+    def record(
+        holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
+    ) -> None:
+        unlike_engines = unlike({str(n): f"{t.engine} on {t.device}" for n, t in timed.items()})
         if claim.needs and settings.scale == "quick":
             verdict, reason = NOT_TESTABLE, f" It needs {claim.needs}."
+        elif unlike_engines:
+            verdict, reason = INCONCLUSIVE, f" {unlike_engines}"
         elif holds is None:
             verdict, reason = (
                 INCONCLUSIVE,

@@ -22,8 +22,16 @@ def answer(lines: list[Line]) -> str:
     learned = sum(line.case.outcome == "learned" for line in lines)
     return (
         f"Best test accuracy: {best}. "
-        f"{learned or 'None'} of {len(lines)} rows learned (90 % test accuracy or more)."
+        f"{learned or 'None'} of {len(lines)} rows learned ({_learned_from(lines)})."
     )
+
+
+def _learned_from(lines: list[Line]) -> str:
+    """From which test accuracy on, like "90 % test accuracy or more"."""
+    least = {line.case.experiment.dataset: line.case.experiment.dataset.learned_from for line in lines}
+    if len({*least.values()}) == 1:
+        return f"{100 * min(least.values()):.0f} % test accuracy or more"
+    return "test accuracy " + ", ".join(f"{100 * each:.0f} % on {name}" for name, each in least.items())
 
 
 def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[str, list[Line]]]:

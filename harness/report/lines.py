@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from model.experiment import Experiment
 
+from ..engines_compared import unlike
 from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import Case, Exercise
@@ -35,6 +36,9 @@ _PHRASES: dict[str, Callable[[Experiment], str]] = {
     "order": lambda experiment: _ORDERS[experiment.order],
     "learning_rate": lambda experiment: f"rate {experiment.learning_rate:g}",
     "batch_size": lambda experiment: f"batch {experiment.batch_size}",
+    "dataset": lambda experiment: str(experiment.dataset),
+    "network": lambda experiment: str(experiment.network),
+    "schedule": lambda experiment: str(s) if (s := experiment.schedule) else "constant rate",
     "init": lambda experiment: f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init",
 }
 
@@ -63,6 +67,12 @@ def varying(experiments: list[Experiment]) -> list[str]:
         for name, in_words in _PHRASES.items()
         if len({in_words(experiment) for experiment in experiments}) > 1
     ]
+
+
+def unlike_engines(lines: list[Line]) -> str:
+    """A sentence for the notes of a figure of times, with a space before it; empty if there is none."""
+    note = unlike({line.label: f"{line.case.engine} on {line.case.device}" for line in lines})
+    return f" {note}" if note else ""
 
 
 def lines_of(run: Run, exercise: Exercise) -> list[Line]:
