@@ -299,15 +299,16 @@ def _train(
     after_epoch: AfterEpoch,
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
-    name, device = settings.engine, candidate_devices(settings.device)[0]
+    device, auto = candidate_devices(settings.device)[0], settings.engine == "auto"
     cores = len(available_cores())
+    if auto and unproven(experiment, device):
+        # With all cores, which eager takes.
+        with _leased(settings, cores, applicant) as device:
+            prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
     if device.type == "cpu":
-        # The engine says how many cores to lease. It proves itself with all of them, which eager takes.
-        if name == "auto" and unproven(experiment, device):
-            with _leased(settings, cores, applicant):
-                prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
-        engine = choose_engine(name, experiment, device)
-        name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
+        # The engine says how many cores to lease.
+        engine = choose_engine(settings.engine, experiment, device)
+        cores = engine.cores(experiment, len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
     with _leased(settings, cores, applicant) as device:
@@ -316,12 +317,12 @@ def _train(
             experiment,
             data,
             seeds=settings.seeds,
-            engine=name,
+            engine=settings.engine,
             observers=observers,
             after_epoch=after_epoch,
         )
         threads = torch.get_num_threads()
-    return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}
+    return training, threads, left_out(experiment, device) if auto else {}
 
 
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
