@@ -80,6 +80,13 @@ class Experiment:
     def learning_rate(self) -> float:
         return self.optimizer.learning_rate
 
+    @property
+    def kind(self) -> str:
+        """What sets it apart for an engine, in words; the network only where it is not the default."""
+        default = MLP().between(self.dataset.inputs, self.dataset.classes)
+        network = "" if self.network == default else f" with network {self.network}"
+        return f"{self.optimizer.label} at batch size {self.batch_size}{network}"
+
     def to_dict(self) -> dict[str, Any]:
         """The experiment as JSON has it; the optimizer as `Optimizer.to_dict` writes it."""
         settings = {each.name: getattr(self, each.name) for each in fields(self)}

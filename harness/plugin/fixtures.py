@@ -243,9 +243,9 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 def decide(request: pytest.FixtureRequest) -> Decide:
     """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
 
-    `holds` is None where the seeds' intervals leave it open. A claim on time names its `timed` trainings:
-    where they ran on unlike engines or devices, their times leave it open. The test fails where the
-    verdict is the opposite of the one that is expected.
+    `holds` is None where the seeds' intervals leave it open. A claim on time names its trainings in
+    `timed`: where they ran on unlike engines or devices, their times leave it open. The test fails where
+    the verdict is the opposite of the one that is expected.
     """
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     settings = request.config.stash[SETTINGS]

@@ -8,8 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from model.dataset import Dataset
-from model.optimizers import from_dict
+from model.experiment import Experiment
 
 from ..claim import VERDICTS
 from ..engines_compared import unlike
@@ -74,8 +73,7 @@ def encodable(text: str, encoding: str) -> str:
 def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
     """A line for each engine and kind of experiment that `--engine auto` did not take it for."""
     lines = {
-        f"Engine {name} was left out for {from_dict(case['experiment']['optimizer']).label} "
-        f"at batch size {case['experiment']['batch_size']}: {reason}."
+        f"Engine {name} was left out for {Experiment.from_dict(case['experiment']).kind}: {reason}."
         for case in cases
         for name, reason in case.get("engines_left_out", {}).items()
     }
@@ -141,7 +139,7 @@ def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
 
 def _other_data(ran: dict[str, dict[str, Any]], dataset: str) -> list[str]:
     """A line with the rows that have a data set of their own, if any."""
-    others = {name: str(Dataset.from_dict(case["experiment"]["dataset"])) for name, case in ran.items()}
+    others = {name: str(Experiment.from_dict(case["experiment"]).dataset) for name, case in ran.items()}
     listed = [f"{name} on {other}" for name, other in others.items() if other != dataset]
     return [f"Not on {dataset}: {', '.join(listed)}."] if listed else []
 
