@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import MNIST, Dataset
+from .dataset import DATASETS, MNIST, Dataset
 from .network import MLP
 from .optimizers import Optimizer, from_dict
 from .schedule import Schedule
@@ -58,11 +58,15 @@ class Experiment:
             object.__setattr__(self, "init", _initial(self.init))
         if not isinstance(self.dataset, Dataset):
             raise ValueError(f"dataset is {shown(self.dataset)}; it takes a Dataset, like MNIST")
+        if self.dataset.digest is None and self.dataset not in DATASETS.values():
+            raise ValueError(
+                f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes one's own"
+            )
         self._check_network()
         if self.schedule is not None:
             if not isinstance(self.schedule, Schedule):
                 raise ValueError(f"schedule is {shown(self.schedule)}; it takes None or a Schedule")
-            self.schedule.check(self.optimizer)
+            self.schedule.check(self.optimizer, epochs=self.epochs)
 
     def _check_network(self) -> None:
         needed = MLP().between(self.dataset.inputs, self.dataset.classes)

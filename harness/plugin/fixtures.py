@@ -23,6 +23,7 @@ from model.engines import EngineError, choose_engine, left_out, prove_engines, u
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
 from model.observers import Observer
+from model.schedule import ScheduleError
 from model.train import train as train_model
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
@@ -230,7 +231,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
             if again:
                 return kind.model_validate({"id": name, **key, **make_uncaptured()})
             return store.get_or_make(kind, name, key, make_uncaptured)
-        except (DataError, EngineError, FileError, LockError) as error:
+        except (DataError, EngineError, FileError, LockError, ScheduleError) as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
             reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."

@@ -29,6 +29,8 @@ HOLLOW = (
 )
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
+LONGEST = 60  # characters of a label: where settings take more, rows have their names
+
 _ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
 # The settings in words, those first that people name first.
 _PHRASES: dict[str, Callable[[Experiment], str]] = {
@@ -78,13 +80,14 @@ def unlike_engines(lines: list[Line]) -> str:
 def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     """The exercise's cases that ran, in its order.
 
-    They are named by the settings in which they differ. Where one of these has two values (two
-    optimizers, two orders), dashes and hollow shapes show it, colours and shapes the others.
+    They are named by the settings in which they differ, or as rows where that is long. Where a setting
+    has two values (two optimizers, two orders), dashes and hollow shapes show it, colours and shapes the
+    others.
     """
     cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
     settings = varying([case.experiment for case in cases])
     labels = [phrase(case.experiment, settings) for case in cases]
-    if len(set(labels)) < len(labels) or not all(labels):
+    if len(set(labels)) < len(labels) or not all(0 < len(label) <= LONGEST for label in labels):
         labels = [row_name(case.id) for case in cases]
     family, rest = _family(cases, settings)
     seen: dict[str, int] = {}
@@ -99,7 +102,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
             of_family, look, dash = 0, index, DASHES[index % len(DASHES)]
         lines.append(
             Line(
-                label=label[:80],
+                label=label,
                 case=case,
                 curves=run.curves.get(case.id),
                 colour=COLOURS[look % len(COLOURS)],
