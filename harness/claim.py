@@ -10,11 +10,14 @@ A claim is a test in an exercise's module, marked with what it is about:
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Literal
+from types import FunctionType, ModuleType
+from typing import Literal, cast
 
 import pytest
+
+from model.values import printable, shown
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not testable at this scale"]
 
@@ -39,6 +42,15 @@ class Claim:
     needs: str | None
     """What the quick scale lacks to decide it; None where that scale decides it as well."""
 
+    def __post_init__(self) -> None:
+        for name in ("text", "source", "needs"):
+            if (given := getattr(self, name)) is not None:
+                printable(name, given)
+        if self.expected is not None and self.expected not in VERDICTS:
+            raise ValueError(
+                f"expected is {shown(self.expected)}; it takes one of {', '.join(VERDICTS)}, or None"
+            )
+
 
 def claim(
     text: str, *, source: str, expected: Verdict | None = None, needs: str | None = None
@@ -48,10 +60,30 @@ def claim(
 
 
 def claims_of(module: ModuleType) -> dict[str, Claim]:
-    """The claims of an exercise's module by their tests' names, in the module's order."""
-    return {
-        name: mark.args[0]
-        for name, test in vars(module).items()
-        for mark in getattr(test, "pytestmark", [])
-        if mark.name == "claim"
-    }
+    """The claims of an exercise's module by their tests' names, in the module's order.
+
+    Raises ValueError, naming the test, for one that is decided and then found nowhere: a claim is one
+    function of the module, and every test that asks for `decide` is a claim.
+    """
+    found = {}
+    for name, test in vars(module).items():
+        marks = {mark.name: mark for mark in getattr(test, "pytestmark", [])}
+        if isinstance(test, type):
+            for method in vars(test).values():
+                if any(mark.name == "claim" for mark in getattr(method, "pytestmark", [])):
+                    raise ValueError(
+                        f"{name}::{method.__name__} is a claim in a class; it takes a function"
+                    )
+        elif "claim" in marks and "parametrize" in marks:
+            raise ValueError(f"{name} is a parametrised claim; it takes a test that runs once")
+        elif "claim" in marks:
+            found[name] = marks["claim"].args[0]
+        elif _decides(name, test):
+            raise ValueError(f"{name} decides a claim, and is not marked with @claim")
+    return found
+
+
+def _decides(name: str, test: object) -> bool:
+    """Whether it is a test that asks for `decide`."""
+    is_test = isinstance(test, FunctionType) and name.startswith("test")
+    return is_test and "decide" in inspect.signature(cast(FunctionType, test)).parameters

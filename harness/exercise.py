@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from model.dataset import DATASETS
 from model.experiment import Experiment
-from model.values import number, shown, whole
+from model.values import number, printable, shown, whole
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     from model.data.mnist import Data
@@ -93,6 +93,9 @@ class Exercise:
     """What is observed of its trainings."""
 
     def __post_init__(self) -> None:
+        for name in ("title", "question", "source", "figure"):
+            printable(name, getattr(self, name))
+        whole("number", self.number)
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:

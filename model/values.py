@@ -47,6 +47,13 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def printable(name: str, value: object) -> str:
+    """The text `value`, of characters that a terminal shows; raises ValueError, naming the field."""
+    if not (isinstance(value, str) and value.isprintable()):
+        raise ValueError(f"{name} is {shown(value)}; it takes printable text in one line")
+    return value
+
+
 def shown(value: object) -> str:
     """The value as messages quote it: in one line of at most 80 characters."""
     line = " ".join(repr(value).split())

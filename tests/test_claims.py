@@ -1,6 +1,14 @@
 """Claims: verdicts, what the quick scale lacks, and verdicts that change."""
 
+import json
+import math
+
+import numpy as np
 import pytest
+
+from harness import atomic_json
+from harness.claim import claim
+from harness.files.measured import MeasurementError, checked, restored
 
 CLAIMS = """
 from harness.claim import REPRODUCED, NOT_REPRODUCED, claim
@@ -90,3 +98,107 @@ def test_measured(measured, again):
     record = suite.record("test_2_fake.odd")
     assert (record["id"], record["seeds"]) == ("bench/test_2_fake.py::odd", [0, 1])
     assert record["measured"][1] == {"value": 1.5, "open": "NaN"}
+
+
+TEST = "\nfrom harness.claim import claim\n"
+WRONG = {
+    "class": (
+        "class TestMine:\n    @claim('So.', source='x')\n    def test_so(self, decide):\n        pass\n",
+        "TestMine::test_so is a claim in a class; it takes a function",
+    ),
+    "parametrised": (
+        "@pytest.mark.parametrize('x', [1])\n@claim('So.', source='x')\n"
+        "def test_so(x, decide):\n    pass\n",
+        "test_so is a parametrised claim; it takes a test that runs once",
+    ),
+    "no mark": (
+        "def test_so(decide):\n    pass\n",
+        "test_so decides a claim, and is not marked with @claim",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, workers):
+    suite.add(1, TEST + code)
+    assert suite.refused("-n", workers) == f"ERROR: bench/test_1_fake.py: {said}"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            "claim('So.', source='x', expected='reproducd')",
+            "expected is 'reproducd'; it takes one of",
+        ),
+        ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; it takes printable text in one"),
+        ("claim('So.', source=7)", "source is 7; it takes printable text in one line"),
+    ],
+)
+def test_a_claim_is_checked_where_it_is_made(made, said):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        eval(made, {"claim": claim})
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("decide('no', 'So.')", "decide takes True, False or None; this is 'no'"),
+        ("decide(1, 'So.')", "decide takes True, False or None; this is 1"),
+        (
+            "trained('nope')",
+            "bench/test_1_fake.py has no row 'nope'; it has sgd-lr0.25, sgd-lr0.5,",
+        ),
+        ("measured('nope')", "bench/test_1_fake.py has no measurement 'nope'; it has none"),
+    ],
+)
+def test_what_a_claim_asks_wrongly_is_said_in_a_line(suite, body, said):
+    code = "@claim('So.', source='x')\ndef test_so(decide, trained, measured):\n"
+    suite.add(1, f"{TEST}{code}    {body}\n")
+    result = suite.run("-k", "test_so")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert [line.startswith(said) for line in result.outlines].count(True) == 1
+    assert "Traceback" not in result.stdout.str()
+
+
+ODD = {"a": [1, (2.5, None, True)], "b": {"c": "text"}, "d": [math.inf, -math.inf, 10**20]}
+
+
+def test_a_measurement_comes_back_as_it_went_in():
+    kept = json.loads(atomic_json.dumps(checked(ODD, "x")))
+    assert restored(kept) == {**ODD, "a": [1, [2.5, None, True]]}
+    arrays = {"f": np.float32(0.5), "i": np.int64(3), "b": np.bool(True), "a": np.arange(3.0)}
+    back = restored(json.loads(atomic_json.dumps(checked(arrays, "x"))))
+    assert back == {"f": 0.5, "i": 3, "b": True, "a": [0.0, 1.0, 2.0]}
+    assert math.isnan(restored(json.loads(atomic_json.dumps(checked(math.nan, "x")))))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({1: 2}, "x has the key 1; keys are text"),
+        ({"a": [{2.5: 1}]}, "x['a'][0] has the key 2.5; keys are text"),
+        ({"a": "NaN"}, "x['a'] is the text 'NaN', which would be read as a number"),
+        ({"a": {1, 2}}, "x['a'] is {1, 2}; it takes numbers, text, True, False, None, lists and dict"),
+        ({"a": 1j}, "x['a'] is 1j; it takes numbers"),
+    ],
+)
+def test_a_measurement_that_would_come_back_otherwise_is_refused(value, said):
+    with pytest.raises(MeasurementError) as refused:
+        checked(value, "x")
+    assert str(refused.value).startswith(said)
+
+
+def test_a_measurement_that_is_refused_fails_in_a_line(suite):
+    suite.add(
+        2,
+        "\nEXERCISE.measurements['odd'] = lambda data, seed: {'a': {1, 2}}\n"
+        "def test_measured(measured):\n    measured('odd')\n",
+    )
+    result = suite.run("-k", "test_measured")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["measured('odd') of seed 0[[]'a'] is {1, 2}; it takes numbers, text, *"]
+    )

@@ -25,6 +25,7 @@ from model.optimizers import Optimizer, from_dict
 from model.schedule import Schedule
 
 from ..settings import SCALES, TIMINGS
+from .measured import SPELLED
 
 ENGINES = ("cluster", "numba", "cuda-graph", "eager")
 """The names of `model.engines`, whose import takes PyTorch's two seconds."""
@@ -53,12 +54,11 @@ def _one_of(allowed: Sequence[str]) -> AfterValidator:
 
 
 _MAX_AXES = 8  # of an observer's array
-_SPELLED = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def _number(value: Any) -> Any:
     """The number that `atomic_json` spelled out, which JSON has none for."""
-    return _SPELLED.get(value, value) if isinstance(value, str) else value
+    return SPELLED.get(value, value) if isinstance(value, str) else value
 
 
 def _array(nested: list[Any], axes: int = _MAX_AXES) -> list[Any]:

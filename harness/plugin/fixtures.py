@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import MappingProxyType
@@ -25,10 +25,12 @@ from model.experiment import Experiment, Training
 from model.observers import Observer
 from model.schedule import ScheduleError
 from model.train import train as train_model
+from model.values import shown
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
 from ..engines_compared import unlike
 from ..exercise import Exercise, case_id
+from ..files.measured import MeasurementError, checked, restored
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
 from ..hardware.lease import Applicant, lease
@@ -40,6 +42,9 @@ from ..results.store import Store
 from ..settings import SETTINGS, Settings
 from ..timing import timer
 from .progress.writer import AfterEpoch, ProgressFile
+
+# What a training or a measurement may meet, said in a line.
+_EXPECTED = (DataError, EngineError, FileError, LockError, MeasurementError, ScheduleError)
 
 # What the fixtures offer each other.
 Make = Callable[[], dict[str, Any]]
@@ -158,6 +163,8 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     module = _module(request)
 
     def get(name: str, *, again: bool = False) -> TrainingRecord:
+        if name not in exercise.names:
+            pytest.fail(_no(f"{module} has no row", name, exercise.names), pytrace=False)
         row = exercise.row(name)
         case = case_id(module, name)
 
@@ -199,7 +206,12 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
         def make() -> dict[str, Any]:
             with _leased(settings, 1, _applicant(request.config)) as device:
                 data = load(DATASETS[settings.dataset], settings.data_root, device)
-                found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
+                found = [
+                    checked(
+                        exercise.measurements[name](data, seed), f"measured({name!r}) of seed {seed}"
+                    )
+                    for seed in settings.seeds
+                ]
             return {
                 "exercise": exercise.number,
                 "device": str(device),
@@ -207,8 +219,11 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
                 "measured": found,
             }
 
+        if name not in exercise.measurements:
+            pytest.fail(_no(f"{module} has no measurement", name, exercise.measurements), pytrace=False)
         key = {"run": fingerprint_of(request.config, module)}
-        return stored(MeasurementRecord, f"{module}::{name}", key, make).measured
+        record = stored(MeasurementRecord, f"{module}::{name}", key, make)
+        return [restored(each) for each in record.measured]
 
     return get
 
@@ -231,7 +246,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
             if again:
                 return kind.model_validate({"id": name, **key, **make_uncaptured()})
             return store.get_or_make(kind, name, key, make_uncaptured)
-        except (DataError, EngineError, FileError, LockError, ScheduleError) as error:
+        except _EXPECTED as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
             reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
@@ -254,6 +269,8 @@ def decide(request: pytest.FixtureRequest) -> Decide:
     def record(
         holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
     ) -> None:
+        if not (holds is None or isinstance(holds, bool | np.bool)):
+            pytest.fail(f"decide takes True, False or None; this is {shown(holds)}", pytrace=False)
         unlike_engines = unlike({str(n): f"{t.engine} on {t.device}" for n, t in timed.items()})
         if claim.needs and settings.scale == "quick":
             verdict, reason = NOT_TESTABLE, f" It needs {claim.needs}."
@@ -285,6 +302,10 @@ def decide(request: pytest.FixtureRequest) -> Decide:
             )
 
     return record
+
+
+def _no(what: str, given: object, there: Iterable[str]) -> str:
+    return f"{what} {shown(given)}; it has {', '.join(there) or 'none'}"
 
 
 def _module(request: pytest.FixtureRequest) -> str:

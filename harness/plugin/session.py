@@ -19,6 +19,7 @@ from model.dataset import DATASETS, Dataset
 from model.experiment import Experiment
 
 from .. import atomic_json, ownership
+from ..claim import claims_of
 from ..exercise import case_id
 from ..files import sealed
 from ..files.record import TrainingRecord
@@ -127,11 +128,15 @@ def _selected(
 ) -> dict[str, tuple[Experiment, dict[str, Any]]]:
     """The experiments of the selected rows and the keys of their records, by case.
 
-    Raises pytest.UsageError for a row of `modules`, selected or not, whose settings are none.
+    Raises pytest.UsageError for a claim of `modules`, or a row, selected or not, that is none.
     """
     settings, selected = config.stash[SETTINGS], {*ids}
     found = {}
     for path, module in modules.items():
+        try:
+            claims_of(module)
+        except ValueError as error:
+            raise pytest.UsageError(f"{path}: {error}") from None
         for row in module.EXERCISE.rows:
             try:
                 experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
