@@ -79,10 +79,10 @@ class Exercise:
 
     number: int
     title: str
-    question: str
-    source: str
+    question: str = ""
+    source: str = ""
     """Where the assignment has the figures, like "Table 1"."""
-    figure: str
+    figure: str = ""
     """Which of the assignment's figures shows its learning curves."""
     epochs: Mapping[str, int]
     """Epochs of every row, per scale."""

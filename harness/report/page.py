@@ -86,6 +86,8 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
         "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
         "answer": answer(lines),
         "rows": [_row(line) for line in lines],
+        "published": any(line.case.paper.test_accuracy is not None for line in lines),
+        "published_seconds": any(line.case.paper.seconds is not None for line in lines),
         "soon": _soon(lines),
         "engines": unlike_engines(lines),
         "missing": [row_name(case) for case in exercise.cases if case not in run.cases],

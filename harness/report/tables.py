@@ -89,12 +89,13 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     parts = [
         _title(
             f"Exercise {exercise['number']}: {exercise['title']} "
-            f"({epochs} epoch{'s' if epochs > 1 else ''}; paper: {exercise['source']})",
+            f"({epochs} epoch{'s' if epochs > 1 else ''}"
+            + (f"; paper: {exercise['source']})" if exercise["source"] else ")"),
             style,
         )
     ]
     if ran:
-        parts.append(_table([format_row(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
+        parts.append(_rows_table(ran, style))
         for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
             of_targets = {
                 name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
@@ -106,6 +107,18 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return "\n\n".join(parts)
+
+
+def _rows_table(ran: dict[str, dict[str, Any]], style: str) -> str:
+    """The rows, without the columns of published figures where there are none."""
+    cells = [format_row(*row) for row in ran.items()]
+    shown = [
+        at
+        for at, header in enumerate(_ROWS)
+        if "paper" not in header or any(row[at] != NONE for row in cells)
+    ]
+    headers, align = ([each[at] for at in shown] for each in (_ROWS, _ROWS_ALIGN))
+    return _table([[row[at] for at in shown] for row in cells], headers, align, style)
 
 
 def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
