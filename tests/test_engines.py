@@ -24,7 +24,7 @@ from model.engines.numba_loop import compilation
 from model.engines.numba_loop import engine as numba_loop
 from model.engines.proof import distance
 from model.experiment import ORDERS, Experiment
-from model.optimizers import SGD, Adam
+from model.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from model.train import train
 
 from .data import EXAMPLES, NAMED, first, made_up, spoilt
@@ -104,6 +104,77 @@ def test_batches_of_several_waves_are_eagers(monkeypatch, optimizer, batch_size,
     parameters = trained(numba_loop, experiment)
     assert distance(parameters, reference(experiment), share=0.95) < 1e-5
     assert distance(parameters, reference(experiment)) < (1e-2 if optimizer == "adam" else 1e-5)
+
+
+# With every setting, and each in more than one company.
+OTHERS = [
+    SGD(0.003, momentum=0.9, dampening=0.3, weight_decay=0.001),
+    SGD(0.003, momentum=0.9, nesterov=True),
+    SGD(0.03, weight_decay=0.01),
+    Adam(1e-4, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.001),
+    AdamW(1e-4, weight_decay=0.1),
+    RMSprop(1e-4, alpha=0.9, momentum=0.5, weight_decay=0.001),
+    RMSprop(1e-4, centered=True, eps=1e-6),
+    Adagrad(0.001, lr_decay=0.01, initial_accumulator_value=0.1),
+    Adagrad(0.001, weight_decay=0.001),
+]
+each_other = pytest.mark.parametrize("optimizer", OTHERS, ids=lambda optimizer: optimizer.label)
+
+
+@each_other
+def test_other_optimizers_are_eagers(optimizer):
+    """After 1,000 steps, on pixels that no image has, and others that not every batch has."""
+    experiment = of_steps(1000, optimizer=optimizer, batch_size=8)
+    parameters = trained(numba_loop, experiment)
+    for share, allowed in optimizer.tolerance.items():
+        assert distance(parameters, reference(experiment), share) < allowed
+
+
+@each_other
+def test_other_optimizers_are_eagers_in_waves_on_cores(monkeypatch, optimizer):
+    monkeypatch.setattr(numba_loop, "WAVE", 16)
+    monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
+    experiment = of_steps(30, optimizer=optimizer, batch_size=60)
+    expected, alone = reference(experiment), trained(numba_loop, experiment)
+    torch.set_num_threads(3)
+    parameters = trained(numba_loop, experiment)
+    assert all(torch.equal(p, a) for p, a in zip(parameters, alone, strict=True))
+    assert distance(parameters, expected, share=0.95) < 1e-5
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize(
+    ("optimizer", "moves", "fades"),
+    [
+        (SGD(0.1), False, False),
+        (SGD(0.1, weight_decay=0.1), True, True),
+        (SGD(0.1, momentum=0.9), True, False),
+        (RMSprop(0.001), False, False),
+        (RMSprop(0.001, momentum=0.9), True, False),
+        (Adagrad(0.01), False, False),
+        (Adagrad(0.01, weight_decay=0.1), True, True),
+        (Adam(0.001), True, False),
+        (AdamW(0.001), True, True),
+    ],
+    ids=lambda value: value.label if isinstance(value, Optimizer) else "",
+)
+def test_weights_without_a_gradient_move_as_the_optimizer_has_it(optimizer, moves, fades, batch_size):
+    """Those of a pixel that the first batch alone has, and those of one that none has."""
+    few = first(3 * batch_size)
+    images = few.train_images.clone()
+    images[:, [5, 300]] = 0
+    images[0, 300] = 1
+    data = Data(few.name, images, few.train_labels, few.test_images, few.test_labels)
+    experiment = Experiment(optimizer=optimizer, batch_size=batch_size, epochs=1)
+    running = numba_loop.Engine(experiment, data, (0,))
+    weights = [running.parameters()[0][0]]
+    for batch in torch.arange(len(images)).split(batch_size):
+        running.epoch(batch[None])
+        weights.append(running.parameters()[0][0])
+    start, once, _, end = weights
+    assert not torch.equal(once[300], start[300])
+    assert torch.equal(end[300], once[300]) == (not moves)
+    assert torch.equal(end[5], start[5]) == (not fades)
 
 
 @pytest.mark.parametrize("init", [0, 0.01, 0.1, 1])
@@ -196,7 +267,7 @@ def test_it_is_compiled_once_for_every_experiment():
     from model.engines.numba_loop import kernels
 
     for rate, init in ((1, 0), (0.5, 0.5)):
-        for optimizer in (SGD(rate), Adam(rate)):
+        for optimizer in (SGD(rate), Adam(rate), *OTHERS):
             experiment = Experiment(optimizer=optimizer, batch_size=32, epochs=1, init=init)
             trained(numba_loop, experiment, on=first(64))
     assert len(kernels.train.signatures) == 1
@@ -216,6 +287,9 @@ def test_a_refusal_says_why():
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
         choose_engine("numba", ONLINE, torch.device("cuda"))
     assert numba_loop.unavailable(torch.device("cuda")) is None
+    without_eps = Experiment(optimizer=Adam(0.1, eps=0), batch_size=1, epochs=1)
+    said = "it runs Adam with an eps of 1.2e-38 or more; this is Adam with eps 0"
+    assert numba_loop.refuses(without_eps, CPU) == said
 
 
 def missing(monkeypatch):

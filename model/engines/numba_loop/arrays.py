@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...network import SIZES
-
-if TYPE_CHECKING:  # Numba may be missing
-    from .kernels import Network, Sparse
+from .layout import Network, Sparse
 
 
 @lru_cache(maxsize=2)  # a training set and a test set
 def sparse(images: Tensor) -> Sparse:
     """The images as a `Sparse` matrix; cached, for all engines and evaluations on them."""
-    from .kernels import Sparse
-
     rows, columns = np.nonzero(images.numpy())
     starts = np.zeros(len(images) + 1, np.uint32)
     np.cumsum(np.bincount(rows, minlength=len(images)), out=starts[1:])
@@ -28,8 +23,6 @@ def sparse(images: Tensor) -> Sparse:
 
 def padded(parameters: list[Tensor]) -> Network:
     """A `Network`, padded, from one replicate's stacked parameters (1, in, out) and (1, out)."""
-    from .kernels import Network
-
     network = Network.zeros()
     for view, parameter in zip(views(network), parameters, strict=True):
         view.copy_(parameter[0])

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ...network import SIZES
 from ..error import one_line
 from .cached_files import CachedFiles
 
@@ -27,15 +27,14 @@ def unavailable() -> str | None:
 
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return "Numba's compiler is off (NUMBA_DISABLE_JIT is set)"
-        from . import kernels
+        import_module(".kernels", __package__)
     except ImportError as error:
         if error.name == "numba":
             return f"Numba is missing ({one_line(error)}); pip install numba brings it"
         return f"Numba cannot be imported ({one_line(error)})"
     except Exception as error:  # whatever a broken installation raises
         return f"Numba cannot be imported ({type(error).__name__}: {one_line(error)})"
-    compiled = (kernels.PIXELS, kernels.HIDDEN1, kernels.HIDDEN2, kernels.CLASSES)
-    return None if compiled == SIZES else f"it is written for a network of {compiled}"
+    return None
 
 
 def compile_first(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -18,15 +19,22 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import build_network, stack_parameters
-from ...optimizers import SGD, Adam
+from ...optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...subnormals import flushed
 from ..honours import Honours
 from . import compilation
 from .arrays import padded, sparse, views
+from .layout import Chunk, State, Steps
+from .rules import first_square, rule_of, steps_of
 
 NAME = "numba"
 
-HONOURS = Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}})
+HONOURS = Honours(
+    {
+        kind: {each.name for each in fields(kind)}  # all of which `rules` follows
+        for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)
+    }
+)
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
 # their deltas stay in a core's second cache.
@@ -38,14 +46,22 @@ WAVE = 256
 # them.
 EXAMPLES_PER_THREAD = 32
 
-_Part = Callable[[int, NDArray[np.uint32]], None]
+_Part = Callable[[NDArray[np.uint32], Steps], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: the device, or a setting that it does not honour."""
+    """Why it cannot run this: the device, or a setting that it does not honour.
+
+    Without an eps, PyTorch divides by 0 where a gradient is 0; here such rows may be skipped.
+    """
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
-    return HONOURS.refuses(experiment)
+    optimizer = experiment.optimizer
+    if reason := HONOURS.refuses(experiment):
+        return reason
+    if getattr(optimizer, "eps", 1) < np.finfo(np.float32).tiny:
+        return f"it runs {optimizer.name} with an eps of 1.2e-38 or more; this is {optimizer.label}"
+    return None
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -68,20 +84,19 @@ class Engine:
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         from . import kernels
 
-        self._batch_size = experiment.batch_size
-        self._steps = 0
+        self._experiment = experiment
+        self._steps = 0  # that were taken
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
         in_a_wave = min(experiment.batch_size, WAVE)
-        self._networks, self._states = [], []
+        self._networks = []
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
             network = padded(stack_parameters([build_network(experiment.init, seed)]))
-            state = kernels.State.zeros()
-            workspace = kernels.Chunk.zeros(each, -(-in_a_wave // each))
+            state = State.of(first_square(experiment.optimizer))
+            workspace = Chunk.zeros(each, -(-in_a_wave // each))
             arrivals = np.zeros(1, np.int64)
             self._networks.append(network)
-            self._states.append(state)
             self._parts.append(
                 [
                     partial(
@@ -90,8 +105,7 @@ class Engine:
                         data.train_labels.numpy(),
                         experiment.batch_size,
                         WAVE,
-                        experiment.learning_rate,
-                        isinstance(experiment.optimizer, Adam),
+                        rule_of(experiment.optimizer),
                         network,
                         state,
                         workspace,
@@ -101,21 +115,28 @@ class Engine:
                     for thread in range(each)
                 ]
             )
-        nothing = np.zeros(0, np.uint32)
-        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](0, nothing))
+        nothing = (np.zeros(0, np.uint32), steps_of(experiment.optimizer, 0, np.zeros(0)))
+        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](*nothing))
 
     @flushed()
-    def epoch(self, orders: Tensor) -> None:
-        """Trains every replicate on its row of `orders` (replicates, examples), int64."""
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64] | None = None) -> None:
+        """Trains every replicate on its row of `orders` (replicates, examples), int64.
+
+        At the learning rates (steps,), or the experiment's.
+        """
+        experiment = self._experiment
+        if rates is None:
+            rates = np.full(experiment.steps_per_epoch(orders.shape[1]), experiment.learning_rate)
+        steps = steps_of(experiment.optimizer, self._steps, rates)
         with ThreadPoolExecutor(self._threads) as pool:
             trained = [
-                pool.submit(part, self._steps, order)
+                pool.submit(part, order, steps)
                 for parts, order in zip(self._parts, orders.numpy().astype(np.uint32), strict=True)
                 for part in parts
             ]
         for future in trained:
             future.result()
-        self._steps += -(-orders.shape[1] // self._batch_size)
+        self._steps += len(rates)
 
     def parameters(self) -> list[Tensor]:
         """Copies of the replicates' current parameters; see `network.stack_parameters`."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .arrays import padded, sparse
 from .compilation import compile_first
+from .layout import CLASSES, Chunk
 
 # Images per call, whose losses are summed in float32's range: as many as PyTorch takes at once.
 _CHUNK = 1000
@@ -24,12 +25,12 @@ def tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor
 
     starts = range(0, len(images), _CHUNK)
     losses = torch.zeros(len(starts))
-    hits, predictions = torch.zeros(2, len(starts), kernels.CLASSES, dtype=torch.int64)
+    hits, predictions = torch.zeros(2, len(starts), CLASSES, dtype=torch.int64)
     shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in network]))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())
-        loss = kernels.evaluate(*shared, kernels.Chunk.zeros(1, 1), start, end, *counts)
+        loss = kernels.evaluate(*shared, Chunk.zeros(1, 1), start, end, *counts)
         losses[chunk] = float(loss)
 
     compile_first(kernels.evaluate, "evaluation", lambda: evaluate(0, 0, 0))

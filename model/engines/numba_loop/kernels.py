@@ -21,11 +21,10 @@ negative indices count from the end, and checks every signed one for that.
 
 The assembly was checked for the following, with AVX-512: a sum over a list keeps its 19 (or 7)
 vectors in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memory), zmm, zmm`; the
-sigmoids and Adam's square roots and divisions are vectors of 16; no loop over weights or lists
+sigmoids and the optimizers' square roots and divisions are vectors of 16; no loop over weights or lists
 contains a call, and none is compiled twice for arrays that might overlap.
 
-Numba's cache checks the content of this file alone, so all compiled code is in it; and each entry point
-has one signature, as Numba could otherwise mistake one cached file for another.
+Each entry point has one signature, as Numba's cache could otherwise mistake one file for another.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -44,116 +42,52 @@ from numba.np.arrayobj import make_array, populate_array
 from numpy import float32, int32
 from numpy.typing import NDArray
 
+from .layout import (
+    CLASSES,
+    HIDDEN1,
+    HIDDEN2,
+    PIXELS,
+    WIDTH1,
+    WIDTH2,
+    WIDTH3,
+    Chunk,
+    Floats,
+    Network,
+    Rule,
+    Sparse,
+    State,
+    Steps,
+)
+
 if TYPE_CHECKING:
     from numba.core.cpu import CPUContext
+    from numba.core.decorators import _JITWrapper
     from numba.core.typing.context import BaseContext
     from numba.core.typing.templates import Signature
 
-PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
-WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
-
 _SPINS = 2000  # reads of a counter while waiting, before the core is yielded
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
 
 # Sums may be reordered and fused with multiplications, but NaN and infinity must keep their
 # meaning: no "nnan", no "ninf".
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-_inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
-_entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True)  # `compile_first` adds the cache
-
-
-Floats = NDArray[float32]
-
-
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
-    """Zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
-    return torch.zeros(shape, dtype=dtype).numpy()
-
-
-class Sparse(NamedTuple):
-    """A matrix in CSR format: row i has the entries from starts[i] up to starts[i + 1]."""
-
-    starts: NDArray[np.uint32]  # (rows + 1,), uint32
-    columns: NDArray[np.uint16]  # (entries,), uint16
-    values: Floats  # (entries,)
-
-    @classmethod
-    def zeros(cls, count: int, rows: int, entries: int) -> Sparse:
-        """Room for `count` of them: arrays with one more axis."""
-        return cls(
-            _zeros(count, rows + 1, dtype=torch.uint32),
-            _zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
-            _zeros(count, -(-entries // 32) * 32),
-        )
-
-
-class Network(NamedTuple):
-    """The parameters of one replicate, or a moment or the sum of their gradients, with padded rows."""
-
-    layer1: Floats  # (785, 304), a row for every input; the last is the bias
-    layer2: Floats  # (301, 112), likewise
-    layer3: Floats  # (10, 112), a row for every output; column 100 is the bias
-
-    @classmethod
-    def zeros(cls) -> Network:
-        return cls(
-            _zeros(PIXELS + 1, WIDTH1),
-            _zeros(HIDDEN1 + 1, WIDTH2),
-            _zeros(CLASSES, WIDTH2),
-        )
-
-
-class State(NamedTuple):
-    """What a replicate's optimizer keeps from step to step."""
-
-    first: Network  # Adam's moments; SGD leaves them 0
-    second: Network
-    gradient: Network  # 0 between two steps
-    seen: NDArray[np.bool]  # (785,), bool: inputs that were not 0 in some example so far
-
-    @classmethod
-    def zeros(cls) -> State:
-        seen = _zeros(PIXELS + 1, dtype=torch.bool)
-        return cls(Network.zeros(), Network.zeros(), Network.zeros(), seen)
+# Nothing here makes an array, so none needs its references counted ("NRT"), which would take a fifth of
+# a step of Adam at batch size 1. `compile_first` adds the cache.
+_options: Any = {"fastmath": _FASTMATH, "error_model": "numpy", "_nrt": False}
+_inlined: _JITWrapper = njit(**_options, forceinline=True)
+_entry: _JITWrapper = njit(**_options, nogil=True)
 
 
 class Update(NamedTuple):
-    """What is done with gradients after a wave."""
+    """What is done with gradients after a wave: a rule and a step's numbers."""
 
-    adam: bool  # else SGD, whose gradients have been scaled already
-    rate: float32  # Adam's learning rate divided by the first moment's bias correction
-    correction: float32  # 1 divided by the square root of the second's
+    rule: Rule
+    decay: float32
+    shrink: float32
+    gain: float32
+    correction: float32
+    stride: float32
     one_wave: bool  # the batch has no other wave
     is_last: bool  # ... or no later one
-
-
-class Chunk(NamedTuple):
-    """A thread's part of a wave. A delta is the loss's gradient with respect to pre-activations.
-
-    A workspace is the same with one more axis, the thread's, before all others.
-    """
-
-    hidden1: Sparse  # (examples, 300)
-    hidden2: Floats  # (examples, 112)
-    delta1: Floats  # (examples, 304)
-    delta2: Floats  # (examples, 112)
-    delta3: Floats  # (examples, 16); first the logits
-    by_pixel: Sparse  # (785, examples): the images transposed, and a row of ones
-    by_unit: Sparse  # (300, examples): hidden1 transposed
-
-    @classmethod
-    def zeros(cls, threads: int, examples: int) -> Chunk:
-        """A workspace."""
-        return cls(
-            Sparse.zeros(threads, examples, examples * HIDDEN1 + 1),  # + 1: see _forward
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH1),
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH3),
-            Sparse.zeros(threads, PIXELS + 1, examples * (PIXELS + 1)),
-            Sparse.zeros(threads, HIDDEN1, examples * HIDDEN1),
-        )
 
 
 def _registers(width: int) -> Callable[[], Floats]:
@@ -213,12 +147,27 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
             total[at, j] += row[j]
 
     @_inlined
+    def divide(row: Floats, rule: Rule, square: Floats, mean: Floats, at: int) -> None:
+        """Divides `row` by the root of its mean square, or of its variance, or of the sum of squares."""
+        for j in range(width):
+            square[at, j] = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
+        if rule.centered:
+            for j in range(width):
+                m = mean[at, j] + rule.fresh * (row[j] - mean[at, j])
+                mean[at, j] = m
+                row[j] /= math.sqrt(square[at, j] - m * m) + rule.eps
+        else:
+            for j in range(width):
+                row[j] /= math.sqrt(square[at, j]) + rule.eps
+
+    @_inlined
     def use_row(
         row: Floats,
         update: Update,
         weights: Floats,
-        first: Floats,
-        second: Floats,
+        buffer: Floats,
+        square: Floats,
+        mean: Floats,
         gradient: Floats,
         at: int,
     ) -> None:
@@ -226,6 +175,7 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
 
         Before the last wave, leaves `row` there.
         """
+        rule = update.rule
         if not update.is_last:
             for j in range(width):
                 gradient[at, j] += row[j]
@@ -234,16 +184,29 @@ def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]
             for j in range(width):
                 row[j] += gradient[at, j]
                 gradient[at, j] = 0
-        if update.adam:
+        if update.decay != 0:
             for j in range(width):
-                m = first[at, j] + float32(1 - BETA1) * (row[j] - first[at, j])
-                v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * row[j] * row[j]
-                first[at, j] = m
-                second[at, j] = v
-                weights[at, j] -= update.rate * m / (math.sqrt(v) * update.correction + EPSILON)
-        else:
+                row[j] += update.decay * weights[at, j]
+        if update.shrink != 1:
             for j in range(width):
-                weights[at, j] += row[j]
+                weights[at, j] *= update.shrink
+        if rule.adam:
+            for j in range(width):
+                m = buffer[at, j] + update.gain * (row[j] - buffer[at, j])
+                v = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
+                buffer[at, j] = m
+                square[at, j] = v
+                weights[at, j] += update.stride * m / (math.sqrt(v) * update.correction + rule.eps)
+            return
+        if rule.divides:
+            divide(row, rule, square, mean, at)
+        if rule.momentum != 0:
+            for j in range(width):
+                m = rule.momentum * buffer[at, j] + update.gain * row[j]
+                buffer[at, j] = m
+                row[j] = row[j] + rule.momentum * m if rule.nesterov else m
+        for j in range(width):
+            weights[at, j] += update.stride * row[j]
 
     return add_rows, use_row
 
@@ -542,6 +505,7 @@ def _chunk(w: Chunk, thread: int) -> Chunk:
         w.delta3[thread],
         Sparse(w.by_pixel.starts[thread], w.by_pixel.columns[thread], w.by_pixel.values[thread]),
         Sparse(w.by_unit.starts[thread], w.by_unit.columns[thread], w.by_unit.values[thread]),
+        w.rows[thread],
     )
 
 
@@ -595,68 +559,78 @@ def train(
     labels: NDArray[np.int64],
     batch_size: int,
     wave_size: int,
-    learning_rate: float,
-    adam: bool,
+    rule: Rule,
     network: Network,
     state: State,
     workspace: Chunk,
     arrivals: NDArray[np.int64],
     thread: int,
-    steps: int,
     order: NDArray[np.uint32],
+    steps: Steps,
 ) -> None:
-    """One thread's part in an epoch, with SGD or Adam, in the given order (uint32).
+    """One thread's part in an epoch, or in whole batches of one, in the given order (uint32).
 
     All threads of the workspace must run at once, as they wait for each other. `arrivals` counts
-    how often they did. `steps` is how many steps were taken before.
+    how often they did.
 
-    While a pixel has been 0 in all examples so far, both moments of its weights are 0 and Adam
-    does not change them, so they are skipped.
+    While a pixel has been 0 in all examples so far, what the optimizer keeps of its weights is 0 too,
+    and if the rule is quiet, nothing changes them, so they are skipped.
     """
     w, s = workspace, _chunk(workspace, thread)
-    threads, first, second, gradient = len(w.delta1), state.first, state.second, state.gradient
+    threads = len(w.delta1)
+    buffer, square, mean, gradient = state.buffer, state.square, state.mean, state.gradient
     # In whole cache lines of delta1, so that no two threads write to the same one.
     first_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * thread // threads))
     last_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * (thread + 1) // threads))
-    rows = np.arange(w.delta1.shape[1]).astype(np.uint32)
     row1, row2 = _registers1(), _registers2()
-    rate, scale, correction = float32(0), float32(1), float32(0)
-    for batch_start in range(0, len(order), batch_size):
-        batch = order[batch_start : batch_start + batch_size]
-        if adam:
-            steps += 1
-            rate = float32(learning_rate / (1 - BETA1**steps))
-            correction = float32(1 / math.sqrt(1 - BETA2**steps))
-        else:
-            scale = float32(-learning_rate)
-        if len(batch) == 1 and not adam:
+    for step in range(len(steps.scale)):
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        scale = steps.scale[step]
+        if len(batch) == 1 and rule.direct:
             if thread == 0:
                 _forward(network, images, labels, batch, 1, s)
                 _step_online(network, images, batch[0], scale, s)
             _wait_for_all(threads, arrivals)
             continue
         one_wave = len(batch) <= wave_size
-        direct = one_wave and not adam
+        direct, sparse = one_wave and rule.direct, one_wave and rule.sparse
         for wave_start in range(0, len(batch), wave_size):
             wave = batch[wave_start : wave_start + wave_size]
-            is_last = wave_start + wave_size >= len(batch)
-            update = Update(adam, rate, correction, one_wave, is_last)
+            update = Update(
+                rule,
+                steps.decay[step],
+                steps.shrink[step],
+                steps.gain[step],
+                steps.correction[step],
+                steps.stride[step],
+                one_wave,
+                wave_start + wave_size >= len(batch),
+            )
             size = (len(wave) + threads - 1) // threads
             mine = wave[thread * size : (thread + 1) * size]
             _forward(network, images, labels, mine, len(batch), s)
-            _transpose(s.hidden1, rows[: len(mine)], scale, False, s.by_unit)
+            _transpose(s.hidden1, s.rows[: len(mine)], scale, False, s.by_unit)
             _transpose(images, mine, scale, True, s.by_pixel)
             _wait_for_all(threads, arrivals)
 
             for unit in range(first_unit, last_unit + (thread == threads - 1)):
                 if unit == HIDDEN1:
                     _back_through_bias2(scale, w, len(wave), size, row2)
-                elif not direct or _has_entries(w.by_unit, unit):
-                    _back_through_unit(network.layer2, unit, w, row2, direct)
-                if direct and unit != HIDDEN1:
+                elif sparse and not _has_entries(w.by_unit, unit):
                     continue
+                else:
+                    _back_through_unit(network.layer2, unit, w, row2, direct)
+                    if direct:
+                        continue
                 _use_row2(
-                    row2, update, network.layer2, first.layer2, second.layer2, gradient.layer2, unit
+                    row2,
+                    update,
+                    network.layer2,
+                    buffer.layer2,
+                    square.layer2,
+                    mean.layer2,
+                    gradient.layer2,
+                    unit,
                 )
             _wait_for_all(threads, arrivals)
 
@@ -664,18 +638,32 @@ def train(
                 is_lit = _has_entries(w.by_pixel, pixel)
                 if is_lit and not state.seen[pixel]:  # seldom written, as threads share cache lines
                     state.seen[pixel] = True
-                if is_lit or (state.seen[pixel] and not direct):
+                if is_lit or not (sparse or (rule.quiet and not state.seen[pixel])):
                     _back_through_pixel(network.layer1, pixel, w, row1, direct)
                     if direct:
                         continue
                     _use_row1(
-                        row1, update, network.layer1, first.layer1, second.layer1, gradient.layer1, pixel
+                        row1,
+                        update,
+                        network.layer1,
+                        buffer.layer1,
+                        square.layer1,
+                        mean.layer1,
+                        gradient.layer1,
+                        pixel,
                     )
             if thread == threads - 1:
                 for c in range(CLASSES):
                     _back_through_class(c, scale, w, len(wave), size, row2)
                     _use_row2(
-                        row2, update, network.layer3, first.layer3, second.layer3, gradient.layer3, c
+                        row2,
+                        update,
+                        network.layer3,
+                        buffer.layer3,
+                        square.layer3,
+                        mean.layer3,
+                        gradient.layer3,
+                        c,
                     )
             _wait_for_all(threads, arrivals)
 
