@@ -61,36 +61,41 @@ def by_size(trained):
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
-def test_training(train, row):
+def test_training(train, row, on_mnist):
     training = train(row)
-    assert training.steps == training.experiment.epochs * -(-60000 // training.experiment.batch_size)
     assert np.isfinite(training.test_loss).all()
+    if on_mnist():
+        steps = -(-60000 // training.experiment.batch_size)
+        assert training.steps == training.experiment.epochs * steps
 
 
-def test_100_learns(trained):
+def test_100_learns(trained, on_mnist):
     """Final test accuracies of 20 seeds at the quick scale: 0.937 to 0.943."""
-    assert set(trained("sgd-lr0.1-batch100").outcomes) == {"learned"}
+    if on_mnist():
+        assert set(trained("sgd-lr0.1-batch100").outcomes) == {"learned"}
 
 
-def test_from_100_up_the_smaller_batch_is_ahead(by_size):
+def test_from_100_up_the_smaller_batch_is_ahead(by_size, on_mnist):
     """It takes more steps in the same number of epochs, with gradients that are accurate enough.
 
     Final training losses of 20 seeds at the quick scale, by size: 0.204 to 0.215, 0.96 to 1.07,
     2.283 to 2.290 and 2.298 to 2.304; under one seed, two sizes differ by at least 0.0108.
     """
     losses = [training.train_loss[-1] for training in by_size(*SIZES[1:]).values()]
-    assert (np.diff(losses, axis=0) > 0).all()
+    if on_mnist():
+        assert (np.diff(losses, axis=0) > 0).all()
 
 
-def test_batch_size_1_falls_after_an_early_peak(trained):
+def test_batch_size_1_falls_after_an_early_peak(trained, on_mnist):
     """Its training loss ends well above its lowest: at the quick scale under each of 20 seeds.
 
     Peaks of the test accuracy: 0.908 to 0.943, standard deviation 0.0085. Final training losses: 2.4 to
     9.9 times the lowest, on a logarithmic scale 4.2 standard deviations from 1.1 times.
     """
     training = trained("sgd-lr0.1-batch1")
-    assert (training.test_accuracy[:6].max(axis=0) > 0.85).all()
-    assert (training.train_loss[-1] > 1.1 * training.train_loss.min(axis=0)).all()
+    if on_mnist():
+        assert (training.test_accuracy[:6].max(axis=0) > 0.85).all()
+        assert (training.train_loss[-1] > 1.1 * training.train_loss.min(axis=0)).all()
 
 
 @claim(

@@ -19,6 +19,7 @@ from harness.stats import all_hold, exceeds, format_mean, negate
 from model.data.presentation_order import epoch_order
 from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
+from model.observers import STREAM
 from model.optimizers import SGD
 
 # Gradient bias is measured at the rate that the assignment finds best online, for these numbers
@@ -50,7 +51,7 @@ def _gradient_bias(data, seed):
         seed=seed,
         learning_rate=_RATE,
         checkpoints=_CHECKPOINTS,
-        counts=_COUNTS,
+        counts=[count for count in _COUNTS if count <= len(data.train_labels)],
     )
     return {order: measure(order) for order in ("by_class", "shuffled")}
 
@@ -78,6 +79,7 @@ EXERCISE = Exercise(
             data, seed=seed, learning_rate=0.01, steps=10000
         ),
     },
+    observers=(STREAM,),
 )
 
 ONLINE = {rate: f"online-lr{rate}" for order, rate in TABLE_2 if order == "by_class"}
@@ -98,22 +100,25 @@ def shuffled(trained):
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
-def test_training(train, row):
+def test_training(train, row, on_mnist):
     training = train(row)
-    assert training.steps == 60000 * training.experiment.epochs
+    if on_mnist():
+        assert training.steps == 60000 * training.experiment.epochs
 
 
 @pytest.mark.parametrize("row", ONLINE.values())
-def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row):
+def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row, on_mnist):
     """20 seeds at the quick scale: 0.1009 online at every rate, at best 0.820 to 0.914 shuffled."""
     best = np.max([each.test_accuracy[-1] for each in shuffled().values()], axis=0)
-    assert (trained(row).test_accuracy[-1] < best - 0.05).all()
+    if on_mnist():
+        assert (trained(row).test_accuracy[-1] < best - 0.05).all()
 
 
 @pytest.mark.parametrize("row", ONLINE.values())
-def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row):
+def test_one_pass_over_the_stream_leaves_its_last_class_alone(trained, row, on_mnist):
     """After the nines at its end, every image is predicted to be a nine: 0.1009 under 20 seeds."""
-    assert (trained(row).test_accuracy[1] < 0.15).all()
+    if on_mnist():
+        assert (trained(row).test_accuracy[1] < 0.15).all()
 
 
 @claim(
@@ -229,9 +234,10 @@ def test_online_learns_one_class_after_the_other(online, decide):
     for rate, training in online().items():
         # Checkpoints are the start, then the middle and the end of every class. Shape (classes,
         # classes, seeds): at the end of each class's part of the stream, the accuracy of every class.
-        at_ends = training.checkpoint_class_accuracy[2::2]
-        own = np.stack([at_ends[digit, digit] for digit in range(10)])
-        others = (at_ends.sum(axis=1) - own) / 9
+        at_ends = training.observed["stream_class_accuracy"][2::2]
+        classes = len(at_ends)
+        own = np.stack([at_ends[each, each] for each in range(classes)])
+        others = (at_ends.sum(axis=1) - own) / (classes - 1)
         holds += [exceeds(own.mean(axis=0), 0.9), exceeds(own.mean(axis=0), others.mean(axis=0), by=0.1)]
         figures.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
     decide(

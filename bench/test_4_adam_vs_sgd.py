@@ -72,14 +72,16 @@ def tolerance(trainings, points):
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
-def test_training(train, row):
+def test_training(train, row, on_mnist):
     training = train(row)
-    assert training.steps == 1875 * training.experiment.epochs
+    if on_mnist():
+        assert training.steps == 1875 * training.experiment.epochs
 
 
-def test_sgd_at_10_learns_nothing(trained):
+def test_sgd_at_10_learns_nothing(trained, on_mnist):
     """It ends no better than at a single class's share of the test set."""
-    assert (trained("sgd-lr10").test_accuracy[-1] < 0.15).all()
+    if on_mnist():
+        assert (trained("sgd-lr10").test_accuracy[-1] < 0.15).all()
 
 
 @claim("Adam is best at 0.001.", source="answer 4.3, Table 3", expected=REPRODUCED)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from model.dataset import DATASETS
 from model.experiment import Experiment
 from model.values import number, shown, whole
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     from model.data.mnist import Data
+    from model.observers import Observer
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ _MAX_NAME = 100
 class Row:
     """One row of an exercise's table.
 
-    `name` is its stable test id: saved timings are matched by it. `settings` are the
-    `Experiment`'s fields other than epochs and data set. Raises ValueError, in a sentence with the row's
-    name, for a name or settings that are not allowed.
+    `name` is its stable test id: saved timings are matched by it. `settings` are the `Experiment`'s
+    fields other than epochs; without a data set the row trains on the session's. Raises ValueError, in a
+    sentence with the row's name, for a name or settings that are not allowed.
     """
 
     name: str
@@ -59,8 +61,8 @@ class Row:
         if not 0 < len(self.name) <= _MAX_NAME:
             raise ValueError(f"the name {shown(self.name)} of a row takes 1 to {_MAX_NAME} characters")
         try:
-            if given := [name for name in ("epochs", "dataset") if name in self.settings]:
-                raise ValueError(f"{given[0]} is no setting of a row's; the session's options say it")
+            if "epochs" in self.settings:
+                raise ValueError("epochs is no setting of a row's; its exercise has them for each scale")
             object.__setattr__(self, "settings", MappingProxyType({**self.settings}))
             Experiment.of({**self.settings, "epochs": 1})
         except ValueError as error:
@@ -87,6 +89,8 @@ class Exercise:
     rows: tuple[Row, ...]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     """Measurements that its claims need besides trainings, by name."""
+    observers: tuple[Observer, ...] = ()
+    """What is observed of its trainings."""
 
     def __post_init__(self) -> None:
         for scale, epochs in self.epochs.items():
@@ -104,10 +108,14 @@ class Exercise:
         return {row.name: row for row in self.rows}[name]
 
     def experiment(self, row: Row, scale: str, dataset: str) -> Experiment:
-        """The experiment of `row` at `scale` on `dataset`; ValueError for a scale not in `epochs`."""
+        """The experiment of `row` at `scale`, on the data set of that name unless it has its own.
+
+        Raises ValueError for a scale not in `epochs`, or a data set that is not for the row's network.
+        """
         if scale not in self.epochs:
             raise ValueError(f"its exercise has no epochs for the scale {scale}")
-        return Experiment.of({**row.settings, "epochs": self.epochs[scale], "dataset": dataset})
+        settings = {"dataset": DATASETS[dataset], **row.settings}
+        return Experiment.of({**settings, "epochs": self.epochs[scale]})
 
 
 def case_id(module: str, row: str) -> str:

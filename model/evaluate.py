@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .engines.numba_loop.compilation import unavailable
+from .engines.numba_loop.compilation import refuses_network, unavailable
 from .engines.numba_loop.evaluation import tally as compiled_tally
-from .network import SIZES, build_network, forward, stack_parameters
+from .network import MLP, stack_parameters
 from .subnormals import flushed
 
 # Images per chunk. On a CPU, few enough that the activations stay in cache (MNIST's training
@@ -33,52 +33,52 @@ class Evaluation:
 
     loss: NDArray[np.float64]  # (replicates,)
     accuracy: NDArray[np.float64]  # (replicates,)
-    class_accuracy: NDArray[np.float64]  # (replicates, 10), on the images of each class
-    predictions: NDArray[np.int64]  # (replicates, 10), counts
+    class_accuracy: NDArray[np.float64]  # (replicates, classes), on the examples of each class
+    predictions: NDArray[np.int64]  # (replicates, classes), counts
 
 
 @flushed()
 @torch.no_grad()
-def evaluate(parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evaluation:
-    """Evaluates `parameters` (see `network.stack_parameters`) on images (n, 784) and labels (n,).
+def evaluate(network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evaluation:
+    """Evaluates `parameters` (see `network.stack_parameters`) on images (n, inputs) and labels (n,).
 
     `torch.argmax` treats NaN as the largest logit, so networks that are no longer finite have an
     accuracy too.
     """
     tallies = [
-        (compiled_tally if _compiled(network, images) else _tally)(network, images, labels)
-        for network in (list(each) for each in zip(*parameters, strict=True))
+        (compiled_tally if _compiled(network, each, images) else _tally)(network, each, images, labels)
+        for each in map(list, zip(*parameters, strict=True))
     ]
     loss, hits, predictions = (torch.stack(each) for each in zip(*tallies, strict=True))
     return Evaluation(
         loss=(loss / len(images)).cpu().numpy(),
         accuracy=(hits.sum(dim=1).double() / len(images)).cpu().numpy(),
-        class_accuracy=(hits.double() / torch.bincount(labels, minlength=10)).cpu().numpy(),
+        class_accuracy=(hits.double() / torch.bincount(labels, minlength=network.classes)).cpu().numpy(),
         predictions=predictions.cpu().numpy(),
     )
 
 
-def _compiled(network: list[Tensor], images: Tensor) -> bool:
-    """Whether the compiled forward pass evaluates the network: one that skips zeros, so not infinity."""
-    holds = images.device.type == "cpu" and _compiled_holds()
-    return holds and all(bool(each.isfinite().all()) for each in network)
+def _compiled(network: MLP, parameters: list[Tensor], images: Tensor) -> bool:
+    """Whether the compiled forward pass evaluates them: one that skips zeros, so not infinity."""
+    holds = images.device.type == "cpu" and _compiled_holds(network)
+    return holds and all(bool(each.isfinite().all()) for each in parameters)
 
 
 @cache
-def _compiled_holds() -> bool:
+def _compiled_holds(network: MLP) -> bool:
     """Whether the compiled forward pass runs on this machine and agrees with PyTorch's, tried once."""
-    if unavailable() is not None:
+    if unavailable() is not None or refuses_network(network) is not None:
         return False
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(50, SIZES[0], generator=generator).sub(0.8).relu()
-    labels = torch.randint(SIZES[-1], (50,), generator=generator)
-    network = [parameter[0] for parameter in stack_parameters([build_network("default", 0)])]
+    images = torch.rand(50, network.inputs, generator=generator).sub(0.8).relu()
+    labels = torch.randint(network.classes, (50,), generator=generator)
+    parameters = [parameter[0] for parameter in stack_parameters([network.build("default", 0)])]
     try:
-        loss, *_ = compiled_tally(network, images, labels)
+        loss, *_ = compiled_tally(network, parameters, images, labels)
     except Exception as error:  # whatever it raises here, training must not meet it
         reason = f"it raises {type(error).__name__}"
     else:
-        reference, *_ = _tally(network, images, labels)
+        reference, *_ = _tally(network, parameters, images, labels)
         if abs(loss - reference) < 1e-5 * reference:
             return True
         reason = f"its loss is {loss:.6f}, PyTorch's {reference:.6f}"
@@ -86,15 +86,18 @@ def _compiled_holds() -> bool:
     return False
 
 
-def _tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One replicate's summed loss (float64), and by class its hits and predictions (10,), by PyTorch."""
+def _tally(
+    network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One replicate's summed loss (float64), and by class its hits and predictions, by PyTorch."""
+    classes = network.classes
     loss = torch.zeros((), dtype=torch.float64, device=images.device)
-    hits, predictions = torch.zeros(2, 10, dtype=torch.int64, device=images.device)
+    hits, predictions = torch.zeros(2, classes, dtype=torch.int64, device=images.device)
     size = _CHUNK[images.device.type]
     for chunk_images, chunk_labels in zip(images.split(size), labels.split(size), strict=True):
-        logits = forward(network, chunk_images)
+        logits = network.forward(parameters, chunk_images)
         loss += cross_entropy(logits, chunk_labels, reduction="sum").double()
         predicted = logits.argmax(dim=1)
-        hits += torch.bincount(chunk_labels[predicted == chunk_labels], minlength=10)
-        predictions += torch.bincount(predicted, minlength=10)
+        hits += torch.bincount(chunk_labels[predicted == chunk_labels], minlength=classes)
+        predictions += torch.bincount(predicted, minlength=classes)
     return loss, hits, predictions

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .dataset import MNIST, Dataset
+from .network import MLP
 from .optimizers import Optimizer, from_dict
+from .schedule import Schedule
 from .values import number, shown, whole
 
 ORDERS = ("shuffled", "by_class")
-DATASETS = ("mnist", "fashion-mnist", "kmnist")
 Outcome = Literal["learned", "partial", "constant", "diverged"]
 OUTCOMES: tuple[Outcome, ...] = ("learned", "partial", "constant", "diverged")
-
-# The tables give the first epoch at each of these test accuracies; a replicate that ends at the
-# lowest of them or above has learned.
-TARGETS = (0.90, 0.95, 0.97)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The settings of a training of the 784-300-100-10 network, except its seeds.
+    """The settings of a training, except its seeds.
 
     `order` is the presentation order of the training set: "shuffled" anew for every
     epoch, or "by_class" (all zeros, then all ones, ...), the assignment's online stream.
-    `init` is "default" (PyTorch's) or the common value of every weight and bias.
+    `init` is "default" (PyTorch's) or the common value of every weight and bias. Without a `network`
+    it is the assignment's, with as many inputs and classes as the data set has; without a `schedule`
+    the learning rate is constant.
     NumPy's scalars become Python's. Raises ValueError, naming the field, for a value that is not
     allowed.
     """
@@ -40,21 +41,40 @@ class Experiment:
     epochs: int
     order: str = "shuffled"
     init: str | float = "default"
-    dataset: str = "mnist"
+    dataset: Dataset = MNIST
+    network: MLP = None  # type: ignore[assignment]  # None is replaced
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):
             raise ValueError(
                 f"optimizer is {shown(self.optimizer)}; it takes one of model.optimizers, like SGD(0.1)"
             )
-        for field, allowed in (("order", ORDERS), ("dataset", DATASETS)):
-            given = getattr(self, field)
-            if not (isinstance(given, str) and given in allowed):
-                raise ValueError(f"{field} is {shown(given)}; it takes one of {', '.join(allowed)}")
+        if not (isinstance(self.order, str) and self.order in ORDERS):
+            raise ValueError(f"order is {shown(self.order)}; it takes one of {', '.join(ORDERS)}")
         for field in ("batch_size", "epochs"):
             object.__setattr__(self, field, whole(field, getattr(self, field)))
         if not (isinstance(self.init, str) and self.init == "default"):
             object.__setattr__(self, "init", _initial(self.init))
+        if not isinstance(self.dataset, Dataset):
+            raise ValueError(f"dataset is {shown(self.dataset)}; it takes a Dataset, like MNIST")
+        self._check_network()
+        if self.schedule is not None:
+            if not isinstance(self.schedule, Schedule):
+                raise ValueError(f"schedule is {shown(self.schedule)}; it takes None or a Schedule")
+            self.schedule.check(self.optimizer)
+
+    def _check_network(self) -> None:
+        needed = MLP().between(self.dataset.inputs, self.dataset.classes)
+        if self.network is None:
+            object.__setattr__(self, "network", needed)
+        elif not isinstance(self.network, MLP):
+            raise ValueError(f"network is {shown(self.network)}; it takes an MLP")
+        for what in ("inputs", "classes"):
+            if (given := getattr(self.network, what)) != getattr(needed, what):
+                raise ValueError(
+                    f"network has {given} {what}, and {self.dataset} has {getattr(needed, what)}"
+                )
 
     @property
     def learning_rate(self) -> float:
@@ -63,14 +83,25 @@ class Experiment:
     def to_dict(self) -> dict[str, Any]:
         """The experiment as JSON has it; the optimizer as `Optimizer.to_dict` writes it."""
         settings = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**settings, "optimizer": self.optimizer.to_dict()}
+        return {
+            name: value.to_dict() if hasattr(value, "to_dict") else value
+            for name, value in settings.items()
+        }
 
     @classmethod
     def from_dict(cls, content: object) -> Experiment:
         """The experiment that `to_dict` wrote; raises ValueError where it is none."""
         if not isinstance(content, Mapping):
             raise ValueError(f"{shown(content)} is not an experiment")
-        return cls.of({**content, "optimizer": from_dict(content.get("optimizer"))})
+        values: dict[str, Callable[[object], object]] = {
+            "optimizer": from_dict,
+            "dataset": Dataset.from_dict,
+            "network": MLP.from_dict,
+            "schedule": lambda given: None if given is None else Schedule.from_dict(given),
+        }
+        return cls.of(
+            {name: values[name](given) if name in values else given for name, given in content.items()}
+        )
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Experiment:
@@ -89,6 +120,16 @@ class Experiment:
     def steps_per_epoch(self, examples: int) -> int:
         """Optimizer steps in one pass over `examples`, counting a shorter last batch."""
         return math.ceil(examples / self.batch_size)
+
+    def constant_rates(self, examples: int) -> NDArray[np.float64]:
+        """The learning rate of each step in one pass over `examples`, whatever the schedule."""
+        return np.full(self.steps_per_epoch(examples), self.learning_rate)
+
+    def rates(self, examples: int) -> Iterator[NDArray[np.float64]]:
+        """The learning rates of each epoch's steps, float64 of shape (steps,), epoch after epoch."""
+        if self.schedule is None:
+            return repeat(self.constant_rates(examples))
+        return self.schedule.rates(self.optimizer, steps=self.steps_per_epoch(examples))
 
 
 def _initial(value: object) -> float:
@@ -123,25 +164,16 @@ class Training:
     train_accuracy: NDArray[np.float64]
     test_loss: NDArray[np.float64]
     test_accuracy: NDArray[np.float64]
-    checkpoint_examples: NDArray[np.int64 | np.float64]
-    """The checkpoints of the last epoch, in examples seen, shape (checkpoints,).
-
-    The start and the end of the epoch; on a sorted stream also the middle and the end of every
-    class.
-    """
-    checkpoint_class_accuracy: NDArray[np.float64]
-    """The test accuracy of each class at each checkpoint, shape (checkpoints, 10, replicates)."""
     predictions: NDArray[np.int64 | np.float64]
-    """How many test images are assigned to each class at the end, shape (10, replicates)."""
+    """How many test examples are assigned to each class at the end, shape (classes, replicates)."""
     distance_from_initialisation: NDArray[np.float64]
-    """Euclidean distance of each of `network.PARAMETERS` from its initial value, shape (6, replicates).
+    """Euclidean distance of each parameter from its initial value, shape (parameters, replicates).
 
-    Taken at the end. Under SGD, exactly 0 means that the parameter never received a gradient.
+    Taken at the end, in the order of `MLP.parameter_names`. Under SGD, exactly 0 means that the
+    parameter never received a gradient.
     """
-    unit_spread: NDArray[np.float64]
-    """Spread of each hidden layer's units at the end, shape (2, replicates); see `unit_symmetry`."""
-    weight_ranks: NDArray[np.float64]
-    """Numerical rank of each weight matrix at the end, shape (3, replicates); see `unit_symmetry`."""
+    observed: Mapping[str, NDArray[np.float64]]
+    """What the training's observers made of it, by name; the last axis is the replicates'."""
     outcomes: tuple[Outcome, ...]
     """The outcome of each replicate, one of OUTCOMES."""
 
@@ -181,14 +213,16 @@ def first_epochs(reached: NDArray[np.bool]) -> list[int | None]:
     return [int(each.argmax()) if each.any() else None for each in reached.T]
 
 
-def classify_outcome(*, finite: bool, classes_predicted: int, test_accuracy: float) -> Outcome:
+def classify_outcome(
+    *, finite: bool, classes_predicted: int, test_accuracy: float, learned_from: float
+) -> Outcome:
     """The outcome of one replicate, from its network at the end of training.
 
     `finite`: whether its parameters and losses are finite; `classes_predicted`: how many of the
-    ten classes it predicts for at least one test image.
+    classes it predicts for at least one test example; `learned_from`: see `Dataset`.
     """
     if not finite:
         return "diverged"
     if classes_predicted == 1:
         return "constant"
-    return "learned" if test_accuracy >= TARGETS[0] else "partial"
+    return "learned" if test_accuracy >= learned_from else "partial"

@@ -10,13 +10,12 @@ place in `OPTIMIZERS`. Any other class of `torch.optim`, or of one's own, is a `
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from .by_name import called_with, check_name, keep, look_up, plain_options, written
 from .values import flag, number, shown
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
@@ -127,7 +126,7 @@ class Optimizer:
         return fields(cast(Any, self))
 
     def _torch_class(self) -> Callable[..., torch.optim.Optimizer]:
-        return _look_up(f"torch.optim.{type(self).__name__}")
+        return look_up(f"torch.optim.{type(self).__name__}", "optimizer class")
 
 
 def differs(value: object, of: Field[Any]) -> bool:
@@ -267,14 +266,15 @@ class Torch(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.optimizer_class
-        object.__setattr__(self, "options", _options(self.options))
-        if isinstance(given, type):
-            object.__setattr__(self, "optimizer_class", _name_of(given))
-            self._try()
-        elif not (isinstance(given, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", given)):
-            raise ValueError(
-                f"optimizer_class is {shown(given)}; it takes a subclass of torch.optim.Optimizer"
-            )
+        object.__setattr__(self, "options", plain_options(self.options, without=("lr", "params")))
+        if not isinstance(given, type):
+            check_name("optimizer_class", given, "a subclass of torch.optim.Optimizer")
+            return
+        import torch
+
+        name = keep("optimizer_class", given, torch.optim.Optimizer, "torch.optim")
+        object.__setattr__(self, "optimizer_class", name)
+        self._try()
 
     @property
     def name(self) -> str:
@@ -282,15 +282,17 @@ class Torch(Optimizer):
 
     def build(self, parameters: Iterable[torch.Tensor], **how: bool) -> torch.optim.Optimizer:
         """PyTorch's optimizer of these parameters; raises ValueError if the class cannot be found."""
-        found = _look_up(str(self.optimizer_class))
-        return found(parameters, lr=self.learning_rate, **dict(self.options), **how)
+        found = look_up(str(self.optimizer_class), "optimizer class")
+        return cast(
+            "torch.optim.Optimizer",
+            found(parameters, lr=self.learning_rate, **called_with(self.options), **how),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As for the others, with the options by name."""
         known = {"class": "Torch", "optimizer_class": self.optimizer_class}
-        options = {name: [*each] if isinstance(each, tuple) else each for name, each in self.options}
         content = {**known, "learning_rate": self.learning_rate}
-        return {**content, "options": options} if options else content
+        return {**content, "options": written(self.options)} if self.options else content
 
     def _settings(self) -> dict[str, Any]:
         return dict(self.options)
@@ -329,76 +331,6 @@ def from_dict(content: object) -> Optimizer:
     if "learning_rate" not in settings:
         raise ValueError(f"{name} lacks its learning_rate")
     return kind(**settings)
-
-
-_classes: dict[str, type] = {}  # that a `Torch` was made with, by name
-
-
-def _name_of(given: type) -> str:
-    """The name that finds the class again; raises ValueError where it is no optimizer, or has none."""
-    import torch
-
-    if not issubclass(given, torch.optim.Optimizer) or given is torch.optim.Optimizer:
-        raise ValueError(
-            f"optimizer_class is {shown(given)}; it takes a subclass of torch.optim.Optimizer"
-        )
-    if "<locals>" in given.__qualname__:
-        raise ValueError(
-            f"optimizer_class is {shown(given)}, made inside a function; "
-            "it takes a class that its module has by name"
-        )
-    public = getattr(torch.optim, given.__name__, None) is given
-    name = f"torch.optim.{given.__name__}" if public else f"{given.__module__}.{given.__qualname__}"
-    _classes[name] = given
-    return name
-
-
-def _look_up(name: str) -> Callable[..., torch.optim.Optimizer]:
-    """The class of that dotted name; raises ValueError where there is none."""
-    if name in _classes:
-        return _classes[name]
-    module, _, rest = name.rpartition(".")
-    while module:
-        try:
-            found: Any = importlib.import_module(module)
-            for each in rest.split("."):
-                found = getattr(found, each)
-        except (ImportError, AttributeError):
-            module, _, last = module.rpartition(".")
-            rest = f"{last}.{rest}"
-        else:
-            return cast("Callable[..., torch.optim.Optimizer]", found)
-    raise ValueError(f"no optimizer class is called {name} here")
-
-
-def _options(given: object) -> tuple[tuple[str, Any], ...]:
-    """The options as pairs in the order of their names, each of plain Python's values."""
-    try:
-        options = dict(cast(Any, given))
-    except (TypeError, ValueError):
-        raise ValueError(f"options is {shown(given)}; it takes options by name") from None
-    for name in options:
-        if not (isinstance(name, str) and name.isidentifier()) or name in ("lr", "params"):
-            raise ValueError(f"options has {shown(name)}; it takes names of options, but lr and params")
-    return tuple((name, _plain(f"options[{name!r}]", options[name])) for name in sorted(options))
-
-
-def _plain(name: str, value: object) -> Any:
-    """The option as it can be compared and written; ValueError for what JSON has no form for."""
-    if value is None or (isinstance(value, str) and value.isprintable()):  # tables show it
-        return value
-    if isinstance(value, tuple | list):
-        return tuple(_plain(name, each) for each in value)
-    for check in (flag, number):
-        try:
-            found = check(name, value)
-        except ValueError:
-            continue
-        return int(found) if isinstance(value, int) and not isinstance(found, bool) else found
-    raise ValueError(
-        f"{name} is {shown(value)}; it takes a finite number, True, False, None, a printable "
-        "string, or a tuple of these"
-    )
 
 
 def _in_words(name: str, value: object) -> str:

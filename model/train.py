@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
-from .diagnostics.unit_symmetry import unit_spread, weight_ranks
 from .engines import choose_engine, prove_engines
 from .evaluate import Evaluation, evaluate
 from .experiment import Experiment, Outcome, Training, classify_outcome
+from .observers import LastEpoch, Observer
 from .stopwatch import Stopwatch
 
 
@@ -25,18 +25,19 @@ def train(
     *,
     seeds: tuple[int, ...] = (0,),
     engine: str = "auto",
+    observers: Sequence[Observer] = (),
     after_epoch: Callable[[int, Evaluation, Evaluation], None] = lambda *_: None,
 ) -> Training:
     """Trains `experiment` once per seed, on the device that `data` is on.
 
     Only the engine's epochs are timed: preparing the engine, drawing orders, evaluating both sets after
-    every epoch, and calling `after_epoch` are not. `after_epoch` receives the number of epochs done and
-    the evaluations of the training and the test set. Divergence is an outcome, not an error. Raises
-    ValueError if no engine has the name `engine`, if it cannot run the experiment, or if `data` is not
-    the experiment's data set.
+    every epoch, observing, and calling `after_epoch` are not. `after_epoch` receives the number of
+    epochs done and the evaluations of the training and the test set. `observers` see the end of the last
+    epoch. Divergence is an outcome, not an error. Raises ValueError if no engine has the name `engine`,
+    if it cannot run the experiment, or if `data` is not the experiment's data set.
     """
-    if data.name != experiment.dataset:
-        raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.name}")
+    if data.dataset != experiment.dataset:
+        raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.dataset}")
     if engine == "auto":
         prove_engines(experiment, data)
     chosen = choose_engine(engine, experiment, data.device)
@@ -44,26 +45,31 @@ def train(
     with preparing.running():
         runner = chosen.Engine(experiment, data, seeds)
 
-    labels = data.train_labels.cpu().numpy()
+    network, labels = experiment.network, data.train_labels.cpu().numpy()
     initial = runner.parameters()
+    batch_size, rates_by_epoch = experiment.batch_size, experiment.rates(len(labels))
     epoch_seconds = [0.0]
-    on_train = [evaluate(initial, data.train_images, data.train_labels)]
-    on_test = [evaluate(initial, data.test_images, data.test_labels)]
+    on_train = [evaluate(network, initial, data.train_images, data.train_labels)]
+    on_test = [evaluate(network, initial, data.test_images, data.test_labels)]
     for epoch in range(experiment.epochs):
         orders = _orders(experiment, labels, seeds, epoch).to(data.device)
-        last = epoch == experiment.epochs - 1
-        checkpoints = _checkpoints(experiment, labels) if last else [0, len(labels)]
+        rates = next(rates_by_epoch)
+        checkpoints = [0, len(labels)]
+        if epoch == experiment.epochs - 1:
+            pauses = {at for each in observers for at in each.pauses(experiment, labels)}
+            checkpoints = sorted({*checkpoints, *pauses})
         at_checkpoints = [on_test[-1]]
         for start, end in pairwise(checkpoints):
             with training.running():
-                runner.epoch(orders[:, start:end])
+                runner.epoch(orders[:, start:end], rates[start // batch_size : -(-end // batch_size)])
             parameters = runner.parameters()
-            at_checkpoints.append(evaluate(parameters, data.test_images, data.test_labels))
+            at_checkpoints.append(evaluate(network, parameters, data.test_images, data.test_labels))
         epoch_seconds.append(training.seconds)
-        on_train.append(evaluate(parameters, data.train_images, data.train_labels))
+        on_train.append(evaluate(network, parameters, data.train_images, data.train_labels))
         on_test.append(at_checkpoints[-1])
         after_epoch(epoch + 1, on_train[-1], on_test[-1])
 
+    seen = LastEpoch(experiment, parameters, checkpoints, at_checkpoints)
     return Training(
         experiment=experiment,
         engine=chosen.NAME,
@@ -76,13 +82,10 @@ def train(
         train_accuracy=np.array([each.accuracy for each in on_train]),
         test_loss=np.array([each.loss for each in on_test]),
         test_accuracy=np.array([each.accuracy for each in on_test]),
-        checkpoint_examples=np.array(checkpoints),
-        checkpoint_class_accuracy=np.array([each.class_accuracy.T for each in at_checkpoints]),
         predictions=on_test[-1].predictions.T,
         distance_from_initialisation=_distance(initial, parameters),
-        unit_spread=unit_spread(parameters),
-        weight_ranks=weight_ranks(parameters),
-        outcomes=_outcomes(parameters, on_train[-1], on_test[-1]),
+        observed={name: array for each in observers for name, array in each.observe(seen).items()},
+        outcomes=_outcomes(experiment, parameters, on_train[-1], on_test[-1]),
     )
 
 
@@ -94,28 +97,14 @@ def _orders(
     return torch.from_numpy(np.stack(drawn))
 
 
-def _checkpoints(experiment: Experiment, labels: NDArray[np.int64]) -> list[int]:
-    """Where the last epoch pauses for evaluation, in examples, including its start and its end.
-
-    On a sorted stream also the middle and the end of every class, rounded down to whole batches.
-    """
-    checkpoints = {0, len(labels)}
-    if experiment.order == "by_class":
-        ends = np.cumsum(np.bincount(labels))
-        middles = (ends + np.append(0, ends[:-1])) // 2
-        size = experiment.batch_size
-        checkpoints |= {int(example) // size * size for example in (*ends[:-1], *middles)}
-    return sorted(checkpoints)
-
-
 def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
-    """The Euclidean norm of each parameter's change, float64 of shape (6, replicates)."""
+    """The Euclidean norm of each parameter's change, float64 of shape (parameters, replicates)."""
     changes = [(now - then).flatten(1).double() for then, now in zip(before, after, strict=True)]
     return np.array([change.norm(dim=1).cpu().numpy() for change in changes])
 
 
 def _outcomes(
-    parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
+    experiment: Experiment, parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
 ) -> tuple[Outcome, ...]:
     """The outcome of each replicate."""
     finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in parameters]).all(dim=0)
@@ -125,6 +114,7 @@ def _outcomes(
             finite=bool(all_finite[replicate]),
             classes_predicted=int(np.count_nonzero(on_test.predictions[replicate])),
             test_accuracy=float(on_test.accuracy[replicate]),
+            learned_from=experiment.dataset.learned_from,
         )
         for replicate in range(len(all_finite))
     )

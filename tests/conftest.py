@@ -39,7 +39,7 @@ import os
 import numpy as np
 from tests.data import made_up_training
 
-def train(experiment, data, *, seeds, engine, after_epoch):
+def train(experiment, data, *, seeds, engine, observers, after_epoch):
     # The rate says how long it takes, so that every case has its own time.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
@@ -55,7 +55,7 @@ def pytest_configure():
 
     harness.plugin.fixtures.train_model = train
     harness.plugin.fixtures.load = lambda *_: None
-    harness.plugin.session.ensure_downloaded = lambda *_: None
+    harness.plugin.session.prepare = lambda *_: None
     # "auto" takes the first engine that can, unproved.
     model.engines.proof.kept_answer = lambda *_: model.engines.proof.Answer(None)
     if "REAL_REPORT" not in os.environ:  # it takes seconds
@@ -225,7 +225,7 @@ def _saved_once() -> list[tuple[Path, str]]:
 
 @pytest.fixture
 def saved_run(suite: Suite, _saved_once: list[tuple[Path, str]]) -> tuple[Path, str]:
-    """A saved run of the whole suite, made once: where it belongs in the suite's folder, and its text."""
+    """A saved run of the suite, made once: where it belongs in the suite's folder, and its text."""
     if not _saved_once:
         suite.run("--benchmark-autosave").assert_outcomes(passed=6)
         (path,) = suite.saved_runs()
@@ -254,7 +254,7 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     # What its conftest puts in their place is put back, as `run` runs it in this process.
     for module, name in (
-        (harness.plugin.session, "ensure_downloaded"),
+        (harness.plugin.session, "prepare"),
         (harness.plugin.session, "draw"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),

@@ -8,12 +8,23 @@ import numpy as np
 import torch
 
 from model.data.mnist import Data
+from model.dataset import MNIST
 from model.experiment import Experiment, Training
+from model.network import MLP
 from model.optimizers import SGD, Adam
 
 # One more than a power of two, so that the last batch of every size from 2 is a shorter one.
 NAMED = {"sgd": SGD, "adam": Adam}
 EXAMPLES = 1025
+
+
+NETWORK = MLP()
+PARAMETERS = NETWORK.parameter_names
+
+
+def build_network(init, seed):
+    """The assignment's."""
+    return NETWORK.build(init, seed)
 
 
 @cache
@@ -27,14 +38,14 @@ def made_up() -> Data:
     images = rng.integers(1, 256, (EXAMPLES, 784)) / 255 * (rng.random((EXAMPLES, 784)) < seen)
     assert 0.75 < np.mean(images == 0) < 0.85
     images, labels = torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
-    return Data("mnist", images, labels, images[:500], labels[:500])
+    return Data(MNIST, images, labels, images[:500], labels[:500])
 
 
 def first(examples: int) -> Data:
     """So many of its training examples, and its test set."""
     data = made_up()
     images, labels = data.train_images[:examples], data.train_labels[:examples]
-    return Data(data.name, images, labels, data.test_images, data.test_labels)
+    return Data(data.dataset, images, labels, data.test_images, data.test_labels)
 
 
 def spoilt(value: float) -> Data:
@@ -42,7 +53,7 @@ def spoilt(value: float) -> Data:
     few = first(100)
     images = few.train_images.clone()
     images[7, 300] = value
-    return Data(few.name, images, few.train_labels, few.test_images, few.test_labels)
+    return Data(few.dataset, images, few.train_labels, few.test_images, few.test_labels)
 
 
 @cache
@@ -50,7 +61,7 @@ def made_up_on(device: torch.device) -> Data:
     """The same on that device."""
     data = made_up()
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    return Data(data.name, *(tensor.to(device) for tensor in tensors))
+    return Data(data.dataset, *(tensor.to(device) for tensor in tensors))
 
 
 def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -> Training:
@@ -69,12 +80,9 @@ def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -
             "prepare_seconds": 0.0,
             "epoch_seconds": np.zeros(points),
             **blank,
-            "checkpoint_examples": np.array([0, EXAMPLES]),
-            "checkpoint_class_accuracy": np.zeros((2, 10, count)),
             "predictions": np.zeros((10, count), dtype=int),
             "distance_from_initialisation": np.ones((6, count)),
-            "unit_spread": np.ones((2, count)),
-            "weight_ranks": np.ones((3, count)),
+            "observed": {"unit_spread": np.ones((2, count))},
             "outcomes": ("learned",) * count,
             **fields,
         }

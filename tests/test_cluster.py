@@ -26,10 +26,13 @@ import torch
 from model.data.download import FILES
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
+from model.dataset import MNIST
 from model.engines import cannot_run, choose_engine, eager
 from model.engines.cluster import engine as cluster
 from model.experiment import Experiment
+from model.network import MLP
 from model.optimizers import SGD, Adam
+from model.schedule import Schedule
 from model.train import train
 
 from . import cuda_emulator
@@ -101,7 +104,7 @@ def train_part(engine, experiment: Experiment, data: Data, seeds=(0,), parts=(8,
     labels = data.train_labels.numpy()
     orders = [epoch_order(experiment.order, labels, seed, 0)[: sum(parts)] for seed in seeds]
     for part in torch.from_numpy(np.stack(orders)).split(parts, dim=1):
-        running.epoch(part)
+        running.epoch(part, experiment.constant_rates(part.shape[1]))
     return running.parameters()
 
 
@@ -132,7 +135,7 @@ def test_emulated_it_is_eagers_for_longer(emulated, kernel):
 @needs_the_emulator
 @pytest.mark.skipif(not (DATA / "MNIST" / "raw" / FILES[0]).exists(), reason="needs MNIST in data/")
 def test_emulated_it_is_eagers_on_mnist(emulated, kernel):
-    how = replace(ONLINE, optimizer=SGD(0.1)), load("mnist", DATA, torch.device("cpu"))
+    how = replace(ONLINE, optimizer=SGD(0.1)), load(MNIST, DATA, torch.device("cpu"))
     parameters = emulated(kernel, *how, parts=(100,))
     assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
 
@@ -331,7 +334,7 @@ def test_a_planted_bug_is_found(emulated, emulator, tmp_path, found, line, inste
 def test_the_engine_and_its_kernel_have_the_same_sizes():
     said = dict(re.findall(r"constexpr int (\w+) = (\d+);", SOURCE))
     sizes = [int(said[name]) for name in ("PIXELS", "HIDDEN1", "HIDDEN2", "CLASSES", "BLOCKS")]
-    assert sizes == [*cluster.NETWORK, cluster.BLOCKS]
+    assert sizes == [*cluster.NETWORK.sizes, cluster.BLOCKS]
     assert int(said["WARPS"]) * int(said["LANES"]) == cluster.THREADS
 
 
@@ -394,8 +397,9 @@ def test_refusals_say_why(monkeypatch):
     refused("NVRTC is missing")
     pathfinder.load_nvidia_dynamic_lib = lambda name: None
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
-    monkeypatch.setattr(cluster, "SIZES", (784, 300, 100, 26))
-    refused("a network of")
+    wide = MLP((784, 400, 100, 10))
+    refused("written for 784-300-100-10 with relu, sigmoid, not 784-400-100-10", network=wide)
+    refused("it does not know schedule", schedule=Schedule(torch.optim.lr_scheduler.ConstantLR))
 
 
 @pytest.mark.parametrize("fails", ["nothing", "making the cache", "writing into it"])
@@ -482,6 +486,6 @@ def test_parameters_are_copies():
     running = cluster.Engine(ONLINE, data, (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]
-    running.epoch(torch.arange(EXAMPLES, device=CUDA)[None])
+    running.epoch(torch.arange(EXAMPLES, device=CUDA)[None], ONLINE.constant_rates(EXAMPLES))
     assert all(torch.equal(b, k) for b, k in zip(before, kept, strict=True))
     assert not torch.equal(running.parameters()[0], kept[0])

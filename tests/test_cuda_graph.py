@@ -20,11 +20,11 @@ from model.engines.cuda_graph.memory import group_sizes, state_bytes, working_by
 from model.engines.cuda_graph.replicates import Activations, Examples, Replicates
 from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
-from model.network import build_network, stack_parameters
+from model.network import stack_parameters
 from model.optimizers import SGD, Adam, Optimizer
 from model.train import train
 
-from .data import EXAMPLES, NAMED, first, made_up, made_up_on, spoilt
+from .data import EXAMPLES, NAMED, NETWORK, build_network, first, made_up, made_up_on, spoilt
 from .test_engines import distance, of_steps, reference, trained
 
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def uncaptured(monkeypatch):
 @pytest.fixture
 def two_at_a_time(monkeypatch):
     """As much memory as two replicates of three take, at batch size 32, by Adam."""
-    state, working = state_bytes(Adam(1), EXAMPLES), working_bytes(EXAMPLES, 32)
+    state, working = state_bytes(NETWORK, Adam(1), EXAMPLES), working_bytes(NETWORK, EXAMPLES, 32)
     free = next(f for f in range(0, 2**40, MIB) if fits(3, state, working, f) == [2, 1])
     monkeypatch.setattr(cuda_graph, "free_bytes", lambda device: free)
 
@@ -178,7 +178,7 @@ def test_the_plan_covers_what_a_replicate_keeps(optimizer):
     # What `train` has of it: parameters thrice, and the orders that it hands over.
     held = [*3 * replicates.parameters(), orders_of((0, 1))]
     kept = sum(tensor.nbytes for tensor in [*own, replicates._orders, *held])
-    assert kept == pytest.approx(2 * state_bytes(optimizer, EXAMPLES), rel=1e-4)
+    assert kept == pytest.approx(2 * state_bytes(NETWORK, optimizer, EXAMPLES), rel=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 100, EXAMPLES])
@@ -191,9 +191,9 @@ def test_the_plan_covers_what_a_step_works_with(optimizer, batch_size):
         with Watch() as watch:
             replicates.train(*graph)
         most = max(most, watch.most)
-    activations = Activations(2, batch_size, CPU)
-    most += activations.hidden1.nbytes + activations.hidden2.nbytes
-    planned = 2 * working_bytes(EXAMPLES, batch_size)
+    activations = Activations(NETWORK, 2, batch_size, CPU)
+    most += sum(buffer.nbytes for buffer in activations.hidden)
+    planned = 2 * working_bytes(NETWORK, EXAMPLES, batch_size)
     assert 0.5 * planned < most <= planned
 
 
@@ -257,8 +257,8 @@ def in_parts_and_whole(data: Data, optimizer: Optimizer, batch_size: int):
     case = experiment(optimizer=optimizer, batch_size=batch_size)
     parts, whole = (cuda_graph.Engine(case, data, (0, 1)) for _ in range(2))
     for some in orders.split([3 * batch_size, 5 * batch_size, orders.shape[1] - 8 * batch_size], dim=1):
-        parts.epoch(some)
-    whole.epoch(orders)
+        parts.epoch(some, case.constant_rates(some.shape[1]))
+    whole.epoch(orders, case.constant_rates(orders.shape[1]))
     return parts.parameters(), whole.parameters()
 
 
@@ -266,7 +266,8 @@ def in_parts_and_whole(data: Data, optimizer: Optimizer, batch_size: int):
 def test_warming_up_leaves_no_trace(optimizer):
     case = experiment(optimizer=optimizer.with_rate(1e37), init=1)  # which leaves nothing finite
     warm, fresh = (
-        Replicates(case, Examples(made_up()), Activations(1, 32, CPU), (0,)) for _ in range(2)
+        Replicates(case, Examples(NETWORK, made_up()), Activations(NETWORK, 1, 32, CPU), (0,))
+        for _ in range(2)
     )
     warm.train(2, 32)
     assert not all(p.isfinite().all() for p in warm.parameters())
@@ -281,8 +282,8 @@ def test_warming_up_leaves_no_trace(optimizer):
 
 def stepping(case: Experiment, seeds) -> Replicates:
     """Replicates on the CPU that have stepped once, which makes the optimizer's state."""
-    activations = Activations(len(seeds), case.batch_size, CPU)
-    replicates = Replicates(case, Examples(made_up()), activations, seeds)
+    activations = Activations(case.network, len(seeds), case.batch_size, CPU)
+    replicates = Replicates(case, Examples(case.network, made_up()), activations, seeds)
     replicates.train(1, 1)
     return replicates
 
@@ -313,7 +314,7 @@ def test_parameters_are_copies(uncaptured):
     running = cuda_graph.Engine(experiment(), made_up(), (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]
-    running.epoch(orders_of((0,)))
+    running.epoch(orders_of((0,)), experiment().constant_rates(EXAMPLES))
     assert same(before, kept)
     assert not same(running.parameters(), kept)
 
@@ -430,7 +431,7 @@ def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
     case = experiment(optimizer=optimizer.with_rate(1e-3), batch_size=EXAMPLES, epochs=1)
     made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
     assert same([p.cpu() for p in made.parameters()], stack_parameters([build_network("default", 0)]))
-    made.epoch(orders_of((0,)).to(GPU))
+    made.epoch(orders_of((0,)).to(GPU), case.constant_rates(EXAMPLES))
     assert distance(made.parameters(), trained(eager, case, on=made_up_on(GPU)), share=0.95) < 1e-6
 
 
@@ -446,11 +447,12 @@ def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
 @pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_an_epoch_never_waits(optimizer):
-    running = cuda_graph.Engine(experiment(optimizer=optimizer.with_rate(1e-4)), made_up_on(GPU), (0, 1))
+    case = experiment(optimizer=optimizer.with_rate(1e-4))
+    running = cuda_graph.Engine(case, made_up_on(GPU), (0, 1))
     orders = orders_of((0, 1)).to(GPU)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        running.epoch(orders)
+        running.epoch(orders, case.constant_rates(EXAMPLES))
         running.parameters()
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -462,12 +464,12 @@ def test_on_a_gpu_memory_stays_in_the_plan(batch_size):
     torch.cuda.empty_cache()
     made_up_on(GPU)
     free, _ = torch.cuda.mem_get_info()
-    running = cuda_graph.Engine(
-        experiment(optimizer=Adam(1e-4), batch_size=batch_size), made_up_on(GPU), (0, 1)
-    )
-    running.epoch(orders_of((0, 1)).to(GPU))
+    case = experiment(optimizer=Adam(1e-4), batch_size=batch_size)
+    running = cuda_graph.Engine(case, made_up_on(GPU), (0, 1))
+    running.epoch(orders_of((0, 1)).to(GPU), case.constant_rates(EXAMPLES))
     torch.cuda.synchronize()
     used = free - torch.cuda.mem_get_info()[0]
-    examples = Examples(made_up_on(GPU))
-    planned = 2 * (state_bytes(Adam(1), EXAMPLES) + working_bytes(EXAMPLES, batch_size)) + 512 * MIB
+    examples = Examples(NETWORK, made_up_on(GPU))
+    each = state_bytes(NETWORK, Adam(1), EXAMPLES) + working_bytes(NETWORK, EXAMPLES, batch_size)
+    planned = 2 * each + 512 * MIB
     assert used <= planned + examples.images.nbytes + examples.targets.nbytes

@@ -55,7 +55,8 @@ def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) 
     labels = on.train_labels.cpu().numpy()
     for epoch in range(experiment.epochs):
         orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
-        running.epoch(torch.from_numpy(np.stack(orders)).to(on.device))
+        stacked = torch.from_numpy(np.stack(orders)).to(on.device)
+        running.epoch(stacked, experiment.constant_rates(len(labels)))
     return running.parameters()
 
 
@@ -164,12 +165,12 @@ def test_weights_without_a_gradient_move_as_the_optimizer_has_it(optimizer, move
     images = few.train_images.clone()
     images[:, [5, 300]] = 0
     images[0, 300] = 1
-    data = Data(few.name, images, few.train_labels, few.test_images, few.test_labels)
+    data = Data(few.dataset, images, few.train_labels, few.test_images, few.test_labels)
     experiment = Experiment(optimizer=optimizer, batch_size=batch_size, epochs=1)
     running = numba_loop.Engine(experiment, data, (0,))
     weights = [running.parameters()[0][0]]
     for batch in torch.arange(len(images)).split(batch_size):
-        running.epoch(batch[None])
+        running.epoch(batch[None], np.array([optimizer.learning_rate]))
         weights.append(running.parameters()[0][0])
     start, once, _, end = weights
     assert not torch.equal(once[300], start[300])
@@ -278,7 +279,7 @@ def test_parameters_are_copies(engine):
     running = engine.Engine(ONLINE, made_up(), (0,))
     before = running.parameters()
     kept = [p.clone() for p in before]
-    running.epoch(torch.arange(EXAMPLES)[None])
+    running.epoch(torch.arange(EXAMPLES)[None], ONLINE.constant_rates(EXAMPLES))
     assert all(torch.equal(b, k) for b, k in zip(before, kept, strict=True))
     assert not torch.equal(running.parameters()[0], kept[0])
 

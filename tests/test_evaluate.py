@@ -12,9 +12,9 @@ import torch
 import model.evaluate
 from model.engines.numba_loop import compilation, evaluation
 from model.evaluate import _tally, evaluate
-from model.network import build_network, stack_parameters
+from model.network import stack_parameters
 
-from .data import made_up
+from .data import NETWORK, build_network, made_up
 
 pytestmark = pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
 
@@ -35,8 +35,8 @@ def test_it_is_pytorchs(monkeypatch, threads, chunk):
     monkeypatch.setattr(evaluation, "_CHUNK", chunk)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     network = [p[0] for p in networks()]
-    loss, hits, predictions = evaluation.tally(network, IMAGES, LABELS)
-    expected_loss, expected_hits, expected_predictions = _tally(network, IMAGES, LABELS)
+    loss, hits, predictions = evaluation.tally(NETWORK, network, IMAGES, LABELS)
+    expected_loss, expected_hits, expected_predictions = _tally(NETWORK, network, IMAGES, LABELS)
     assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
     assert len(hits.nonzero()) > 1
     assert hits.tolist() == expected_hits.tolist()
@@ -55,17 +55,17 @@ def raising(*_):
     raise RuntimeError("illegal instruction")
 
 
-def off(network, images, labels):
+def off(_, network, images, labels):
     """By a little more than rounding."""
-    return (_tally(network, images, labels)[0] * (1 + 1.1e-5), None, None)
+    return (_tally(NETWORK, network, images, labels)[0] * (1 + 1.1e-5), None, None)
 
 
-def blind(network, images, labels):
-    return _tally(network, torch.zeros_like(images), labels)
+def blind(_, network, images, labels):
+    return _tally(NETWORK, network, torch.zeros_like(images), labels)
 
 
-def wrong_about_zeros(network, images, labels):
-    return _tally(network, images.where(images != 0, 1), labels)
+def wrong_about_zeros(_, network, images, labels):
+    return _tally(NETWORK, network, images.where(images != 0, 1), labels)
 
 
 LIE = "its loss is * PyTorch's *"
@@ -76,11 +76,11 @@ LIE = "its loss is * PyTorch's *"
     [(raising, "it raises RuntimeError"), (off, LIE), (blind, LIE), (wrong_about_zeros, LIE)],
 )
 def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, tally, reason):
-    expected = evaluate(networks(), IMAGES, LABELS).loss
+    expected = evaluate(NETWORK, networks(), IMAGES, LABELS).loss
     model.evaluate._compiled_holds.cache_clear()
     monkeypatch.setattr(model.evaluate, "compiled_tally", tally)
     for _ in range(2):
-        assert evaluate(networks(), IMAGES, LABELS).loss == pytest.approx(expected, rel=1e-6)
+        assert evaluate(NETWORK, networks(), IMAGES, LABELS).loss == pytest.approx(expected, rel=1e-6)
     (line,) = capsys.readouterr().err.splitlines()
     assert fnmatch(line, f"PyTorch evaluates, not the compiled forward pass: {reason}")
 
@@ -96,9 +96,9 @@ def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, 
 def test_what_is_not_finite_or_overflows_is_evaluated_as_pytorch_does(changes):
     """Two replicates; an infinite weight of a pixel that no image has makes PyTorch's logits NaN."""
     parameters = networks((0, 1), **changes)
-    found = evaluate(parameters, IMAGES, LABELS)
+    found = evaluate(NETWORK, parameters, IMAGES, LABELS)
     for replicate in range(2):
-        loss, hits, predictions = _tally([p[replicate] for p in parameters], IMAGES, LABELS)
+        loss, hits, predictions = _tally(NETWORK, [p[replicate] for p in parameters], IMAGES, LABELS)
         assert found.loss[replicate] == pytest.approx(loss.item() / len(IMAGES), rel=1e-6, nan_ok=True)
         assert found.predictions[replicate].tolist() == predictions.tolist()
         assert found.accuracy[replicate] == hits.sum().item() / len(IMAGES)
@@ -109,9 +109,9 @@ def compiled(untried, monkeypatch) -> list[torch.Tensor]:
     """The images that the compiled forward pass is asked to evaluate, which is off by rounding."""
     asked = []
 
-    def tally(network, images, labels):
+    def tally(_, network, images, labels):
         asked.append(images)
-        loss, *counts = _tally(network, images, labels)
+        loss, *counts = _tally(NETWORK, network, images, labels)
         return (loss * (1 + 0.9e-5), *counts)
 
     monkeypatch.setattr(model.evaluate, "compiled_tally", tally)
@@ -119,25 +119,25 @@ def compiled(untried, monkeypatch) -> list[torch.Tensor]:
 
 
 def test_it_evaluates_where_all_is_finite(compiled):
-    evaluate(networks((0, 1)), IMAGES, LABELS)
+    evaluate(NETWORK, networks((0, 1)), IMAGES, LABELS)
     assert [len(images) for images in compiled] == [50, len(IMAGES), len(IMAGES)]
-    evaluate(networks(p0=float("inf")), IMAGES, LABELS)
+    evaluate(NETWORK, networks(p0=float("inf")), IMAGES, LABELS)
     assert len(compiled) == 3
 
 
 def test_pytorch_evaluates_where_it_cannot_run(compiled, monkeypatch):
     monkeypatch.setattr(model.evaluate, "unavailable", lambda: "Numba is missing")
-    assert evaluate(networks(), IMAGES, LABELS).accuracy[0] > 0
+    assert evaluate(NETWORK, networks(), IMAGES, LABELS).accuracy[0] > 0
     assert compiled == []
 
 
 def test_a_class_without_images_has_no_accuracy():
     some = LABELS < 9
-    found = evaluate(networks(), IMAGES[some], LABELS[some])
+    found = evaluate(NETWORK, networks(), IMAGES[some], LABELS[some])
     assert found.class_accuracy.shape == found.predictions.shape == (1, 10)
     assert [bool(nan) for nan in np.isnan(found.class_accuracy[0])] == [False] * 9 + [True]
 
 
 def test_sums_are_in_double_precision_and_counts_whole():
-    loss, hits, predictions = _tally([p[0] for p in networks()], IMAGES, LABELS)
+    loss, hits, predictions = _tally(NETWORK, [p[0] for p in networks()], IMAGES, LABELS)
     assert (loss.dtype, hits.dtype, predictions.dtype) == (torch.float64, torch.int64, torch.int64)

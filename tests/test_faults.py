@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from model.data import download
 from model.data.download import FILES
 from tests.processes import end
 
@@ -111,18 +112,18 @@ def test_two_runs_at_once_in_one_checkout(suite):
         first.wait()
 
 
-def test_a_data_file_truncated_between_two_runs(suite):
+def test_a_data_file_truncated_between_two_runs(suite, monkeypatch):
     digests = {}
     raw = suite.path / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name in FILES:
         (raw / name).write_bytes(name.encode() * 100)
         digests[name] = hashlib.md5((raw / name).read_bytes()).hexdigest()
+    monkeypatch.setitem(download._UNPACKED_MD5, "mnist", digests)
     conftest = suite.path / "conftest.py"
     conftest.write_text(
-        conftest.read_text() + "    from model.data import download\n"
-        f"    download._UNPACKED_MD5['mnist'] = {digests}\n"
-        "    harness.plugin.session.ensure_downloaded = download.ensure_downloaded\n"
+        conftest.read_text() + "    from model.data import mnist\n"
+        "    harness.plugin.session.prepare = mnist.prepare\n"
     )
     suite.run("-k", "test_1").assert_outcomes(passed=3)
     before = suite.records()

@@ -18,6 +18,7 @@ import torch
 from model.data import download, torchvision_mnist
 from model.data.download import FILES, DataError, ensure_downloaded
 from model.data.mnist import load
+from model.dataset import KMNIST
 from tests.processes import forks
 
 CONTENT = {name: name.encode() * 1000 for name in FILES}
@@ -333,7 +334,7 @@ def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypat
             content = struct.pack(">2i", 2049, count) + labels[:count].tobytes()
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr("model.data.mnist.ensure_downloaded", lambda dataset, root: root)
-    data = load("kmnist", tmp_path, torch.device("cpu"))
+    data = load(KMNIST, tmp_path, torch.device("cpu"))
     expected = torch.from_numpy(pixels.reshape(7, 784).astype(np.float32) / np.float32(255))
     assert torch.equal(data.train_images, expected)
     assert data.train_images[0, :3].tolist() == pytest.approx([0, 0.2, 1])

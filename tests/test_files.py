@@ -100,7 +100,10 @@ ODD_TRAININGS = [
     (("test_accuracy", 1), [0.5], "test_accuracy has not the shape (3, 2)"),
     (("train_loss",), [[0, 0]], "train_loss has not the shape (3, 2)"),
     (("predictions", 0), [1], "predictions has not the shape (10, 2)"),
-    (("checkpoint_class_accuracy", 0, 3, 0), 1.5, "less than or equal to 1"),
+    (("observed", "unit_spread", 0), [1], "observed.unit_spread: its lists are not of equal lengths"),
+    (("observed", "unit_spread"), [[1], [2]], "observed.unit_spread has not the shape (..., 2)"),
+    (("observed", "unit_spread", 0, 1), "many", "observed.unit_spread: it takes numbers"),
+    (("observed", "unit_spread"), 7, "observed.unit_spread: Input should be a valid list"),
     (("epoch_seconds",), [0, -5, 0], "greater than or equal to 0"),
     (("epoch_seconds",), [1, 0, 0], "from 0 to its seconds"),
     (("epoch_seconds",), [0, 0, 1], "from 0 to its seconds"),
@@ -133,7 +136,17 @@ ODD_TRAININGS = [
     (("experiment", "optimizer", "class"), "Sgd", "no optimizer is called 'Sgd'; there are SGD, Adam"),
     (("experiment", "optimizer", "betas"), 1, "SGD has no setting 'betas'; it has learning_rate, mom"),
     (("experiment", "momentum"), 0.9, "experiment: no setting is called 'momentum'; there are opt"),
-    (("experiment", "dataset"), "kmnist", "its experiment is on kmnist, its run is not"),
+    (("experiment", "dataset"), "cifar10", "experiment: dataset is 'cifar10'; it takes one of mnist,"),
+    (
+        ("experiment", "network", "sizes", 0),
+        700,
+        "network has 700 inputs, and mnist has 784",
+    ),
+    (
+        ("experiment", "schedule"),
+        {},
+        "schedule is {}; it takes scheduler, options and every",
+    ),
     (("experiment",), None, "experiment"),
     (("experiment",), "sgd", "experiment"),
     (("id",), "bench/test_1_x.py::test_training[other]", "what it holds belongs into test_1_x.other."),
@@ -164,8 +177,9 @@ def test_an_odd_training_is_named(report, place, value, said):
 )
 @pytest.mark.parametrize("name", ["train_loss", "test_loss", "unit_spread"])
 def test_what_diverged_may_be_infinite_or_no_number(report, name, numbers):
-    before = [] if name == "unit_spread" else [[0, 0]]  # the first epoch
-    reports.write_record(report, {**training(), name: before + numbers})
+    changed = {name: [[0, 0], *numbers]}  # after the first epoch's
+    changed = {"observed": {name: numbers}} if name == "unit_spread" else changed
+    reports.write_record(report, {**training(), **changed})
     ReportFolder(report, fingerprint=lambda _: RUN, resume=True).close()
 
 

@@ -10,9 +10,9 @@ from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
 from model.diagnostics.gradient_flow import gradient_flow
 from model.diagnostics.unit_symmetry import unit_spread, weight_ranks
-from model.network import build_network, stack_parameters
+from model.network import stack_parameters
 
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, build_network, made_up
 
 DATA = made_up()
 

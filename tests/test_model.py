@@ -12,14 +12,16 @@ from torch import nn
 
 from model import stopwatch
 from model.data.presentation_order import epoch_order
+from model.dataset import KMNIST
 from model.engines import ENGINES, EngineError, choose_engine, eager
 from model.evaluate import evaluate
 from model.experiment import OUTCOMES, Experiment, classify_outcome
-from model.network import PARAMETERS, build_network, forward, stack_parameters
+from model.network import stack_parameters
+from model.observers import STREAM, Observer
 from model.optimizers import SGD
-from model.train import _checkpoints, _distance, _outcomes, train
+from model.train import _distance, _outcomes, train
 
-from .data import made_up, made_up_training
+from .data import NETWORK, PARAMETERS, build_network, made_up, made_up_training
 
 CPU = torch.device("cpu")
 DATA = made_up()
@@ -108,13 +110,13 @@ def test_stacked_parameters_compute_what_the_networks_do():
     ]
     for replicate, network in enumerate(networks):
         expected = network(DATA.test_images)
-        got = forward([p[replicate] for p in stacked], DATA.test_images)
+        got = NETWORK.forward([p[replicate] for p in stacked], DATA.test_images)
         torch.testing.assert_close(got, expected)
 
 
 def test_evaluation_against_pytorchs_own():
     networks = [build_network("default", seed) for seed in (0, 1)]
-    result = evaluate(stack_parameters(networks), DATA.train_images, DATA.train_labels)
+    result = evaluate(NETWORK, stack_parameters(networks), DATA.train_images, DATA.train_labels)
     for replicate, network in enumerate(networks):
         logits = network(DATA.train_images)
         loss = nn.functional.cross_entropy(logits, DATA.train_labels).item()
@@ -149,13 +151,13 @@ def eager_parameters(experiment, epochs, seeds=(0,)):
     labels = DATA.train_labels.numpy()
     for epoch in range(epochs):
         orders = np.stack([epoch_order(experiment.order, labels, seed, epoch) for seed in seeds])
-        engine.epoch(torch.from_numpy(orders))
+        engine.epoch(torch.from_numpy(orders), experiment.constant_rates(len(labels)))
     return engine.parameters()
 
 
 def test_accuracy_per_class_against_counting():
     network = build_network("default", 0)
-    result = evaluate(stack_parameters([network]), DATA.test_images, DATA.test_labels)
+    result = evaluate(NETWORK, stack_parameters([network]), DATA.test_images, DATA.test_labels)
     predicted = network(DATA.test_images).argmax(1)
     for digit in range(10):
         own = predicted[DATA.test_labels == digit]
@@ -164,22 +166,21 @@ def test_accuracy_per_class_against_counting():
 
 def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_class():
     settings = experiment(order="by_class", batch_size=10, epochs=2)
-    result = train(settings, DATA, seeds=(0, 1), engine="eager")
+    result = train(settings, DATA, seeds=(0, 1), engine="eager", observers=[STREAM])
+    examples, accuracy = (result.observed[f"stream_{name}"] for name in ("examples", "class_accuracy"))
     ends = np.cumsum(np.bincount(DATA.train_labels))
-    assert result.checkpoint_examples.shape == (21,)
-    assert (result.checkpoint_examples[2::2] // 10 == ends // 10).all()
-    assert result.checkpoint_examples[-1] == 1025
-    assert result.checkpoint_class_accuracy.shape == (21, 10, 2)
+    assert examples.shape == (21, 2)
+    assert (examples[2::2, 0] // 10 == ends // 10).all()
+    assert examples[-1].tolist() == [1025, 1025]
+    assert accuracy.shape == (21, 10, 2)
     shares = torch.bincount(DATA.test_labels).numpy() / len(DATA.test_labels)
     for look, epoch in ((0, 1), (-1, 2)):
-        assert shares @ result.checkpoint_class_accuracy[look] == pytest.approx(
-            result.test_accuracy[epoch]
-        )
+        assert shares @ accuracy[look] == pytest.approx(result.test_accuracy[epoch])
     # Looking changes nothing.
     parameters = eager_parameters(settings, epochs=2, seeds=(0, 1))
-    at_end = evaluate(parameters, DATA.test_images, DATA.test_labels)
+    at_end = evaluate(NETWORK, parameters, DATA.test_images, DATA.test_labels)
     assert (at_end.loss == result.test_loss[-1]).all()
-    assert len(train(experiment(epochs=2), DATA).checkpoint_examples) == 2
+    assert train(experiment(epochs=2), DATA, observers=[STREAM]).observed == {}
 
 
 @pytest.mark.parametrize(
@@ -192,8 +193,9 @@ def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_clas
 )
 def test_middles_and_ends_of_classes_are_rounded_down_to_batches(counts, size, checkpoints):
     labels = np.repeat(np.arange(len(counts)), counts)
-    assert _checkpoints(experiment(order="by_class", batch_size=size), labels) == checkpoints
-    assert _checkpoints(experiment(batch_size=size), labels) == [0, sum(counts)]
+    pauses = STREAM.pauses(experiment(order="by_class", batch_size=size), labels)
+    assert sorted({0, *pauses, sum(counts)}) == checkpoints
+    assert not STREAM.pauses(experiment(batch_size=size), labels)
 
 
 def test_distances_and_outcomes_are_each_replicates_own():
@@ -204,9 +206,9 @@ def test_distances_and_outcomes_are_each_replicates_own():
     )
     fine = SimpleNamespace(loss=np.ones(3))
     parameters = [torch.ones(3, 2), torch.ones(3, 2, 2)]
-    assert _outcomes(parameters, fine, seen) == ("learned", "learned", "diverged")
+    assert _outcomes(experiment(), parameters, fine, seen) == ("learned", "learned", "diverged")
     parameters[1][0, 1, 1] = float("nan")
-    assert _outcomes(parameters, fine, seen) == ("diverged", "learned", "diverged")
+    assert _outcomes(experiment(), parameters, fine, seen) == ("diverged", "learned", "diverged")
 
 
 def test_the_clock_counts_training_alone(monkeypatch):
@@ -227,8 +229,10 @@ def test_the_clock_counts_training_alone(monkeypatch):
     monkeypatch.setattr(eager.Engine, "__init__", taking(5, eager.Engine.__init__))
     monkeypatch.setattr(eager.Engine, "epoch", taking(1, eager.Engine.epoch))
     settings = experiment(order="by_class", epochs=2)
-    result = train(settings, DATA, engine="eager", after_epoch=taking(1000, lambda *_: None))
-    parts = len(result.checkpoint_examples) - 1  # which the last epoch is handed over in
+    seen = Observer(taking(1000, STREAM.observe), taking(1000, STREAM.pauses))
+    after = taking(1000, lambda *_: None)
+    result = train(settings, DATA, engine="eager", observers=[seen], after_epoch=after)
+    parts = len(result.observed["stream_examples"]) - 1  # which the last epoch is handed over in
     assert parts > 1
     assert result.prepare_seconds == 5
     assert result.epoch_seconds.tolist() == [0, 1, 1 + parts]
@@ -311,9 +315,9 @@ def test_it_diverged_if_a_loss_is_infinite_at_its_end(monkeypatch, infinite):
     """Of either set: of training and test set in turns, before and after each of two epochs."""
     order = []
 
-    def spoilt(parameters, images, labels):
+    def spoilt(network, parameters, images, labels):
         of_training = len(images) == len(DATA.train_images)
-        found = evaluate(parameters, images, labels)
+        found = evaluate(NETWORK, parameters, images, labels)
         order.append("training" if of_training else "test")
         loss = found.loss * np.inf if len(order) == infinite + 1 else found.loss
         return replace(found, loss=loss)
@@ -363,7 +367,10 @@ def test_zero_initialisation_is_constant():
     ],
 )
 def test_outcomes(finite, classes, accuracy, outcome):
-    assert classify_outcome(finite=finite, classes_predicted=classes, test_accuracy=accuracy) == outcome
+    found = classify_outcome(
+        finite=finite, classes_predicted=classes, test_accuracy=accuracy, learned_from=0.9
+    )
+    assert found == outcome
 
 
 def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
@@ -385,4 +392,4 @@ def test_engines_are_chosen_by_name_and_others_refused():
 
 def test_data_of_another_name_are_refused():
     with pytest.raises(ValueError, match="the experiment is on kmnist, the data are mnist"):
-        train(experiment(dataset="kmnist"), DATA)
+        train(experiment(dataset=KMNIST), DATA)

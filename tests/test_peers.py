@@ -22,8 +22,8 @@ def test_jax_takes_eagers_steps(optimizer, rate):
     experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, jax = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.Jax))
     for half in (ORDER[:, :500], ORDER[:, 500:]):
-        reference.epoch(half)
-        jax.epoch(half)
+        reference.epoch(half, experiment.constant_rates(500))
+        jax.epoch(half, experiment.constant_rates(500))
     assert distance(jax.parameters(), reference.parameters()) < 1e-5
 
 
@@ -33,8 +33,8 @@ def test_what_is_compiled_takes_eagers_steps(monkeypatch, optimizer, rate):
     monkeypatch.setattr(torch, "compile", lambda function: function)
     experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, peer = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.TorchCompile))
-    reference.epoch(ORDER)
-    peer.epoch(ORDER)
+    reference.epoch(ORDER, experiment.constant_rates(1000))
+    peer.epoch(ORDER, experiment.constant_rates(1000))
     assert distance(peer.parameters(), reference.parameters()) == 0
 
 

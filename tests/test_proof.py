@@ -23,6 +23,7 @@ import torch
 
 import model.engines
 from model import stopwatch
+from model.dataset import FASHION_MNIST
 from model.engines import (
     ENGINES,
     EngineError,
@@ -48,6 +49,8 @@ ONLINE = Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1)
 
 class StandIn:
     """An engine that trains as eager does, at `seconds` a step, but for what a test changes."""
+
+    HONOURS = eager.HONOURS
 
     def __init__(self, name: str, seconds: float = 0.001):
         self.NAME = self.__name__ = name
@@ -78,8 +81,8 @@ class Running:
         self._eager = eager.Engine(experiment, data, seeds)
         self._batch_size = experiment.batch_size
 
-    def epoch(self, orders):
-        self._eager.epoch(orders)
+    def epoch(self, orders, rates):
+        self._eager.epoch(orders, rates)
         steps = -(-orders.shape[1] // self._batch_size)
         self._engine.steps += steps
         Clock.now += steps * self._engine.seconds
@@ -298,7 +301,7 @@ def test_another_kind_of_experiment_has_its_own_proof(engines):
     prove_engines(ONLINE, made_up())
     assert unproven(replace(ONLINE, batch_size=2), CPU)
     assert unproven(replace(ONLINE, optimizer=Adam(0.1)), CPU)
-    assert unproven(replace(ONLINE, dataset="fashion-mnist"), CPU)
+    assert unproven(replace(ONLINE, dataset=FASHION_MNIST), CPU)
 
 
 @pytest.mark.parametrize(
@@ -566,11 +569,11 @@ def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "elsewhere.py").write_text(
         "import os, sys, time\n"
         "from model.engines import eager\n"
-        "from model.engines.eager import cores, refuses, unavailable\n"
+        "from model.engines.eager import HONOURS, cores, refuses, unavailable\n"
         "NAME = 'elsewhere'\n"
         "class Engine(eager.Engine):\n"
-        "    def epoch(self, orders):\n"
-        "        super().epoch(orders)\n"
+        "    def epoch(self, orders, rates):\n"
+        "        super().epoch(orders, rates)\n"
         "        exec(os.environ['CODE'])\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -626,7 +629,8 @@ def test_what_an_engine_prints_is_no_answer(elsewhere, monkeypatch, capfd, answe
         return subprocess.CompletedProcess(command, 0, capfd.readouterr().out.encode(), b"")
 
     def try_engine(engine, experiment, data):
-        engine.Engine(experiment, data, (0,)).epoch(torch.arange(1000)[None])
+        order, rates = torch.arange(1000)[None], experiment.constant_rates(1000)
+        engine.Engine(experiment, data, (0,)).epoch(order, rates)
         assert (experiment, data.name, len(data.test_labels)) == (FEW, "mnist", 500)
         return answer
 

@@ -24,7 +24,7 @@ CONFTEST = """
     def load(dataset, root, device):
         data = made_up_on(device)
         few = data.train_images[:129], data.train_labels[:129]
-        return Data(data.name, *few, data.test_images, data.test_labels)
+        return Data(data.dataset, *few, data.test_images, data.test_labels)
 
     harness.plugin.fixtures.train_model = model.train.train
     harness.plugin.fixtures.load = load

@@ -39,6 +39,8 @@ def test_the_report(suite, workers):
         "order": "shuffled",
         "init": "default",
         "dataset": "mnist",
+        "network": {"sizes": [784, 300, 100, 10], "activations": ["relu", "sigmoid"]},
+        "schedule": None,
     }
     assert (case["exercise"], case["seeds"], case["seconds"]) == (1, [0, 1], 0.25)
     assert case["test_accuracy"] == pytest.approx([0.95, 0.951])
@@ -193,7 +195,7 @@ def test_wrong_data_stop_the_session_before_anything_trains(suite):
         conftest.read_text()
         + "\n    from model.data.download import DataError"
         + "\n    def missing(*_):\n        raise DataError('the file is not what it should be')"
-        + "\n    harness.plugin.session.ensure_downloaded = missing\n"
+        + "\n    harness.plugin.session.prepare = missing\n"
     )
     for workers in ("0", "2"):
         result = suite.run("-n", workers)

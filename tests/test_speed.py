@@ -17,14 +17,15 @@ from model.experiment import Experiment
 from model.optimizers import SGD, Adam, Torch
 
 from . import reports
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, NETWORK, made_up
 
 
 def counted(batch_size: int) -> int:
     """The operations of the matrix products in one step of eager's, as PyTorch counts them."""
     case = Experiment(optimizer=SGD(0.1), batch_size=batch_size, epochs=1)
     with FlopCounterMode(display=False) as counter:
-        eager.Engine(case, made_up(), (0,)).epoch(torch.arange(batch_size)[None])
+        order, rates = torch.arange(batch_size)[None], case.constant_rates(batch_size)
+        eager.Engine(case, made_up(), (0,)).epoch(order, rates)
     return counter.get_total_flops()
 
 
@@ -36,7 +37,7 @@ def without_peers(monkeypatch):
 
 def test_a_steps_matrix_products_are_counted_as_pytorch_does():
     for batch_size in (1, 100, 1000):
-        assert dense_flops(batch_size) == counted(batch_size)
+        assert dense_flops(NETWORK, batch_size) == counted(batch_size)
 
 
 def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from model.data.mnist import Data
+from model.dataset import MNIST
 from model.engines import eager
 from model.evaluate import evaluate
 from model.experiment import Experiment
-from model.network import build_network, stack_parameters
+from model.network import stack_parameters
 from model.optimizers import Adam
 from model.subnormals import flushed
 
-from .data import EXAMPLES, made_up
+from .data import EXAMPLES, NETWORK, made_up
 from .test_engines import FAST
 
 SMALLEST = torch.finfo(torch.float32).tiny
@@ -53,7 +54,7 @@ def rarely_lit() -> Data:
     """Images with some pixels that are lit in the first one alone: their moments decay ever after."""
     images = made_up().train_images.clone()
     images[0, :100] = 1
-    return Data("mnist", images, made_up().train_labels, made_up().test_images, made_up().test_labels)
+    return Data(MNIST, images, made_up().train_labels, made_up().test_images, made_up().test_labels)
 
 
 def moments(running) -> list[Tensor]:
@@ -70,23 +71,23 @@ ADAM = Experiment(optimizer=Adam(1e-3), batch_size=1, epochs=1)
 
 def test_adams_moments_become_subnormal_without_it():
     running = eager.Engine(ADAM, rarely_lit(), (0,))
-    eager.Engine.epoch.__wrapped__(running, torch.arange(EXAMPLES)[None])
+    eager.Engine.epoch.__wrapped__(running, torch.arange(EXAMPLES)[None], ADAM.constant_rates(EXAMPLES))
     assert subnormals(moments(running)) > 1000
 
 
 @pytest.mark.parametrize("engine", [eager, *FAST], ids=lambda engine: engine.NAME)
 def test_adams_moments_do_not_become_subnormal(engine):
     running = engine.Engine(ADAM, rarely_lit(), (0,))
-    running.epoch(torch.arange(EXAMPLES)[None])
+    running.epoch(torch.arange(EXAMPLES)[None], ADAM.constant_rates(EXAMPLES))
     assert subnormals(moments(running) + running.parameters()) == 0
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
 def test_no_activations_become_subnormal(replicates):
     """Of the second layer, sigmoid(-87.5) = 1.0e-38, which weights of 1e38 would make logits of."""
-    parameters = stack_parameters([build_network(0, seed) for seed in range(replicates)])
+    parameters = stack_parameters([NETWORK.build(0, seed) for seed in range(replicates)])
     on = (made_up().test_images, made_up().test_labels)
     parameters[3][:] = -87.5
     parameters[4][:, :, 0] = 1e38
-    assert evaluate.__wrapped__(parameters, *on).loss != pytest.approx(math.log(10))
-    assert evaluate(parameters, *on).loss == pytest.approx(math.log(10))
+    assert evaluate.__wrapped__(NETWORK, parameters, *on).loss != pytest.approx(math.log(10))
+    assert evaluate(NETWORK, parameters, *on).loss == pytest.approx(math.log(10))

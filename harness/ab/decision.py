@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-from ..gates.baselines import TARGETS
 from ..gates.learning import Change, Learning, compare
 from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 from .turns import Pass
@@ -79,10 +78,10 @@ def _learned(passes: Sequence[Pass], side: int) -> Learning:
         epochs=len(curves),
         test_accuracy=curves[-1].tolist(),
         epochs_to={
-            target: [
-                int(curve.argmax()) + 1 if curve.any() else None for curve in (curves >= float(target)).T
+            f"{target:.2f}": [
+                int(curve.argmax()) + 1 if curve.any() else None for curve in (curves >= target).T
             ]
-            for target in TARGETS
+            for target in passes[0].targets
         },
     )
 

@@ -43,6 +43,8 @@ class Pass:
     seeds: list[int]
     engines: tuple[str, str] = ("", "")
     """Base's and head's."""
+    targets: tuple[float, ...] = ()
+    """The test accuracies whose first epoch is compared as well."""
     turns: list[tuple[float, float]] = field(default_factory=list)
     """Base's and head's seconds in each pair of turns, scaled to a whole epoch."""
     curves: tuple[list[list[float]], list[list[float]]] = field(default_factory=lambda: ([], []))
@@ -64,7 +66,10 @@ def take_turns(row: Row, pair: Pair, seeds: list[int], *, whole: bool) -> Pass:
     for name in ("examples", "batch_size", "epochs"):
         if base[name] != head[name]:
             raise SideError("base", f"its row has {name} {base[name]}, the head's {head[name]}")
-    found = Pass(seeds, engines=(base["engine"], head["engine"]))
+    for name, value in base["experiment"].items():
+        if name in head["experiment"] and head["experiment"][name] != value:
+            raise SideError("base", f"its row has {name} {value}, the head's {head['experiment'][name]}")
+    found = Pass(seeds, engines=(base["engine"], head["engine"]), targets=tuple(head["targets"]))
     with _leased(row.settings["device"], max(base["cores"], head["cores"])) as cores:
         for side, said in zip(sides, (base, head), strict=True):
             side.ask("build", cores=cores[: said["cores"]], seeds=seeds)

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class Side:
 
         self.experiment = exercise.experiment(declared, settings["scale"], settings["dataset"])
         device = torch.device(settings["device"])
-        self.data = load(settings["dataset"], Path(settings["data_root"]), device)
+        # A value that loads it; in earlier revisions a name.
+        self.data = load(self.experiment.dataset, Path(settings["data_root"]), device)
         if settings["engine"] == "auto" and hasattr(engines, "prove_engines"):
             engines.prove_engines(self.experiment, self.data)
         self.engine = engines.choose_engine(settings["engine"], self.experiment, device)
@@ -49,10 +51,17 @@ class Side:
         return {
             "engine": self.engine.NAME,
             "cores": self.engine.cores(*told[-takes:]),
+            "experiment": self._experiment(),
             "epochs": self.experiment.epochs,
             "batch_size": self.experiment.batch_size,
             "examples": len(self.data.train_labels),
+            "targets": [*getattr(self.experiment.dataset, "targets", ())],
         }
+
+    def _experiment(self) -> dict[str, Any]:
+        """The experiment as JSON has it; nothing where an earlier revision cannot say."""
+        to_dict = getattr(self.experiment, "to_dict", None)
+        return {} if to_dict is None else to_dict()
 
     def build(self, cores: list[int], seeds: list[int]) -> dict[str, Any]:
         """Makes the networks, on these cores (none: a GPU's), ready to train."""
@@ -65,7 +74,10 @@ class Side:
                         os.sched_setaffinity(int(thread), cores)
             torch.set_num_threads(len(cores))
         self.seeds, self.epoch, self.position = seeds, 0, 0
+        # Earlier engines were not told the rates.
+        rates: Any = getattr(self.experiment, "rates", lambda _: repeat([]))
         self.labels = self.data.train_labels.cpu().numpy()
+        self.rates_by_epoch = rates(len(self.labels))
         self.runner = self.engine.Engine(self.experiment, self.data, tuple(seeds))
         return {}
 
@@ -81,11 +93,15 @@ class Side:
             order = self.experiment.order
             drawn = [epoch_order(order, self.labels, seed, self.epoch) for seed in self.seeds]
             self.orders = torch.from_numpy(np.stack(drawn)).to(device)
+            self.rates = next(self.rates_by_epoch)
         part = self.orders[:, self.position : self.position + examples]
+        first = self.position // self.experiment.batch_size
+        rates = self.rates[first : first - (-part.shape[1] // self.experiment.batch_size)]
+        told = (part, rates) if len(inspect.signature(self.runner.epoch).parameters) > 1 else (part,)
         wait = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
         wait(device)
         started = time.perf_counter()
-        self.runner.epoch(part)
+        self.runner.epoch(*told)
         wait(device)
         seconds = time.perf_counter() - started
         self.position += examples
@@ -97,7 +113,10 @@ class Side:
         """The test accuracy of each replicate."""
         from model.evaluate import evaluate
 
-        found = evaluate(self.runner.parameters(), self.data.test_images, self.data.test_labels)
+        arguments: Any = (self.runner.parameters(), self.data.test_images, self.data.test_labels)
+        if hasattr(self.experiment, "network"):  # earlier revisions had a single one
+            arguments = (self.experiment.network, *arguments)
+        found = evaluate(*arguments)
         return {"accuracy": found.accuracy.tolist()}
 
 

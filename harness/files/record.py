@@ -17,13 +17,14 @@ from .types import (
     Accuracy,
     AnExperiment,
     Count,
-    Dataset,
+    DatasetName,
     Device,
     Digest,
     Engine,
     Finite,
     Model,
     Number,
+    Observed,
     Positive,
     Scale,
     Seconds,
@@ -31,6 +32,7 @@ from .types import (
     Text,
     Timing,
     check_shapes,
+    shape_of,
 )
 
 
@@ -38,7 +40,7 @@ class Fingerprint(Model):
     """What a run's records depend on besides the experiment."""
 
     scale: Scale
-    dataset: Dataset
+    dataset: DatasetName
     replicates: Positive
     engine: Text
     timing: Timing
@@ -88,38 +90,33 @@ class TrainingRecord(Record):
     train_accuracy: list[list[Accuracy]]
     test_loss: list[list[Number]]
     test_accuracy: list[list[Accuracy]]
-    checkpoint_examples: list[Count]
-    checkpoint_class_accuracy: list[list[list[Accuracy]]]
     predictions: list[list[Count]]
     distance_from_initialisation: list[list[Number]]
-    unit_spread: list[list[Number]]
-    weight_ranks: list[list[Number]]
+    observed: dict[Text, Observed]
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        seeds, epochs = len(self.seeds), self.experiment.epochs
+        seeds, epochs, network = len(self.seeds), self.experiment.epochs, self.experiment.network
         curves = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         check_shapes(
             self,
             {
                 "epoch_seconds": (epochs + 1,),
                 **dict.fromkeys(curves, (epochs + 1, seeds)),
-                "checkpoint_class_accuracy": (len(self.checkpoint_examples), 10, seeds),
-                "predictions": (10, seeds),
-                "distance_from_initialisation": (6, seeds),
-                "unit_spread": (2, seeds),
-                "weight_ranks": (3, seeds),
+                "predictions": (network.classes, seeds),
+                "distance_from_initialisation": (len(network.parameter_names), seeds),
                 "outcomes": (seeds,),
             },
         )
+        for name, array in self.observed.items():
+            if shape_of(array)[-1:] != (seeds,):
+                raise ValueError(f"observed.{name} has not the shape (..., {seeds})")
         if self.epoch_seconds[0] != 0 or self.epoch_seconds[-1] != self.seconds:
             raise ValueError("epoch_seconds does not go from 0 to its seconds")
         if any(later < earlier for earlier, later in pairwise(self.epoch_seconds)):
             raise ValueError("epoch_seconds goes back")
         if self.steps % epochs:
             raise ValueError(f"{self.steps} steps are not so many in each of {epochs} epochs")
-        if self.experiment.dataset != self.run.dataset:
-            raise ValueError(f"its experiment is on {self.experiment.dataset}, its run is not")
         return self
 
 

@@ -13,7 +13,7 @@ from .types import (
     Accuracy,
     AnExperiment,
     Count,
-    Dataset,
+    DatasetName,
     Device,
     Digest,
     Engine,
@@ -107,7 +107,7 @@ class Summary(Model):
 
     schema_: Annotated[Literal[2], Field(alias="schema")]
     scale: Scale
-    dataset: Dataset
+    dataset: DatasetName
     timing: Timing
     created: Text
     commit: Text | None = None

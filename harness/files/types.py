@@ -18,8 +18,11 @@ from pydantic import (
     PlainValidator,
 )
 
-from model.experiment import DATASETS, Experiment
+from model.dataset import DATASETS, Dataset
+from model.experiment import Experiment
+from model.network import MLP
 from model.optimizers import Optimizer, from_dict
+from model.schedule import Schedule
 
 from ..settings import SCALES, TIMINGS
 
@@ -49,12 +52,39 @@ def _one_of(allowed: Sequence[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+_MAX_AXES = 8  # of an observer's array
 _SPELLED = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def _number(value: Any) -> Any:
     """The number that `atomic_json` spelled out, which JSON has none for."""
     return _SPELLED.get(value, value) if isinstance(value, str) else value
+
+
+def _array(nested: list[Any], axes: int = _MAX_AXES) -> list[Any]:
+    """The nested lists of numbers; ValueError where they are not one array's."""
+    if not axes:
+        raise ValueError(f"it takes at most {_MAX_AXES} axes")
+    found = [
+        _array(each, axes - 1) if isinstance(each, list) else _finite_or_not(each) for each in nested
+    ]
+    if len({shape_of(each) for each in found}) > 1:
+        raise ValueError("its lists are not of equal lengths")
+    return found
+
+
+def _finite_or_not(value: Any) -> float:
+    number = _number(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("it takes numbers")
+    return float(number)
+
+
+def shape_of(nested: Any) -> tuple[int, ...]:
+    """The shape of an array as nested lists; () of a number."""
+    if not isinstance(nested, list):
+        return ()
+    return (len(nested), *(shape_of(nested[0]) if nested else ()))
 
 
 def _experiment(value: Any) -> Experiment:
@@ -64,6 +94,22 @@ def _experiment(value: Any) -> Experiment:
 
 def _optimizer(value: Any) -> Optimizer:
     return value if isinstance(value, Optimizer) else from_dict(value)
+
+
+def _dataset(value: Any) -> Dataset:
+    return value if isinstance(value, Dataset) else Dataset.from_dict(value)
+
+
+def _network(value: Any) -> MLP:
+    return value if isinstance(value, MLP) else MLP.from_dict(value)
+
+
+def _schedule(value: Any) -> Schedule | None:
+    return value if value is None or isinstance(value, Schedule) else Schedule.from_dict(value)
+
+
+def _written(schedule: Schedule | None) -> Any:
+    return None if schedule is None else schedule.to_dict()
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -81,13 +127,18 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Number = Annotated[float, BeforeValidator(_number)]
 """Of a training that diverged: may be infinite or NaN."""
+Observed = Annotated[list[Any], AfterValidator(_array)]
+"""An array of numbers, of any shape."""
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(_distinct)
 ]
+ADataset = Annotated[Dataset, PlainValidator(_dataset), PlainSerializer(Dataset.to_dict)]
+ANetwork = Annotated[MLP, PlainValidator(_network), PlainSerializer(MLP.to_dict)]
+ASchedule = Annotated[Schedule | None, PlainValidator(_schedule), PlainSerializer(_written)]
 AnExperiment = Annotated[Experiment, PlainValidator(_experiment), PlainSerializer(Experiment.to_dict)]
 AnOptimizer = Annotated[Optimizer, PlainValidator(_optimizer), PlainSerializer(Optimizer.to_dict)]
 Scale = Annotated[str, _one_of(SCALES)]
-Dataset = Annotated[str, _one_of(DATASETS)]
+DatasetName = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]
 Engine = Annotated[str, _one_of(ENGINES)]
 EngineOrPeer = Annotated[str, _one_of((*ENGINES, "jax", "torch.compile"))]

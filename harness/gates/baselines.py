@@ -15,7 +15,16 @@ from pydantic import Field, ValidationError, model_validator
 from model.experiment import Experiment
 
 from ..files import sealed
-from ..files.types import Accuracy, AnOptimizer, FinitePositive, Model, Seconds
+from ..files.types import (
+    Accuracy,
+    ADataset,
+    ANetwork,
+    AnOptimizer,
+    ASchedule,
+    FinitePositive,
+    Model,
+    Seconds,
+)
 from ..timing.selection import WHOLE
 from ..timing.storage import ACCEPTED
 
@@ -26,8 +35,6 @@ FOR_TIMES = (*FOR_ACCURACY, "device_name", "cores", "replicates")
 KNOWN_AT_START = ("scale", "dataset", "timing")
 
 SOFTWARE = {"torch": "PyTorch", "numba": "Numba", "numpy": "NumPy", "python": "Python"}
-
-TARGETS = ("0.90", "0.97")  # test accuracies whose time to be reached is compared
 
 Epoch = Annotated[int, Field(ge=0)]
 
@@ -69,7 +76,9 @@ class Info(Model):
     epochs: Annotated[int, Field(ge=1)]
     order: str
     init: str | float
-    dataset: str
+    dataset: ADataset
+    network: ANetwork
+    schedule: ASchedule
     device: str
     device_name: str
     cores: Annotated[int, Field(ge=1)]
@@ -86,8 +95,8 @@ class Info(Model):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if not {*TARGETS} <= {*self.epochs_to}:
-            raise ValueError(f"epochs_to lacks one of {', '.join(TARGETS)}")
+        if {*self.epochs_to} != (targets := {f"{each:.2f}" for each in self.dataset.targets}):
+            raise ValueError(f"epochs_to is not of {', '.join(sorted(targets))}")
         lengths = {len(self.test_accuracy), *(len(each) for each in self.epochs_to.values())}
         if len(set(self.seeds)) < len(self.seeds) or lengths != {len(self.seeds)}:
             raise ValueError("its lists are not of one value for each seed")

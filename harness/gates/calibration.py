@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .baselines import FOR_TIMES, TARGETS, Case, SavedRun, read
-from .learning import Learning, compare
+from .baselines import FOR_TIMES, Case, SavedRun, read
+from .learning import Learning, compare, targets_of
 from .slowdown import RETRAININGS, Judgement, Times, Trainings, judge
 
 SAVED = 5  # runs to judge another by
@@ -158,7 +158,9 @@ def _drawn(case: Case, places: Sequence[int]) -> Learning:
         seeds=[*range(len(places))],
         epochs=info.epochs,
         test_accuracy=[info.test_accuracy[place] for place in places],
-        epochs_to={target: [info.epochs_to[target][place] for place in places] for target in TARGETS},
+        epochs_to={
+            target: [info.epochs_to[target][place] for place in places] for target in targets_of(info)
+        },
     )
 
 

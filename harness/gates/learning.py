@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
-from .baselines import TARGETS
 
 Outcome = Literal["identical", "held", "fell", "underpowered"]
 
@@ -59,7 +58,7 @@ class Learned(Protocol):
     def test_accuracy(self) -> Sequence[float]: ...
     @property
     def epochs_to(self) -> Mapping[str, Sequence[int | None]]:
-        """The first epoch at each of TARGETS."""
+        """The first epoch at each of its data set's targets; see `targets_of`."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,13 @@ def compare(
     falls = _tests({case: pair.falls for case, pair in changed.items()})
     delays = {
         (case, target): delay
-        for target in TARGETS
+        for target in sorted({target for pair in changed.values() for target in pair.epochs})
         for case, delay in _tests(
-            {case: pair.delays(target) for case, pair in changed.items() if pair.delays(target).any()},
+            {
+                case: pair.delays(target)
+                for case, pair in changed.items()
+                if target in pair.epochs and pair.delays(target).any()
+            },
             least=_ROUNDING,
         ).items()
     }
@@ -154,8 +157,13 @@ class _Pair:
 def _pair(ours: Learned, theirs: Learned) -> _Pair:
     seeds = [seed for seed in ours.seeds if seed in theirs.seeds]
     (before, epochs_before), (now, epochs_now) = (_under(info, seeds) for info in (theirs, ours))
-    epochs = {target: (epochs_before[target], epochs_now[target]) for target in TARGETS}
+    epochs = {target: (epochs_before[target], epochs_now[target]) for target in targets_of(ours)}
     return _Pair(before, now, epochs)
+
+
+def targets_of(info: Learned) -> tuple[str, ...]:
+    """The test accuracies whose time to be reached is compared: the lowest and the highest."""
+    return tuple(dict.fromkeys(f(info.epochs_to) for f in (min, max))) if info.epochs_to else ()
 
 
 def _under(info: Learned, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
@@ -164,7 +172,7 @@ def _under(info: Learned, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
     never = info.epochs + 1
     epochs = {
         target: [never if epoch is None else epoch for epoch in info.epochs_to[target]]
-        for target in TARGETS
+        for target in targets_of(info)
     }
     return (
         np.array(info.test_accuracy, dtype=float)[places],

@@ -25,6 +25,7 @@ from tabulate import tabulate
 from model.data.download import DataError
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
+from model.dataset import MNIST
 from model.engines import ENGINES, EngineModule, cannot_run, eager, unavailable
 from model.engines.protocol import Runner
 from model.environment import available_cores, version
@@ -58,11 +59,12 @@ class Contender:
     steps: int = 1
     samples: list[float] = field(default_factory=list)  # seconds a step
 
-    def sample(self, orders: torch.Tensor, batch_size: int) -> float:
+    def sample(self, orders: torch.Tensor, experiment: Experiment) -> float:
         """Runs the first `steps` of an epoch; returns seconds per step."""
-        orders = orders[:, : self.steps * batch_size]
+        orders = orders[:, : self.steps * experiment.batch_size]
+        rates = experiment.constant_rates(orders.shape[1])
         started = time.perf_counter()
-        self.runner.epoch(orders)
+        self.runner.epoch(orders, rates)
         if orders.is_cuda:
             torch.cuda.synchronize(orders.device)
         return (time.perf_counter() - started) / self.steps
@@ -95,19 +97,21 @@ def measure(
     most = experiment.steps_per_epoch(orders.shape[1])
     for contender in contenders:
         while contender.steps < most:
-            contender.sample(orders, experiment.batch_size)  # JAX compiles for every number of steps
-            seconds = contender.sample(orders, experiment.batch_size) * contender.steps
+            contender.sample(orders, experiment)  # JAX compiles for every number of steps
+            seconds = contender.sample(orders, experiment) * contender.steps
             if seconds >= _SAMPLE_SECONDS:
                 break
             contender.steps = min(most, 2 * contender.steps)
     for _ in range(SAMPLES):
         for contender in contenders:
-            contender.samples.append(contender.sample(orders, experiment.batch_size))
+            contender.samples.append(contender.sample(orders, experiment))
 
     # On a CPU the bound is that of a replicate's cores; on a GPU the replicates share the device.
     work = minimum_work(experiment, data, orders[0])
     limit, kind = (None, None) if work is None else roofline_bound(work, data.device)
-    products = dense_flops(min(experiment.batch_size, orders.shape[1])) / measured_peak(data.device)
+    products = dense_flops(
+        experiment.network, min(experiment.batch_size, orders.shape[1])
+    ) / measured_peak(data.device)
     cores = None if data.device.type == "cuda" else torch.get_num_threads()
     sharing = replicates if cores is None else 1 / max(1, cores // replicates)
     limit, products = None if limit is None else limit * sharing, products * sharing
@@ -236,7 +240,7 @@ def _measure_all(
 ) -> list[dict[str, Any]]:
     """Adds to `rows` those of all optimizers and batch sizes, and writes them to `path` as they come."""
     with lease([device], cores):
-        data = load("mnist", ROOT / "data", device)
+        data = load(MNIST, ROOT / "data", device)
         machine = {**describe_machine(device), "jax": version("jax")}
         cases = [
             (Experiment(optimizer=optimizer, batch_size=batch_size, epochs=1), count)

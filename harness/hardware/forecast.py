@@ -10,6 +10,7 @@ from model import engines
 from model.engines import EngineError
 from model.environment import device_name
 from model.experiment import Experiment
+from model.network import MLP
 
 from ..files import sealed
 from ..files.sealed import FileError
@@ -17,8 +18,6 @@ from ..files.speed import Speed, SpeedRow
 from ..paths import SPEED
 from ..settings import Settings
 from .machine import candidate_devices
-
-_TRAINING_EXAMPLES = 60000  # of every data set
 
 
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
@@ -39,7 +38,9 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
 def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[SpeedRow]
 ) -> float:
-    """Raises KeyError if no row has the same optimizer, batch size and engine, or none is chosen yet."""
+    """Raises KeyError if no row is of such a case, or no engine is chosen yet."""
+    if experiment.network != MLP():
+        raise KeyError(str(experiment.network))  # another was measured
     if settings.engine == "auto" and engines.unproven(experiment, device):
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
@@ -52,5 +53,5 @@ def _seconds(
     }
     # The largest number of replicates measured together, repeated as often as needed.
     together = max((count for count in by_replicates if count <= len(settings.seeds)), default=0)
-    steps = experiment.epochs * experiment.steps_per_epoch(_TRAINING_EXAMPLES)
+    steps = experiment.epochs * experiment.steps_per_epoch(experiment.dataset.examples)
     return steps * by_replicates[together] * 1e-6 * len(settings.seeds) / together

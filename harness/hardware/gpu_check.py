@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from model.data.mnist import Data
+from model.dataset import MNIST
 from model.engines import cannot_run
 from model.engines.cluster import engine as cluster
 from model.environment import code_digest, device_name
@@ -166,8 +167,8 @@ def few_cluster_steps() -> None:
     images *= torch.rand(50, 784, generator=generator) < 0.2
     labels = torch.randint(10, (50,), generator=generator)
     on_gpu = images.to(device), labels.to(device)
-    engine = cluster.Engine(_ONLINE, Data("mnist", *on_gpu, *on_gpu), (0, 1))
-    engine.epoch(torch.arange(50, device=device).repeat(2, 1))
+    engine = cluster.Engine(_ONLINE, Data(MNIST, *on_gpu, *on_gpu), (0, 1))
+    engine.epoch(torch.arange(50, device=device).repeat(2, 1), _ONLINE.constant_rates(50))
     torch.cuda.synchronize(device)
     if not all(parameter.isfinite().all() for parameter in engine.parameters()):
         sys.exit("its parameters are not finite")

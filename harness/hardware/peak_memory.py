@@ -31,7 +31,9 @@ def peak_mib(
         torch.cuda.reset_peak_memory_stats(data.device)
     elif not _reset_peak():
         return None
-    engine.Engine(experiment, data, seeds).epoch(orders[:, : experiment.batch_size])
+    engine.Engine(experiment, data, seeds).epoch(
+        orders[:, : experiment.batch_size], experiment.constant_rates(1)
+    )
     if on_gpu:
         return torch.cuda.max_memory_allocated(data.device) / 2**20
     return (_status("VmHWM") - _IMPORTED) / 2**20

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,9 +24,11 @@ from model.engines import eager
 from model.engines.honours import Honours
 from model.engines.protocol import Runner
 from model.experiment import Experiment
-from model.network import build_network, stack_parameters
+from model.network import stack_parameters
 from model.optimizers import SGD, Adam
 from model.subnormals import flushed
+
+_JAX = ("relu", "sigmoid", "tanh")  # as `jax.nn` has them, too
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class TorchCompile(eager.Engine):
         return cross_entropy(self._network(images[batch]), labels[batch])
 
     @flushed()
-    def epoch(self, orders: Tensor) -> None:
-        """Trains on the only row of `orders` (1, examples), int64."""
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
+        """Trains on the only row of `orders` (1, examples), int64; all `rates` are the experiment's."""
         for batch in orders[0].split(self._batch_size):
             self._zero_grad()
             loss = self._loss_of(self._data.train_images, self._data.train_labels, batch)
@@ -70,17 +73,19 @@ class Jax:
 
         self._jax, self._batch_size = jax, experiment.batch_size
         self._data = jnp.asarray(data.train_images.numpy()), jnp.asarray(data.train_labels.numpy())
-        stacked = stack_parameters([build_network(experiment.init, seed) for seed in seeds])
+        stacked = stack_parameters([experiment.network.build(experiment.init, seed) for seed in seeds])
         parameters = [jnp.asarray(parameter[0].numpy()) for parameter in stacked]
         first, second = ([jnp.zeros_like(each) for each in parameters] for _ in range(2))
         self._state: Any = (parameters, first, second, jnp.float32(0))
+        activations = experiment.network.activations
         rate, is_adam = experiment.learning_rate, isinstance(experiment.optimizer, Adam)
 
         def loss(parameters: Any, images: Any, labels: Any) -> Any:
-            weight1, bias1, weight2, bias2, weight3, bias3 = parameters
-            hidden = jax.nn.relu(images @ weight1 + bias1)
-            hidden = jax.nn.sigmoid(hidden @ weight2 + bias2)
-            log_softmax = jax.nn.log_softmax(hidden @ weight3 + bias3)
+            *hidden, weight, bias = parameters
+            outputs = images
+            for below, offset, name in zip(hidden[::2], hidden[1::2], activations, strict=True):
+                outputs = getattr(jax.nn, name)(outputs @ below + offset)
+            log_softmax = jax.nn.log_softmax(outputs @ weight + bias)
             return -jnp.take_along_axis(log_softmax, labels[:, None], axis=1).mean()
 
         def step(state: Any, images: Any, labels: Any) -> Any:
@@ -107,8 +112,8 @@ class Jax:
 
         self._epoch = jax.jit(epoch, donate_argnums=0)
 
-    def epoch(self, orders: Tensor) -> None:
-        """Trains on the only row of `orders` (1, examples), int64."""
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
+        """Trains on the only row of `orders` (1, examples), int64; all `rates` are the experiment's."""
         batches = orders[0].numpy().reshape(-1, self._batch_size)
         self._state = self._epoch(self._state, *self._data, batches)
         self._jax.block_until_ready(self._state)
@@ -119,8 +124,14 @@ class Jax:
 
 
 PEERS = (
-    Peer("jax", Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}}), Jax),
-    Peer("torch.compile", eager.HONOURS, TorchCompile),
+    Peer(
+        "jax",
+        Honours(
+            {SGD: {"learning_rate"}, Adam: {"learning_rate"}}, activations={*_JAX}, without={"schedule"}
+        ),
+        Jax,
+    ),
+    Peer("torch.compile", replace(eager.HONOURS, without={"schedule"}), TorchCompile),
 )
 
 
@@ -134,7 +145,7 @@ def ready(experiment: Experiment, data: Data, orders: Tensor) -> Iterator[tuple[
             continue
         try:
             runner = peer.Engine(experiment, data, (0,))
-            runner.epoch(orders[:, : experiment.batch_size])
+            runner.epoch(orders[:, : experiment.batch_size], experiment.constant_rates(1))
         except Exception as error:  # whatever a compiler raises, the engines are measured
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             print(f"{peer.NAME} is left out: {reason}"[:200], file=sys.stderr)

@@ -10,19 +10,21 @@ such as Adam, whose moments move every weight), and so has a ReLU that is off.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from model.data.mnist import Data
 from model.engines import eager
 from model.experiment import Experiment
-from model.network import SIZES, build_network
+from model.network import MLP
 
 _FLOAT_BYTES = 4
 
@@ -49,25 +51,20 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
     state, per_parameter = optimizer.state_per_parameter, optimizer.operations_per_parameter
     if state is None or per_parameter is None or eager.refuses(experiment, data.device):
         return None
-    pixels, hidden1, hidden2, classes = SIZES
-    size = experiment.batch_size
-    network = build_network(experiment.init, 0).to(data.device)
+    size, outputs = experiment.batch_size, experiment.network.sizes[1:]
+    network = experiment.network.build(experiment.init, 0).to(data.device)
     counts = []
     for batch in order[: max(size, 1000 // size * size)].split(size):
-        images = data.train_images[batch]
-        with torch.no_grad():
-            hidden = network[1](network[0](images)) > 0
-        lit = images > 0
-        of_batch = (lit.sum(), hidden.sum(), lit.any(dim=0).sum(), hidden.any(dim=0).sum())
-        counts.append([count.item() for count in of_batch])
-    entries1, entries2, rows1, rows2 = (
-        sum(column) / len(counts) for column in zip(*counts, strict=True)
-    )
-    weights = pixels * hidden1 + hidden1 * hidden2 + hidden2 * classes
-    touched = rows1 * hidden1 + rows2 * hidden2 + hidden2 * classes
+        layers = [data.train_images[batch], *_activations(network, data.train_images[batch])]
+        lit = [layer != 0 for layer in layers]
+        counts.append([[int(each.sum()), int(each.any(dim=0).sum())] for each in lit])
+    # Of each layer's inputs: those that are not 0, in all examples together, and in any of them.
+    entries, rows = np.mean(counts, axis=0).T
+    weights = sum(inputs * units for inputs, units in pairwise(experiment.network.sizes))
+    touched = float(rows @ outputs)
     # Forward, and backward to the weights; for the upper layers also backward to their input.
-    operations = 2 * (2 * entries1 * hidden1 + 3 * entries2 * hidden2 + 3 * size * hidden2 * classes)
-    example_bytes = entries1 * (_FLOAT_BYTES + 2)  # value and index
+    operations = 2 * float((3 * entries) @ outputs - entries[0] * outputs[0])
+    example_bytes = float(entries[0]) * (_FLOAT_BYTES + 2)  # value and index
     # Weights are read forward; they and the optimizer's state are read and written by the update.
     updated = weights if optimizer.moves_all else touched
     held = (1 + state) * updated
@@ -78,13 +75,22 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
     )
 
 
-def dense_flops(batch_size: int) -> float:
+def _activations(network: nn.Sequential, images: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The outputs of each hidden layer."""
+    with torch.no_grad():
+        *hidden, _ = network.children()
+        for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
+            images = activation(linear(images))
+            yield images
+
+
+def dense_flops(network: MLP, batch_size: int) -> float:
     """The float32 operations of one replicate's matrix products in a step, with nothing skipped.
 
     Forward, and backward to the weights; for the upper layers also backward to their input.
     """
-    pixels, hidden1, hidden2, classes = SIZES
-    return 2 * batch_size * (2 * pixels * hidden1 + 3 * hidden1 * hidden2 + 3 * hidden2 * classes)
+    first, *others = (inputs * outputs for inputs, outputs in pairwise(network.sizes))
+    return 2 * batch_size * (2 * first + 3 * sum(others))
 
 
 def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:

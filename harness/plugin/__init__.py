@@ -14,6 +14,7 @@ pytest_plugins = [
     "harness.gates.plugin",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",
+    "harness.plugin.mnist_figures",
     "harness.plugin.session",
     "harness.plugin.shutdown",
     "harness.plugin.preconditions",  # the last, as pytest calls the last one's hooks first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
@@ -17,9 +17,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from model.data.download import DataError
 from model.data.mnist import load
+from model.dataset import DATASETS, MNIST
 from model.engines import EngineError, choose_engine, left_out, prove_engines, unavailable, unproven
 from model.environment import available_cores, device_name
-from model.experiment import TARGETS, Experiment, Training
+from model.experiment import Experiment, Training
+from model.observers import Observer
 from model.train import train as train_model
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
@@ -112,7 +114,8 @@ def train(
             seconds=training.seconds,
             test_accuracy=training.test_accuracy[-1].tolist(),
             epochs_to={
-                f"{target:.2f}": training.time_to_accuracy(target)["epochs"] for target in TARGETS
+                f"{target:.2f}": training.time_to_accuracy(target)["epochs"]
+                for target in training.experiment.dataset.targets
             },
             outcome=training.outcome,
         )
@@ -151,7 +154,11 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
             experiment = exercise.experiment(row, settings.scale, settings.dataset)
             progress = ProgressFile(settings.report_dir, case, experiment.epochs)
             training, threads, reasons = _train(
-                experiment, settings, _applicant(request.config, progress), progress.after_epoch
+                experiment,
+                exercise.observers,
+                settings,
+                _applicant(request.config, progress),
+                progress.after_epoch,
             )
             return to_record(
                 training,
@@ -180,7 +187,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
     def get(name: str) -> list[dict[str, Any]]:
         def make() -> dict[str, Any]:
             with _leased(settings, 1, _applicant(request.config)) as device:
-                data = load(settings.dataset, settings.data_root, device)
+                data = load(DATASETS[settings.dataset], settings.data_root, device)
                 found = [exercise.measurements[name](data, seed) for seed in settings.seeds]
             return {
                 "exercise": exercise.number,
@@ -255,7 +262,7 @@ def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]
         except FileError as error:
             pytest.fail(str(error), pytrace=False)
         opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}
-        if claim.expected and verdict == opposite[claim.expected] and settings.dataset == "mnist":
+        if claim.expected and verdict == opposite[claim.expected] and settings.dataset == MNIST.name:
             pytest.fail(
                 f"verdict changed: expected {claim.expected}, got {verdict}: {evidence}", pytrace=False
             )
@@ -269,7 +276,11 @@ def _module(request: pytest.FixtureRequest) -> str:
 
 
 def _train(
-    experiment: Experiment, settings: Settings, applicant: Applicant, after_epoch: AfterEpoch
+    experiment: Experiment,
+    observers: Sequence[Observer],
+    settings: Settings,
+    applicant: Applicant,
+    after_epoch: AfterEpoch,
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
     name, device = settings.engine, candidate_devices(settings.device)[0]
@@ -286,7 +297,12 @@ def _train(
     with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
         training = train_model(
-            experiment, data, seeds=settings.seeds, engine=name, after_epoch=after_epoch
+            experiment,
+            data,
+            seeds=settings.seeds,
+            engine=name,
+            observers=observers,
+            after_epoch=after_epoch,
         )
         threads = torch.get_num_threads()
     return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from model.dataset import DATASETS, MNIST
 from model.engines import ENGINES
-from model.experiment import DATASETS
-from model.network import SIZES
+from model.network import MLP
 
 from .. import run_folders
 from ..hardware.machine import candidate_devices, check_device
@@ -23,10 +22,9 @@ from ..settings import SCALES, SETTINGS, TIMINGS, Settings
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-# Of a replicate, at least: its parameters in float32, at the beginning and now, and an order of 60,000
-# examples in int64.
-_PARAMETERS = sum(inputs * outputs + outputs for inputs, outputs in pairwise(SIZES))
-_REPLICATE_BYTES = 2 * _PARAMETERS * 4 + 60_000 * 8
+# Of a replicate of the assignment's, at least: its parameters in float32, at the beginning and now, and
+# an order of the examples in int64.
+_REPLICATE_BYTES = 2 * MLP().parameter_count * 4 + MNIST.examples * 8
 
 
 _REPORT_DIR = "minibatch_bench_report_dir"  # in a worker's input
@@ -99,7 +97,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     _one_of("--scale", option.scale, SCALES)
-    _one_of("--dataset", option.dataset, DATASETS)
+    _one_of("--dataset", option.dataset, (*DATASETS,))
     _one_of("--timing", option.timing, TIMINGS)
     _check_device(option.device)
     _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))

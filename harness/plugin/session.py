@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from model.data.download import DataError, ensure_downloaded
+from model.data.download import DataError
+from model.data.mnist import prepare
+from model.dataset import DATASETS, Dataset
 from model.experiment import Experiment
 
 from .. import atomic_json, ownership
@@ -30,7 +32,7 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summary import summarise
-from ..settings import SETTINGS
+from ..settings import SETTINGS, Settings
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -77,7 +79,8 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     settings = config.stash[SETTINGS]
     selected = _selected(config, modules, ids)
     try:
-        ensure_downloaded(settings.dataset, settings.data_root)
+        for dataset in _datasets(modules, settings):
+            prepare(dataset, settings.data_root)
         if settings.timing == "exclusive":
             lock_folder()
     except (DataError, LockError) as error:
@@ -105,6 +108,18 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
             f"as {SPEED} predicts, plus evaluation"
         )
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
+
+
+def _datasets(modules: dict[str, ModuleType], settings: Settings) -> set[Dataset]:
+    """What the modules' rows and measurements need, selected or not: claims train what they compare."""
+    exercises = [module.EXERCISE for module in modules.values()]
+    rows = {
+        exercise.experiment(row, settings.scale, settings.dataset).dataset
+        for exercise in exercises
+        for row in exercise.rows
+    }
+    measured = {DATASETS[settings.dataset] for exercise in exercises if exercise.measurements}
+    return rows | measured
 
 
 def _selected(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.experiment import TARGETS, Training
+from model.experiment import Training
 
 from ..exercise import Published
 from ..files.record import TrainingRecord
@@ -41,6 +41,7 @@ def to_record(
         "steps": training.steps,
         "outcomes": list(training.outcomes),
         "paper": asdict(published),
+        "observed": {name: array.tolist() for name, array in training.observed.items()},
         **{name: getattr(training, name).tolist() for name in _ARRAYS},
     }
 
@@ -55,6 +56,7 @@ def to_training(record: TrainingRecord) -> Training:
         steps=record.steps,
         prepare_seconds=record.prepare_seconds,
         outcomes=tuple(record.outcomes),
+        observed={name: np.array(array, dtype=float) for name, array in record.observed.items()},
         **{name: np.array(getattr(record, name), dtype=float) for name in _ARRAYS},
     )
 
@@ -86,5 +88,8 @@ def to_case(record: TrainingRecord, *, resumed: bool) -> dict[str, Any]:
         "test_accuracy": training.test_accuracy[-1].tolist(),
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,
-        "time_to_accuracy": {f"{target:.2f}": training.time_to_accuracy(target) for target in TARGETS},
+        "time_to_accuracy": {
+            f"{target:.2f}": training.time_to_accuracy(target)
+            for target in training.experiment.dataset.targets
+        },
     }

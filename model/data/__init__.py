@@ -1,4 +1,1 @@
-"""MNIST and data sets of its shape: download, verification, loading, and presentation order.
-
-Imports nothing else from `model`.
-"""
+"""Data sets: download, verification, loading, and presentation order."""

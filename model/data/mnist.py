@@ -1,4 +1,4 @@
-"""MNIST and data sets of its shape, held entirely on one device."""
+"""A data set, held entirely on one device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .download import FILES, ensure_downloaded
+from ..dataset import Dataset
+from .download import ensure_downloaded, files
 from .torchvision_mnist import mnist_module
 
 
@@ -17,16 +18,20 @@ from .torchvision_mnist import mnist_module
 class Data:
     """A data set on one device.
 
-    Images are float32 in [0, 1], flattened to (examples, 784); labels are int64 (examples,).
-    They are not standardised: with this scaling, batch size 1 collapses as in the assignment's
-    Table 1.
+    Images are float32, flattened to (examples, inputs); labels are int64 (examples,). Pixels of a data
+    set that is loaded by its name are in [0, 1] and not standardised: with this scaling, batch size 1
+    collapses as in the assignment's Table 1.
     """
 
-    name: str
+    dataset: Dataset
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+
+    @property
+    def name(self) -> str:
+        return self.dataset.name
 
     @property
     def device(self) -> torch.device:
@@ -34,26 +39,35 @@ class Data:
 
 
 @cache
-def load(dataset: str, root: Path, device: torch.device) -> Data:
-    """The data set (see `experiment.DATASETS`) from `root`, downloaded if missing; cached per process.
+def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
+    """The data set: from `root`, downloaded if missing, or of one's own; cached per process.
 
     Raises `download.DataError` if its files have the wrong digests, or cannot be read or downloaded.
     """
-    raw = ensure_downloaded(dataset, root)
+    if dataset.digest is not None:
+        return Data(dataset, *(torch.from_numpy(each).to(device) for each in dataset.arrays()))
+    raw = ensure_downloaded(dataset.name, root)
     reader = mnist_module()
     # torchvision's readers rather than its data set class, which would prefer a
     # `processed/training.pt` left by an old version, for which no digest is known.
     train_images, train_labels, test_images, test_labels = (
         (reader.read_image_file if "images" in name else reader.read_label_file)(str(raw / name))
-        for name in FILES
+        for name in files(dataset.name)
     )
+    first = int(test_labels.min())  # 1 in EMNIST's letters
     return Data(
         dataset,
         _flatten(train_images.to(device)),
-        train_labels.to(device),
+        train_labels.to(device) - first,
         _flatten(test_images.to(device)),
-        test_labels.to(device),
+        test_labels.to(device) - first,
     )
+
+
+def prepare(dataset: Dataset, root: Path) -> None:
+    """Downloads the data set and verifies its files, if it has any; raises DataError as `load` does."""
+    if dataset.digest is None:
+        ensure_downloaded(dataset.name, root)
 
 
 def _flatten(images: Tensor) -> Tensor:

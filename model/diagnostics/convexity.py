@@ -21,24 +21,20 @@ def losses_between_copies(
     same function, so if the loss were convex, it would be no higher midway. Returns `here`, `copy`
     and `midway`, in nats.
     """
-    experiment = Experiment(optimizer=SGD(learning_rate), batch_size=1, epochs=1, dataset=data.name)
+    experiment = Experiment(optimizer=SGD(learning_rate), batch_size=1, epochs=1, dataset=data.dataset)
     prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]
-    engine.epoch(torch.from_numpy(order).to(data.device)[None])
+    engine.epoch(torch.from_numpy(order).to(data.device)[None], experiment.constant_rates(steps))
     here = engine.parameters()
-    weight1, bias1, weight2, bias2, weight3, bias3 = here
     # Reversing a layer's units reverses its weights' columns, its biases, and the next weights' rows.
-    copy = [
-        weight1.flip(2),
-        bias1.flip(1),
-        weight2.flip(1).flip(2),
-        bias2.flip(1),
-        weight3.flip(1),
-        bias3,
-    ]
+    copy = [*here]
+    for weight in range(0, len(here) - 2, 2):
+        copy[weight], copy[weight + 1] = copy[weight].flip(2), copy[weight + 1].flip(1)
+        copy[weight + 2] = copy[weight + 2].flip(1)
     midway = [(a + b) / 2 for a, b in zip(here, copy, strict=True)]
+    network = experiment.network
     return {
-        name: float(evaluate(parameters, data.train_images, data.train_labels).loss[0])
+        name: float(evaluate(network, parameters, data.train_images, data.train_labels).loss[0])
         for name, parameters in (("here", here), ("copy", copy), ("midway", midway))
     }

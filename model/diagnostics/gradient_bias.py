@@ -20,7 +20,7 @@ from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
 from ..engines import choose_engine, prove_engines
 from ..experiment import Experiment
-from ..network import forward
+from ..network import MLP
 from ..optimizers import SGD
 from ..subnormals import flushed
 
@@ -46,11 +46,11 @@ def gradient_bias(
     gradient, and the `relative_error`: the norm of their difference divided by the full gradient's.
     """
     experiment = Experiment(
-        optimizer=SGD(learning_rate), batch_size=1, epochs=1, order=order, dataset=data.name
+        optimizer=SGD(learning_rate), batch_size=1, epochs=1, order=order, dataset=data.dataset
     )
     prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
-    labels = data.train_labels.cpu().numpy()
+    network, labels = experiment.network, data.train_labels.cpu().numpy()
     examples = len(labels)
     epochs = int(max(checkpoints)) + 2
     stream = torch.from_numpy(
@@ -58,26 +58,31 @@ def gradient_bias(
     ).to(data.device)
     cosines, errors = [], []
     for before, checkpoint in pairwise([0, *checkpoints]):
-        engine.epoch(stream[None, round(before * examples) : round(checkpoint * examples)])
+        upto = stream[None, round(before * examples) : round(checkpoint * examples)]
+        engine.epoch(upto, experiment.constant_rates(upto.shape[1]))
         weights = [parameter[0] for parameter in engine.parameters()]
         upcoming = stream[round(checkpoint * examples) :][:examples]
-        means = _means(weights, data, upcoming, [*counts, examples])
+        means = _means(network, weights, data, upcoming, [*counts, examples])
         full = means.pop()
         if len(upcoming.unique()) < examples:  # from two epochs, so not a permutation
-            (full,) = _means(weights, data, upcoming.new_tensor(range(examples)), [examples])
+            (full,) = _means(
+                experiment.network, weights, data, upcoming.new_tensor(range(examples)), [examples]
+            )
         cosines.append([float(mean @ full / (mean.norm() * full.norm())) for mean in means])
         errors.append([float((mean - full).norm() / full.norm()) for mean in means])
     return {"checkpoints": checkpoints, "counts": counts, "cosine": cosines, "relative_error": errors}
 
 
-def _means(weights: list[Tensor], data: Data, indices: Tensor, counts: list[int]) -> list[Tensor]:
+def _means(
+    network: MLP, weights: list[Tensor], data: Data, indices: Tensor, counts: list[int]
+) -> list[Tensor]:
     """The mean gradient of the first k examples, flat, float64, for each k of `counts`."""
     weights = [weight.detach().clone().requires_grad_() for weight in weights]
     total = torch.zeros(sum(w.numel() for w in weights), dtype=torch.float64, device=data.device)
     means = []
     for start, end in pairwise([0, *counts]):
         for chunk in indices[start:end].split(_CHUNK):
-            logits = forward(weights, data.train_images[chunk])
+            logits = network.forward(weights, data.train_images[chunk])
             loss = cross_entropy(logits, data.train_labels[chunk], reduction="sum")
             total += torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
         means.append(total / end)

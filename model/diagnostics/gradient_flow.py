@@ -9,7 +9,7 @@ from torch import nn
 
 from ..data.mnist import Data
 from ..data.presentation_order import epoch_order
-from ..network import PARAMETERS, build_network, stack_parameters
+from ..network import MLP, stack_parameters
 from ..subnormals import flushed
 from .unit_symmetry import unit_spread, weight_ranks
 
@@ -23,15 +23,16 @@ def gradient_flow(
     """Records the first 200 steps of SGD from `init`, in PyTorch's plain loop.
 
     Returns `steps` (counted from 1) and for each of them: `gradient`, the largest magnitude in the
-    gradient of each of `network.PARAMETERS`; `loss` of the batch in nats; `active`, the largest
-    output of the first hidden layer on the batch; and, after the step, `unit_spread` (2) and
-    `weight_ranks` (3), see `unit_symmetry`. `first` is the first of all steps in which each
+    gradient of each parameter; `loss` of the batch in nats; `active`, the largest
+    output of the first hidden layer on the batch; and, after the step, `unit_spread` and
+    `weight_ranks`, see `unit_symmetry`. `first` is the first of all steps in which each
     parameter's gradient was not 0, or None.
     """
-    network = build_network(init, seed).to(data.device)
+    mlp = MLP().between(data.dataset.inputs, data.dataset.classes)
+    network = mlp.build(init, seed).to(data.device)
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     order = torch.from_numpy(epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0))
-    first: list[int | None] = [None] * len(PARAMETERS)
+    first: list[int | None] = [None] * len(mlp.parameter_names)
     kept: dict[str, list[Any]] = {
         name: [] for name in ("steps", "gradient", "loss", "active", "unit_spread", "weight_ranks")
     }

@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
-    """How far apart the units of each hidden layer are, float64 of shape (2, replicates).
+    """How far apart the units of each hidden layer are, float64 of shape (hidden layers, replicates).
 
     The largest difference between two units of the layer in any of a unit's parameters (incoming
     weights, bias, outgoing weights), divided by the largest magnitude of those parameters. It is
     0 if all units are bitwise equal, including all 0, and NaN if a parameter is not finite.
     """
     layers = []
-    for layer in (0, 1):
+    for layer in range(len(parameters) // 2 - 1):
         incoming, bias, outgoing = parameters[2 * layer : 2 * layer + 3]
         units = torch.cat([incoming, bias[:, None], outgoing.transpose(1, 2)], dim=1).double()
         apart = (units.amax(dim=2) - units.amin(dim=2)).amax(dim=1)
@@ -26,7 +26,7 @@ def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
 
 
 def weight_ranks(parameters: list[Tensor]) -> NDArray[np.float64]:
-    """The numerical rank of each weight matrix, float64 of shape (3, replicates).
+    """The numerical rank of each weight matrix, float64 of shape (layers, replicates).
 
     The tolerance is float32's rounding of the largest singular value, as in NumPy's
     `matrix_rank`. NaN if a weight is not finite.

@@ -12,10 +12,10 @@ An engine is a module here with
 - `cores(experiment, replicates, available)`: how many of the `available` CPU cores it keeps busy
   when it trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
 - `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
-  Raises EngineError if the device has not enough memory for them. Its `epoch(orders)` trains
-  every replicate on its row of `orders`; an epoch may be passed in parts, all but the last of
-  whole batches. Its `parameters()` are copies of the current parameters, stacked (see
-  `model.network.stack_parameters`).
+  Raises EngineError if the device has not enough memory for them. Its `epoch(orders, rates)` trains
+  every replicate on its row of `orders`, with the learning rate that `rates` has for each step; an
+  epoch may be passed in parts, all but the last of whole batches. Its `parameters()` are copies of
+  the current parameters, stacked (see `model.network.stack_parameters`).
 
 An engine never changes the mathematics: from the same seed, in the same order of examples,
 its parameters equal the eager engine's to float32 rounding. The tests hold every engine to it,

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data.mnist import Data
 from ..experiment import Experiment
-from ..network import build_network, stack_parameters
+from ..network import stack_parameters
 from ..optimizers import OPTIMIZERS
 from ..subnormals import flushed
 from .honours import Honours
@@ -47,18 +49,22 @@ class Engine:
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         self._data = data
         self._batch_size = experiment.batch_size
-        self._networks = [build_network(experiment.init, seed).to(data.device) for seed in seeds]
+        self._networks = [
+            experiment.network.build(experiment.init, seed).to(data.device) for seed in seeds
+        ]
         self._optimizers = [
             experiment.optimizer.build(network.parameters()) for network in self._networks
         ]
         self._loss = nn.CrossEntropyLoss()
 
     @flushed()
-    def epoch(self, orders: Tensor) -> None:
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device."""
         images, labels = self._data.train_images, self._data.train_labels
         for network, optimizer, order in zip(self._networks, self._optimizers, orders, strict=True):
-            for batch in order.split(self._batch_size):
+            for batch, rate in zip(order.split(self._batch_size), rates.tolist(), strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
                 optimizer.zero_grad()
                 self._loss(network(images[batch]), labels[batch]).backward()
                 optimizer.step()

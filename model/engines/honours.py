@@ -11,10 +11,15 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from ..experiment import Experiment
+from ..network import ACTIVATIONS, MLP
 from ..optimizers import Optimizer, differs
+from ..values import shown
 
-# An engine builds the network, and takes the order, the data and the number of epochs from its caller.
-_SETTINGS = frozenset({"optimizer", "batch_size", "epochs", "order", "init", "dataset"})
+# An engine builds the network, and is handed the orders, the rates, the data and the number of epochs.
+_SETTINGS = frozenset(
+    {"optimizer", "batch_size", "epochs", "order", "init", "dataset", "network", "schedule"}
+)
+_NETWORKS: Mapping[type[MLP], Collection[str]] = {MLP: frozenset({"sizes", "activations"})}
 
 
 @dataclass(frozen=True)
@@ -23,22 +28,44 @@ class Honours:
 
     optimizers: Mapping[type[Optimizer], Collection[str]]
     """For each class of optimizer, itself and not its subclasses, the fields."""
-    settings: Collection[str] = _SETTINGS
-    """Fields of the experiment."""
+    activations: Collection[str] = frozenset(ACTIVATIONS)
+    without: Collection[str] = frozenset()
+    """Fields of the experiment that are not."""
 
     def refuses(self, experiment: Experiment) -> str | None:
         """The setting that is not honoured, by name, in a few words; None if all of them are."""
         for each in fields(experiment):
-            if each.name not in self.settings and differs(experiment, each):
-                return f"it does not know {each.name}; this has {getattr(experiment, each.name)!r}"
-        optimizer = experiment.optimizer
+            if each.name not in _SETTINGS - {*self.without} and differs(experiment, each):
+                return f"it does not know {each.name}; this has {shown(getattr(experiment, each.name))}"
+        return self._refuses_optimizer(experiment.optimizer) or self._refuses_network(experiment.network)
+
+    def _refuses_optimizer(self, optimizer: Optimizer) -> str | None:
         if type(optimizer) not in self.optimizers:
             known = [each.__name__ for each in self.optimizers]
-            *others, last = known
-            listed = f"{', '.join(others)} and {last}" if others else last
-            return f"it runs {listed}, not {optimizer.name}"
-        for each in fields(cast(Any, optimizer)):
-            if each.name not in self.optimizers[type(optimizer)] and differs(optimizer, each):
-                setting = each.name.replace("_", " ")
-                return f"it runs {optimizer.name} without {setting}; this is {optimizer.label}"
+            return f"it runs {_listed(known)}, not {optimizer.name}"
+        if setting := _other_than(self.optimizers[type(optimizer)], optimizer):
+            return f"it runs {optimizer.name} without {setting}; this is {optimizer.label}"
         return None
+
+    def _refuses_network(self, network: MLP) -> str | None:
+        if type(network) not in _NETWORKS:
+            return f"it runs an MLP, not {type(network).__name__}"
+        if setting := _other_than(_NETWORKS[type(network)], network):
+            return f"it runs an MLP without {setting}; this is {network!r}"
+        for activation in network.activations:
+            if activation not in self.activations:
+                return f"it runs {_listed([*self.activations])}, not {activation}"
+        return None
+
+
+def _other_than(honoured: Collection[str], value: object) -> str | None:
+    """A field of the value that is not among the honoured ones and not at its default, in words."""
+    for each in fields(cast(Any, value)):
+        if each.name not in honoured and differs(value, each):
+            return each.name.replace("_", " ")
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

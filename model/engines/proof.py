@@ -157,14 +157,18 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
     labels = data.train_labels.cpu().numpy()
     order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
     size = min(trial.batch_size, len(labels))
+    rates = trial.constant_rates(len(labels))
+    if "schedule" not in engine.HONOURS.without:
+        rates = np.linspace(1, 0.5, len(rates)) * rates
     reference, tried = (each.Engine(trial, data, (0,)) for each in (eager, engine))
 
     def seconds_per_step(runner: Runner, steps: int, turn: int = 0) -> float:
         """Trains on the epoch's next `steps` batches, from its beginning again where it has no more."""
         first = turn * steps % max(1, len(labels) // size - steps + 1)
         clock = Stopwatch(data.device)
+        batches = order[None, first * size : (first + steps) * size]
         with clock.running():
-            runner.epoch(order[None, first * size : (first + steps) * size])
+            runner.epoch(batches, rates[first : first + steps])
         return clock.seconds / steps
 
     for _ in range(2):  # the first is slower than those to come
@@ -193,8 +197,8 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
 def _trial(experiment: Experiment) -> Experiment:
     """The experiment that stands for all of its kind: other rates, epochs, orders and initialisations.
 
-    An engine is handed the order, and all build the same network; whatever else sets experiments
-    apart stays, and so each kind is proved for itself.
+    An engine is handed orders and rates, and all build the same network; whatever else sets
+    experiments apart stays, and so each kind is proved for itself.
     """
     optimizer = experiment.optimizer
     return replace(
@@ -203,13 +207,20 @@ def _trial(experiment: Experiment) -> Experiment:
         epochs=1,
         order="shuffled",
         init="default",
+        schedule=None,
     )
 
 
 def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     """`try_engine` in a process of its own, which may die or hang."""
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    sent = (engine.__name__, experiment, data.name, str(data.device), [t.cpu().numpy() for t in tensors])
+    sent = (
+        engine.__name__,
+        experiment,
+        data.dataset,
+        str(data.device),
+        [t.cpu().numpy() for t in tensors],
+    )
     try:
         child = subprocess.run(
             [sys.executable, "-c", f"from {__name__} import _child; _child()"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.mnist import Data
@@ -15,8 +17,11 @@ from .honours import Honours
 class Runner(Protocol):
     """An experiment's replicates, ready to train: what a module's `Engine` returns."""
 
-    def epoch(self, orders: Tensor) -> None:
-        """Trains every replicate on its row of `orders` (replicates, examples), int64."""
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
+        """Trains every replicate on its row of `orders` (replicates, examples), int64.
+
+        `rates`, float64, is the learning rate of each of the steps, the same for all replicates.
+        """
 
     def parameters(self) -> list[Tensor]:
         """Copies of the replicates' current parameters; see `network.stack_parameters`."""

@@ -10,15 +10,13 @@ from ...files.summary import Exercise
 from ..lines import Line
 from .figure import Figure, Rows, Spec, interval_note, json_number, layered, side_by_side
 
-_EPOCH_ENDS = 2  # checkpoints that every record has: the ends of the last two epochs
-
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """A panel for each row that has checkpoints inside its last epoch."""
+    """A panel for each row that the observer `STREAM` looked at."""
     looked = [
         (line, line.curves)
         for line in lines
-        if line.curves and len(line.curves.checkpoint_examples) > _EPOCH_ENDS
+        if line.curves and "stream_class_accuracy" in line.curves.observed
     ]
     if not looked:
         return []
@@ -69,9 +67,10 @@ def _panel(name: str, title: str) -> Spec:
 
 
 def _rows(curves: TrainingRecord) -> Rows:
-    accuracies = 100 * np.asarray(curves.checkpoint_class_accuracy).mean(axis=-1)
+    accuracies = 100 * np.asarray(curves.observed["stream_class_accuracy"]).mean(axis=-1)
+    examples = np.asarray(curves.observed["stream_examples"])[:, 0]
     return [
         {"class": digit, "seen": round(seen / 1000, 1), "accuracy": json_number(accuracies[at, digit])}
-        for at, seen in enumerate(curves.checkpoint_examples)
+        for at, seen in enumerate(examples.tolist())
         for digit in range(accuracies.shape[1])
     ]

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import SIZES, build_network, stack_parameters
+from ...network import MLP, stack_parameters
 from ...optimizers import SGD
 from ..error import one_line
 from ..honours import Honours
@@ -27,12 +28,12 @@ if TYPE_CHECKING:  # cuda.core may be missing
 
 NAME = "cluster"
 
-HONOURS = Honours({SGD: {"learning_rate"}})
+HONOURS = Honours({SGD: {"learning_rate"}}, without={"schedule"})
 
 SOURCE = Path(__file__).with_name("cluster.cu")
 
 # As cluster.cu has them.
-NETWORK = (784, 300, 100, 10)
+NETWORK = MLP()
 BLOCKS = 8
 THREADS = 256
 
@@ -48,8 +49,8 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return "it takes batches of 1"
     if reason := HONOURS.refuses(experiment):
         return reason
-    if SIZES != NETWORK:
-        return f"it is written for a network of {NETWORK}"
+    if experiment.network != NETWORK:
+        return f"it is written for {NETWORK}, not {experiment.network}"
     capability = torch.cuda.get_device_capability(device)
     if capability < (9, 0):
         return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
@@ -84,18 +85,17 @@ class Engine:
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         self._data = data
-        self._rate = np.float32(experiment.learning_rate)
-        stacked = stack_parameters([build_network(experiment.init, seed) for seed in seeds])
+        stacked = stack_parameters([experiment.network.build(experiment.init, seed) for seed in seeds])
         self._parameters = [parameter.to(data.device) for parameter in stacked]
         self._kernel = _kernel(data.device)
         # CUDA loads a kernel at its first launch; on no example it does nothing else.
-        self.epoch(torch.empty(len(seeds), 0, dtype=torch.int64, device=data.device))
+        self.epoch(torch.empty(len(seeds), 0, dtype=torch.int64, device=data.device), np.zeros(0))
 
-    def epoch(self, orders: Tensor) -> None:
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        Any number of examples: an epoch may be cut. Returns when the kernel is queued on
-        PyTorch's current stream.
+        Any number of examples: an epoch may be cut. All `rates` are the same. Returns when the kernel is
+        queued on PyTorch's current stream.
         """
         from cuda.core import LaunchConfig, Stream, launch
 
@@ -108,7 +108,7 @@ class Engine:
                 self._kernel,
                 *(tensor.data_ptr() for tensor in tensors),
                 np.int32(examples),
-                self._rate,
+                np.float32(rates[0] if len(rates) else 0),
                 *(parameter.data_ptr() for parameter in self._parameters),
             )
 

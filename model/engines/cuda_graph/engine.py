@@ -16,20 +16,33 @@ from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...optimizers import SGD, Adam
+from ...optimizers import SGD, Adam, AdamW, RMSprop
 from ..honours import Honours
 from .memory import group_sizes, state_bytes, working_bytes
-from .replicates import Activations, Examples, Replicates
+from .replicates import ACTIVATIONS, Activations, Examples, Replicates
 from .schedule import graphs, schedule
 
 NAME = "cuda-graph"
 
-HONOURS = Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}})
+# Without dampening, which the first step goes without: where a graph is captured, every step is alike.
+_ADAM = {"learning_rate", "betas", "eps", "weight_decay"}
+HONOURS = Honours(
+    {
+        SGD: {"learning_rate", "momentum", "nesterov", "weight_decay"},
+        Adam: _ADAM,
+        AdamW: _ADAM,
+        RMSprop: {"learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay"},
+    },
+    activations={*ACTIVATIONS},
+    without={"schedule"},  # a graph has the rate that it was captured with
+)
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
@@ -57,16 +70,16 @@ class Engine:
     """
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
-        count = len(data.train_labels)
+        count, network = len(data.train_labels), experiment.network
         self._batch_size = min(experiment.batch_size, count)
-        examples = Examples(data)
+        examples = Examples(network, data)
         self._sizes = group_sizes(
             len(seeds),
-            state_bytes(experiment.optimizer, count),
-            working_bytes(count, self._batch_size),
+            state_bytes(network, experiment.optimizer, count),
+            working_bytes(network, count, self._batch_size),
             free_bytes(data.device),
         )
-        activations = Activations(max(self._sizes), self._batch_size, data.device)
+        activations = Activations(network, max(self._sizes), self._batch_size, data.device)
         self._groups = [
             Replicates(experiment, examples, activations, seeds[end - size : end])
             for size, end in zip(self._sizes, accumulate(self._sizes), strict=True)
@@ -77,10 +90,11 @@ class Engine:
             for group in self._groups
         ]
 
-    def epoch(self, orders: Tensor) -> None:
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        If an epoch is passed in parts, all but the last are of whole batches.
+        All `rates` are the experiment's. If an epoch is passed in parts, all but the last are of whole
+        batches.
         """
         turns = schedule(orders.shape[1], self._batch_size)
         for group, replays, rows in zip(

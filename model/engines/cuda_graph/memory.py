@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil
 
-from ...network import SIZES
+from ...network import MLP
 from ...optimizers import Optimizer
 from ..error import EngineError
-from .replicates import CLASSES, HIDDEN1, HIDDEN2, PIXELS, padded
+from .replicates import padded
 from .schedule import graphs
 
-_PARAMETERS = sum((inputs + 1) * outputs for inputs, outputs in pairwise(SIZES))
 _FLOAT, _INDEX = 4, 8  # bytes
 _MIB = 2**20
 
@@ -20,21 +18,21 @@ _MIB = 2**20
 _RESERVE = 512 * _MIB
 
 
-def state_bytes(optimizer: Optimizer, examples: int) -> int:
+def state_bytes(network: MLP, optimizer: Optimizer, examples: int) -> int:
     """Bytes per replicate that stay on the device throughout: its tensors, and those of `train`."""
     own = 2 + (optimizer.state_per_parameter or 0)  # parameters, gradients and the optimizer's state
     copies = 3  # of the parameters, in `train`: the initial, the last epoch's and the new ones
     orders = 2  # the graphs' own, and the one that `train` passes
-    return _FLOAT * (own + copies) * _PARAMETERS + _INDEX * orders * examples
+    return _FLOAT * (own + copies) * network.parameter_count + _INDEX * orders * examples
 
 
-def working_bytes(examples: int, batch_size: int) -> int:
+def working_bytes(network: MLP, examples: int, batch_size: int) -> int:
     """Bytes per replicate that are needed only while it trains, and shared between groups."""
     # Each layer's inputs, their gradients before and after the activation's derivative, and three
     # tensors of the output layer.
-    floats = sum(map(padded, (PIXELS, HIDDEN1, HIDDEN2))) + 2 * (HIDDEN1 + HIDDEN2) + 3 * CLASSES
+    floats = sum(map(padded, network.sizes[:-1])) + 2 * sum(network.hidden) + 3 * network.classes
     # Per example of a graph: its offset, its position in the epoch, its index, and its targets.
-    example = 3 * _INDEX + CLASSES * _FLOAT
+    example = 3 * _INDEX + network.classes * _FLOAT
     most = max(steps * size for steps, size in graphs(examples, batch_size))
     return _FLOAT * floats * batch_size + example * most
 

@@ -12,25 +12,40 @@ themselves advance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import SIZES, build_network, stack_parameters
-from ...optimizers import Adam, Optimizer
-
-PIXELS, HIDDEN1, HIDDEN2, CLASSES = SIZES
+from ...network import MLP, stack_parameters
+from ...optimizers import Adam, AdamW, Optimizer, RMSprop
 
 # Unfused Adam takes a dozen operations, and its capturable variant computes the bias correction
 # 1 - 0.999^t, a difference of nearly equal numbers, in float32. Fused Adam is one operation and
 # computes it in float64, as eager does. SGD is the same as eager's.
-_HOW: dict[type[Optimizer], dict[str, bool]] = {Adam: {"fused": True, "capturable": True}}
+_HOW: dict[type[Optimizer], dict[str, bool]] = {
+    Adam: {"fused": True, "capturable": True},
+    AdamW: {"fused": True, "capturable": True},
+    RMSprop: {"capturable": True},
+}
 
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
-_sigmoid_backward = torch.ops.aten.sigmoid_backward
-_relu_backward = torch.ops.aten.threshold_backward
+
+
+def _relu_backward(delta: Tensor, active: Tensor) -> Tensor:
+    back: Tensor = torch.ops.aten.threshold_backward(delta, active, 0)
+    return back
+
+
+# An activation in place, and from its values its derivative times the gradient behind it.
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "relu": (torch.relu_, _relu_backward),
+    "sigmoid": (torch.sigmoid_, torch.ops.aten.sigmoid_backward),
+    "tanh": (torch.tanh_, torch.ops.aten.tanh_backward),
+}
 
 
 def padded(units: int) -> int:
@@ -48,23 +63,24 @@ def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
 class Examples:
     """The training set as the step reads it.
 
-    `images` are `inputs` of shape (examples, padded(784)). `targets`, float32 (examples, 10), are -1
-    in the label's column and 0 elsewhere: the gradient of an example's cross-entropy with respect
+    `images` are `inputs` of shape (examples, padded(pixels)). `targets`, float32 (examples, classes),
+    are -1 in the label's column and 0 elsewhere: the gradient of an example's cross-entropy with respect
     to the log-softmax.
     """
 
-    def __init__(self, data: Data):
-        self.images = inputs(len(data.train_images), units=PIXELS, device=data.device)
-        self.images[:, :PIXELS] = data.train_images
-        self.targets = -one_hot(data.train_labels, CLASSES).float()
+    def __init__(self, network: MLP, data: Data):
+        self.images = inputs(len(data.train_images), units=network.inputs, device=data.device)
+        self.images[:, : network.inputs] = data.train_images
+        self.targets = -one_hot(data.train_labels, network.classes).float()
 
 
 class Activations:
-    """Buffers for both hidden layers: `inputs` of shape (replicates, batch size, padded units)."""
+    """A buffer for each hidden layer: `inputs` of shape (replicates, batch size, padded units)."""
 
-    def __init__(self, replicates: int, batch_size: int, device: torch.device):
-        self.hidden1 = inputs(replicates, batch_size, units=HIDDEN1, device=device)
-        self.hidden2 = inputs(replicates, batch_size, units=HIDDEN2, device=device)
+    def __init__(self, network: MLP, replicates: int, batch_size: int, device: torch.device):
+        self.hidden = [
+            inputs(replicates, batch_size, units=units, device=device) for units in network.hidden
+        ]
 
 
 class Replicates:
@@ -81,8 +97,10 @@ class Replicates:
         activations: Activations,
         seeds: tuple[int, ...],
     ):
-        device = examples.images.device
-        stacked = stack_parameters([build_network(experiment.init, seed) for seed in seeds])
+        device, network = examples.images.device, experiment.network
+        self._pixels = network.inputs
+        self._activations = [ACTIVATIONS[name] for name in network.activations]
+        stacked = stack_parameters([network.build(experiment.init, seed) for seed in seeds])
         self._initial = [
             torch.cat([weight, bias[:, None]], dim=1)
             for weight, bias in zip(stacked[::2], stacked[1::2], strict=True)
@@ -94,8 +112,10 @@ class Replicates:
             self._layers, **_HOW.get(type(experiment.optimizer), {})
         )
         self._examples = examples
-        self._hidden1 = activations.hidden1[: len(seeds), :, : HIDDEN1 + 1]
-        self._hidden2 = activations.hidden2[: len(seeds), :, : HIDDEN2 + 1]
+        self._hidden = [
+            buffer[: len(seeds), :, : units + 1]
+            for buffer, units in zip(activations.hidden, network.hidden, strict=True)
+        ]
         shape = (len(seeds), len(examples.images))
         self._orders = torch.zeros(shape, dtype=torch.int64, device=device)
         self._position = torch.zeros((), dtype=torch.int64, device=device)
@@ -104,7 +124,7 @@ class Replicates:
         """Restores the initial parameters, optimizer state and position, in place."""
         for layer, initial in zip(self._layers, self._initial, strict=True):
             layer.copy_(initial)
-        for state in self._optimizer.state.values():  # Adam's starts at zeros; SGD has none
+        for state in self._optimizer.state.values():  # which starts at zeros
             for tensor in state.values():
                 tensor.zero_()
         self._position.zero_()
@@ -127,25 +147,31 @@ class Replicates:
             self._step(batch, batch_targets)
 
     def _step(self, batch: Tensor, targets: Tensor) -> None:
-        """One step on the examples `batch`, int64 (replicates, size); targets (replicates, size, 10)."""
-        weight1, weight2, weight3 = self._layers
-        size = batch.shape[1]
-        images = self._examples.images[batch][..., : PIXELS + 1]
-        hidden1, hidden2 = self._hidden1[:, :size], self._hidden2[:, :size]
-        active1, active2 = hidden1[..., :-1], hidden2[..., :-1]  # without the column of ones
+        """One step on the examples `batch`, int64 (replicates, size).
 
-        torch.bmm(images, weight1, out=active1)
-        active1.relu_()
-        torch.bmm(hidden1, weight2, out=active2)
-        active2.sigmoid_()
-        outputs = torch.log_softmax(torch.bmm(hidden2, weight3), dim=2)
+        `targets` are float32, (replicates, size, classes).
+        """
+        images = self._examples.images[batch][..., : self._pixels + 1]
+        hidden = [buffer[:, : batch.shape[1]] for buffer in self._hidden]
+        active = [each[..., :-1] for each in hidden]  # without the column of ones
+        layers = list(zip(self._layers, [images, *hidden], strict=True))
+
+        for (weights, below), (activate, _), here in zip(
+            layers, self._activations, active, strict=False
+        ):
+            torch.bmm(below, weights, out=here)
+            activate(here)
+        weights, below = layers[-1]
+        outputs = torch.log_softmax(torch.bmm(below, weights), dim=2)
 
         delta = _log_softmax_backward(targets, outputs, 2, outputs.dtype)
-        torch.bmm(hidden2.mT, delta, out=weight3.grad)
-        delta = _sigmoid_backward(torch.bmm(delta, weight3[:, :-1].mT), active2)
-        torch.bmm(hidden1.mT, delta, out=weight2.grad)
-        delta = _relu_backward(torch.bmm(delta, weight2[:, :-1].mT), active1, 0)
-        torch.bmm(images.mT, delta, out=weight1.grad)
+        torch.bmm(below.mT, delta, out=weights.grad)
+        for (_, back), here, (lower, below) in zip(
+            reversed(self._activations), reversed(active), reversed(layers[:-1]), strict=True
+        ):
+            delta = back(torch.bmm(delta, weights[:, :-1].mT), here)
+            torch.bmm(below.mT, delta, out=lower.grad)
+            weights = lower
         self._optimizer.step()
 
     def parameters(self) -> list[Tensor]:

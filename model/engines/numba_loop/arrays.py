@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...network import SIZES
+from ...network import MLP
 from .layout import Network, Sparse
 
 
@@ -31,7 +31,7 @@ def padded(parameters: list[Tensor]) -> Network:
 
 def views(network: Network) -> list[Tensor]:
     """Views of the parameters inside the padding: weights (in, out) and biases (out,)."""
-    pixels, hidden1, hidden2, classes = SIZES
+    pixels, hidden1, hidden2, classes = MLP().sizes
     layer1, layer2, layer3 = map(torch.from_numpy, network)
     return [
         layer1[:pixels, :hidden1],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from ...network import MLP
 from ..error import one_line
 from .cached_files import CachedFiles
 
@@ -35,6 +36,11 @@ def unavailable() -> str | None:
     except Exception as error:  # whatever a broken installation raises
         return f"Numba cannot be imported ({type(error).__name__}: {one_line(error)})"
     return None
+
+
+def refuses_network(network: MLP) -> str | None:
+    """Why nothing is compiled for the network, in a few words, or None if it is."""
+    return None if network == MLP() else f"it is written for {MLP()}, not {network}"
 
 
 def compile_first(

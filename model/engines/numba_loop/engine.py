@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from ...data.mnist import Data
 from ...experiment import Experiment
-from ...network import build_network, stack_parameters
+from ...network import stack_parameters
 from ...optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...subnormals import flushed
 from ..honours import Honours
@@ -29,10 +28,21 @@ from .rules import first_square, rule_of, steps_of
 
 NAME = "numba"
 
+# As `rules` has them in numbers.
+_ADAM = {"learning_rate", "betas", "eps", "weight_decay"}
 HONOURS = Honours(
     {
-        kind: {each.name for each in fields(kind)}  # all of which `rules` follows
-        for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)
+        SGD: {"learning_rate", "momentum", "dampening", "nesterov", "weight_decay"},
+        Adam: _ADAM,
+        AdamW: _ADAM,
+        RMSprop: {"learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay"},
+        Adagrad: {
+            "learning_rate",
+            "lr_decay",
+            "weight_decay",
+            "initial_accumulator_value",
+            "eps",
+        },
     }
 )
 
@@ -61,7 +71,7 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return reason
     if getattr(optimizer, "eps", 1) < np.finfo(np.float32).tiny:
         return f"it runs {optimizer.name} with an eps of 1.2e-38 or more; this is {optimizer.label}"
-    return None
+    return compilation.refuses_network(experiment.network)
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -84,7 +94,7 @@ class Engine:
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         from . import kernels
 
-        self._experiment = experiment
+        self._optimizer = experiment.optimizer
         self._steps = 0  # that were taken
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
@@ -92,7 +102,7 @@ class Engine:
         self._networks = []
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
-            network = padded(stack_parameters([build_network(experiment.init, seed)]))
+            network = padded(stack_parameters([experiment.network.build(experiment.init, seed)]))
             state = State.of(first_square(experiment.optimizer))
             workspace = Chunk.zeros(each, -(-in_a_wave // each))
             arrivals = np.zeros(1, np.int64)
@@ -119,15 +129,12 @@ class Engine:
         compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](*nothing))
 
     @flushed()
-    def epoch(self, orders: Tensor, rates: NDArray[np.float64] | None = None) -> None:
+    def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64.
 
-        At the learning rates (steps,), or the experiment's.
+        `rates` are the learning rates, (steps,).
         """
-        experiment = self._experiment
-        if rates is None:
-            rates = np.full(experiment.steps_per_epoch(orders.shape[1]), experiment.learning_rate)
-        steps = steps_of(experiment.optimizer, self._steps, rates)
+        steps = steps_of(self._optimizer, self._steps, rates)
         with ThreadPoolExecutor(self._threads) as pool:
             trained = [
                 pool.submit(part, order, steps)

@@ -7,16 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from ...network import MLP
 from .arrays import padded, sparse
 from .compilation import compile_first
-from .layout import CLASSES, Chunk
+from .layout import Chunk
 
 # Images per call, whose losses are summed in float32's range: as many as PyTorch takes at once.
 _CHUNK = 1000
 
 
-def tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One replicate's summed cross-entropy (float64), and by class its hits and predictions (10,).
+def tally(
+    network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One replicate's summed cross-entropy (float64), and by class its hits and predictions.
 
     All parameters must be finite: a product of 0 and an infinity would be skipped. What it returns
     does not depend on the number of threads.
@@ -25,8 +28,8 @@ def tally(network: list[Tensor], images: Tensor, labels: Tensor) -> tuple[Tensor
 
     starts = range(0, len(images), _CHUNK)
     losses = torch.zeros(len(starts))
-    hits, predictions = torch.zeros(2, len(starts), CLASSES, dtype=torch.int64)
-    shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in network]))
+    hits, predictions = torch.zeros(2, len(starts), network.classes, dtype=torch.int64)
+    shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in parameters]))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())

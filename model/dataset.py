@@ -1,0 +1,183 @@
+"""Data sets as values: what they are called, their shape, and from where on a network has learned.
+
+`model.data` finds and loads them. One of one's own is `Dataset.of("name", function)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .values import number, shown, whole
+
+Arrays: TypeAlias = (
+    "tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]"
+)
+"""Training inputs (examples, inputs) and labels (examples,), and those of the test set."""
+
+# The network's layers take so many inputs, and the indices of the sparse engine are 16 bits wide.
+_MAX_INPUTS = 65_535
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that is loaded by its name, or one of one's own, which `of` makes.
+
+    Raises ValueError, naming the field, for a value that is not allowed.
+    """
+
+    name: str
+    inputs: int = 784
+    classes: int = 10
+    examples: int = 60_000
+    """In the training set."""
+    targets: tuple[float, ...] = (0.90, 0.95, 0.97)
+    """Test accuracies, ascending, whose first epoch the tables give; from the lowest on, a network that
+    ends there has learned."""
+    digest: str | None = None
+    """SHA-256 of the arrays of one's own; None for a data set that is loaded by its name."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", self.name):
+            raise ValueError(
+                f"name is {shown(self.name)}; it takes up to 40 of a to z, digits, dots, dashes and _"
+            )
+        for field in ("inputs", "classes", "examples"):
+            object.__setattr__(self, field, whole(field, getattr(self, field)))
+        if not isinstance(self.targets, tuple | list) or not self.targets:
+            raise ValueError(
+                f"targets is {shown(self.targets)}; it takes test accuracies, like (0.9, 0.95)"
+            )
+        targets = tuple(number("targets", each, above=0, below=1) for each in self.targets)
+        if [*targets] != sorted({f"{each:.2f}": each for each in targets}.values()):
+            raise ValueError(f"targets is {shown(targets)}; they ascend, by whole percents")
+        object.__setattr__(self, "targets", targets)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def learned_from(self) -> float:
+        """The test accuracy from which on a network that ends there has learned."""
+        return self.targets[0]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        function: Callable[[], tuple[Any, Any, Any, Any]],
+        *,
+        targets: tuple[float, ...] = (0.90, 0.95, 0.97),
+    ) -> Dataset:
+        """A data set of one's own: `function` returns its training inputs and labels, then those
+        of its test set.
+
+        Inputs are numbers, an array of shape (examples, ...), of which each example is flattened; labels
+        are whole numbers from 0, of which the test set has all. The function is called once, now. Raises
+        ValueError for arrays that are not like that.
+        """
+        if name in DATASETS:
+            raise ValueError(f"name is {shown(name)}, which is another data set's")
+        arrays = _checked(function())
+        inputs, labels, _, test_labels = arrays
+        digest = hashlib.sha256()
+        for each in arrays:
+            digest.update(str(each.shape).encode() + np.ascontiguousarray(each).tobytes())
+        made = cls(
+            name, inputs.shape[1], int(test_labels.max()) + 1, len(labels), targets, digest.hexdigest()
+        )
+        _arrays[cast(str, made.digest)] = arrays
+        return made
+
+    def arrays(self) -> Arrays:
+        """The arrays of a data set of one's own; ValueError in a process that did not make it."""
+        if self.digest not in _arrays:
+            raise ValueError(f"the data set {self.name} is not loaded by its name")
+        return _arrays[self.digest]
+
+    def to_dict(self) -> str | dict[str, Any]:
+        """The value as JSON has it: its name, or all fields of one of one's own."""
+        if self.digest is None:
+            return self.name
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "targets": [*self.targets],
+        }
+
+    @classmethod
+    def from_dict(cls, content: object) -> Dataset:
+        """The data set that `to_dict` wrote; raises ValueError where it is none."""
+        if isinstance(content, str):
+            if content not in DATASETS:
+                raise ValueError(f"dataset is {shown(content)}; it takes one of {', '.join(DATASETS)}")
+            return DATASETS[content]
+        known = {each.name for each in fields(cls)}
+        if not isinstance(content, Mapping) or {*content} != known or not _is_digest(content["digest"]):
+            raise ValueError(
+                f"dataset is {shown(content)}; it takes a name, or {', '.join(sorted(known))}"
+            )
+        return cls(**content)
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _checked(arrays: object) -> Arrays:
+    """The arrays as the engines take them; ValueError where they are none."""
+    if not isinstance(arrays, tuple | list) or len(arrays) != 4:
+        raise ValueError("a data set is four arrays: training inputs and labels, test inputs and labels")
+    found: list[Any] = []
+    kinds = product(("training", "test"), ("inputs", "labels"))
+    for given, (which, kind) in zip(arrays, kinds, strict=True):
+        try:
+            array = np.asarray(given)
+        except Exception as error:  # of a tensor on a GPU, say
+            raise ValueError(f"the {which} {kind} are no array: {error}") from None
+        if array.dtype.kind not in ("iu" if kind == "labels" else "iufb") or not array.size:
+            raise ValueError(f"the {which} {kind} are {array.dtype} of shape {array.shape}")
+        found.append(array)
+    for inputs, labels, which in ((*found[:2], "training"), (*found[2:], "test")):
+        if labels.ndim != 1 or inputs.ndim < 2 or len(inputs) != len(labels):
+            raise ValueError(
+                f"the {which} inputs have shape {inputs.shape}, its labels {labels.shape}; "
+                "they take (examples, inputs) and (examples,)"
+            )
+    inputs, labels, test_inputs, test_labels = found
+    if inputs.shape[1:] != test_inputs.shape[1:]:
+        raise ValueError(f"the inputs have shapes {inputs.shape} and {test_inputs.shape}")
+    flat = [each.reshape(len(each), -1).astype(np.float32) for each in (inputs, test_inputs)]
+    if flat[0].shape[1] > _MAX_INPUTS:
+        raise ValueError(f"an example has {flat[0].shape[1]} inputs; it takes up to {_MAX_INPUTS}")
+    if not all(np.isfinite(each).all() for each in flat):
+        raise ValueError("the inputs are not all finite in float32")
+    classes = [*np.unique(test_labels)]
+    if classes != [*range(len(classes))] or len(classes) < 2 or not {*np.unique(labels)} <= {*classes}:
+        raise ValueError(
+            f"the test labels are {shown([int(each) for each in classes])}; "
+            "they take all of 0 to classes - 1, and training labels no others"
+        )
+    return flat[0], labels.astype(np.int64), flat[1], test_labels.astype(np.int64)
+
+
+# Where others than MNIST count as learned is a guess: what a network of this size passes in an epoch or
+# two, and about the best that it attains.
+_HARDER = (0.80, 0.85, 0.88)
+MNIST = Dataset("mnist")
+FASHION_MNIST = Dataset("fashion-mnist", targets=_HARDER)
+KMNIST = Dataset("kmnist", targets=_HARDER)
+EMNIST_LETTERS = Dataset("emnist-letters", classes=26, examples=124_800, targets=_HARDER)
+EMNIST_DIGITS = Dataset("emnist-digits", examples=240_000)
+
+DATASETS: Mapping[str, Dataset] = {
+    each.name: each for each in (MNIST, FASHION_MNIST, KMNIST, EMNIST_LETTERS, EMNIST_DIGITS)
+}
+
+_arrays: dict[str, Arrays] = {}  # of data sets of one's own, by digest

@@ -1,0 +1,123 @@
+"""Schedules as values: how the learning rate changes while a network trains.
+
+A schedule is one of `torch.optim.lr_scheduler`, or a subclass of `LRScheduler` of one's own, with its
+options. Engines know none of this: they are handed the learning rate of every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .by_name import called_with, check_name, keep, look_up, plain_options, written
+from .optimizers import Optimizer
+from .values import shown
+
+if TYPE_CHECKING:  # a report is drawn without PyTorch
+    import torch
+
+EVERY = ("epoch", "step")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`Schedule(torch.optim.lr_scheduler.CosineAnnealingLR, {"T_max": 10})`.
+
+    It advances after every epoch, or with `every="step"` after every step. The class is kept as its
+    module and qualified name, so that the value can be compared and written. Raises ValueError, naming
+    the field, for a value that is not allowed.
+    """
+
+    scheduler: str | type
+    options: Any = ()
+    every: str = "epoch"
+
+    def __post_init__(self) -> None:
+        if self.every not in EVERY:
+            raise ValueError(f"every is {shown(self.every)}; it takes one of {', '.join(EVERY)}")
+        object.__setattr__(self, "options", plain_options(self.options, without=("optimizer",)))
+        if not isinstance(self.scheduler, type):
+            check_name("scheduler", self.scheduler, "a class of torch.optim.lr_scheduler")
+            return
+        from torch.optim.lr_scheduler import LRScheduler
+
+        name = keep("scheduler", self.scheduler, LRScheduler, "torch.optim.lr_scheduler")
+        object.__setattr__(self, "scheduler", name)
+
+    def __str__(self) -> str:
+        name = str(self.scheduler).rpartition(".")[2]
+        options = [f"{name.replace('_', ' ')} {value}" for name, value in self.options]
+        return ", ".join([name, *options, f"every {self.every}"])
+
+    def rates(self, optimizer: Optimizer, *, steps: int) -> Iterator[NDArray[np.float64]]:
+        """The learning rates of each epoch's steps, float64 of shape (steps,), epoch after epoch.
+
+        Raises ValueError for a scheduler that PyTorch cannot make with these options, that needs more
+        than the number of steps, or that changes more than the learning rate.
+        """
+        scheduled, scheduler = self._make(optimizer)
+        while True:
+            if self.every == "epoch":
+                yield np.full(steps, self._rate(scheduled, optimizer))
+                self._advance(scheduled, scheduler)
+                continue
+            rates = np.empty(steps)
+            for step in range(steps):
+                rates[step] = self._rate(scheduled, optimizer)
+                self._advance(scheduled, scheduler)
+            yield rates
+
+    def check(self, optimizer: Optimizer) -> None:
+        """Tries the first advance with the optimizer; raises ValueError as `rates` does."""
+        rates = self.rates(optimizer, steps=2)
+        next(rates), next(rates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value as JSON has it."""
+        return {"scheduler": self.scheduler, "options": written(self.options), "every": self.every}
+
+    @classmethod
+    def from_dict(cls, content: object) -> Schedule:
+        """The schedule that `to_dict` wrote; raises ValueError where it is none."""
+        if not isinstance(content, Mapping) or {*content} != {"scheduler", "options", "every"}:
+            raise ValueError(f"schedule is {shown(content)}; it takes scheduler, options and every")
+        return cls(**content)
+
+    def _make(self, optimizer: Optimizer) -> tuple[torch.optim.Optimizer, Any]:
+        """The scheduler, of an optimizer that has nothing to do with the one that trains."""
+        import torch
+
+        scheduled = optimizer.build([torch.zeros(1, 1, requires_grad=True)])
+        try:
+            made = look_up(str(self.scheduler), "scheduler")(scheduled, **called_with(self.options))
+        except Exception as error:  # whatever a class raises for its options
+            raise ValueError(f"{self} cannot be made: {_said(error)}") from None
+        return scheduled, made
+
+    def _rate(self, scheduled: torch.optim.Optimizer, optimizer: Optimizer) -> float:
+        """The rate that the scheduler has set; raises ValueError for one that no step can take."""
+        (group,) = scheduled.param_groups
+        for name, value in scheduled.defaults.items():
+            if name != "lr" and group[name] != value:
+                raise ValueError(f"{self} changes {name}, and not the learning rate alone")
+        rate = float(group["lr"])
+        if not 0 <= rate < np.inf:  # nor NaN
+            raise ValueError(
+                f"{self} sets the learning rate to {rate:g}, from {optimizer.learning_rate:g}"
+            )
+        return rate
+
+    def _advance(self, scheduled: torch.optim.Optimizer, scheduler: Any) -> None:
+        scheduled._opt_called = True  # type: ignore[attr-defined]  # no warning that it never steps
+        try:
+            scheduler.step()
+        except Exception as error:  # of one that wants a metric, or is called more often than it allows
+            raise ValueError(f"{self} cannot advance: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

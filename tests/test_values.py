@@ -1,0 +1,343 @@
+"""Networks, schedules and data sets as values: checked where they are made, and honoured or refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from harness.hardware import peers, roofline
+from model.data.mnist import Data, load
+from model.dataset import DATASETS, EMNIST_LETTERS, FASHION_MNIST, MNIST, Dataset
+from model.engines import ENGINES, cannot_run
+from model.engines.proof import distance
+from model.evaluate import evaluate
+from model.experiment import Experiment
+from model.network import ACTIVATIONS, MLP, stack_parameters
+from model.optimizers import SGD, Adam
+from model.schedule import Schedule
+from model.subnormals import flushed
+from model.train import train
+
+from .data import made_up
+
+CPU = torch.device("cpu")
+LR = torch.optim.lr_scheduler
+
+
+def experiment(**changed) -> Experiment:
+    return Experiment(**{"optimizer": SGD(0.1), "batch_size": 50, "epochs": 1, **changed})
+
+
+def halved(step):
+    """A `lr_lambda`."""
+    return 0.5**step
+
+
+class Backwards(LR.LRScheduler):
+    """A class of one's own: the rate becomes negative."""
+
+    def get_lr(self):
+        return [0.1 - self.last_epoch for _ in self.base_lrs]
+
+
+@dataclass(frozen=True)
+class Normed(MLP):
+    """A network with a field that nobody has been taught."""
+
+    norm: bool = False
+
+
+def moons():
+    """Two classes on 2 x 3 inputs, and a shape that has to be flattened."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 2
+    inputs = rng.normal(labels[:, None, None] * 2 - 1, 0.3, (300, 2, 3))
+    return inputs, labels, inputs[:100].astype(np.float32), labels[:100].astype(np.uint8)
+
+
+MOONS = Dataset.of("moons", moons)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: MLP(300), "sizes is 300; it takes inputs, hidden units, classes, like (784,"),
+        (lambda: MLP((784,)), "sizes is (784,); it takes inputs, hidden units, classes, like (784,"),
+        (lambda: MLP((784, 0, 10), ("relu",)), "sizes[1] is 0; it takes a whole number from 1"),
+        (lambda: MLP((784, 2.5, 10), ("relu",)), "sizes[1] is 2.5; it takes a whole number from 1"),
+        (lambda: MLP((784, 30, 10)), "activations is ('relu', 'sigmoid'); it takes one for each hidden"),
+        (lambda: MLP((784, 30, 10), "relu"), "activations is 'relu'; it takes one for each hidden"),
+        (lambda: MLP((784, 30, 10), ("swish",)), "activations has 'swish'; it takes one of relu, sigmo"),
+        (lambda: MLP((784, 30, 10), ([],)), "activations has []; it takes one of relu, sigmo"),
+        (lambda: experiment(network="mlp"), "network is 'mlp'; it takes an MLP"),
+        (
+            lambda: experiment(network=MLP((700, 30, 10), ("relu",))),
+            "network has 700 inputs, and mnist has 784",
+        ),
+        (
+            lambda: experiment(dataset=EMNIST_LETTERS, network=MLP()),
+            "network has 10 classes, and",
+        ),
+        (lambda: experiment(schedule="cosine"), "schedule is 'cosine'; it takes None or a Schedule"),
+        (
+            lambda: Schedule(int),
+            "scheduler is <class 'int'>; it takes a subclass of torch.optim",
+        ),
+        (lambda: Schedule("cosine"), "scheduler is 'cosine'; it takes a class of torch.optim.lr_sched"),
+        (lambda: Schedule(LR.StepLR, every="batch"), "every is 'batch'; it takes one of epoch, step"),
+        (lambda: Schedule(LR.StepLR, {"optimizer": 1}), "options has 'optimizer'; it takes names of"),
+        (
+            lambda: Schedule(LR.LambdaLR, {"lr_lambda": lambda step: 1}),
+            "options['lr_lambda'] is <function ",
+        ),
+        (
+            lambda: experiment(schedule=Schedule(LR.StepLR)),
+            "StepLR, every epoch cannot be made: StepLR.__init__() missing 1 required positional",
+        ),
+        (
+            lambda: experiment(schedule=Schedule(LR.ReduceLROnPlateau)),
+            "ReduceLROnPlateau, every epoch cannot advance: ReduceLROnPlateau.step() missing 1 required",
+        ),
+        (
+            lambda: experiment(
+                optimizer=SGD(0.1, momentum=0.9),
+                schedule=Schedule(LR.OneCycleLR, {"max_lr": 1, "total_steps": 10}),
+            ),
+            "OneCycleLR, max lr 1, total steps 10, every epoch changes momentum, and not the learning",
+        ),
+        (
+            lambda: experiment(schedule=Schedule(Backwards)),
+            "Backwards, every epoch sets the",
+        ),
+        (lambda: Dataset("MNIST"), "name is 'MNIST'; it takes up to 40 of a to z"),
+        (
+            lambda: Dataset("x", targets=(0.5, 0.4)),
+            "targets is (0.5, 0.4); they ascend, by",
+        ),
+        (lambda: Dataset("x", targets=()), "targets is (); it takes test accuracies, like (0.9, 0.95)"),
+        (lambda: Dataset("x", targets=(90,)), "targets is 90; it takes a finite number above 0 below 1"),
+        (lambda: Dataset("x", classes=0), "classes is 0; it takes a whole number from 1"),
+        (lambda: Dataset.of("mnist", moons), "name is 'mnist', which is another data set's"),
+        (lambda: Dataset.of("x", lambda: 7), "a data set is four arrays: training inputs and labels, t"),
+        (lambda: own(inputs=[1, 2]), "the training inputs have shape (2,), its labels (2,); they take"),
+        (lambda: own(inputs=[[1]]), "the training inputs have shape (1, 1), its labels (2,); they take"),
+        (lambda: own(inputs=[["a"], ["b"]]), "the training inputs are <U1 of shape (2, 1)"),
+        (lambda: own(inputs=[[1], [float("nan")]]), "the inputs are not all finite in float32"),
+        (lambda: own(inputs=[[1, 2], [3, 4]]), "the inputs have shapes (2, 2) and (2, 1)"),
+        (lambda: own(labels=[0.0, 1.0]), "the training labels are float64 of shape (2,)"),
+        (
+            lambda: own(labels=[0, 2]),
+            "the test labels are [0, 1]; they take all of 0 to classes",
+        ),
+        (lambda: own(test_labels=[1, 2]), "the test labels are [1, 2]; they take all of 0 to classes"),
+        (lambda: own(test_labels=[0, 0]), "the test labels are [0]; they take all of 0 to classes"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(make, said):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        make()
+    assert str(refused.value).startswith(said)
+
+
+def own(inputs=((1,), (2,)), labels=(0, 1), test_labels=(0, 1)) -> Dataset:
+    return Dataset.of("x", lambda: (inputs, list(labels), [[1], [2]], list(test_labels)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"network": MLP((784, 20, 30, 10), ["tanh", "gelu"])},
+        {"schedule": Schedule(LR.StepLR, {"step_size": 2}, every="step")},
+        {"schedule": Schedule(LR.LambdaLR, {"lr_lambda": halved})},
+        {"schedule": Schedule(LR.MultiStepLR, {"milestones": [1, 3]})},
+        {"dataset": FASHION_MNIST},
+        {"dataset": EMNIST_LETTERS},
+        {"dataset": MOONS},
+    ],
+    ids=str,
+)
+def test_an_experiment_is_read_back_as_it_was_written(changed):
+    case = experiment(**changed)
+    assert Experiment.from_dict(json.loads(json.dumps(case.to_dict()))) == case
+    assert hash(case) == hash(replace(case))
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "said"),
+    [
+        ("network", "mlp", "network is 'mlp'; it takes activations and sizes"),
+        (
+            "network",
+            {"sizes": [784, 10]},
+            "network is {'sizes': [784, 10]}; it takes activat",
+        ),
+        ("network", {"sizes": [784, 10], "activations": None}, "activations is None; it takes one for"),
+        ("schedule", "cosine", "schedule is 'cosine'; it takes scheduler, options and every"),
+        (
+            "dataset",
+            None,
+            "dataset is None; it takes a name, or classes, digest, examples, inp",
+        ),
+        ("dataset", {**MOONS.to_dict(), "digest": None}, "dataset is {'name': 'moons'"),
+        ("dataset", {**MOONS.to_dict(), "classes": "two"}, "classes is 'two'; it takes a whole number"),
+    ],
+)
+def test_what_no_experiment_wrote_is_refused(place, content, said):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        Experiment.from_dict({**experiment().to_dict(), place: content})
+    assert str(refused.value).startswith(said)
+
+
+def test_the_default_network_has_the_data_sets_inputs_and_classes():
+    assert experiment().network == MLP()
+    assert experiment(dataset=EMNIST_LETTERS).network.sizes == (784, 300, 100, 26)
+    assert experiment(dataset=MOONS).network.sizes == (6, 300, 100, 2)
+    assert str(MLP()) == "784-300-100-10 with relu, sigmoid"
+    assert MLP().parameter_count == 266_610
+
+
+@flushed()
+def by_pytorch(network: MLP, data: Data, rates=(0.1,) * 6, optimizer=torch.optim.SGD):
+    """The plainest loop that there is, on batches of 50."""
+    layers = network.build("default", 0)
+    stepping = optimizer(layers.parameters(), lr=0.1)
+    for step, rate in enumerate(rates):
+        stepping.param_groups[0]["lr"] = rate
+        batch = slice(50 * step, 50 * step + 50)
+        stepping.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            layers(data.train_images[batch]), data.train_labels[batch]
+        )
+        loss.backward()
+        stepping.step()
+    return stack_parameters([layers])
+
+
+def trained(engine, case: Experiment, data: Data, rates=(0.1,) * 6):
+    running = engine.Engine(case, data, (0,))
+    running.epoch(torch.arange(50 * len(rates))[None], np.array(rates))
+    return running.parameters()
+
+
+NETWORKS = [
+    MLP((784, 10), ()),
+    MLP((784, 40, 10), ("tanh",)),
+    MLP((784, 33, 20, 17, 10), ("sigmoid", "relu", "tanh")),
+    *(MLP((784, 30, 10), (name,)) for name in ACTIVATIONS),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_every_engine_trains_every_network_or_refuses_it_by_name(network):
+    case, expected = experiment(network=network), by_pytorch(network, made_up())
+    assert [tuple(p.shape[1:]) for p in expected[::2]] == [
+        *zip(network.sizes, network.sizes[1:], strict=False)
+    ]
+    for engine in ENGINES:
+        if cannot_run(engine, case, CPU) is None:
+            assert distance(trained(engine, case, made_up()), expected) < 1e-5
+        elif (reason := engine.HONOURS.refuses(case)) is not None:
+            assert reason.endswith(f"not {network.activations[0]}")
+    found = evaluate(network, expected, made_up().test_images, made_up().test_labels)
+    logits = network.forward([p[0] for p in expected], made_up().test_images)
+    assert found.accuracy[0] == (logits.argmax(1) == made_up().test_labels).double().mean()
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (experiment(network=Normed(norm=True)), "it runs an MLP, not Normed"),
+        (experiment(network=Normed()), "it runs an MLP, not Normed"),
+    ],
+)
+def test_a_network_that_nobody_has_been_taught_is_refused_by_everything(case, reason):
+    for each in (*ENGINES, *peers.PEERS):
+        assert each.HONOURS.refuses(case) == reason
+    assert roofline.minimum_work(case, made_up(), torch.arange(50)) is None
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
+def test_engines_take_the_rate_of_every_step_or_refuse_schedules(optimizer):
+    rates = [0.1, 0.05, 0.2, 0.0, 0.001, 0.3]
+    made = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer.name]
+    case = experiment(optimizer=optimizer, schedule=Schedule(LR.ConstantLR))
+    expected = by_pytorch(MLP(), made_up(), rates, made)
+    taken = 0
+    for engine in ENGINES:
+        if engine.HONOURS.refuses(case) is None and engine.unavailable(CPU) is None:
+            assert distance(trained(engine, case, made_up(), rates), expected, share=0.95) < 1e-5
+            taken += 1
+    assert taken >= 1
+    assert distance(expected, by_pytorch(MLP(), made_up(), optimizer=made)) > 1e-3
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+@pytest.mark.parametrize(
+    ("scheduler", "options"),
+    [
+        (LR.StepLR, {"step_size": 3, "gamma": 0.5}),
+        (LR.CosineAnnealingLR, {"T_max": 4}),
+        (LR.LambdaLR, {"lr_lambda": halved}),
+        (LR.OneCycleLR, {"max_lr": 1, "total_steps": 20, "cycle_momentum": False}),
+    ],
+)
+def test_rates_are_those_of_pytorchs_scheduler(scheduler, options, every):
+    parameter = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    stepping, expected = scheduler(optimizer, **options), []
+    for step in range(12):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if every == "step" or step % 3 == 2:
+            stepping.step()
+    rates = experiment(schedule=Schedule(scheduler, options, every=every), batch_size=40).rates(100)
+    assert np.concatenate([*islice(rates, 4)]).tolist() == expected
+
+
+def test_a_training_follows_its_schedule():
+    still = experiment(epochs=3, schedule=Schedule(LR.LambdaLR, {"lr_lambda": halted}))
+    found = train(still, made_up(), engine="eager")
+    assert found.test_loss[2, 0] != found.test_loss[1, 0]
+    assert found.test_loss[3, 0] == found.test_loss[2, 0]
+    assert found.experiment == still
+
+
+def halted(epoch):
+    return float(epoch < 2)
+
+
+def test_a_data_set_of_ones_own_is_trained_on(tmp_path):
+    assert (MOONS.inputs, MOONS.classes, MOONS.examples) == (6, 2, 300)
+    data = load(MOONS, tmp_path, CPU)
+    assert (data.train_images.shape, data.train_images.dtype) == ((300, 6), torch.float32)
+    case = experiment(dataset=MOONS, network=MLP((6, 16, 2), ("tanh",)), batch_size=10, epochs=3)
+    found = train(case, data)
+    assert found.outcome == "learned"
+    assert found.predictions.shape == (2, 1)
+    with pytest.raises(ValueError, match="the experiment is on mnist, the data are moons"):
+        train(experiment(), data)
+
+
+def test_a_data_set_of_ones_own_is_known_by_its_content():
+    assert Dataset.of("moons", moons) == MOONS
+    other = Dataset.of("moons", lambda: (*moons()[:1], 1 - moons()[1], *moons()[2:]))
+    assert other != MOONS
+    with pytest.raises(ValueError, match="the data set moons is not loaded by its name"):
+        replace(MOONS, digest="0" * 64).arrays()
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=str)
+def test_from_where_on_it_has_learned_is_the_data_sets(dataset):
+    assert MNIST.learned_from == 0.9
+    case = experiment(dataset=dataset, batch_size=10)
+    data = replace(made_up(), dataset=dataset)
+    if dataset.classes == 10:
+        found = train(case, data, engine="eager")
+        least = dataset.learned_from
+        assert found.outcome == ("learned" if found.final_test_accuracy >= least else "partial")
