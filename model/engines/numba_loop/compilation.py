@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -20,6 +23,10 @@ if TYPE_CHECKING:  # Numba may be missing
     from numba.core.event import Event
 
 
+ACTIVATIONS = ("relu", "sigmoid", "tanh")
+_COLUMNS = 65_535  # as uint16 counts them
+
+
 @cache
 def unavailable() -> str | None:
     """Why nothing compiled can run here, in a few words, or None if it can."""
@@ -28,7 +35,7 @@ def unavailable() -> str | None:
 
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return "Numba's compiler is off (NUMBA_DISABLE_JIT is set)"
-        import_module(".kernels", __package__)
+        kernels(MLP())
     except ImportError as error:
         if error.name == "numba":
             return f"Numba is missing ({one_line(error)}); pip install numba brings it"
@@ -40,7 +47,39 @@ def unavailable() -> str | None:
 
 def refuses_network(network: MLP) -> str | None:
     """Why nothing is compiled for the network, in a few words, or None if it is."""
-    return None if network == MLP() else f"it is written for {MLP()}, not {network}"
+    if type(network) is not MLP:  # which may compute something else
+        return f"it runs an MLP, not {type(network).__name__}"
+    if not network.hidden:
+        return f"it runs an MLP with hidden layers, not {network}"
+    if max(network.sizes[:-1]) > _COLUMNS:
+        return f"it runs an MLP of at most {_COLUMNS:,} inputs and units of a layer, not {network}"
+    for activation in network.activations:
+        if activation not in ACTIVATIONS:
+            return f"it runs {', '.join(ACTIVATIONS)}, not {activation}"
+    return None
+
+
+def kernels(network: MLP) -> ModuleType:
+    """The compiled code for that network: `kernels.py`, executed as a module of its own.
+
+    Numba looks it up among the imported modules, by its name, when it loads what it has cached.
+    """
+    name = module_name(network)
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, Path(__file__).with_name("kernels.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        module.NETWORK = network  # type: ignore[attr-defined]
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+def module_name(network: MLP) -> str:
+    """What the module for that network is called."""
+    digest = hashlib.sha256(repr(network).encode()).hexdigest()[:12]
+    return f"{__package__}.kernels_{digest}"
 
 
 def compile_first(

@@ -23,8 +23,8 @@ from ...subnormals import flushed
 from ..honours import Honours
 from . import compilation
 from .arrays import padded, sparse, views
-from .layout import Chunk, State, Steps
-from .rules import first_square, rule_of, steps_of
+from .layout import Chunk, Network, Steps
+from .rules import kept_at_first, rule_of, steps_of
 
 NAME = "numba"
 
@@ -43,7 +43,8 @@ HONOURS = Honours(
             "initial_accumulator_value",
             "eps",
         },
-    }
+    },
+    activations=compilation.ACTIVATIONS,
 )
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
@@ -92,21 +93,24 @@ class Engine:
     """Trains replicates in parallel; they share no array that changes, so none affects another."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
-        from . import kernels
-
+        network = experiment.network
+        kernels = compilation.kernels(network)
+        self._network = network
         self._optimizer = experiment.optimizer
         self._steps = 0  # that were taken
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
         in_a_wave = min(experiment.batch_size, WAVE)
-        self._networks = []
+        self._replicates: list[Network] = []
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
-            network = padded(stack_parameters([experiment.network.build(experiment.init, seed)]))
-            state = State.of(first_square(experiment.optimizer))
-            workspace = Chunk.zeros(each, -(-in_a_wave // each))
+            built = network.build(experiment.init, seed)
+            replicate = padded(network, stack_parameters([built]))
+            kept = kept_at_first(experiment.optimizer, replicate)
+            seen = np.zeros(network.inputs + 1, np.bool)
+            workspace = Chunk.zeros(network, each, -(-in_a_wave // each))
             arrivals = np.zeros(1, np.int64)
-            self._networks.append(network)
+            self._replicates.append(replicate)
             self._parts.append(
                 [
                     partial(
@@ -116,10 +120,12 @@ class Engine:
                         experiment.batch_size,
                         WAVE,
                         rule_of(experiment.optimizer),
-                        network,
-                        state,
+                        replicate,
+                        kept,
+                        seen,
                         workspace,
                         arrivals,
+                        workspace.of(thread),
                         thread,
                     )
                     for thread in range(each)
@@ -147,4 +153,5 @@ class Engine:
 
     def parameters(self) -> list[Tensor]:
         """Copies of the replicates' current parameters; see `network.stack_parameters`."""
-        return [torch.stack(views) for views in zip(*map(views, self._networks), strict=True)]
+        found = [views(self._network, replicate) for replicate in self._replicates]
+        return [torch.stack(each) for each in zip(*found, strict=True)]

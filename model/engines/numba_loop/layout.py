@@ -1,7 +1,8 @@
-"""The arrays that `kernels` computes on.
+"""The arrays that `kernels` computes on, for any network, and an optimizer in numbers.
 
-All are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines, so every loop
-over a row has a constant length and no remainder.
+All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines, so
+every loop over a row has a constant length and no remainder. A layer of weights has the number, from 0
+on, of the hidden layer that it leads to; the last leads to the classes.
 """
 
 from __future__ import annotations
@@ -13,15 +14,37 @@ import torch
 from numpy import float32
 from numpy.typing import NDArray
 
-PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
-WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
+from ...network import MLP
+
+LINE = 16  # float32 in a cache line
 
 Floats = NDArray[float32]
 
+# Each layer's parameters: a row for every input, and the last is the bias; but of the last layer one for
+# every class, with the bias in the column after the inputs'.
+Network = tuple[Floats, ...]
 
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
+
+def widths(network: MLP) -> tuple[int, ...]:
+    """The lengths of rows with a number for each unit of a hidden layer, then for each class.
+
+    The last hidden layer's have one for the bias as well.
+    """
+    *hidden, last, classes = network.sizes[1:]
+    return tuple(-(-size // LINE) * LINE for size in (*hidden, last + 1, classes))
+
+
+def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
     """Zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
     return torch.zeros(shape, dtype=dtype).numpy()
+
+
+def no_parameters(network: MLP) -> Network:
+    """All of them 0."""
+    *inputs, classes = network.sizes
+    hidden = widths(network)[:-1]
+    rows = (*(size + 1 for size in inputs[:-1]), classes)
+    return tuple(zeros(*shape) for shape in zip(rows, (*hidden, hidden[-1]), strict=True))
 
 
 class Sparse(NamedTuple):
@@ -35,25 +58,9 @@ class Sparse(NamedTuple):
     def zeros(cls, count: int, rows: int, entries: int) -> Sparse:
         """Room for `count` of them: arrays with one more axis."""
         return cls(
-            _zeros(count, rows + 1, dtype=torch.uint32),
-            _zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
-            _zeros(count, -(-entries // 32) * 32),
-        )
-
-
-class Network(NamedTuple):
-    """The parameters of one replicate, or a moment or the sum of their gradients, with padded rows."""
-
-    layer1: Floats  # (785, 304), a row for every input; the last is the bias
-    layer2: Floats  # (301, 112), likewise
-    layer3: Floats  # (10, 112), a row for every output; column 100 is the bias
-
-    @classmethod
-    def zeros(cls) -> Network:
-        return cls(
-            _zeros(PIXELS + 1, WIDTH1),
-            _zeros(HIDDEN1 + 1, WIDTH2),
-            _zeros(CLASSES, WIDTH2),
+            zeros(count, rows + 1, dtype=torch.uint32),
+            zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
+            zeros(count, -(-entries // 32) * 32),
         )
 
 
@@ -84,22 +91,13 @@ class Steps(NamedTuple):
     stride: Floats  # how much is added to the weights of what became of the gradient
 
 
-class State(NamedTuple):
-    """What a replicate's optimizer keeps from step to step."""
+class Kept(NamedTuple):
+    """What an optimizer keeps of a layer from step to step, each as the weights are."""
 
-    buffer: Network  # of momentum; Adam's first moment
-    square: Network  # of gradients, a mean or a sum; Adam's second moment
-    mean: Network  # of gradients
-    gradient: Network  # 0 between two steps
-    seen: NDArray[np.bool]  # (785,), bool: inputs that were not 0 in some example so far
-
-    @classmethod
-    def of(cls, square: float) -> State:
-        """Zeros, but for the squares."""
-        buffer, squares, mean, gradient = (Network.zeros() for _ in range(4))
-        for each in squares:
-            each.fill(square)
-        return cls(buffer, squares, mean, gradient, _zeros(PIXELS + 1, dtype=torch.bool))
+    buffer: Floats  # of momentum; Adam's first moment
+    square: Floats  # of gradients, a mean or a sum; Adam's second moment
+    mean: Floats  # of gradients
+    gradient: Floats  # 0 between two steps
 
 
 class Chunk(NamedTuple):
@@ -108,25 +106,35 @@ class Chunk(NamedTuple):
     A workspace is the same with one more axis, the thread's, before all others.
     """
 
-    hidden1: Sparse  # (examples, 300)
-    hidden2: Floats  # (examples, 112)
-    delta1: Floats  # (examples, 304)
-    delta2: Floats  # (examples, 112)
-    delta3: Floats  # (examples, 16); first the logits
-    by_pixel: Sparse  # (785, examples): the images transposed, and a row of ones
-    by_unit: Sparse  # (300, examples): hidden1 transposed
+    active: tuple[Sparse, ...]  # of each hidden layer but the last: (examples, units), what it passes on
+    top: Floats  # (examples, width): what the last one does, then 1 for the bias
+    deltas: tuple[Floats, ...]  # of each layer (examples, width); first its slopes, or the logits
+    by_input: Sparse  # (inputs + 1, examples): the images transposed, and a row of ones
+    by_unit: tuple[Sparse, ...]  # (units, examples): each of `active` transposed
     rows: NDArray[np.uint32]  # (examples,), uint32: 0, 1, 2 ...
 
     @classmethod
-    def zeros(cls, threads: int, examples: int) -> Chunk:
+    def zeros(cls, network: MLP, threads: int, examples: int) -> Chunk:
         """A workspace."""
+        inputs, listed, lengths = network.inputs, network.hidden[:-1], widths(network)
         return cls(
-            Sparse.zeros(threads, examples, examples * HIDDEN1 + 1),  # + 1: see _forward
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH1),
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH3),
-            Sparse.zeros(threads, PIXELS + 1, examples * (PIXELS + 1)),
-            Sparse.zeros(threads, HIDDEN1, examples * HIDDEN1),
+            # One entry more, as a unit is written there before it is known whether it is active.
+            tuple(Sparse.zeros(threads, examples, examples * units + 1) for units in listed),
+            zeros(threads, examples, lengths[-2]),
+            tuple(zeros(threads, examples, length) for length in lengths),
+            Sparse.zeros(threads, inputs + 1, examples * (inputs + 1)),
+            tuple(Sparse.zeros(threads, units, examples * units) for units in listed),
             np.tile(np.arange(examples, dtype=np.uint32), (threads, 1)),
         )
+
+    def of(self, thread: int) -> Chunk:
+        """The thread's part of the workspace."""
+        part: Chunk = _part(self, thread)
+        return part
+
+
+def _part(value: Any, thread: int) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[thread]
+    parts = [_part(each, thread) for each in value]
+    return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)

@@ -10,7 +10,7 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from ...optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from .layout import Rule, Steps
+from .layout import Kept, Network, Rule, Steps, zeros
 
 
 def rule_of(optimizer: Optimizer) -> Rule:
@@ -64,9 +64,15 @@ def steps_of(optimizer: Optimizer, before: int, rates: NDArray[np.float64]) -> S
         )
 
 
-def first_square(optimizer: Optimizer) -> float:
-    """What it has as the squares of earlier gradients before its first step."""
-    return optimizer.initial_accumulator_value if isinstance(optimizer, Adagrad) else 0
+def kept_at_first(optimizer: Optimizer, network: Network) -> tuple[Kept, ...]:
+    """What it keeps of each layer's weights before its first step."""
+    square = optimizer.initial_accumulator_value if isinstance(optimizer, Adagrad) else 0
+    layers = []
+    for weights in network:
+        kept = Kept(*(zeros(*weights.shape) for _ in Kept._fields))
+        kept.square.fill(square)
+        layers.append(kept)
+    return tuple(layers)
 
 
 def _fields(optimizer: Optimizer) -> dict[str, Any]:
