@@ -283,6 +283,7 @@ def test_an_update_of_gradient_descent_is_costly(by_size, decide):
         full > 10 * single,
         f"An update takes {full:.3g} s, against {single * 1e6:.3g} µs on one example; "
         f"an epoch takes {full_epoch:.3g} s, against {single_epoch:.3g} s at batch size 1.",
+        timed=trainings,
     )
 
 
@@ -297,4 +298,5 @@ def test_larger_batches_train_in_less_time(by_size, decide):
     decide(
         all(shorter < longer for longer, shorter in pairwise(seconds)),
         f"Training times by batch size: {figures}.",
+        timed=trainings,
     )

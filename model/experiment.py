@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import MNIST, Dataset
+from .dataset import DATASETS, MNIST, Dataset
 from .network import MLP
 from .optimizers import Optimizer, from_dict
 from .schedule import Schedule
@@ -58,11 +58,15 @@ class Experiment:
             object.__setattr__(self, "init", _initial(self.init))
         if not isinstance(self.dataset, Dataset):
             raise ValueError(f"dataset is {shown(self.dataset)}; it takes a Dataset, like MNIST")
+        if self.dataset.digest is None and self.dataset not in DATASETS.values():
+            raise ValueError(
+                f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes one's own"
+            )
         self._check_network()
         if self.schedule is not None:
             if not isinstance(self.schedule, Schedule):
                 raise ValueError(f"schedule is {shown(self.schedule)}; it takes None or a Schedule")
-            self.schedule.check(self.optimizer)
+            self.schedule.check(self.optimizer, epochs=self.epochs)
 
     def _check_network(self) -> None:
         needed = MLP().between(self.dataset.inputs, self.dataset.classes)
@@ -79,6 +83,13 @@ class Experiment:
     @property
     def learning_rate(self) -> float:
         return self.optimizer.learning_rate
+
+    @property
+    def kind(self) -> str:
+        """What sets it apart for an engine, in words; the network only where it is not the default."""
+        default = MLP().between(self.dataset.inputs, self.dataset.classes)
+        network = "" if self.network == default else f" with network {self.network}"
+        return f"{self.optimizer.label} at batch size {self.batch_size}{network}"
 
     def to_dict(self) -> dict[str, Any]:
         """The experiment as JSON has it; the optimizer as `Optimizer.to_dict` writes it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,10 @@ if TYPE_CHECKING:  # a report is drawn without PyTorch
     import torch
 
 EVERY = ("epoch", "step")
+
+
+class ScheduleError(ValueError):
+    """A schedule cannot give the learning rates; one line says why."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Schedule:
     def rates(self, optimizer: Optimizer, *, steps: int) -> Iterator[NDArray[np.float64]]:
         """The learning rates of each epoch's steps, float64 of shape (steps,), epoch after epoch.
 
-        Raises ValueError for a scheduler that PyTorch cannot make with these options, that needs more
+        Raises ScheduleError for a scheduler that PyTorch cannot make with these options, that needs more
         than the number of steps, or that changes more than the learning rate.
         """
         scheduled, scheduler = self._make(optimizer)
@@ -71,10 +76,10 @@ class Schedule:
                 self._advance(scheduled, scheduler)
             yield rates
 
-    def check(self, optimizer: Optimizer) -> None:
-        """Tries the first advance with the optimizer; raises ValueError as `rates` does."""
-        rates = self.rates(optimizer, steps=2)
-        next(rates), next(rates)
+    def check(self, optimizer: Optimizer, *, epochs: int) -> None:
+        """Advances it as in that many epochs, or as many steps; raises ScheduleError as `rates` does."""
+        for _ in islice(self.rates(optimizer, steps=1), max(epochs, 2)):
+            pass
 
     def to_dict(self) -> dict[str, Any]:
         """The value as JSON has it."""
@@ -95,18 +100,18 @@ class Schedule:
         try:
             made = look_up(str(self.scheduler), "scheduler")(scheduled, **called_with(self.options))
         except Exception as error:  # whatever a class raises for its options
-            raise ValueError(f"{self} cannot be made: {_said(error)}") from None
+            raise ScheduleError(f"{self} cannot be made: {_said(error)}") from None
         return scheduled, made
 
     def _rate(self, scheduled: torch.optim.Optimizer, optimizer: Optimizer) -> float:
-        """The rate that the scheduler has set; raises ValueError for one that no step can take."""
+        """The rate that the scheduler has set; raises ScheduleError for one that no step can take."""
         (group,) = scheduled.param_groups
         for name, value in scheduled.defaults.items():
             if name != "lr" and group[name] != value:
-                raise ValueError(f"{self} changes {name}, and not the learning rate alone")
+                raise ScheduleError(f"{self} changes {name}, and not the learning rate alone")
         rate = float(group["lr"])
         if not 0 <= rate < np.inf:  # nor NaN
-            raise ValueError(
+            raise ScheduleError(
                 f"{self} sets the learning rate to {rate:g}, from {optimizer.learning_rate:g}"
             )
         return rate
@@ -116,7 +121,7 @@ class Schedule:
         try:
             scheduler.step()
         except Exception as error:  # of one that wants a metric, or is called more often than it allows
-            raise ValueError(f"{self} cannot advance: {_said(error)}") from None
+            raise ScheduleError(f"{self} cannot advance: {_said(error)}") from None
 
 
 def _said(error: Exception) -> str:

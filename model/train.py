@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
-from .engines import choose_engine, prove_engines
+from .engines import choose_engine
 from .evaluate import Evaluation, evaluate
 from .experiment import Experiment, Outcome, Training, classify_outcome
 from .observers import LastEpoch, Observer
@@ -33,13 +33,12 @@ def train(
     Only the engine's epochs are timed: preparing the engine, drawing orders, evaluating both sets after
     every epoch, observing, and calling `after_epoch` are not. `after_epoch` receives the number of
     epochs done and the evaluations of the training and the test set. `observers` see the end of the last
-    epoch. Divergence is an outcome, not an error. Raises ValueError if no engine has the name `engine`,
+    epoch. The engine "auto" is the first that has proved itself here (see `engines.prove_engines`), or
+    eager. Divergence is an outcome, not an error. Raises ValueError if no engine has the name `engine`,
     if it cannot run the experiment, or if `data` is not the experiment's data set.
     """
     if data.dataset != experiment.dataset:
         raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.dataset}")
-    if engine == "auto":
-        prove_engines(experiment, data)
     chosen = choose_engine(engine, experiment, data.device)
     preparing, training = Stopwatch(data.device), Stopwatch(data.device)
     with preparing.running():

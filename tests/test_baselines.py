@@ -5,10 +5,13 @@ import math
 from dataclasses import fields
 
 import pytest
+import torch
 
 from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read
 from model.experiment import Experiment
+from model.network import MLP
 from model.optimizers import SGD, Adam
+from model.schedule import Schedule
 
 ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
 
@@ -129,9 +132,13 @@ def test_cases_differ_in_what_sets_them_apart():
 def test_another_experiment_under_the_same_name_is_told_by_its_settings():
     """Every field of an experiment sets cases apart, for accuracies and for times."""
     assert {each.name for each in fields(Experiment)} <= {*FOR_ACCURACY} <= {*FOR_TIMES}
-    other = Adam(0.001).to_dict(), 500, 3, "by_class", 0.0, "kmnist"
+    network = MLP((784, 20, 10), ("tanh",))
+    schedule = Schedule(torch.optim.lr_scheduler.CosineAnnealingLR, {"T_max": 2})
+    other = Adam(0.001).to_dict(), 500, 3, "by_class", 0.0, "emnist-digits"
+    other += network.to_dict(), schedule.to_dict()
     (ours,) = cases_of(with_info()["benchmarks"]).values()
     names = "optimizer", "batch_size", "epochs", "order", "init", "dataset"
+    names += "network", "schedule"
     changed = with_info(**dict(zip(names, other, strict=True)))["benchmarks"]
     changed[0]["stats"] = {**STATS, "rounds": 3, "mean": 1, "total": 3}
     changed[0]["extra_info"]["seconds"] = 3.0
@@ -142,7 +149,9 @@ def test_another_experiment_under_the_same_name_is_told_by_its_settings():
         "epochs 3 there, 1 here",
         "order by_class there, shuffled here",
         "init 0.0 there, default here",
-        "dataset kmnist there, mnist here",
+        "dataset emnist-digits there, mnist here",
+        "network 784-20-10 with tanh there, 784-300-100-10 with relu, sigmoid here",
+        "schedule CosineAnnealingLR, T max 2, every epoch there, None here",
     ]
 
 

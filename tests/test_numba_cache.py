@@ -27,8 +27,8 @@ def times(number):
     return number * {}
 """
 
-COMPILING = "compiling the numba engine's sum (once per machine, about 10 s)"
-ALONE = "compiling the numba engine's sum for this process alone (about 10 s): "
+COMPILING = "compiling the numba engine's sum (once per machine, about 20 s)"
+ALONE = "compiling the numba engine's sum for this process alone (about 20 s): "
 
 
 class Small:

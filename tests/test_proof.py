@@ -476,9 +476,12 @@ def test_a_relative_cache_home_is_none(monkeypatch):
     assert proof._folder() == Path("/home/someone/.cache/minibatch-bench")
 
 
-def test_training_proves_first_and_does_not_count_it(engines):
+def test_training_takes_what_has_proved_itself_and_eager_before(engines):
     fast = StandIn("fast", seconds=0.0001)
     engines(fast)
+    assert train(ONLINE, first(10)).engine == "eager"
+    assert fast.steps == 0
+    prove_engines(ONLINE, first(100))
     training = train(ONLINE, first(100))
     assert training.engine == "fast"
     assert training.seconds == pytest.approx(100 * 0.0001)

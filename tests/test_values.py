@@ -19,7 +19,7 @@ from model.evaluate import evaluate
 from model.experiment import Experiment
 from model.network import ACTIVATIONS, MLP, stack_parameters
 from model.optimizers import SGD, Adam
-from model.schedule import Schedule
+from model.schedule import Schedule, ScheduleError
 from model.subnormals import flushed
 from model.train import train
 
@@ -341,3 +341,35 @@ def test_from_where_on_it_has_learned_is_the_data_sets(dataset):
         found = train(case, data, engine="eager")
         least = dataset.learned_from
         assert found.outcome == ("learned" if found.final_test_accuracy >= least else "partial")
+
+
+def test_a_schedule_is_tried_for_all_epochs():
+    one_cycle = Schedule(LR.OneCycleLR, {"max_lr": 1, "total_steps": 3, "cycle_momentum": False})
+    assert experiment(epochs=4, schedule=one_cycle).schedule == one_cycle
+    with pytest.raises(ScheduleError, match=r"every epoch cannot advance: Tried to step 4 times"):
+        experiment(epochs=6, schedule=one_cycle)
+
+
+def test_a_schedule_that_ends_within_a_training_is_said_in_a_line(suite):
+    """By step, which is not tried for all of them beforehand."""
+    schedule = "Schedule(OneCycleLR, {'max_lr': 1, 'total_steps': 9, 'cycle_momentum': False}, 'step')"
+    module = suite.path / "bench" / "test_1_fake.py"
+    module.write_text(
+        "from torch.optim.lr_scheduler import OneCycleLR\nfrom model.schedule import Schedule\n"
+        + module.read_text().replace('"batch_size": 10', f'"batch_size": 10, "schedule": {schedule}')
+        + "\nimport harness.plugin.fixtures\n"
+        "from model.train import train\nfrom tests.data import made_up\n"
+        "harness.plugin.fixtures.load = lambda *_: made_up()\n"
+        "harness.plugin.fixtures.train_model = train\n"
+    )
+    result = suite.run("-k", "test_1 and 0.25")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["OneCycleLR, * every step cannot advance: Tried to step * times*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_data_set_that_nobody_loads_is_refused():
+    with pytest.raises(ValueError, match=r"dataset x is not one of mnist, .*; Dataset.of makes"):
+        experiment(dataset=Dataset("x"))
+    with pytest.raises(ValueError, match="dataset mnist is not one of"):
+        experiment(dataset=Dataset("mnist", examples=100))

@@ -81,7 +81,10 @@ def most_that_could_count(runs: Sequence[SavedRun], known: Mapping[str, object])
     return max(
         (
             sum(
-                all(getattr(run.cases[case].extra_info, name) == value for name, value in known.items())
+                all(
+                    str(getattr(run.cases[case].extra_info, name)) == str(value)
+                    for name, value in known.items()
+                )
                 for run in counting(case, runs)
             )
             for case in cases

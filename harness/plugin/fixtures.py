@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -22,9 +23,11 @@ from model.engines import EngineError, choose_engine, left_out, prove_engines, u
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
 from model.observers import Observer
+from model.schedule import ScheduleError
 from model.train import train as train_model
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
+from ..engines_compared import unlike
 from ..exercise import Exercise, case_id
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
@@ -47,6 +50,14 @@ class Recorded(Protocol):
     """The record of a row's training, by the row's name; with `again`, of a new training of it."""
 
     def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
+
+
+class Decide(Protocol):
+    """Records the verdict on a claim; see `decide`."""
+
+    def __call__(
+        self, holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = ...
+    ) -> None: ...
 
 
 class Stored(Protocol):
@@ -220,7 +231,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
             if again:
                 return kind.model_validate({"id": name, **key, **make_uncaptured()})
             return store.get_or_make(kind, name, key, make_uncaptured)
-        except (DataError, EngineError, FileError, LockError) as error:
+        except (DataError, EngineError, FileError, LockError, ScheduleError) as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
             reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
@@ -230,18 +241,24 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 
 
 @pytest.fixture
-def decide(request: pytest.FixtureRequest) -> Callable[[bool | None, str], None]:
+def decide(request: pytest.FixtureRequest) -> Decide:
     """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
 
-    `holds` is None where the seeds' intervals leave it open. The test fails where the verdict is the
-    opposite of the one that is expected.
+    `holds` is None where the seeds' intervals leave it open. A claim on time names its trainings in
+    `timed`: where they ran on unlike engines or devices, their times leave it open. The test fails where
+    the verdict is the opposite of the one that is expected.
     """
     claim: Claim = request.node.get_closest_marker("claim").args[0]
     settings = request.config.stash[SETTINGS]
 
-    def record(holds: bool | None, evidence: str) -> None:
+    def record(
+        holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
+    ) -> None:
+        unlike_engines = unlike({str(n): f"{t.engine} on {t.device}" for n, t in timed.items()})
         if claim.needs and settings.scale == "quick":
             verdict, reason = NOT_TESTABLE, f" It needs {claim.needs}."
+        elif unlike_engines:
+            verdict, reason = INCONCLUSIVE, f" {unlike_engines}"
         elif holds is None:
             verdict, reason = (
                 INCONCLUSIVE,
@@ -283,15 +300,16 @@ def _train(
     after_epoch: AfterEpoch,
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
-    name, device = settings.engine, candidate_devices(settings.device)[0]
+    device, auto = candidate_devices(settings.device)[0], settings.engine == "auto"
     cores = len(available_cores())
+    if auto and unproven(experiment, device):
+        # With all cores, which eager takes.
+        with _leased(settings, cores, applicant) as device:
+            prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
     if device.type == "cpu":
-        # The engine says how many cores to lease. It proves itself with all of them, which eager takes.
-        if name == "auto" and unproven(experiment, device):
-            with _leased(settings, cores, applicant):
-                prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
-        engine = choose_engine(name, experiment, device)
-        name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
+        # The engine says how many cores to lease.
+        engine = choose_engine(settings.engine, experiment, device)
+        cores = engine.cores(experiment, len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
     with _leased(settings, cores, applicant) as device:
@@ -300,12 +318,12 @@ def _train(
             experiment,
             data,
             seeds=settings.seeds,
-            engine=name,
+            engine=settings.engine,
             observers=observers,
             after_epoch=after_epoch,
         )
         threads = torch.get_num_threads()
-    return training, threads, left_out(experiment, device) if settings.engine == "auto" else {}
+    return training, threads, left_out(experiment, device) if auto else {}
 
 
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..exercise import row_name
 from ..stats import format_mean
 from .lines import Line, phrase, varying
 
@@ -16,14 +17,27 @@ def answer(lines: list[Line]) -> str:
     if not lines:
         return "None of its rows ran."
     settings = varying([line.case.experiment for line in lines])
+    if any(line.label == row_name(line.case.id) for line in lines):
+        top = max(lines, key=lambda line: float(np.mean(line.case.test_accuracy)))
+        best = f"{format_mean(top.case.test_accuracy)} by {top.label}"
+        return f"Best test accuracy: {best}. {_learned(lines)}"
     divided_by, groups = _groups(lines, settings)
     others = [name for name in settings if name != divided_by] or settings
     best = "; ".join(_best(name, group, others) for name, group in groups.items())
+    return f"Best test accuracy: {best}. {_learned(lines)}"
+
+
+def _learned(lines: list[Line]) -> str:
     learned = sum(line.case.outcome == "learned" for line in lines)
-    return (
-        f"Best test accuracy: {best}. "
-        f"{learned or 'None'} of {len(lines)} rows learned (90 % test accuracy or more)."
-    )
+    return f"{learned or 'None'} of {len(lines)} rows learned ({_learned_from(lines)})."
+
+
+def _learned_from(lines: list[Line]) -> str:
+    """From which test accuracy on, like "90 % test accuracy or more"."""
+    least = {line.case.experiment.dataset: line.case.experiment.dataset.learned_from for line in lines}
+    if len({*least.values()}) == 1:
+        return f"{100 * min(least.values()):.0f} % test accuracy or more"
+    return "test accuracy " + ", ".join(f"{100 * each:.0f} % on {name}" for name, each in least.items())
 
 
 def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[str, list[Line]]]:

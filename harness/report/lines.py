@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from model.experiment import Experiment
 
+from ..engines_compared import unlike
 from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import Case, Exercise
@@ -28,6 +29,8 @@ HOLLOW = (
 )
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
+LONGEST = 60  # characters of a label: where settings take more, rows have their names
+
 _ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
 # The settings in words, those first that people name first.
 _PHRASES: dict[str, Callable[[Experiment], str]] = {
@@ -35,6 +38,9 @@ _PHRASES: dict[str, Callable[[Experiment], str]] = {
     "order": lambda experiment: _ORDERS[experiment.order],
     "learning_rate": lambda experiment: f"rate {experiment.learning_rate:g}",
     "batch_size": lambda experiment: f"batch {experiment.batch_size}",
+    "dataset": lambda experiment: str(experiment.dataset),
+    "network": lambda experiment: str(experiment.network),
+    "schedule": lambda experiment: str(s) if (s := experiment.schedule) else "constant rate",
     "init": lambda experiment: f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init",
 }
 
@@ -65,16 +71,23 @@ def varying(experiments: list[Experiment]) -> list[str]:
     ]
 
 
+def unlike_engines(lines: list[Line]) -> str:
+    """A sentence for the notes of a figure of times, with a space before it; empty if there is none."""
+    note = unlike({line.label: f"{line.case.engine} on {line.case.device}" for line in lines})
+    return f" {note}" if note else ""
+
+
 def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     """The exercise's cases that ran, in its order.
 
-    They are named by the settings in which they differ. Where one of these has two values (two
-    optimizers, two orders), dashes and hollow shapes show it, colours and shapes the others.
+    They are named by the settings in which they differ, or as rows where that is long. Where a setting
+    has two values (two optimizers, two orders), dashes and hollow shapes show it, colours and shapes the
+    others.
     """
     cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
     settings = varying([case.experiment for case in cases])
     labels = [phrase(case.experiment, settings) for case in cases]
-    if len(set(labels)) < len(labels) or not all(labels):
+    if len(set(labels)) < len(labels) or not all(0 < len(label) <= LONGEST for label in labels):
         labels = [row_name(case.id) for case in cases]
     family, rest = _family(cases, settings)
     seen: dict[str, int] = {}
@@ -89,7 +102,7 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
             of_family, look, dash = 0, index, DASHES[index % len(DASHES)]
         lines.append(
             Line(
-                label=label[:80],
+                label=label,
                 case=case,
                 curves=run.curves.get(case.id),
                 colour=COLOURS[look % len(COLOURS)],

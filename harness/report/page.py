@@ -21,7 +21,7 @@ from ..stats import format_mean
 from .answer import answer
 from .comparison import NOTABLE, SLOWER, Comparison
 from .figures import Figure
-from .lines import Line, lines_of
+from .lines import Line, lines_of, unlike_engines
 from .load import Run
 from .tables import format_seconds
 
@@ -86,6 +86,8 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
         "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
         "answer": answer(lines),
         "rows": [_row(line) for line in lines],
+        "soon": _soon(lines),
+        "engines": unlike_engines(lines),
         "missing": [row_name(case) for case in exercise.cases if case not in run.cases],
         "figures": figures,
     }
@@ -93,6 +95,12 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
 
 def _claim(claim: Decision) -> dict[str, Any]:
     return {"about": claim, "kind": _KINDS[claim.verdict], "sign": _SIGNS[claim.verdict]}
+
+
+def _soon(lines: list[Line]) -> str:
+    """The accuracy that the column of epochs is about, like "90 %"."""
+    first = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
+    return f"{float(min(first)):.0%}".replace("%", " %") if len(first) == 1 else "learn"
 
 
 def _row(line: Line) -> dict[str, Any]:

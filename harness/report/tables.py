@@ -8,9 +8,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from model.optimizers import from_dict
+from model.experiment import Experiment
 
 from ..claim import VERDICTS
+from ..engines_compared import unlike
 from ..exercise import row_name
 from ..stats import format_mean, half_width
 
@@ -72,8 +73,7 @@ def encodable(text: str, encoding: str) -> str:
 def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
     """A line for each engine and kind of experiment that `--engine auto` did not take it for."""
     lines = {
-        f"Engine {name} was left out for {from_dict(case['experiment']['optimizer']).label} "
-        f"at batch size {case['experiment']['batch_size']}: {reason}."
+        f"Engine {name} was left out for {Experiment.from_dict(case['experiment']).kind}: {reason}."
         for case in cases
         for name, reason in case.get("engines_left_out", {}).items()
     }
@@ -95,7 +95,14 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     ]
     if ran:
         parts.append(_table([format_row(*row) for row in ran.items()], _ROWS, _ROWS_ALIGN, style))
-        parts += _time_to_accuracy(ran, style)
+        for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
+            of_targets = {
+                name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
+            }
+            parts += _time_to_accuracy(of_targets, style)
+        if note := unlike({name: f"{case['engine']} on {case['device']}" for name, case in ran.items()}):
+            parts.append(note)
+        parts += _other_data(ran, summary["dataset"])
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return "\n\n".join(parts)
@@ -128,6 +135,13 @@ def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
     table = _table(rows, headers, ("left", *["right"] * (len(headers) - 1)), style)
     never = [name for name in ran if name not in reached]
     return [table, f"Never reached {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
+
+
+def _other_data(ran: dict[str, dict[str, Any]], dataset: str) -> list[str]:
+    """A line with the rows that have a data set of their own, if any."""
+    others = {name: str(Experiment.from_dict(case["experiment"]).dataset) for name, case in ran.items()}
+    listed = [f"{name} on {other}" for name, other in others.items() if other != dataset]
+    return [f"Not on {dataset}: {', '.join(listed)}."] if listed else []
 
 
 def _claims(summary: dict[str, Any], style: str) -> str:

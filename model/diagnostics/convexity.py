@@ -25,7 +25,7 @@ def losses_between_copies(
     prove_engines(experiment, data)
     engine = choose_engine("auto", experiment, data.device).Engine(experiment, data, (seed,))
     order = epoch_order("shuffled", data.train_labels.cpu().numpy(), seed, 0)[:steps]
-    engine.epoch(torch.from_numpy(order).to(data.device)[None], experiment.constant_rates(steps))
+    engine.epoch(torch.from_numpy(order).to(data.device)[None], experiment.constant_rates(len(order)))
     here = engine.parameters()
     # Reversing a layer's units reverses its weights' columns, its biases, and the next weights' rows.
     copy = [*here]

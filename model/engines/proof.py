@@ -106,12 +106,11 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     process of its own: a kernel that traps leaves its process without CUDA, and one that hangs
     never returns.
     """
-    kind = f"{experiment.optimizer.label} at batch size {experiment.batch_size}"
-    _say(f"proving engine {engine.NAME} for {kind} (once per machine)")
+    _say(f"proving engine {engine.NAME} for {experiment.kind} (once per machine)")
     attempt = _try_apart if data.device.type == "cuda" else try_engine
     answer = attempt(engine, experiment, data)
     if not answer.holds:
-        _say(f"engine {engine.NAME} is left out for {kind}: {answer.reason}")
+        _say(f"engine {engine.NAME} is left out for {experiment.kind}: {answer.reason}")
     key = _key(engine, experiment, data.device)
     _known[_name(key)] = answer
     folder = _folder()

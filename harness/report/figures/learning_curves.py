@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...files.record import TrainingRecord
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
-from ..lines import Line
+from ..lines import Line, unlike_engines
 from .figure import (
     HEIGHT,
     PUBLISHED,
@@ -63,7 +63,8 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             charts = dict(reversed(charts.items()))
         notes = {
             "error": "Images taken for another class, of the test set and of the training set.",
-            "seconds": "The same error against the seconds of training alone, all seeds together.",
+            "seconds": "The same error against the seconds of training alone, all seeds together."
+            + unlike_engines(lines),
             "loss": "What training minimises, on both sets.",
         }[key]
         if key == "error" and exercise.figure:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
-from ..lines import COLOURS, SHAPES, Line
+from ..lines import COLOURS, SHAPES, Line, unlike_engines
 from .figure import (
     Figure,
     Rows,
@@ -43,7 +43,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
         Figure(
             name=f"exercise-{exercise.number}-time-to-accuracy",
             title=f"Exercise {exercise.number}: time to accuracy",
-            notes=notes + interval_note(seeds, "bars"),
+            notes=notes + interval_note(seeds, "bars") + unlike_engines(lines),
             variants={measure: _chart(name, rows, measure) for measure in _MEASURES},
             data={name: rows},
         )

@@ -89,7 +89,7 @@ def compile_first(
 
     One process at a time: several that start at once would all compile. Nothing that is wrong with
     Numba's cache is an error: files that are damaged are discarded and written anew, and where none
-    can be kept, every process compiles for itself. That takes 15 s, and eager, the alternative, takes
+    can be kept, every process compiles for itself. That takes 25 s, and eager, the alternative, takes
     several times as long to train and would make the run's times incomparable with all others.
     """
     if entry.signatures:
@@ -134,7 +134,7 @@ def _load_or_compile(
         return f"Numba's cache cannot be used ({one_line(error)})"
     try:
         with _announced(
-            f"compiling the numba engine's {name} (once per machine, about 10 s)"
+            f"compiling the numba engine's {name} (once per machine, about 20 s)"
         ) as announced:
             call_on_nothing()
     except Exception as error:  # a full disk, say; or the call's own, which comes again without a cache
@@ -154,7 +154,7 @@ def _compile_uncached(
 ) -> None:
     # Numba offers no public way to leave a function's cache alone.
     entry._cache.disable()  # type: ignore[attr-defined]
-    line = f"compiling the numba engine's {name} for this process alone (about 10 s): {reason}"
+    line = f"compiling the numba engine's {name} for this process alone (about 20 s): {reason}"
     with _announced(line) as announced:
         call_on_nothing()
     if not announced:  # it was compiled, and could not be written

@@ -71,6 +71,10 @@ _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _options: Any = {"fastmath": _FASTMATH, "error_model": "numpy", "_nrt": False}
 _inlined: _JITWrapper = njit(**_options, forceinline=True)
 
+# Sums over examples keep their order, or it would depend on how many of them a thread has: LLVM unrolls
+# narrow rows, and then splits the loop over examples into several sums.
+_ordered: _JITWrapper = njit(**{**_options, "fastmath": _FASTMATH - {"reassoc"}}, forceinline=True)
+
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
@@ -97,6 +101,11 @@ class Wave(NamedTuple):
     is_last: bool  # ... or no later one
     examples: int
     share: int  # how many of them the first thread has; the last may have fewer
+
+
+@_ordered
+def _plus(total: float32, term: float32) -> float32:
+    return total + term
 
 
 def _in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
@@ -563,7 +572,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
                 for j in range(width):
                     delta = deltas[c, b, j]
                     product += own[j] * delta
-                    total[j] += value * delta
+                    total[j] = _plus(total[j], value * delta)
                 below[c, b, unit] *= product
         if direct:
             for j in range(width):
@@ -581,7 +590,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
         for c in range(len(deltas)):
             for b in range(min(wave.share, wave.examples - c * wave.share)):
                 for j in range(width):
-                    total[j] += deltas[c, b, j]
+                    total[j] = _plus(total[j], deltas[c, b, j])
         for j in range(width):
             row[j] = wave.scale * total[j]
 
@@ -633,7 +642,7 @@ def _back_through_input(
         for k in range(starts[c, at], starts[c, at + 1]):
             b, value = columns[c, k], values[c, k]
             for j in range(WIDTHS[0]):
-                total[j] += value * deltas[c, b, j]
+                total[j] = _plus(total[j], value * deltas[c, b, j])
     if direct:
         for j in range(WIDTHS[0]):
             weights[at, j] += total[j]
@@ -680,7 +689,7 @@ def _layer_of_classes(weights: Floats, kept: Kept, outputs: Floats, top: Floats,
             for b in range(min(wave.share, wave.examples - c * wave.share)):
                 delta = wave.scale * outputs[c, b, label]
                 for j in range(WIDTHS[TOP]):
-                    total[j] += delta * top[c, b, j]
+                    total[j] = _plus(total[j], delta * top[c, b, j])
         for j in range(WIDTHS[TOP]):
             row[j] = total[j]
         _use_last_row(row, wave, weights, kept, label)
