@@ -52,7 +52,7 @@ class Made(Pass):
     """A pass with one ratio."""
 
     def __init__(self, ratio, curves=([[0.5]], [[0.5]]), seeds=(0,)):
-        super().__init__(list(seeds), ("eager", "eager"), [(1.0, math.exp(ratio))], curves)
+        super().__init__(list(seeds), ("eager", "eager"), [(1.0, math.exp(ratio))], curves, (0.9, 0.97))
 
 
 class TestDecision:
@@ -100,7 +100,7 @@ class FakeSide:
     def __init__(self, name, seconds, log, said=None):
         self.name, self.seconds, self.log = name, seconds, log
         self.said = {"engine": "eager", "cores": 1, "epochs": 2, "batch_size": 10, "examples": 1000}
-        self.said |= said or {}
+        self.said |= {"experiment": {"optimizer": "SGD"}, "targets": [0.9, 0.97], **(said or {})}
 
     def ask(self, do, **request):
         if do == "turn":
@@ -168,6 +168,9 @@ class TestTurns:
         assert {size for _, size in log[-4:]} == {1000}
 
     def test_rows_that_differ_are_not_compared(self, log):
+        other = {"experiment": {"optimizer": "Adam"}}
+        with pytest.raises(SideError, match="base: its row has optimizer SGD, the head's Adam"):
+            take_turns(ROW, fake_pair(log, **other), [0], whole=True)
         with pytest.raises(SideError, match="base: its row has epochs 2, the head's 3"):
             take_turns(ROW, fake_pair(log, epochs=3), [0], whole=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import partial
 
 import numpy as np
@@ -20,8 +21,8 @@ from model.engines.cuda_graph.memory import group_sizes, state_bytes, working_by
 from model.engines.cuda_graph.replicates import Activations, Examples, Replicates
 from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
-from model.network import stack_parameters
-from model.optimizers import SGD, Adam, Optimizer
+from model.network import MLP, stack_parameters
+from model.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from model.train import train
 
 from .data import EXAMPLES, NAMED, NETWORK, build_network, first, made_up, made_up_on, spoilt
@@ -219,6 +220,38 @@ def test_it_is_eagers(uncaptured, optimizer, rate, batch_size):
     parameters = trained(cuda_graph, case)
     assert distance(parameters, reference(case), share=0.95) < 1e-5
     assert distance(parameters, reference(case)) < {"sgd": 1e-5, "adam": 1e-2}[optimizer]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(3e-3, momentum=0.9, weight_decay=0.01),
+        SGD(3e-3, momentum=0.9, nesterov=True),
+        Adam(1e-4, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.01),
+        AdamW(1e-4, weight_decay=0.1),
+        RMSprop(1e-4, momentum=0.5, centered=True, weight_decay=0.01),
+    ],
+    ids=str,
+)
+def test_settings_of_optimizers_are_honoured(uncaptured, monkeypatch, optimizer):
+    rmsprop = sys.modules["torch.optim.rmsprop"]  # whose name torch.optim deletes
+    monkeypatch.setattr(rmsprop, "_get_capturable_supported_devices", lambda *_, **__: ["cpu"])
+    case = of_steps(100, optimizer=optimizer, batch_size=32)
+    assert distance(trained(cuda_graph, case), reference(case), share=0.95) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        MLP((784, 10), ()),
+        MLP((784, 33, 10), ("tanh",)),
+        MLP((784, 40, 30, 20, 10), ("sigmoid", "relu", "tanh")),
+    ],
+    ids=str,
+)
+def test_other_networks_are_eagers(uncaptured, network):
+    case = of_steps(100, optimizer=SGD(0.03), batch_size=32, network=network)
+    assert distance(trained(cuda_graph, case), reference(case)) < 1e-5
 
 
 @pytest.mark.parametrize("batch_size", [600, 1000, EXAMPLES, 60000])

@@ -9,6 +9,7 @@ import socket
 import struct
 import tarfile
 import urllib.error
+import zipfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -321,6 +322,64 @@ class TestThroughArchives:
         wrong.write_bytes(gzip.compress(b"other"))
         with pytest.raises(DataError, match=f"{wrong} has the wrong digest"):
             ensure_downloaded("kmnist", tmp_path)
+
+
+class TestEmnist:
+    """All its parts are in one archive, which torchvision has the digest of."""
+
+    PARTS = ("emnist-letters", "emnist-digits")
+
+    @pytest.fixture
+    def archive(self, tmp_path, monkeypatch):
+        """The bytes of the archive, which a mirror sends."""
+        contents = {name: f"{name}".encode() for part in self.PARTS for name in download.files(part)}
+        path = tmp_path / "gzip.zip"
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, content in contents.items():
+                packed.writestr(f"gzip/{name}.gz", gzip.compress(content, mtime=0))
+
+        class Mirrored:
+            md5 = md5(path.read_bytes())
+
+            def __init__(self, folder, split, download):
+                assert (split, download) == ("letters", True)
+                self.raw_folder = folder / "EMNIST" / "raw"
+                self.raw_folder.mkdir(parents=True)
+                (self.raw_folder / "gzip.zip").write_bytes(path.read_bytes())
+                for name, content in contents.items():
+                    (self.raw_folder / name).write_bytes(content)
+
+        monkeypatch.setattr(download, "mnist_module", lambda: SimpleNamespace(EMNIST=Mirrored))
+        return path.read_bytes()
+
+    def test_its_parts_have_names_of_their_own(self):
+        assert download.files("emnist-letters") == [
+            "emnist-letters-train-images-idx3-ubyte",
+            "emnist-letters-train-labels-idx1-ubyte",
+            "emnist-letters-test-images-idx3-ubyte",
+            "emnist-letters-test-labels-idx1-ubyte",
+        ]
+
+    def test_a_part_is_downloaded_and_another_unpacked_from_the_same_archive(self, archive, tmp_path):
+        raw = ensure_downloaded("emnist-letters", tmp_path / "data")
+        assert {path.name for path in raw.iterdir() if not path.name.startswith(".")} == {
+            *download.files("emnist-letters"),
+            "gzip.zip",
+        }
+        assert ensure_downloaded("emnist-letters", tmp_path / "data") == raw
+        assert ensure_downloaded("emnist-digits", tmp_path / "data") == raw
+        for name in download.files("emnist-digits"):
+            assert (raw / name).read_bytes() == name.encode()
+
+    @pytest.mark.parametrize("wrong", ["gzip.zip", "emnist-digits-test-labels-idx1-ubyte"])
+    def test_a_wrong_file_is_named(self, archive, tmp_path, wrong):
+        raw = tmp_path / "data" / "EMNIST" / "raw"
+        raw.mkdir(parents=True)
+        (raw / "gzip.zip").write_bytes(archive)
+        ensure_downloaded("emnist-digits", tmp_path / "data")
+        (raw / wrong).write_bytes(b"other")
+        with pytest.raises(DataError, match=f"{raw / wrong} has the wrong digest"):
+            ensure_downloaded("emnist-digits", tmp_path / "data")
 
 
 def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypatch):

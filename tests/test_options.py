@@ -14,10 +14,14 @@ from harness.plugin import options
 from harness.results.report_folder import ReportFolder
 from harness.settings import SETTINGS
 from model.data.download import DataError, ensure_downloaded
+from model.dataset import DATASETS
 
 BAD = {
     ("--scale", "huge"): "--scale is 'huge'; it takes quick or paper",
-    ("--dataset", "cifar10"): "--dataset is 'cifar10'; it takes mnist or fashion-mnist or kmnist",
+    (
+        "--dataset",
+        "cifar10",
+    ): "--dataset is 'cifar10'; it takes mnist or fashion-mnist or kmnist or emnist-*",
     ("--timing", "fast"): "--timing is 'fast'; it takes exclusive or shared",
     ("--engine", "steam"): "--engine is 'steam'; it takes auto or *eager*",
     ("--device", "tpu"): "--device is 'tpu'; it takes auto, cpu, cuda or cuda:N",
@@ -61,7 +65,7 @@ GOOD = {
 MOST = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (2 * 266_610 * 4 + 60_000 * 8)
 ALLOWED = {
     "scale": lambda value: value in ("quick", "paper"),
-    "dataset": lambda value: value in ("mnist", "fashion-mnist", "kmnist"),
+    "dataset": lambda value: value in DATASETS,
     "timing": lambda value: value in ("exclusive", "shared"),
     "engine": lambda value: value in ("auto", "eager", "numba", "cuda-graph", "cluster"),
     "device": lambda value: (

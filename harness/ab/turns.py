@@ -43,12 +43,12 @@ class Pass:
     seeds: list[int]
     engines: tuple[str, str] = ("", "")
     """Base's and head's."""
-    targets: tuple[float, ...] = ()
-    """The test accuracies whose first epoch is compared as well."""
     turns: list[tuple[float, float]] = field(default_factory=list)
     """Base's and head's seconds in each pair of turns, scaled to a whole epoch."""
     curves: tuple[list[list[float]], list[list[float]]] = field(default_factory=lambda: ([], []))
     """Their test accuracies after each epoch, (epochs, seeds); empty where it was not trained whole."""
+    targets: tuple[float, ...] = ()
+    """The test accuracies whose first epoch is compared as well."""
 
     @property
     def ratio(self) -> float:
