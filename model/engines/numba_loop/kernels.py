@@ -274,7 +274,7 @@ def _activation(layer: int) -> Callable[[Chunk, int], None]:
             end += not (value <= 0)
         starts[b + 1] = end
         for j in range(width):
-            slopes[b, j] = slope(slopes[b, j])
+            slopes[b, j] = 0  # of a unit that is listed it is 1, and not asked for
 
     if layer == TOP:
         return to_top
@@ -543,6 +543,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
     """The backward pass through a layer from hidden units, and the update of its weights."""
     units, lines, width = SIZES[layer], WIDTHS[layer - 1] // LINE, WIDTHS[layer]
     registers, use_row = _registers(width), _row_use(width)
+    after_relu = NETWORK.activations[layer - 1] == "relu"
 
     @_inlined
     def through_unit(
@@ -573,7 +574,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
                     delta = deltas[c, b, j]
                     product += own[j] * delta
                     total[j] = _plus(total[j], value * delta)
-                below[c, b, unit] *= product
+                below[c, b, unit] = product if after_relu else product * below[c, b, unit]
         if direct:
             for j in range(width):
                 weights[unit, j] += total[j]
@@ -698,7 +699,7 @@ def _layer_of_classes(weights: Floats, kept: Kept, outputs: Floats, top: Floats,
 def _online_layer(layer: int) -> Callable[..., None]:
     """A step of plain SGD with one example, by a layer from hidden units."""
     units, width = SIZES[layer], WIDTHS[layer]
-    registers = _registers(width)
+    registers, after_relu = _registers(width), NETWORK.activations[layer - 1] == "relu"
 
     @_inlined
     def step_online(network: Network, step: float32, s: Chunk) -> None:
@@ -714,7 +715,7 @@ def _online_layer(layer: int) -> Callable[..., None]:
                 weight = weights[unit, j]
                 total += weight * delta[j]
                 weights[unit, j] = weight + scaled * delta[j]
-            below[0, unit] *= total
+            below[0, unit] = total if after_relu else total * below[0, unit]
 
     return step_online
 
