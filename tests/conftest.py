@@ -204,7 +204,7 @@ class Suite:
 def prepared() -> None:
     """This process, for sessions in it."""
     # After a session pytester forgets what it has imported, and these cannot be imported twice.
-    for name in ("model.engines.numba_loop.kernels", "pygal", "scipy.stats"):
+    for name in ("numba.np.arrayobj", "pygal", "scipy.stats"):
         importlib.import_module(name)
 
 

@@ -53,7 +53,7 @@ def spoilt(value: float) -> Data:
     few = first(100)
     images = few.train_images.clone()
     images[7, 300] = value
-    return Data(few.name, images, few.train_labels, few.test_images, few.test_labels)
+    return Data(few.dataset, images, few.train_labels, few.test_images, few.test_labels)
 
 
 @cache

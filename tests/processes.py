@@ -36,7 +36,7 @@ _FORKS.set_forkserver_preload(
         "tests.data",
         "tests.processes",
         "model.train",
-        "model.engines.numba_loop.kernels",
+        "numba.np.arrayobj",
         "harness.gates.slowdown",
         "harness.hardware.forecast",
         "harness.hardware.lease",

@@ -19,12 +19,15 @@ import torch
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
+from model.dataset import Dataset
 from model.engines import ENGINES, cannot_run, choose_engine, eager, left_out
-from model.engines.numba_loop import compilation
+from model.engines.numba_loop import compilation, evaluation
 from model.engines.numba_loop import engine as numba_loop
 from model.engines.proof import distance
+from model.evaluate import _tally
 from model.experiment import ORDERS, Experiment
-from model.optimizers import SGD, Adam
+from model.network import MLP
+from model.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from model.train import train
 
 from .data import EXAMPLES, NAMED, first, made_up, spoilt
@@ -105,6 +108,121 @@ def test_batches_of_several_waves_are_eagers(monkeypatch, optimizer, batch_size,
     parameters = trained(numba_loop, experiment)
     assert distance(parameters, reference(experiment), share=0.95) < 1e-5
     assert distance(parameters, reference(experiment)) < (1e-2 if optimizer == "adam" else 1e-5)
+
+
+# With every setting, and each in more than one company.
+OTHERS = [
+    SGD(0.003, momentum=0.9, dampening=0.3, weight_decay=0.001),
+    SGD(0.003, momentum=0.9, nesterov=True),
+    SGD(0.03, weight_decay=0.01),
+    Adam(1e-4, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.001),
+    AdamW(1e-4, weight_decay=0.1),
+    RMSprop(1e-4, alpha=0.9, momentum=0.5, weight_decay=0.001),
+    RMSprop(1e-4, centered=True, eps=1e-6),
+    Adagrad(0.001, lr_decay=0.01, initial_accumulator_value=0.1),
+    Adagrad(0.001, weight_decay=0.001),
+]
+each_other = pytest.mark.parametrize("optimizer", OTHERS, ids=lambda optimizer: optimizer.label)
+
+
+@each_other
+def test_other_optimizers_are_eagers(optimizer):
+    """After 1,000 steps, on pixels that no image has, and others that not every batch has."""
+    experiment = of_steps(1000, optimizer=optimizer, batch_size=8)
+    parameters = trained(numba_loop, experiment)
+    for share, allowed in optimizer.tolerance.items():
+        assert distance(parameters, reference(experiment), share) < allowed
+
+
+@each_other
+def test_other_optimizers_are_eagers_in_waves_on_cores(monkeypatch, optimizer):
+    monkeypatch.setattr(numba_loop, "WAVE", 16)
+    monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
+    experiment = of_steps(30, optimizer=optimizer, batch_size=60)
+    expected, alone = reference(experiment), trained(numba_loop, experiment)
+    torch.set_num_threads(3)
+    parameters = trained(numba_loop, experiment)
+    assert all(torch.equal(p, a) for p, a in zip(parameters, alone, strict=True))
+    assert distance(parameters, expected, share=0.95) < 1e-5
+
+
+# A list of all units, one of the active ones, and a last layer whose width is that of its units; and no
+# layer of units at all.
+NETWORKS = [
+    MLP((784, 30, 20, 16, 7), ("tanh", "relu", "sigmoid")),
+    MLP((784, 12, 12), ("relu",)),
+]
+
+
+def of_classes(count: int) -> Data:
+    """A part of the examples, as if there were so many classes."""
+    few = first(205)
+    labels, test_labels = few.train_labels % count, few.test_labels % count
+    dataset = Dataset("strokes", classes=count, digest="of its own")
+    return Data(dataset, few.train_images, labels, few.test_images, test_labels)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_other_networks_are_eagers(monkeypatch, network):
+    """In both ways of a step, in waves, on several cores; and they are evaluated alike."""
+    monkeypatch.setattr(numba_loop, "WAVE", 32)
+    monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
+    data = of_classes(network.classes)
+    for optimizer, batch_size in ((SGD(0.03), 1), (SGD(0.03), 20), (SGD(0.03, momentum=0.5), 50)):
+        experiment = Experiment(
+            optimizer=optimizer,
+            batch_size=batch_size,
+            epochs=2,
+            dataset=data.dataset,
+            network=network,
+        )
+        torch.set_num_threads(1)
+        expected, alone = (trained(each, experiment, on=data) for each in (eager, numba_loop))
+        torch.set_num_threads(3)
+        parameters = trained(numba_loop, experiment, on=data)
+        assert all(torch.equal(p, a) for p, a in zip(parameters, alone, strict=True))
+        assert distance(parameters, expected) < 1e-5
+    images, labels = data.test_images, data.test_labels
+    stacked = [each[0] for each in parameters]
+    loss, *counts = evaluation.tally(network, stacked, images, labels)
+    expected_loss, *expected_counts = _tally(network, stacked, images, labels)
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
+    assert [each.tolist() for each in counts] == [each.tolist() for each in expected_counts]
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize(
+    ("optimizer", "moves", "fades"),
+    [
+        (SGD(0.1), False, False),
+        (SGD(0.1, weight_decay=0.1), True, True),
+        (SGD(0.1, momentum=0.9), True, False),
+        (RMSprop(0.001), False, False),
+        (RMSprop(0.001, momentum=0.9), True, False),
+        (Adagrad(0.01), False, False),
+        (Adagrad(0.01, weight_decay=0.1), True, True),
+        (Adam(0.001), True, False),
+        (AdamW(0.001), True, True),
+    ],
+    ids=lambda value: value.label if isinstance(value, Optimizer) else "",
+)
+def test_weights_without_a_gradient_move_as_the_optimizer_has_it(optimizer, moves, fades, batch_size):
+    """Those of a pixel that the first batch alone has, and those of one that none has."""
+    few = first(3 * batch_size)
+    images = few.train_images.clone()
+    images[:, [5, 300]] = 0
+    images[0, 300] = 1
+    data = Data(few.dataset, images, few.train_labels, few.test_images, few.test_labels)
+    experiment = Experiment(optimizer=optimizer, batch_size=batch_size, epochs=1)
+    running = numba_loop.Engine(experiment, data, (0,))
+    weights = [running.parameters()[0][0]]
+    for batch in torch.arange(len(images)).split(batch_size):
+        running.epoch(batch[None], np.array([optimizer.learning_rate]))
+        weights.append(running.parameters()[0][0])
+    start, once, _, end = weights
+    assert not torch.equal(once[300], start[300])
+    assert torch.equal(end[300], once[300]) == (not moves)
+    assert torch.equal(end[5], start[5]) == (not fades)
 
 
 @pytest.mark.parametrize("init", [0, 0.01, 0.1, 1])
@@ -194,13 +312,11 @@ def test_how_many_cores_it_keeps_busy(fields, replicates, available, busy):
 
 def test_it_is_compiled_once_for_every_experiment():
     """Else what compiles it again is timed as training, as it was for a learning rate that is an int."""
-    from model.engines.numba_loop import kernels
-
     for rate, init in ((1, 0), (0.5, 0.5)):
-        for optimizer in (SGD(rate), Adam(rate)):
+        for optimizer in (SGD(rate), Adam(rate), *OTHERS):
             experiment = Experiment(optimizer=optimizer, batch_size=32, epochs=1, init=init)
             trained(numba_loop, experiment, on=first(64))
-    assert len(kernels.train.signatures) == 1
+    assert len(compilation.kernels(MLP()).train.signatures) == 1
 
 
 @each_engine
@@ -213,10 +329,28 @@ def test_parameters_are_copies(engine):
     assert not torch.equal(running.parameters()[0], kept[0])
 
 
+def of_network(network: MLP) -> Experiment:
+    return Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1, network=network)
+
+
 def test_a_refusal_says_why():
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
         choose_engine("numba", ONLINE, torch.device("cuda"))
     assert numba_loop.unavailable(torch.device("cuda")) is None
+    for network, said in (
+        (MLP((784, 10), ()), "it runs an MLP with hidden layers, not 784-10"),
+        (MLP((784, 5, 10), ("gelu",)), "it runs relu, sigmoid and tanh, not gelu"),
+        (MLP((784, 5, 10), ("identity",)), "it runs relu, sigmoid and tanh, not identity"),
+        (
+            MLP((784, 65536, 10), ("relu",)),
+            "it runs an MLP of at most 65,535 inputs and units of a layer, not 784-65536-10 with relu",
+        ),
+    ):
+        assert numba_loop.refuses(of_network(network), CPU) == said
+        assert compilation.refuses_network(network) is not None
+    without_eps = Experiment(optimizer=Adam(0.1, eps=0), batch_size=1, epochs=1)
+    said = "it runs Adam with an eps of 1.2e-38 or more; this is Adam with eps 0"
+    assert numba_loop.refuses(without_eps, CPU) == said
 
 
 def missing(monkeypatch):
@@ -260,8 +394,7 @@ def unasked():
 )
 def test_where_numba_cannot_run_its_engine_is_named(unasked, monkeypatch, spoil, reason):
     spoil(monkeypatch)
-    monkeypatch.delitem(sys.modules, "model.engines.numba_loop.kernels")
-    monkeypatch.delattr("model.engines.numba_loop.kernels")
+    monkeypatch.delitem(sys.modules, compilation.module_name(MLP()), raising=False)
     with pytest.raises(ValueError, match=f"^engine numba cannot run here: {reason}$"):
         choose_engine("numba", ONLINE, CPU)
     assert choose_engine("auto", ONLINE, CPU) is eager
@@ -306,5 +439,5 @@ def test_processes_may_compile_at_once(tmp_path):
         process.start()
     for process in processes:
         process.join()
-    announcement = "compiling the numba engine's sum (once per machine, about 10 s)\n"
+    announcement = "compiling the numba engine's sum (once per machine, about 20 s)\n"
     assert sorted(output.read_text() for output in outputs) == ["45\n", f"{announcement}45\n"]

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from model.engines.numba_loop import compilation
+from model.engines.numba_loop import cached_files, compilation
 from model.engines.numba_loop.compilation import compile_first
 
 pytestmark = pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
@@ -27,8 +27,8 @@ def times(number):
     return number * {}
 """
 
-COMPILING = "compiling the numba engine's sum (once per machine, about 10 s)"
-ALONE = "compiling the numba engine's sum for this process alone (about 10 s): "
+COMPILING = "compiling the numba engine's sum (once per machine, about 20 s)"
+ALONE = "compiling the numba engine's sum for this process alone (about 20 s): "
 
 
 class Small:
@@ -164,6 +164,16 @@ def test_other_settings_of_numba_have_their_own_code(small, monkeypatch):
     assert small.said()[1:] == [COMPILING]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert small.said() == [], "no compiler's"
+
+
+def test_code_of_another_source_is_not_run(small, monkeypatch):
+    """Of a file that the function's own imports, which Numba does not look at."""
+    small.said()
+    monkeypatch.setattr(cached_files, "code_digest", lambda _: "another")
+    discarding, compiling = small.said()
+    assert discarding.endswith("the source has changed")
+    assert compiling == COMPILING
+    assert small.said() == []
 
 
 def test_a_full_disk_keeps_nothing_and_fails_nothing(small, monkeypatch):

@@ -13,6 +13,7 @@ from torch import Tensor
 from model.data.mnist import Data
 from model.dataset import MNIST
 from model.engines import eager
+from model.engines.numba_loop.layout import Kept
 from model.evaluate import evaluate
 from model.experiment import Experiment
 from model.network import stack_parameters
@@ -62,8 +63,9 @@ def moments(running) -> list[Tensor]:
     if isinstance(running, eager.Engine):
         (optimizer,) = running._optimizers
         return [state[key] for state in optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")]
-    (state,) = running._states
-    return [torch.from_numpy(array) for moment in (state.first, state.second) for array in moment]
+    ((part,),) = running._parts
+    (kept,) = (each for each in part.args if isinstance(each, tuple) and isinstance(each[0], Kept))
+    return [torch.from_numpy(array) for layer in kept for array in (layer.buffer, layer.square)]
 
 
 ADAM = Experiment(optimizer=Adam(1e-3), batch_size=1, epochs=1)

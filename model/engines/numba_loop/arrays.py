@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...network import MLP
-
-if TYPE_CHECKING:  # Numba may be missing
-    from .kernels import Network, Sparse
+from .layout import Network, Sparse, no_parameters
 
 
 @lru_cache(maxsize=2)  # a training set and a test set
 def sparse(images: Tensor) -> Sparse:
     """The images as a `Sparse` matrix; cached, for all engines and evaluations on them."""
-    from .kernels import Sparse
-
     rows, columns = np.nonzero(images.numpy())
     starts = np.zeros(len(images) + 1, np.uint32)
     np.cumsum(np.bincount(rows, minlength=len(images)), out=starts[1:])
     return Sparse(starts, columns.astype(np.uint16), images.numpy()[rows, columns])
 
 
-def padded(parameters: list[Tensor]) -> Network:
-    """A `Network`, padded, from one replicate's stacked parameters (1, in, out) and (1, out)."""
-    from .kernels import Network
-
-    network = Network.zeros()
-    for view, parameter in zip(views(network), parameters, strict=True):
+def padded(network: MLP, parameters: list[Tensor]) -> Network:
+    """The parameters, padded, from one replicate's stacked (1, in, out) and (1, out)."""
+    arrays = no_parameters(network)
+    for view, parameter in zip(views(network, arrays), parameters, strict=True):
         view.copy_(parameter[0])
-    return network
+    return arrays
 
 
-def views(network: Network) -> list[Tensor]:
+def views(network: MLP, arrays: Network) -> list[Tensor]:
     """Views of the parameters inside the padding: weights (in, out) and biases (out,)."""
-    pixels, hidden1, hidden2, classes = MLP().sizes
-    layer1, layer2, layer3 = map(torch.from_numpy, network)
-    return [
-        layer1[:pixels, :hidden1],
-        layer1[pixels, :hidden1],
-        layer2[:hidden1, :hidden2],
-        layer2[hidden1, :hidden2],
-        layer3[:classes, :hidden2].T,
-        layer3[:classes, hidden2],
-    ]
+    *hidden, last = map(torch.from_numpy, arrays)
+    inputs, classes = network.sizes[-2:]
+    found = []
+    for layer, (before, units) in zip(hidden, pairwise(network.sizes[:-1]), strict=True):
+        found += [layer[:before, :units], layer[before, :units]]
+    return [*found, last[:classes, :inputs].T, last[:classes, inputs]]

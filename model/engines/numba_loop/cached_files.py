@@ -2,7 +2,8 @@
 
 Numba writes an index and the code in separate files and checks neither. What a full disk, a kill or a
 faulty disk leaves there raises an error at best; at worst another function's code, or an older one's,
-runs. So a file beside them has their SHA-256, and nothing is loaded that does not agree with it.
+runs. So a file beside them has their SHA-256, and nothing is loaded that does not agree with it. It has
+the source's as well, since Numba looks at the file of the function alone and at none that it imports.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...atomic_file import write_text
-from ...environment import library_settings
+from ...environment import code_digest, library_settings
 
 if TYPE_CHECKING:  # Numba may be missing
     from numba.core.dispatcher import Dispatcher
+
+
+_PACKAGE = Path(__file__).parent
 
 
 class CachedFiles:
@@ -44,7 +48,7 @@ class CachedFiles:
             return None
         try:
             kept = json.loads(self._checksums.read_text(encoding="utf-8"))
-            checksums, settings = kept["files"], kept["settings"]
+            checksums, source, settings = kept["files"], kept["source"], kept["settings"]
             missing = {*checksums} - {file.name for file in files}
         except FileNotFoundError:
             return f"{self._checksums.name} is missing"
@@ -58,6 +62,8 @@ class CachedFiles:
                 return f"{file.name} cannot be read: {error.strerror}"
         if missing:
             return f"{min(missing)} is missing"
+        if source != code_digest([_PACKAGE]):
+            return "the source has changed"
         # Numba does not distinguish code that was compiled without optimisations, say.
         return None if settings == _settings() else "a NUMBA_ environment variable has changed"
 
@@ -65,7 +71,11 @@ class CachedFiles:
         """Writes the checksums of the files as they are; without them, no process loads the files."""
         with suppress(OSError):
             checksums = {file.name: _sha256(file) for file in self._files()}
-            kept = {"files": checksums, "settings": _settings()}
+            kept = {
+                "files": checksums,
+                "source": code_digest([_PACKAGE]),
+                "settings": _settings(),
+            }
             write_text(self._checksums, json.dumps(kept, indent=1))
 
     def discard(self) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -19,6 +23,10 @@ if TYPE_CHECKING:  # Numba may be missing
     from numba.core.event import Event
 
 
+ACTIVATIONS = ("relu", "sigmoid", "tanh")
+_COLUMNS = 65_535  # as uint16 counts them
+
+
 @cache
 def unavailable() -> str | None:
     """Why nothing compiled can run here, in a few words, or None if it can."""
@@ -27,7 +35,7 @@ def unavailable() -> str | None:
 
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return "Numba's compiler is off (NUMBA_DISABLE_JIT is set)"
-        from . import kernels  # noqa: F401
+        kernels(MLP())
     except ImportError as error:
         if error.name == "numba":
             return f"Numba is missing ({one_line(error)}); pip install numba brings it"
@@ -39,7 +47,39 @@ def unavailable() -> str | None:
 
 def refuses_network(network: MLP) -> str | None:
     """Why nothing is compiled for the network, in a few words, or None if it is."""
-    return None if network == MLP() else f"it is written for {MLP()}, not {network}"
+    if type(network) is not MLP:  # which may compute something else
+        return f"it runs an MLP, not {type(network).__name__}"
+    if not network.hidden:
+        return f"it runs an MLP with hidden layers, not {network}"
+    if max(network.sizes[:-1]) > _COLUMNS:
+        return f"it runs an MLP of at most {_COLUMNS:,} inputs and units of a layer, not {network}"
+    for activation in network.activations:
+        if activation not in ACTIVATIONS:
+            return f"it runs {', '.join(ACTIVATIONS)}, not {activation}"
+    return None
+
+
+def kernels(network: MLP) -> ModuleType:
+    """The compiled code for that network: `kernels.py`, executed as a module of its own.
+
+    Numba looks it up among the imported modules, by its name, when it loads what it has cached.
+    """
+    name = module_name(network)
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, Path(__file__).with_name("kernels.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        module.NETWORK = network  # type: ignore[attr-defined]
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+def module_name(network: MLP) -> str:
+    """What the module for that network is called."""
+    digest = hashlib.sha256(repr(network).encode()).hexdigest()[:12]
+    return f"{__package__}.kernels_{digest}"
 
 
 def compile_first(
@@ -49,7 +89,7 @@ def compile_first(
 
     One process at a time: several that start at once would all compile. Nothing that is wrong with
     Numba's cache is an error: files that are damaged are discarded and written anew, and where none
-    can be kept, every process compiles for itself. That takes 15 s, and eager, the alternative, takes
+    can be kept, every process compiles for itself. That takes 25 s, and eager, the alternative, takes
     several times as long to train and would make the run's times incomparable with all others.
     """
     if entry.signatures:
@@ -94,7 +134,7 @@ def _load_or_compile(
         return f"Numba's cache cannot be used ({one_line(error)})"
     try:
         with _announced(
-            f"compiling the numba engine's {name} (once per machine, about 10 s)"
+            f"compiling the numba engine's {name} (once per machine, about 20 s)"
         ) as announced:
             call_on_nothing()
     except Exception as error:  # a full disk, say; or the call's own, which comes again without a cache
@@ -114,7 +154,7 @@ def _compile_uncached(
 ) -> None:
     # Numba offers no public way to leave a function's cache alone.
     entry._cache.disable()  # type: ignore[attr-defined]
-    line = f"compiling the numba engine's {name} for this process alone (about 10 s): {reason}"
+    line = f"compiling the numba engine's {name} for this process alone (about 20 s): {reason}"
     with _announced(line) as announced:
         call_on_nothing()
     if not announced:  # it was compiled, and could not be written

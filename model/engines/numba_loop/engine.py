@@ -18,15 +18,34 @@ from torch import Tensor
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import stack_parameters
-from ...optimizers import SGD, Adam
+from ...optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...subnormals import flushed
 from ..honours import Honours
 from . import compilation
 from .arrays import padded, sparse, views
+from .layout import Chunk, Network, Steps
+from .rules import kept_at_first, rule_of, steps_of
 
 NAME = "numba"
 
-HONOURS = Honours({SGD: {"learning_rate"}, Adam: {"learning_rate"}})
+# As `rules` has them in numbers.
+_ADAM = {"learning_rate", "betas", "eps", "weight_decay"}
+HONOURS = Honours(
+    {
+        SGD: {"learning_rate", "momentum", "dampening", "nesterov", "weight_decay"},
+        Adam: _ADAM,
+        AdamW: _ADAM,
+        RMSprop: {"learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay"},
+        Adagrad: {
+            "learning_rate",
+            "lr_decay",
+            "weight_decay",
+            "initial_accumulator_value",
+            "eps",
+        },
+    },
+    activations=compilation.ACTIVATIONS,
+)
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
 # their deltas stay in a core's second cache.
@@ -38,14 +57,22 @@ WAVE = 256
 # them.
 EXAMPLES_PER_THREAD = 32
 
-_Part = Callable[[NDArray[np.float64], int, NDArray[np.uint32]], None]
+_Part = Callable[[NDArray[np.uint32], Steps], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: the device, or a setting that it does not honour."""
+    """Why it cannot run this: the device, or a setting that it does not honour.
+
+    Without an eps, PyTorch divides by 0 where a gradient is 0; here such rows may be skipped.
+    """
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
-    return HONOURS.refuses(experiment) or compilation.refuses_network(experiment.network)
+    optimizer = experiment.optimizer
+    if reason := HONOURS.refuses(experiment):
+        return reason
+    if getattr(optimizer, "eps", 1) < np.finfo(np.float32).tiny:
+        return f"it runs {optimizer.name} with an eps of 1.2e-38 or more; this is {optimizer.label}"
+    return compilation.refuses_network(experiment.network)
 
 
 def unavailable(device: torch.device) -> str | None:
@@ -66,22 +93,24 @@ class Engine:
     """Trains replicates in parallel; they share no array that changes, so none affects another."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
-        from . import kernels
-
-        self._batch_size = experiment.batch_size
-        self._steps = 0
+        network = experiment.network
+        kernels = compilation.kernels(network)
+        self._network = network
+        self._optimizer = experiment.optimizer
+        self._steps = 0  # that were taken
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
         in_a_wave = min(experiment.batch_size, WAVE)
-        self._networks, self._states = [], []
+        self._replicates: list[Network] = []
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
-            network = padded(stack_parameters([experiment.network.build(experiment.init, seed)]))
-            state = kernels.State.zeros()
-            workspace = kernels.Chunk.zeros(each, -(-in_a_wave // each))
+            built = network.build(experiment.init, seed)
+            replicate = padded(network, stack_parameters([built]))
+            kept = kept_at_first(experiment.optimizer, replicate)
+            seen = np.zeros(network.inputs + 1, np.bool)
+            workspace = Chunk.zeros(network, each, -(-in_a_wave // each))
             arrivals = np.zeros(1, np.int64)
-            self._networks.append(network)
-            self._states.append(state)
+            self._replicates.append(replicate)
             self._parts.append(
                 [
                     partial(
@@ -90,34 +119,39 @@ class Engine:
                         data.train_labels.numpy(),
                         experiment.batch_size,
                         WAVE,
-                        isinstance(experiment.optimizer, Adam),
-                        network,
-                        state,
+                        rule_of(experiment.optimizer),
+                        replicate,
+                        kept,
+                        seen,
                         workspace,
                         arrivals,
+                        workspace.of(thread),
                         thread,
                     )
                     for thread in range(each)
                 ]
             )
-        nothing = np.zeros(0, np.uint32)
-        compilation.compile_first(
-            kernels.train, "epoch", lambda: self._parts[0][0](np.zeros(0), 0, nothing)
-        )
+        nothing = (np.zeros(0, np.uint32), steps_of(experiment.optimizer, 0, np.zeros(0)))
+        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](*nothing))
 
     @flushed()
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
-        """Trains every replicate on its row of `orders` (replicates, examples), int64."""
+        """Trains every replicate on its row of `orders` (replicates, examples), int64.
+
+        `rates` are the learning rates, (steps,).
+        """
+        steps = steps_of(self._optimizer, self._steps, rates)
         with ThreadPoolExecutor(self._threads) as pool:
             trained = [
-                pool.submit(part, rates, self._steps, order)
+                pool.submit(part, order, steps)
                 for parts, order in zip(self._parts, orders.numpy().astype(np.uint32), strict=True)
                 for part in parts
             ]
         for future in trained:
             future.result()
-        self._steps += -(-orders.shape[1] // self._batch_size)
+        self._steps += len(rates)
 
     def parameters(self) -> list[Tensor]:
         """Copies of the replicates' current parameters; see `network.stack_parameters`."""
-        return [torch.stack(views) for views in zip(*map(views, self._networks), strict=True)]
+        found = [views(self._network, replicate) for replicate in self._replicates]
+        return [torch.stack(each) for each in zip(*found, strict=True)]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ...network import MLP
 from .arrays import padded, sparse
-from .compilation import compile_first
+from .compilation import compile_first, kernels
+from .layout import Chunk
 
 # Images per call, whose losses are summed in float32's range: as many as PyTorch takes at once.
 _CHUNK = 1000
@@ -23,19 +24,19 @@ def tally(
     All parameters must be finite: a product of 0 and an infinity would be skipped. What it returns
     does not depend on the number of threads.
     """
-    from . import kernels
-
+    evaluation = kernels(network).evaluate
     starts = range(0, len(images), _CHUNK)
     losses = torch.zeros(len(starts))
     hits, predictions = torch.zeros(2, len(starts), network.classes, dtype=torch.int64)
-    shared = (sparse(images), labels.numpy(), padded([parameter[None] for parameter in parameters]))
+    stacked = [parameter[None] for parameter in parameters]
+    shared = (sparse(images), labels.numpy(), padded(network, stacked))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())
-        loss = kernels.evaluate(*shared, kernels.Chunk.zeros(1, 1), start, end, *counts)
+        loss = evaluation(*shared, Chunk.zeros(network, 1, 1).of(0), start, end, *counts)
         losses[chunk] = float(loss)
 
-    compile_first(kernels.evaluate, "evaluation", lambda: evaluate(0, 0, 0))
+    compile_first(evaluation, "evaluation", lambda: evaluate(0, 0, 0))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         done = [
             pool.submit(evaluate, chunk, start, min(start + _CHUNK, len(images)))

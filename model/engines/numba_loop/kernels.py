@@ -2,9 +2,9 @@
 
 Four fifths of MNIST's pixels are 0, and about half of the ReLUs are inactive. A 0 adds nothing to
 a forward sum and receives no gradient. So the forward pass sums a layer over the list of an
-example's nonzero pixels, or active units. The backward pass transposes these lists: the gradient of
-a row of weights is a sum over the examples in which that pixel or unit is not 0. It is applied as
-soon as it is computed.
+example's nonzero inputs, or active units (after another activation, all of them). The backward pass
+transposes these lists: the gradient of a row of weights is a sum over the examples in which that input
+or unit is not 0. It is applied as soon as it is computed.
 
 A replicate's threads share out the examples for the forward pass, and when all are done, the rows of
 weights for the backward pass: so one thread sums a row's gradient, over the examples in their order,
@@ -15,27 +15,28 @@ In a network that is no longer finite, the reference has NaN where a 0 meets an 
 that product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and
 the evaluation after the epoch sees it, which is PyTorch's then.
 
-All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines,
-so every loop over a row has a constant length and no remainder. Indices are unsigned: Numba lets
-negative indices count from the end, and checks every signed one for that.
+Indices are unsigned: Numba lets negative indices count from the end, and checks every signed one for
+that.
 
 The assembly was checked for the following, with AVX-512: a sum over a list keeps its 19 (or 7)
 vectors in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memory), zmm, zmm`; the
-sigmoids and Adam's square roots and divisions are vectors of 16; no loop over weights or lists
+sigmoids and the optimizers' square roots and divisions are vectors of 16; no loop over weights or lists
 contains a call, and none is compiled twice for arrays that might overlap.
 
-Numba's cache checks the content of this file alone, so all compiled code is in it; and each entry point
-has one signature, as Numba could otherwise mistake one cached file for another.
+This file is executed as a module of its own for each network, since the loops over rows have to have
+constant lengths; see `compilation.kernels`. What a layer has as a function of its own is made by another
+function, which takes the layer's number. Numba's cache distinguishes neither networks nor signatures
+well enough: so an entry point has the network in its name, and one signature.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache, reduce
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -44,116 +45,84 @@ from numba.np.arrayobj import make_array, populate_array
 from numpy import float32, int32
 from numpy.typing import NDArray
 
+from ...network import MLP
+from .layout import LINE, Chunk, Floats, Kept, Network, Rule, Sparse, Steps, widths
+
 if TYPE_CHECKING:
     from numba.core.cpu import CPUContext
+    from numba.core.decorators import _JITWrapper
+    from numba.core.dispatcher import Dispatcher
     from numba.core.typing.context import BaseContext
     from numba.core.typing.templates import Signature
 
-PIXELS, HIDDEN1, HIDDEN2, CLASSES = 784, 300, 100, 10
-WIDTH1, WIDTH2, WIDTH3 = 304, 112, 16  # the last three, padded
+NETWORK: MLP = globals()["NETWORK"]  # which `compilation.kernels` has put there
+
+INPUTS, CLASSES = NETWORK.inputs, NETWORK.classes
+SIZES, WIDTHS = NETWORK.sizes, widths(NETWORK)
+TOP = len(NETWORK.hidden) - 1  # the last hidden layer
 
 _SPINS = 2000  # reads of a counter while waiting, before the core is yielded
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, float32(1e-8)  # torch.optim.Adam's defaults
 
 # Sums may be reordered and fused with multiplications, but NaN and infinity must keep their
 # meaning: no "nnan", no "ninf".
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-_inlined = njit(fastmath=_FASTMATH, error_model="numpy", forceinline=True)
-_entry = njit(fastmath=_FASTMATH, error_model="numpy", nogil=True)  # `compile_first` adds the cache
+# Nothing here makes an array, so none needs its references counted ("NRT"), which would take a fifth of
+# a step of Adam at batch size 1.
+_options: Any = {"fastmath": _FASTMATH, "error_model": "numpy", "_nrt": False}
+_inlined: _JITWrapper = njit(**_options, forceinline=True)
+
+# Sums over examples keep their order, or it would depend on how many of them a thread has: LLVM unrolls
+# narrow rows, and then splits the loop over examples into several sums.
+_ordered: _JITWrapper = njit(**{**_options, "fastmath": _FASTMATH - {"reassoc"}}, forceinline=True)
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-Floats = NDArray[float32]
+def _entry(function: _Function) -> Dispatcher[_Function]:
+    """An entry point, which `compile_first` gives its cache."""
+    function.__qualname__ += __name__.rpartition("kernels")[2]
+    compiled: Dispatcher[_Function] = njit(**_options, nogil=True)(function)
+    return compiled
 
 
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
-    """Zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
-    return torch.zeros(shape, dtype=dtype).numpy()
+class Wave(NamedTuple):
+    """What is done with a wave's gradients: a step of an optimizer's, and when."""
 
-
-class Sparse(NamedTuple):
-    """A matrix in CSR format: row i has the entries from starts[i] up to starts[i + 1]."""
-
-    starts: NDArray[np.uint32]  # (rows + 1,), uint32
-    columns: NDArray[np.uint16]  # (entries,), uint16
-    values: Floats  # (entries,)
-
-    @classmethod
-    def zeros(cls, count: int, rows: int, entries: int) -> Sparse:
-        """Room for `count` of them: arrays with one more axis."""
-        return cls(
-            _zeros(count, rows + 1, dtype=torch.uint32),
-            _zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
-            _zeros(count, -(-entries // 32) * 32),
-        )
-
-
-class Network(NamedTuple):
-    """The parameters of one replicate, or a moment or the sum of their gradients, with padded rows."""
-
-    layer1: Floats  # (785, 304), a row for every input; the last is the bias
-    layer2: Floats  # (301, 112), likewise
-    layer3: Floats  # (10, 112), a row for every output; column 100 is the bias
-
-    @classmethod
-    def zeros(cls) -> Network:
-        return cls(
-            _zeros(PIXELS + 1, WIDTH1),
-            _zeros(HIDDEN1 + 1, WIDTH2),
-            _zeros(CLASSES, WIDTH2),
-        )
-
-
-class State(NamedTuple):
-    """What a replicate's optimizer keeps from step to step."""
-
-    first: Network  # Adam's moments; SGD leaves them 0
-    second: Network
-    gradient: Network  # 0 between two steps
-    seen: NDArray[np.bool]  # (785,), bool: inputs that were not 0 in some example so far
-
-    @classmethod
-    def zeros(cls) -> State:
-        seen = _zeros(PIXELS + 1, dtype=torch.bool)
-        return cls(Network.zeros(), Network.zeros(), Network.zeros(), seen)
-
-
-class Update(NamedTuple):
-    """What is done with gradients after a wave."""
-
-    adam: bool  # else SGD, whose gradients have been scaled already
-    rate: float32  # Adam's learning rate divided by the first moment's bias correction
-    correction: float32  # 1 divided by the square root of the second's
-    one_wave: bool  # the batch has no other wave
+    rule: Rule
+    scale: float32  # these are of `Steps`
+    decay: float32
+    shrink: float32
+    gain: float32
+    correction: float32
+    stride: float32
+    direct: bool  # what `rule` says of these holds, as the batch has no other wave
+    sparse: bool
+    is_first: bool  # the batch has no earlier wave
     is_last: bool  # ... or no later one
+    examples: int
+    share: int  # how many of them the first thread has; the last may have fewer
 
 
-class Chunk(NamedTuple):
-    """A thread's part of a wave. A delta is the loss's gradient with respect to pre-activations.
+@_ordered
+def _plus(total: float32, term: float32) -> float32:
+    return total + term
 
-    A workspace is the same with one more axis, the thread's, before all others.
-    """
 
-    hidden1: Sparse  # (examples, 300)
-    hidden2: Floats  # (examples, 112)
-    delta1: Floats  # (examples, 304)
-    delta2: Floats  # (examples, 112)
-    delta3: Floats  # (examples, 16); first the logits
-    by_pixel: Sparse  # (785, examples): the images transposed, and a row of ones
-    by_unit: Sparse  # (300, examples): hidden1 transposed
+def _in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
+    """A compiled function that calls these one after the other, with the same arguments."""
 
-    @classmethod
-    def zeros(cls, threads: int, examples: int) -> Chunk:
-        """A workspace."""
-        return cls(
-            Sparse.zeros(threads, examples, examples * HIDDEN1 + 1),  # + 1: see _forward
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH1),
-            _zeros(threads, examples, WIDTH2),
-            _zeros(threads, examples, WIDTH3),
-            Sparse.zeros(threads, PIXELS + 1, examples * (PIXELS + 1)),
-            Sparse.zeros(threads, HIDDEN1, examples * HIDDEN1),
-        )
+    def both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
+        @_inlined
+        def one_then_the_other(*arguments: Any) -> None:
+            first(*arguments)
+            second(*arguments)
+
+        return one_then_the_other
+
+    def nothing(*arguments: Any) -> None:
+        pass
+
+    return reduce(both, functions or [_inlined(nothing)])
 
 
 def _registers(width: int) -> Callable[[], Floats]:
@@ -188,69 +157,7 @@ def _registers(width: int) -> Callable[[], Floats]:
     return array  # type: ignore[return-value]  # Numba passes the typing context
 
 
-def _row_functions(width: int) -> tuple[Callable[..., None], Callable[..., None]]:
-    registers = _registers(width)
-
-    @_inlined
-    def add_rows(
-        total: Floats,
-        at: int,
-        matrix: Floats,
-        columns: NDArray[np.uint16],
-        values: Floats,
-        begin: int,
-        end: int,
-    ) -> None:
-        """total[at] += sum of values[k] * matrix[columns[k]] over begin <= k < end."""
-        row = registers()
-        for j in range(width):
-            row[j] = 0
-        for k in range(begin, end):
-            column, value = columns[k], values[k]
-            for j in range(width):
-                row[j] += value * matrix[column, j]
-        for j in range(width):
-            total[at, j] += row[j]
-
-    @_inlined
-    def use_row(
-        row: Floats,
-        update: Update,
-        weights: Floats,
-        first: Floats,
-        second: Floats,
-        gradient: Floats,
-        at: int,
-    ) -> None:
-        """Updates weights[at] with its gradient: `row`, and what earlier waves left in `gradient`.
-
-        Before the last wave, leaves `row` there.
-        """
-        if not update.is_last:
-            for j in range(width):
-                gradient[at, j] += row[j]
-            return
-        if not update.one_wave:
-            for j in range(width):
-                row[j] += gradient[at, j]
-                gradient[at, j] = 0
-        if update.adam:
-            for j in range(width):
-                m = first[at, j] + float32(1 - BETA1) * (row[j] - first[at, j])
-                v = float32(BETA2) * second[at, j] + float32(1 - BETA2) * row[j] * row[j]
-                first[at, j] = m
-                second[at, j] = v
-                weights[at, j] -= update.rate * m / (math.sqrt(v) * update.correction + EPSILON)
-        else:
-            for j in range(width):
-                weights[at, j] += row[j]
-
-    return add_rows, use_row
-
-
-_add_rows1, _use_row1 = _row_functions(WIDTH1)
-_add_rows2, _use_row2 = _row_functions(WIDTH2)
-_registers1, _registers2, _registers3 = map(_registers, (WIDTH1, WIDTH2, WIDTH3))
+_class_registers = _registers(WIDTHS[-1])
 
 
 @_inlined
@@ -277,51 +184,146 @@ def _exp(x: float32) -> float32:
 
 
 @_inlined
-def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
-    """The forward pass of the image `example`: row b of s.hidden1, s.hidden2, and s.delta3.
+def _relu(x: float32) -> float32:
+    return float32(0) if x <= 0 else x  # a NaN is passed on, as by torch.relu
 
-    Uses row b of s.delta1, too.
+
+@_inlined
+def _relu_slope(y: float32) -> float32:
+    return float32(0) if y <= 0 else float32(1)
+
+
+@_inlined
+def _sigmoid(x: float32) -> float32:
+    return float32(1) / (float32(1) + _exp(-x))
+
+
+@_inlined
+def _sigmoid_slope(y: float32) -> float32:
+    return (float32(1) - y) * y
+
+
+@_inlined
+def _tanh(x: float32) -> float32:
+    """To within a few ULP: Cephes' tanhf, whose polynomial loses no digit near 0, without branches."""
+    z = x * x
+    p = float32(-5.70498872745e-3)
+    p = p * z + float32(2.06390887954e-2)
+    p = p * z - float32(5.37397155531e-2)
+    p = p * z + float32(1.33314422036e-1)
+    p = p * z - float32(3.33332819422e-1)
+    size = abs(x)
+    y = float32(1) - float32(2) / (_exp(size + size) + float32(1))
+    return x + p * z * x if size < float32(0.625) else (y if x > 0 else -y)
+
+
+@_inlined
+def _tanh_slope(y: float32) -> float32:
+    return float32(1) - y * y
+
+
+# By name, each with its slope, of its own result.
+_ACTIVATIONS = {
+    "relu": (_relu, _relu_slope),
+    "sigmoid": (_sigmoid, _sigmoid_slope),
+    "tanh": (_tanh, _tanh_slope),
+}
+
+
+def _activation(layer: int) -> Callable[[Chunk, int], None]:
+    """A function that passes on the activations of row b of s.deltas[layer], which becomes their slopes.
+
+    Pre-activations and slopes are padded with zeros.
     """
-    for j in range(WIDTH1):
-        s.delta1[b, j] = network.layer1[PIXELS, j]
-    _add_rows1(
-        s.delta1,
-        b,
-        network.layer1,
-        images.columns,
-        images.values,
-        images.starts[example],
-        images.starts[example + 1],
-    )
-    end = s.hidden1.starts[b]
-    for j in range(HIDDEN1):
-        value = s.delta1[b, j]
-        s.hidden1.columns[end] = j
-        s.hidden1.values[end] = value
-        end += not (value <= 0)  # a NaN is passed on, as torch.relu does
-    s.hidden1.starts[b + 1] = end
+    units, width = SIZES[layer + 1], WIDTHS[layer]
+    name = NETWORK.activations[layer]
+    function, slope = _ACTIVATIONS[name]
 
-    for j in range(WIDTH2):
-        s.hidden2[b, j] = network.layer2[HIDDEN1, j]
-    _add_rows2(
-        s.hidden2,
-        b,
-        network.layer2,
-        s.hidden1.columns,
-        s.hidden1.values,
-        s.hidden1.starts[b],
-        s.hidden1.starts[b + 1],
-    )
-    for j in range(WIDTH2):
-        s.hidden2[b, j] = float32(1) / (float32(1) + _exp(-s.hidden2[b, j]))
-    s.hidden2[b, HIDDEN2] = 1  # layer3's bias
-    for j in range(HIDDEN2 + 1, WIDTH2):
-        s.hidden2[b, j] = 0
+    @_inlined
+    def to_top(s: Chunk, b: int) -> None:
+        values, slopes = s.top, s.deltas[layer]
+        for j in range(width):
+            values[b, j] = function(slopes[b, j])
+        for j in range(width):
+            slopes[b, j] = slope(values[b, j])
+        for j in range(units, width):
+            values[b, j] = slopes[b, j] = 0
+        values[b, units] = 1
+
+    @_inlined
+    def to_list(s: Chunk, b: int) -> None:
+        starts, columns, values = s.active[layer]
+        slopes = s.deltas[layer]
+        begin = starts[b]
+        for j in range(units):
+            columns[begin + j] = j
+            values[begin + j] = function(slopes[b, j])
+        for j in range(units):
+            slopes[b, j] = slope(values[begin + j])
+        starts[b + 1] = begin + units
+
+    @_inlined
+    def to_short_list(s: Chunk, b: int) -> None:
+        starts, columns, values = s.active[layer]
+        slopes = s.deltas[layer]
+        end = starts[b]
+        for j in range(units):
+            value = slopes[b, j]
+            columns[end] = j
+            values[end] = value
+            end += not (value <= 0)
+        starts[b + 1] = end
+        for j in range(width):
+            slopes[b, j] = 0  # of a unit that is listed it is 1, and not asked for
+
+    if layer == TOP:
+        return to_top
+    return to_short_list if name == "relu" else to_list
+
+
+def _hidden_layer(layer: int) -> Callable[..., None]:
+    """The forward pass through a hidden layer, from an example's list of inputs or active units."""
+    inputs, width = SIZES[layer], WIDTHS[layer]
+    registers, activate = _registers(width), _activation(layer)
+
+    @_inlined
+    def forward(weights: Floats, given: Sparse, at: int, s: Chunk, b: int) -> None:
+        starts, columns, values = given
+        total, row = s.deltas[layer], registers()
+        for j in range(width):
+            row[j] = 0
+        for k in range(starts[at], starts[at + 1]):
+            column, value = columns[k], values[k]
+            for j in range(width):
+                row[j] += value * weights[column, j]
+        for j in range(width):
+            total[b, j] = weights[inputs, j] + row[j]
+        activate(s, b)
+
+    @_inlined
+    def from_image(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+        forward(network[layer], images, example, s, b)
+
+    @_inlined
+    def from_units(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+        forward(network[layer], s.active[layer - 1], b, s, b)
+
+    return from_image if layer == 0 else from_units
+
+
+_hidden_layers = _in_turn([_hidden_layer(layer) for layer in range(TOP + 1)])
+
+
+@_inlined
+def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+    """The forward pass of the image `example`: row b of s.active, s.top, and s.deltas."""
+    _hidden_layers(network, images, example, s, b)
+    weights, top, logits = network[-1], s.top, s.deltas[-1]
     for c in range(CLASSES):
         logit = float32(0)
-        for j in range(WIDTH2):
-            logit += network.layer3[c, j] * s.hidden2[b, j]
-        s.delta3[b, c] = logit
+        for j in range(WIDTHS[TOP]):
+            logit += weights[c, j] * top[b, j]
+        logits[b, c] = logit
 
 
 @_inlined
@@ -331,13 +333,16 @@ def _log_total(logits: Floats, b: int) -> float32:
     for c in range(CLASSES):
         if not (logits[b, c] <= largest):
             largest = logits[b, c]
-    exponentials = _registers3()
-    for c in range(WIDTH3):
+    exponentials = _class_registers()
+    for c in range(WIDTHS[-1]):
         exponentials[c] = _exp(logits[b, c] - largest)
     total = float32(0)
     for c in range(CLASSES):
         total += exponentials[c]
     return largest + math.log(total)
+
+
+_top_registers = _registers(WIDTHS[TOP])
 
 
 @_inlined
@@ -349,30 +354,29 @@ def _forward(
     batch_size: int,
     s: Chunk,
 ) -> None:
-    """Fills `s` for `examples` of a batch, except by_pixel and by_unit; delta1 is set to 0."""
+    """Fills `s` for `examples` of a batch, except by_input and by_unit, and of `deltas` the last two."""
+    weights, outputs, top = network[-1], s.deltas[-1], s.deltas[TOP]
     for b in range(len(examples)):
         example = examples[b]
         _logits(network, images, example, s, b)
 
         # Softmax as PyTorch computes it: the exponential of the log-softmax.
-        log_total = _log_total(s.delta3, b)
-        for c in range(WIDTH3):
-            s.delta3[b, c] = _exp(s.delta3[b, c] - log_total)
-        s.delta3[b, labels[example]] -= float32(1)
-        for c in range(WIDTH3):
-            s.delta3[b, c] /= float32(batch_size)
+        log_total = _log_total(outputs, b)
+        for c in range(WIDTHS[-1]):
+            outputs[b, c] = _exp(outputs[b, c] - log_total)
+        outputs[b, labels[example]] -= float32(1)
+        for c in range(WIDTHS[-1]):
+            outputs[b, c] /= float32(batch_size)
 
-        row = _registers2()
-        for j in range(WIDTH2):
+        row = _top_registers()
+        for j in range(WIDTHS[TOP]):
             row[j] = 0
         for c in range(CLASSES):
-            delta = s.delta3[b, c]
-            for j in range(WIDTH2):
-                row[j] += delta * network.layer3[c, j]
-        for j in range(WIDTH2):
-            s.delta2[b, j] = row[j] * (float32(1) - s.hidden2[b, j]) * s.hidden2[b, j]
-        for j in range(WIDTH1):
-            s.delta1[b, j] = 0
+            delta = outputs[b, c]
+            for j in range(WIDTHS[TOP]):
+                row[j] += delta * weights[c, j]
+        for j in range(WIDTHS[TOP]):
+            top[b, j] *= row[j]
 
 
 @_inlined
@@ -411,83 +415,15 @@ def _transpose(
     out_starts[len(out_starts) - 1] = at
 
 
-@_inlined
-def _back_through_unit(layer2: Floats, unit: int, w: Chunk, row: Floats, direct: bool) -> None:
-    """Computes the unit's delta1 in each example; `row` becomes its gradient of layer2.
+def _transposition(layer: int) -> Callable[..., None]:
+    @_inlined
+    def transpose(s: Chunk, examples: int, scale: float32) -> None:
+        _transpose(s.active[layer], s.rows[:examples], scale, False, s.by_unit[layer])
 
-    If `direct`, the gradient is added to layer2 at once.
-
-    Both loop over the same deltas, so they share one loop.
-    """
-    weights, total = _registers2(), _registers2()
-    for j in range(WIDTH2):
-        weights[j] = layer2[unit, j]
-        total[j] = 0
-    for c in range(len(w.delta2)):
-        for k in range(w.by_unit.starts[c, unit], w.by_unit.starts[c, unit + 1]):
-            b, value = w.by_unit.columns[c, k], w.by_unit.values[c, k]
-            delta1 = float32(0)
-            for j in range(WIDTH2):
-                delta = w.delta2[c, b, j]
-                delta1 += weights[j] * delta
-                total[j] += value * delta
-            w.delta1[c, b, unit] = delta1
-    if direct:
-        for j in range(WIDTH2):
-            layer2[unit, j] += total[j]
-    else:
-        for j in range(WIDTH2):
-            row[j] = total[j]
+    return transpose
 
 
-@_inlined
-def _back_through_pixel(layer1: Floats, pixel: int, w: Chunk, row: Floats, direct: bool) -> None:
-    """`row` becomes the pixel's gradient of layer1; if `direct`, it is added to layer1 at once."""
-    total = _registers1()
-    for j in range(WIDTH1):
-        total[j] = 0
-    for c in range(len(w.delta1)):
-        for k in range(w.by_pixel.starts[c, pixel], w.by_pixel.starts[c, pixel + 1]):
-            b, value = w.by_pixel.columns[c, k], w.by_pixel.values[c, k]
-            for j in range(WIDTH1):
-                total[j] += value * w.delta1[c, b, j]
-    if direct:
-        for j in range(WIDTH1):
-            layer1[pixel, j] += total[j]
-    else:
-        for j in range(WIDTH1):
-            row[j] = total[j]
-
-
-@_inlined
-def _back_through_bias2(scale: float32, w: Chunk, examples: int, size: int, row: Floats) -> None:
-    """`row` becomes scale times the gradient of the second layer's bias."""
-    total = _registers2()
-    for j in range(WIDTH2):
-        total[j] = 0
-    for c in range(len(w.delta2)):
-        for b in range(min(size, examples - c * size)):
-            for j in range(WIDTH2):
-                total[j] += w.delta2[c, b, j]
-    for j in range(WIDTH2):
-        row[j] = scale * total[j]
-
-
-@_inlined
-def _back_through_class(
-    label: int, scale: float32, w: Chunk, examples: int, size: int, row: Floats
-) -> None:
-    """`row` becomes scale times the class's gradient of layer3."""
-    total = _registers2()
-    for j in range(WIDTH2):
-        total[j] = 0
-    for c in range(len(w.delta3)):
-        for b in range(min(size, examples - c * size)):
-            delta = scale * w.delta3[c, b, label]
-            for j in range(WIDTH2):
-                total[j] += delta * w.hidden2[c, b, j]
-    for j in range(WIDTH2):
-        row[j] = total[j]
+_transpose_active = _in_turn([_transposition(layer) for layer in range(TOP)])
 
 
 @_inlined
@@ -499,50 +435,64 @@ def _has_entries(lists: Sparse, row: int) -> bool:
     return found
 
 
-@_inlined
-def _step_online(network: Network, images: Sparse, example: np.uint32, step: float32, s: Chunk) -> None:
-    """A step of SGD with a batch of the single `example`.
+@cache
+def _row_use(width: int) -> Callable[..., None]:
+    """A function that updates a row of weights."""
 
-    Its own lists suffice, without a transposition, and no row of weights needs a sum.
-    """
-    for c in range(CLASSES):
-        scaled = step * s.delta3[0, c]
-        for j in range(WIDTH2):
-            network.layer3[c, j] += scaled * s.hidden2[0, j]
-    delta2 = _registers2()
-    for j in range(WIDTH2):
-        delta2[j] = s.delta2[0, j]
-        network.layer2[HIDDEN1, j] += step * delta2[j]
-    for k in range(s.hidden1.starts[0], s.hidden1.starts[1]):
-        unit, scaled = s.hidden1.columns[k], step * s.hidden1.values[k]
-        total = float32(0)
-        for j in range(WIDTH2):
-            weight = network.layer2[unit, j]
-            total += weight * delta2[j]
-            network.layer2[unit, j] = weight + scaled * delta2[j]
-        s.delta1[0, unit] = total
-    delta1 = _registers1()
-    for j in range(WIDTH1):
-        delta1[j] = s.delta1[0, j]
-        network.layer1[PIXELS, j] += step * delta1[j]
-    for k in range(images.starts[example], images.starts[example + 1]):
-        pixel, scaled = images.columns[k], step * images.values[k]
-        for j in range(WIDTH1):
-            network.layer1[pixel, j] += scaled * delta1[j]
+    @_inlined
+    def divide(row: Floats, rule: Rule, square: Floats, mean: Floats, at: int) -> None:
+        """Divides `row` by the root of its mean square, or of its variance, or of the sum of squares."""
+        for j in range(width):
+            square[at, j] = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
+        if rule.centered:
+            for j in range(width):
+                m = mean[at, j] + rule.fresh * (row[j] - mean[at, j])
+                mean[at, j] = m
+                row[j] /= math.sqrt(square[at, j] - m * m) + rule.eps
+        else:
+            for j in range(width):
+                row[j] /= math.sqrt(square[at, j]) + rule.eps
 
+    @_inlined
+    def use_row(row: Floats, wave: Wave, weights: Floats, kept: Kept, at: int) -> None:
+        """Updates weights[at] with its gradient: `row`, and what earlier waves left in kept.gradient.
 
-@_inlined
-def _chunk(w: Chunk, thread: int) -> Chunk:
-    """The thread's part of the workspace."""
-    return Chunk(
-        Sparse(w.hidden1.starts[thread], w.hidden1.columns[thread], w.hidden1.values[thread]),
-        w.hidden2[thread],
-        w.delta1[thread],
-        w.delta2[thread],
-        w.delta3[thread],
-        Sparse(w.by_pixel.starts[thread], w.by_pixel.columns[thread], w.by_pixel.values[thread]),
-        Sparse(w.by_unit.starts[thread], w.by_unit.columns[thread], w.by_unit.values[thread]),
-    )
+        Before the last wave, leaves `row` there.
+        """
+        rule, buffer, square, gradient = wave.rule, kept.buffer, kept.square, kept.gradient
+        if not wave.is_last:
+            for j in range(width):
+                gradient[at, j] += row[j]
+            return
+        if not wave.is_first:
+            for j in range(width):
+                row[j] += gradient[at, j]
+                gradient[at, j] = 0
+        if wave.decay != 0:
+            for j in range(width):
+                row[j] += wave.decay * weights[at, j]
+        if wave.shrink != 1:
+            for j in range(width):
+                weights[at, j] *= wave.shrink
+        if rule.adam:
+            for j in range(width):
+                m = buffer[at, j] + wave.gain * (row[j] - buffer[at, j])
+                v = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
+                buffer[at, j] = m
+                square[at, j] = v
+                weights[at, j] += wave.stride * m / (math.sqrt(v) * wave.correction + rule.eps)
+            return
+        if rule.divides:
+            divide(row, rule, square, kept.mean, at)
+        if rule.momentum != 0:
+            for j in range(width):
+                m = rule.momentum * buffer[at, j] + wave.gain * row[j]
+                buffer[at, j] = m
+                row[j] = row[j] + rule.momentum * m if rule.nesterov else m
+        for j in range(width):
+            weights[at, j] += wave.stride * row[j]
+
+    return use_row
 
 
 @intrinsic
@@ -589,96 +539,273 @@ def _wait_for_all(threads: int, arrivals: NDArray[np.int64]) -> None:
                 _yield_core()
 
 
+def _layer_of_units(layer: int) -> Callable[..., None]:
+    """The backward pass through a layer from hidden units, and the update of its weights."""
+    units, lines, width = SIZES[layer], WIDTHS[layer - 1] // LINE, WIDTHS[layer]
+    registers, use_row = _registers(width), _row_use(width)
+    after_relu = NETWORK.activations[layer - 1] == "relu"
+
+    @_inlined
+    def through_unit(
+        weights: Floats,
+        unit: int,
+        by_unit: Sparse,
+        deltas: Floats,
+        below: Floats,
+        row: Floats,
+        direct: bool,
+    ) -> None:
+        """Computes the unit's delta in each example, in `below`; `row` becomes its weights' gradient.
+
+        If `direct`, the gradient is added to the weights at once.
+
+        Both loop over the same deltas, so they share one loop.
+        """
+        starts, columns, values = by_unit
+        own, total = registers(), registers()
+        for j in range(width):
+            own[j] = weights[unit, j]
+            total[j] = 0
+        for c in range(len(deltas)):
+            for k in range(starts[c, unit], starts[c, unit + 1]):
+                b, value = columns[c, k], values[c, k]
+                product = float32(0)
+                for j in range(width):
+                    delta = deltas[c, b, j]
+                    product += own[j] * delta
+                    total[j] = _plus(total[j], value * delta)
+                below[c, b, unit] = product if after_relu else product * below[c, b, unit]
+        if direct:
+            for j in range(width):
+                weights[unit, j] += total[j]
+        else:
+            for j in range(width):
+                row[j] = total[j]
+
+    @_inlined
+    def through_bias(deltas: Floats, wave: Wave, row: Floats) -> None:
+        """`row` becomes the bias's gradient, scaled."""
+        total = registers()
+        for j in range(width):
+            total[j] = 0
+        for c in range(len(deltas)):
+            for b in range(min(wave.share, wave.examples - c * wave.share)):
+                for j in range(width):
+                    total[j] = _plus(total[j], deltas[c, b, j])
+        for j in range(width):
+            row[j] = wave.scale * total[j]
+
+    @_inlined
+    def back(
+        network: Network,
+        kept: tuple[Kept, ...],
+        w: Chunk,
+        wave: Wave,
+        thread: int,
+        arrivals: NDArray[np.int64],
+    ) -> None:
+        weights, by_unit = network[layer], w.by_unit[layer - 1]
+        deltas, below = w.deltas[layer], w.deltas[layer - 1]
+        threads, row = len(deltas), registers()
+        # In whole cache lines of the units' deltas, so that no two threads write to the same one.
+        begin = min(units, LINE * (lines * thread // threads))
+        end = min(units, LINE * (lines * (thread + 1) // threads))
+        for unit in range(begin, end + (thread == threads - 1)):
+            if unit == units:
+                through_bias(deltas, wave, row)
+            elif wave.sparse and not _has_entries(by_unit, unit):
+                continue
+            else:
+                through_unit(weights, unit, by_unit, deltas, below, row, wave.direct)
+                if wave.direct:
+                    continue
+            use_row(row, wave, weights, kept[layer], unit)
+        _wait_for_all(threads, arrivals)
+
+    return back
+
+
+_layers_of_units = _in_turn([_layer_of_units(layer) for layer in range(TOP, 0, -1)])
+_first_registers, _use_first_row = _registers(WIDTHS[0]), _row_use(WIDTHS[0])
+_use_last_row = _row_use(WIDTHS[TOP])
+
+
+@_inlined
+def _back_through_input(
+    weights: Floats, at: int, by_input: Sparse, deltas: Floats, row: Floats, direct: bool
+) -> None:
+    """`row` becomes the gradient of the input's weights; if `direct`, it is added to them at once."""
+    starts, columns, values = by_input
+    total = _first_registers()
+    for j in range(WIDTHS[0]):
+        total[j] = 0
+    for c in range(len(deltas)):
+        for k in range(starts[c, at], starts[c, at + 1]):
+            b, value = columns[c, k], values[c, k]
+            for j in range(WIDTHS[0]):
+                total[j] = _plus(total[j], value * deltas[c, b, j])
+    if direct:
+        for j in range(WIDTHS[0]):
+            weights[at, j] += total[j]
+    else:
+        for j in range(WIDTHS[0]):
+            row[j] = total[j]
+
+
+@_inlined
+def _layer_of_inputs(
+    weights: Floats,
+    kept: Kept,
+    seen: NDArray[np.bool],
+    by_input: Sparse,
+    deltas: Floats,
+    wave: Wave,
+    thread: int,
+) -> None:
+    """The update of the first layer's weights.
+
+    While an input has been 0 in all examples so far, what the optimizer keeps of its weights is 0 too,
+    and if the rule is quiet, nothing changes them, so they are skipped.
+    """
+    row, quiet = _first_registers(), wave.rule.quiet
+    for at in range(thread, INPUTS + 1, len(deltas)):
+        is_lit = _has_entries(by_input, at)
+        if is_lit and not seen[at]:  # seldom written, as threads share cache lines
+            seen[at] = True
+        if is_lit or not (wave.sparse or (quiet and not seen[at])):
+            _back_through_input(weights, at, by_input, deltas, row, wave.direct)
+            if wave.direct:
+                continue
+            _use_first_row(row, wave, weights, kept, at)
+
+
+@_inlined
+def _layer_of_classes(weights: Floats, kept: Kept, outputs: Floats, top: Floats, wave: Wave) -> None:
+    """The update of the last layer's weights."""
+    row, total = _top_registers(), _top_registers()
+    for label in range(CLASSES):
+        for j in range(WIDTHS[TOP]):
+            total[j] = 0
+        for c in range(len(outputs)):
+            for b in range(min(wave.share, wave.examples - c * wave.share)):
+                delta = wave.scale * outputs[c, b, label]
+                for j in range(WIDTHS[TOP]):
+                    total[j] = _plus(total[j], delta * top[c, b, j])
+        for j in range(WIDTHS[TOP]):
+            row[j] = total[j]
+        _use_last_row(row, wave, weights, kept, label)
+
+
+def _online_layer(layer: int) -> Callable[..., None]:
+    """A step of plain SGD with one example, by a layer from hidden units."""
+    units, width = SIZES[layer], WIDTHS[layer]
+    registers, after_relu = _registers(width), NETWORK.activations[layer - 1] == "relu"
+
+    @_inlined
+    def step_online(network: Network, step: float32, s: Chunk) -> None:
+        starts, columns, values = s.active[layer - 1]
+        weights, below, delta = network[layer], s.deltas[layer - 1], registers()
+        for j in range(width):
+            delta[j] = s.deltas[layer][0, j]
+            weights[units, j] += step * delta[j]
+        for k in range(starts[0], starts[1]):
+            unit, scaled = columns[k], step * values[k]
+            total = float32(0)
+            for j in range(width):
+                weight = weights[unit, j]
+                total += weight * delta[j]
+                weights[unit, j] = weight + scaled * delta[j]
+            below[0, unit] = total if after_relu else total * below[0, unit]
+
+    return step_online
+
+
+_online_layers = _in_turn([_online_layer(layer) for layer in range(TOP, 0, -1)])
+
+
+@_inlined
+def _step_online(network: Network, images: Sparse, example: np.uint32, step: float32, s: Chunk) -> None:
+    """A step of plain SGD with a batch of the single `example`.
+
+    Its own lists suffice, without a transposition, and no row of weights needs a sum.
+    """
+    weights = network[-1]
+    for c in range(CLASSES):
+        scaled = step * s.deltas[-1][0, c]
+        for j in range(WIDTHS[TOP]):
+            weights[c, j] += scaled * s.top[0, j]
+    _online_layers(network, step, s)
+    weights, delta = network[0], _first_registers()
+    for j in range(WIDTHS[0]):
+        delta[j] = s.deltas[0][0, j]
+        weights[INPUTS, j] += step * delta[j]
+    for k in range(images.starts[example], images.starts[example + 1]):
+        at, scaled = images.columns[k], step * images.values[k]
+        for j in range(WIDTHS[0]):
+            weights[at, j] += scaled * delta[j]
+
+
 @_entry
 def train(
     images: Sparse,
     labels: NDArray[np.int64],
     batch_size: int,
     wave_size: int,
-    adam: bool,
+    rule: Rule,
     network: Network,
-    state: State,
+    kept: tuple[Kept, ...],
+    seen: NDArray[np.bool],
     workspace: Chunk,
     arrivals: NDArray[np.int64],
+    s: Chunk,
     thread: int,
-    rates: NDArray[np.float64],
-    steps: int,
     order: NDArray[np.uint32],
+    steps: Steps,
 ) -> None:
-    """One thread's part in an epoch, with SGD or Adam, in the given order (uint32).
+    """One thread's part in an epoch, or in whole batches of one, in the given order (uint32).
 
-    All threads of the workspace must run at once, as they wait for each other. `arrivals` counts
-    how often they did. `rates`, float64, are the steps' learning rates; `steps` is how many steps were
-    taken before.
-
-    While a pixel has been 0 in all examples so far, both moments of its weights are 0 and Adam
-    does not change them, so they are skipped.
+    `s` is the thread's part of the workspace, all of whose threads must run at once, as they wait for
+    each other. `arrivals` counts how often they did. `seen` (inputs + 1,), bool, are the inputs that
+    were not 0 in some example so far.
     """
-    w, s = workspace, _chunk(workspace, thread)
-    threads, first, second, gradient = len(w.delta1), state.first, state.second, state.gradient
-    # In whole cache lines of delta1, so that no two threads write to the same one.
-    first_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * thread // threads))
-    last_unit = min(HIDDEN1, 16 * (WIDTH1 // 16 * (thread + 1) // threads))
-    rows = np.arange(w.delta1.shape[1]).astype(np.uint32)
-    row1, row2 = _registers1(), _registers2()
-    rate, scale, correction = float32(0), float32(1), float32(0)
-    for batch_start in range(0, len(order), batch_size):
-        batch = order[batch_start : batch_start + batch_size]
-        learning_rate = rates[batch_start // batch_size]
-        if adam:
-            steps += 1
-            rate = float32(learning_rate / (1 - BETA1**steps))
-            correction = float32(1 / math.sqrt(1 - BETA2**steps))
-        else:
-            scale = float32(-learning_rate)
-        if len(batch) == 1 and not adam:
+    w, threads = workspace, len(workspace.rows)
+    for step in range(len(steps.scale)):
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        scale = steps.scale[step]
+        if len(batch) == 1 and rule.direct:
             if thread == 0:
-                _forward(network, images, labels, batch, 1, s)
+                _forward(network, images, labels, batch, len(batch), s)
                 _step_online(network, images, batch[0], scale, s)
             _wait_for_all(threads, arrivals)
             continue
         one_wave = len(batch) <= wave_size
-        direct = one_wave and not adam
         for wave_start in range(0, len(batch), wave_size):
-            wave = batch[wave_start : wave_start + wave_size]
-            is_last = wave_start + wave_size >= len(batch)
-            update = Update(adam, rate, correction, one_wave, is_last)
-            size = (len(wave) + threads - 1) // threads
-            mine = wave[thread * size : (thread + 1) * size]
+            examples = batch[wave_start : wave_start + wave_size]
+            share = (len(examples) + threads - 1) // threads
+            wave = Wave(
+                rule,
+                scale,
+                steps.decay[step],
+                steps.shrink[step],
+                steps.gain[step],
+                steps.correction[step],
+                steps.stride[step],
+                one_wave and rule.direct,
+                one_wave and rule.sparse,
+                wave_start == 0,
+                wave_start + wave_size >= len(batch),
+                len(examples),
+                share,
+            )
+            mine = examples[thread * share : (thread + 1) * share]
             _forward(network, images, labels, mine, len(batch), s)
-            _transpose(s.hidden1, rows[: len(mine)], scale, False, s.by_unit)
-            _transpose(images, mine, scale, True, s.by_pixel)
+            _transpose_active(s, len(mine), scale)
+            _transpose(images, mine, scale, True, s.by_input)
             _wait_for_all(threads, arrivals)
-
-            for unit in range(first_unit, last_unit + (thread == threads - 1)):
-                if unit == HIDDEN1:
-                    _back_through_bias2(scale, w, len(wave), size, row2)
-                elif not direct or _has_entries(w.by_unit, unit):
-                    _back_through_unit(network.layer2, unit, w, row2, direct)
-                if direct and unit != HIDDEN1:
-                    continue
-                _use_row2(
-                    row2, update, network.layer2, first.layer2, second.layer2, gradient.layer2, unit
-                )
-            _wait_for_all(threads, arrivals)
-
-            for pixel in range(thread, PIXELS + 1, threads):
-                is_lit = _has_entries(w.by_pixel, pixel)
-                if is_lit and not state.seen[pixel]:  # seldom written, as threads share cache lines
-                    state.seen[pixel] = True
-                if is_lit or (state.seen[pixel] and not direct):
-                    _back_through_pixel(network.layer1, pixel, w, row1, direct)
-                    if direct:
-                        continue
-                    _use_row1(
-                        row1, update, network.layer1, first.layer1, second.layer1, gradient.layer1, pixel
-                    )
+            _layers_of_units(network, kept, w, wave, thread, arrivals)
+            _layer_of_inputs(network[0], kept[0], seen, w.by_input, w.deltas[0], wave, thread)
             if thread == threads - 1:
-                for c in range(CLASSES):
-                    _back_through_class(c, scale, w, len(wave), size, row2)
-                    _use_row2(
-                        row2, update, network.layer3, first.layer3, second.layer3, gradient.layer3, c
-                    )
+                _layer_of_classes(network[-1], kept[-1], w.deltas[-1], w.top, wave)
             _wait_for_all(threads, arrivals)
 
 
@@ -687,7 +814,7 @@ def evaluate(
     images: Sparse,
     labels: NDArray[np.int64],
     network: Network,
-    workspace: Chunk,
+    s: Chunk,
     begin: int,
     end: int,
     hits: NDArray[np.int64],
@@ -695,17 +822,16 @@ def evaluate(
 ) -> float32:
     """The sum of the cross-entropies of the images from `begin` up to `end`.
 
-    `hits` and `predictions`, int64 (10,), have the predicted class of each image added. A NaN is the
-    largest logit, as `torch.argmax` has it.
+    `hits` and `predictions`, int64 (classes,), have the predicted class of each image added. A NaN is
+    the largest logit, as `torch.argmax` has it.
     """
-    s = _chunk(workspace, 0)
-    loss = 0.0
+    logits, loss = s.deltas[-1], 0.0
     for example in range(begin, end):
         _logits(network, images, example, s, 0)
-        loss += _log_total(s.delta3, 0) - s.delta3[0, labels[example]]
+        loss += _log_total(logits, 0) - logits[0, labels[example]]
         predicted = 0
         for c in range(1, CLASSES):
-            if not (s.delta3[0, c] <= s.delta3[0, predicted]) and not np.isnan(s.delta3[0, predicted]):
+            if not (logits[0, c] <= logits[0, predicted]) and not np.isnan(logits[0, predicted]):
                 predicted = c
         predictions[predicted] += 1
         hits[predicted] += predicted == labels[example]
