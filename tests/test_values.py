@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -235,7 +235,7 @@ NETWORKS = [
 
 @pytest.fixture
 def uncompiled(monkeypatch):
-    """Evaluation by PyTorch: compiling for another network takes half a minute, in tests/test_engines.py."""
+    """Evaluation by PyTorch: compiling for another network takes half a minute."""
     monkeypatch.setattr("model.evaluate._compiled_holds", lambda network: False)
 
 
