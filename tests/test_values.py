@@ -13,7 +13,7 @@ import torch
 from harness.hardware import peers, roofline
 from model.data.mnist import Data, load
 from model.dataset import DATASETS, EMNIST_LETTERS, FASHION_MNIST, MNIST, Dataset
-from model.engines import ENGINES
+from model.engines import ENGINES, eager
 from model.engines.proof import distance
 from model.evaluate import evaluate
 from model.experiment import Experiment
