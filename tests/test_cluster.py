@@ -103,8 +103,9 @@ def train_part(engine, experiment: Experiment, data: Data, seeds=(0,), parts=(8,
     running = engine.Engine(experiment, data, seeds)
     labels = data.train_labels.numpy()
     orders = [epoch_order(experiment.order, labels, seed, 0)[: sum(parts)] for seed in seeds]
-    for part in torch.from_numpy(np.stack(orders)).split(parts, dim=1):
-        running.epoch(part, experiment.constant_rates(part.shape[1]))
+    rates = np.split(next(experiment.rates(sum(parts))), np.cumsum(parts)[:-1])
+    for part, of_part in zip(torch.from_numpy(np.stack(orders)).split(parts, dim=1), rates, strict=True):
+        running.epoch(part, of_part)
     return running.parameters()
 
 
@@ -130,6 +131,16 @@ def test_emulated_it_is_eagers_for_longer(emulated, kernel):
     how = replace(ONLINE, optimizer=SGD(0.1)), made_up()
     parameters = emulated(kernel, *how, parts=(100,))
     assert distance(parameters, train_part(eager, *how, parts=(100,))) < 1e-6
+
+
+@needs_the_emulator
+def test_emulated_it_follows_a_schedule(emulated, kernel):
+    """The rate is halved for the first three steps, in the middle of a part."""
+    schedule = Schedule(torch.optim.lr_scheduler.ConstantLR, {"factor": 0.5, "total_iters": 3}, "step")
+    how = replace(ONLINE, optimizer=SGD(0.1), schedule=schedule), made_up()
+    parameters = emulated(kernel, *how, parts=(2, 6))
+    assert distance(parameters, train_part(eager, *how, parts=(8,))) < 1e-6
+    assert distance(parameters, train_part(eager, replace(how[0], schedule=None), how[1])) > 1e-5
 
 
 @needs_the_emulator
@@ -399,7 +410,6 @@ def test_refusals_say_why(monkeypatch):
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
     wide = MLP((784, 400, 100, 10))
     refused("written for 784-300-100-10 with relu, sigmoid, not 784-400-100-10", network=wide)
-    refused("it does not know schedule", schedule=Schedule(torch.optim.lr_scheduler.ConstantLR))
 
 
 @pytest.mark.parametrize("fails", ["nothing", "making the cache", "writing into it"])

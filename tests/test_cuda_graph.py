@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,6 +24,7 @@ from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
 from model.network import MLP, stack_parameters
 from model.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from model.schedule import Schedule
 from model.train import train
 
 from .data import EXAMPLES, NAMED, NETWORK, build_network, first, made_up, made_up_on, spoilt
@@ -206,7 +208,7 @@ def test_nothing_is_read_back(optimizer):
     """Such operations cannot be captured: the host would wait for the device."""
     replicates = stepping(experiment(optimizer=optimizer), seeds=(0, 1))
     with Watch() as watch:
-        replicates.begin(orders_of((0, 1)))
+        replicates.begin(orders_of((0, 1)), np.zeros(0))
         replicates.train(8, 32)
     assert "bmm" in watch.operations
     assert not watch.operations & {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "_to_copy"}
@@ -238,6 +240,27 @@ def test_settings_of_optimizers_are_honoured(uncaptured, monkeypatch, optimizer)
     monkeypatch.setattr(rmsprop, "_get_capturable_supported_devices", lambda *_, **__: ["cpu"])
     case = of_steps(100, optimizer=optimizer, batch_size=32)
     assert distance(trained(cuda_graph, case), reference(case), share=0.95) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.03),
+        SGD(3e-3, momentum=0.9, nesterov=True, weight_decay=0.01),
+        Adam(1e-4),
+        AdamW(1e-4),
+        RMSprop(1e-4, momentum=0.5),
+    ],
+    ids=str,
+)
+def test_a_schedule_is_followed_step_by_step(uncaptured, monkeypatch, optimizer):
+    rmsprop = sys.modules["torch.optim.rmsprop"]
+    monkeypatch.setattr(rmsprop, "_get_capturable_supported_devices", lambda *_, **__: ["cpu"])
+    halving = Schedule(torch.optim.lr_scheduler.StepLR, {"step_size": 7, "gamma": 0.5}, every="step")
+    case = of_steps(60, optimizer=optimizer, batch_size=32, schedule=halving)
+    found = trained(cuda_graph, case)
+    assert distance(found, reference(case), share=0.95) < 1e-5
+    assert distance(found, reference(replace(case, schedule=None))) > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -307,7 +330,7 @@ def test_warming_up_leaves_no_trace(optimizer):
     warm.restore()
     assert same(warm.parameters(), stack_parameters([build_network(1, 0)]))
     for replicates in (warm, fresh):
-        replicates.begin(orders_of((0,)))
+        replicates.begin(orders_of((0,)), np.zeros(0))
         replicates.train(1, 1)
     assert same(warm.parameters(), fresh.parameters())
     assert not same(warm.parameters(), stack_parameters([build_network(1, 0)]))

@@ -56,10 +56,11 @@ def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) 
     on = on or made_up()
     running = engine.Engine(experiment, on, seeds)
     labels = on.train_labels.cpu().numpy()
+    rates = experiment.rates(len(labels))
     for epoch in range(experiment.epochs):
         orders = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
         stacked = torch.from_numpy(np.stack(orders)).to(on.device)
-        running.epoch(stacked, experiment.constant_rates(len(labels)))
+        running.epoch(stacked, next(rates))
     return running.parameters()
 
 

@@ -43,6 +43,7 @@ from ..environment import (
     version,
 )
 from ..experiment import Experiment
+from ..schedule import Schedule
 from ..stopwatch import Stopwatch
 from . import eager
 from .error import EngineError, one_line
@@ -53,6 +54,9 @@ _SECONDS = 1.0
 _TURNS = 5
 _SLOWER = 1.2  # times eager's time: too slow
 _SLOW_FOR = 24 * 3600  # seconds for which "slow" is kept
+
+# Stands for all schedules: the rates of a proof are its own.
+_SCHEDULE = Schedule("torch.optim.lr_scheduler.ConstantLR")
 
 _CHILD_SECONDS = 300  # for a proof on a GPU: PyTorch's start, compiling and capturing included
 _MODEL = Path(__file__).parent.parent
@@ -157,7 +161,7 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
     order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
     size = min(trial.batch_size, len(labels))
     rates = trial.constant_rates(len(labels))
-    if "schedule" not in engine.HONOURS.without:
+    if trial.schedule is not None:
         rates = np.linspace(1, 0.5, len(rates)) * rates
     reference, tried = (each.Engine(trial, data, (0,)) for each in (eager, engine))
 
@@ -196,8 +200,8 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
 def _trial(experiment: Experiment) -> Experiment:
     """The experiment that stands for all of its kind: other rates, epochs, orders and initialisations.
 
-    An engine is handed orders and rates, and all build the same network; whatever else sets
-    experiments apart stays, and so each kind is proved for itself.
+    An engine is handed orders and rates, and all build the same network. Whatever else sets
+    experiments apart stays, and so each kind is proved for itself; so does whether there is a schedule.
     """
     optimizer = experiment.optimizer
     return replace(
@@ -206,7 +210,7 @@ def _trial(experiment: Experiment) -> Experiment:
         epochs=1,
         order="shuffled",
         init="default",
-        schedule=None,
+        schedule=None if experiment.schedule is None else _SCHEDULE,
     )
 
 

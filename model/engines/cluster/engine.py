@@ -8,6 +8,7 @@ computes. NVRTC compiles it at run time through NVIDIA's cuda.core; here is what
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # cuda.core may be missing
 
 NAME = "cluster"
 
-HONOURS = Honours({SGD: {"learning_rate"}}, without={"schedule"})
+HONOURS = Honours({SGD: {"learning_rate"}})
 
 SOURCE = Path(__file__).with_name("cluster.cu")
 
@@ -94,9 +95,14 @@ class Engine:
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        Any number of examples: an epoch may be cut. All `rates` are the same. Returns when the kernel is
-        queued on PyTorch's current stream.
+        Any number of examples: an epoch may be cut. Returns when the kernel is queued on PyTorch's
+        current stream, once for every run of examples with the same rate.
         """
+        changes = np.flatnonzero(np.diff(rates)) + 1
+        for begin, end in pairwise([0, *changes.tolist(), len(rates)]):
+            self._launch(orders[:, begin:end], rates[begin] if end else 0.0)
+
+    def _launch(self, orders: Tensor, rate: float) -> None:
         from cuda.core import LaunchConfig, Stream, launch
 
         replicates, examples = orders.shape
@@ -108,7 +114,7 @@ class Engine:
                 self._kernel,
                 *(tensor.data_ptr() for tensor in tensors),
                 np.int32(examples),
-                np.float32(rates[0] if len(rates) else 0),
+                np.float32(rate),
                 *(parameter.data_ptr() for parameter in self._parameters),
             )
 

@@ -40,8 +40,7 @@ HONOURS = Honours(
         AdamW: _ADAM,
         RMSprop: {"learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay"},
     },
-    activations={*ACTIVATIONS},
-    without={"schedule"},  # a graph has the rate that it was captured with
+    activations=[*ACTIVATIONS],
 )
 
 
@@ -93,14 +92,14 @@ class Engine:
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        All `rates` are the experiment's. If an epoch is passed in parts, all but the last are of whole
-        batches.
+        Without a schedule, all `rates` are the experiment's: a graph has the rate that it was captured
+        with. If an epoch is passed in parts, all but the last are of whole batches.
         """
         turns = schedule(orders.shape[1], self._batch_size)
         for group, replays, rows in zip(
             self._groups, self._replays, orders.split(self._sizes), strict=True
         ):
-            group.begin(rows)
+            group.begin(rows, rates)
             for graph in turns:
                 replays[graph]()
 

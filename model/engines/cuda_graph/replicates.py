@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import MLP, stack_parameters
-from ...optimizers import Adam, AdamW, Optimizer, RMSprop
+from ...optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 
 # Unfused Adam takes a dozen operations, and its capturable variant computes the bias correction
 # 1 - 0.999^t, a difference of nearly equal numbers, in float32. Fused Adam is one operation and
@@ -31,6 +33,8 @@ _HOW: dict[type[Optimizer], dict[str, bool]] = {
     AdamW: {"fused": True, "capturable": True},
     RMSprop: {"capturable": True},
 }
+# Where the rate changes it is a tensor, which SGD has to be fused for: unfused, it reads it back.
+_SCHEDULED = {**_HOW, SGD: {"fused": True}}
 
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
 
@@ -108,9 +112,19 @@ class Replicates:
         self._layers = [layer.to(device, copy=True) for layer in self._initial]
         for layer in self._layers:
             layer.grad = torch.zeros_like(layer)
+        scheduled = experiment.schedule is not None
+        how = _SCHEDULED if scheduled else _HOW
         self._optimizer = experiment.optimizer.build(
-            self._layers, **_HOW.get(type(experiment.optimizer), {})
+            self._layers, **how.get(type(experiment.optimizer), {})
         )
+        self._rate: Tensor | None = None
+        if scheduled:
+            self._rate = torch.zeros((), device=device)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._rate
+        steps = experiment.steps_per_epoch(len(examples.images))
+        self._rates = torch.zeros(steps if scheduled else 0, device=device)
+        self._step_number = torch.zeros((), dtype=torch.int64, device=device)
         self._examples = examples
         self._hidden = [
             buffer[: len(seeds), :, : units + 1]
@@ -128,11 +142,18 @@ class Replicates:
             for tensor in state.values():
                 tensor.zero_()
         self._position.zero_()
+        self._step_number.zero_()
 
-    def begin(self, orders: Tensor) -> None:
-        """Makes the next steps start at the beginning of `orders` (replicates, examples), int64."""
+    def begin(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
+        """Makes the next steps start at the beginning of `orders` (replicates, examples), int64.
+
+        With a schedule, they have these learning rates (steps,).
+        """
         self._orders[:, : orders.shape[1]] = orders
         self._position.zero_()
+        if self._rate is not None:
+            self._rates[: len(rates)] = torch.from_numpy(rates.astype(np.float32))
+            self._step_number.zero_()
 
     def train(self, steps: int, size: int) -> None:
         """Takes `steps` steps on batches of `size` examples, the next ones in the orders of `begin`."""
@@ -144,6 +165,9 @@ class Replicates:
         self._position += count
         batches = zip(order.split(size, dim=1), targets.split(size, dim=1), strict=True)
         for batch, batch_targets in batches:
+            if self._rate is not None:
+                self._rate.copy_(self._rates.index_select(0, self._step_number[None])[0])
+                self._step_number += 1
             self._step(batch, batch_targets)
 
     def _step(self, batch: Tensor, targets: Tensor) -> None:
