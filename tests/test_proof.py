@@ -37,6 +37,7 @@ from model.engines import (
     unproven,
 )
 from model.engines.numba_loop import engine as numba_loop
+from model.environment import available_cores
 from model.experiment import Experiment
 from model.optimizers import SGD, Adam
 from model.train import train
@@ -660,3 +661,26 @@ def test_the_engines_for_gpus_hold(name, capfd):
     if refusal := cannot_run(engine, ONLINE, on_gpu.device):
         pytest.skip(refusal)
     assert proof.prove(engine, ONLINE, on_gpu).holds, capfd.readouterr().err
+
+
+@pytest.mark.skipif(len(available_cores()) < 2, reason="needs two cores")
+@pytest.mark.skipif(numba_loop.unavailable(CPU) is not None, reason="numba cannot run here")
+def test_an_engine_is_chosen_with_all_cores_and_trains_on_those_it_leases(suite):
+    suite.add(
+        1,
+        """
+import harness.plugin.fixtures
+import model.engines.proof as proof
+from model.environment import available_cores
+from model.train import train
+from tests.data import made_up
+
+every = len(available_cores())
+proof.kept_answer = lambda *_: proof.Answer(None) if len(available_cores()) == every else None
+harness.plugin.fixtures.load = lambda *_: made_up()
+harness.plugin.fixtures.train_model = train
+""",
+    )
+    suite.run("-k", "test_1 and 0.25").assert_outcomes(passed=1)
+    (record,) = suite.records()
+    assert (record["engine"], record["threads"]) == ("numba", 1)

@@ -321,16 +321,16 @@ def _train(
     after_epoch: AfterEpoch,
 ) -> tuple[Training, int, dict[str, str]]:
     """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
-    device, auto = candidate_devices(settings.device)[0], settings.engine == "auto"
-    cores = len(available_cores())
+    name, device = settings.engine, candidate_devices(settings.device)[0]
+    auto, cores = name == "auto", len(available_cores())
     if auto and unproven(experiment, device):
         # With all cores, which eager takes.
         with _leased(settings, cores, applicant) as device:
             prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
     if device.type == "cpu":
-        # The engine says how many cores to lease.
-        engine = choose_engine(settings.engine, experiment, device)
-        cores = engine.cores(experiment, len(settings.seeds), cores)
+        # The engine says how many cores to lease. With fewer than all, nothing would have proved itself.
+        engine = choose_engine(name, experiment, device)
+        name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
     # Data are loaded under the lease as well: on a machine with few cores, a worker that
     # decodes images would slow down another one's training.
     with _leased(settings, cores, applicant) as device:
@@ -339,7 +339,7 @@ def _train(
             experiment,
             data,
             seeds=settings.seeds,
-            engine=settings.engine,
+            engine=name,
             observers=observers,
             after_epoch=after_epoch,
         )
