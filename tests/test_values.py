@@ -13,7 +13,7 @@ import torch
 from harness.hardware import peers, roofline
 from model.data.mnist import Data, load
 from model.dataset import DATASETS, EMNIST_LETTERS, FASHION_MNIST, MNIST, Dataset
-from model.engines import ENGINES, eager
+from model.engines import ENGINES, cannot_run, eager
 from model.engines.proof import distance
 from model.evaluate import evaluate
 from model.experiment import Experiment
@@ -266,17 +266,17 @@ def test_a_network_that_nobody_has_been_taught_is_refused_by_everything(case, re
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
-def test_engines_take_the_rate_of_every_step_or_refuse_schedules(optimizer):
+def test_engines_take_the_rate_of_every_step(optimizer):
     rates = [0.1, 0.05, 0.2, 0.0, 0.001, 0.3]
     made = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer.name]
     case = experiment(optimizer=optimizer, schedule=Schedule(LR.ConstantLR))
     expected = by_pytorch(MLP(), made_up(), rates, made)
     taken = 0
     for engine in ENGINES:
-        if engine.HONOURS.refuses(case) is None and engine.unavailable(CPU) is None:
+        if cannot_run(engine, case, CPU) is None:
             assert distance(trained(engine, case, made_up(), rates), expected, share=0.95) < 1e-5
             taken += 1
-    assert taken >= 1
+    assert taken >= 1  # numba may be missing
     assert distance(expected, by_pytorch(MLP(), made_up(), optimizer=made)) > 1e-3
 
 
