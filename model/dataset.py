@@ -56,12 +56,17 @@ class Dataset:
                 f"targets is {shown(self.targets)}; it takes test accuracies, like (0.9, 0.95)"
             )
         targets = tuple(number("targets", each, above=0, below=1) for each in self.targets)
-        if [*targets] != sorted({f"{each:.2f}": each for each in targets}.values()):
+        if [*targets] != sorted({round(each, 2) for each in targets}):
             raise ValueError(f"targets is {shown(targets)}; they ascend, by whole percents")
         object.__setattr__(self, "targets", targets)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def targets_by_name(self) -> dict[str, float]:
+        """The targets as files call them, like "0.90"."""
+        return {f"{target:.2f}": target for target in self.targets}
 
     @property
     def learned_from(self) -> float:

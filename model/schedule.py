@@ -7,7 +7,7 @@ options. Engines know none of this: they are handed the learning rate of every s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class Schedule:
     scheduler: str | type
     options: Any = ()
     every: str = "epoch"
+    _by_class: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.every not in EVERY:
@@ -52,6 +53,7 @@ class Schedule:
 
         name = keep("scheduler", self.scheduler, LRScheduler, "torch.optim.lr_scheduler")
         object.__setattr__(self, "scheduler", name)
+        object.__setattr__(self, "_by_class", True)
 
     def __str__(self) -> str:
         name = str(self.scheduler).rpartition(".")[2]
@@ -77,7 +79,12 @@ class Schedule:
             yield rates
 
     def check(self, optimizer: Optimizer, *, epochs: int) -> None:
-        """Advances it as in that many epochs, or as many steps; raises ScheduleError as `rates` does."""
+        """Advances it as in that many epochs, or as many steps; raises ScheduleError as `rates` does.
+
+        One that a file names is not tried: where a report is read, its class may be unknown.
+        """
+        if not self._by_class:
+            return
         for _ in islice(self.rates(optimizer, steps=1), max(epochs, 2)):
             pass
 

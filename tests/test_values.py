@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
@@ -23,6 +25,7 @@ from model.schedule import Schedule, ScheduleError
 from model.subnormals import flushed
 from model.train import train
 
+from .conftest import ROOT
 from .data import made_up
 
 CPU = torch.device("cpu")
@@ -119,6 +122,7 @@ MOONS = Dataset.of("moons", moons)
             lambda: Dataset("x", targets=(0.5, 0.4)),
             "targets is (0.5, 0.4); they ascend, by",
         ),
+        (lambda: Dataset("x", targets=(0.905,)), "targets is (0.905,); they ascend, by"),
         (lambda: Dataset("x", targets=()), "targets is (); it takes test accuracies, like (0.9, 0.95)"),
         (lambda: Dataset("x", targets=(90,)), "targets is 90; it takes a finite number above 0 below 1"),
         (lambda: Dataset("x", classes=0), "classes is 0; it takes a whole number from 1"),
@@ -369,6 +373,19 @@ def test_a_schedule_that_ends_within_a_training_is_said_in_a_line(suite):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["OneCycleLR, * every step cannot advance: Tried to step * times*"])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_report_is_read_without_pytorch_and_without_the_class_of_its_schedule():
+    written = {**experiment().to_dict(), "schedule": {"scheduler": "mine.Warm", "options": {}}}
+    written["schedule"]["every"] = "step"
+    code = (
+        "import json, sys\nfrom model.experiment import Experiment\n"
+        "print(Experiment.from_dict(json.load(sys.stdin)).schedule, 'torch' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(written), cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.stdout == "Warm, every step False\n", ran.stderr
 
 
 def test_a_data_set_that_nobody_loads_is_refused():

@@ -95,9 +95,9 @@ class Info(Model):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        ends = [f"{target:.2f}" for target in (self.dataset.targets[0], self.dataset.targets[-1])]
-        if not {*ends} <= {*self.epochs_to}:
-            raise ValueError(f"epochs_to lacks one of {', '.join(ends)}")
+        names = [*self.dataset.targets_by_name]
+        if not {names[0], names[-1]} <= {*self.epochs_to}:
+            raise ValueError(f"epochs_to lacks one of {names[0]}, {names[-1]}")
         lengths = {len(self.test_accuracy), *(len(each) for each in self.epochs_to.values())}
         if len(set(self.seeds)) < len(self.seeds) or lengths != {len(self.seeds)}:
             raise ValueError("its lists are not of one value for each seed")

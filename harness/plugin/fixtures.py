@@ -130,8 +130,8 @@ def train(
             seconds=training.seconds,
             test_accuracy=training.test_accuracy[-1].tolist(),
             epochs_to={
-                f"{target:.2f}": training.time_to_accuracy(target)["epochs"]
-                for target in training.experiment.dataset.targets
+                name: training.time_to_accuracy(target)["epochs"]
+                for name, target in training.experiment.dataset.targets_by_name.items()
             },
             outcome=training.outcome,
         )

@@ -89,7 +89,7 @@ def to_case(record: TrainingRecord, *, resumed: bool) -> dict[str, Any]:
         "train_accuracy": training.train_accuracy[-1].tolist(),
         "outcome": training.outcome,
         "time_to_accuracy": {
-            f"{target:.2f}": training.time_to_accuracy(target)
-            for target in training.experiment.dataset.targets
+            name: training.time_to_accuracy(target)
+            for name, target in training.experiment.dataset.targets_by_name.items()
         },
     }
