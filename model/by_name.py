@@ -92,6 +92,16 @@ def called_with(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     }
 
 
+def in_words(name: str, value: object) -> str:
+    """A setting as labels have it, like "momentum 0.9", "nesterov" or "no cycle momentum"."""
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    if isinstance(value, tuple | list):
+        return f"{words} ({', '.join(map(_shortly, value))})"
+    return f"{words} {_shortly(value)}"
+
+
 def _own_name(field: str, given: Any) -> str:
     name = f"{given.__module__}.{given.__qualname__}"
     if "<" in name:
@@ -130,3 +140,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_written(each) for each in value]
     return {"function": value.name} if isinstance(value, Function) else value
+
+
+def _shortly(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

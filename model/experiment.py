@@ -108,7 +108,7 @@ class Experiment:
             "optimizer": from_dict,
             "dataset": Dataset.from_dict,
             "network": MLP.from_dict,
-            "schedule": lambda given: None if given is None else Schedule.from_dict(given),
+            "schedule": Schedule.from_dict,
         }
         return cls.of(
             {name: values[name](given) if name in values else given for name, given in content.items()}

@@ -15,8 +15,8 @@ from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, repla
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from .by_name import called_with, check_name, keep, look_up, plain_options, written
-from .values import flag, number, shown
+from .by_name import called_with, check_name, in_words, keep, look_up, plain_options, written
+from .values import flag, number, one_line, shown
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     import torch
@@ -58,7 +58,7 @@ class Optimizer:
     @property
     def label(self) -> str:
         """Its name and the settings that differ from their defaults, without the learning rate."""
-        said = [_in_words(name, value) for name, value in self._settings().items()]
+        said = [in_words(name, value) for name, value in self._settings().items()]
         if not said:
             return self.name
         *others, last = said
@@ -307,7 +307,7 @@ class Torch(Optimizer):
         try:
             self.build(parameters).step()
         except Exception as error:  # whatever a class raises that is not meant for this
-            said = " ".join(str(error).split()) or type(error).__name__
+            said = one_line(error)
             raise ValueError(f"{self} cannot train a layer of weights and biases: {said}") from None
 
 
@@ -331,16 +331,3 @@ def from_dict(content: object) -> Optimizer:
     if "learning_rate" not in settings:
         raise ValueError(f"{name} lacks its learning_rate")
     return kind(**settings)
-
-
-def _in_words(name: str, value: object) -> str:
-    words = name.replace("_", " ")
-    if isinstance(value, bool):
-        return words if value else f"no {words}"
-    if isinstance(value, tuple | list):
-        return f"{words} ({', '.join(map(_shortly, value))})"
-    return f"{words} {_shortly(value)}"
-
-
-def _shortly(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

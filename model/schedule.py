@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .by_name import called_with, check_name, keep, look_up, plain_options, written
+from .by_name import called_with, check_name, in_words, keep, look_up, plain_options, written
 from .optimizers import Optimizer
-from .values import shown
+from .values import one_line, shown
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     import torch
@@ -57,7 +57,7 @@ class Schedule:
 
     def __str__(self) -> str:
         name = str(self.scheduler).rpartition(".")[2]
-        options = [f"{name.replace('_', ' ')} {value}" for name, value in self.options]
+        options = [in_words(*option) for option in self.options]
         return ", ".join([name, *options, f"every {self.every}"])
 
     def rates(self, optimizer: Optimizer, *, steps: int) -> Iterator[NDArray[np.float64]]:
@@ -93,8 +93,10 @@ class Schedule:
         return {"scheduler": self.scheduler, "options": written(self.options), "every": self.every}
 
     @classmethod
-    def from_dict(cls, content: object) -> Schedule:
-        """The schedule that `to_dict` wrote; raises ValueError where it is none."""
+    def from_dict(cls, content: object) -> Schedule | None:
+        """The schedule that `to_dict` wrote, or None for None; raises ValueError for anything else."""
+        if content is None:
+            return None
         if not isinstance(content, Mapping) or {*content} != {"scheduler", "options", "every"}:
             raise ValueError(f"schedule is {shown(content)}; it takes scheduler, options and every")
         return cls(**content)
@@ -107,7 +109,7 @@ class Schedule:
         try:
             made = look_up(str(self.scheduler), "scheduler")(scheduled, **called_with(self.options))
         except Exception as error:  # whatever a class raises for its options
-            raise ScheduleError(f"{self} cannot be made: {_said(error)}") from None
+            raise ScheduleError(f"{self} cannot be made: {one_line(error)}") from None
         return scheduled, made
 
     def _rate(self, scheduled: torch.optim.Optimizer, optimizer: Optimizer) -> float:
@@ -128,8 +130,4 @@ class Schedule:
         try:
             scheduler.step()
         except Exception as error:  # of one that wants a metric, or is called more often than it allows
-            raise ScheduleError(f"{self} cannot advance: {_said(error)}") from None
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+            raise ScheduleError(f"{self} cannot advance: {one_line(error)}") from None

@@ -60,5 +60,10 @@ def shown(value: object) -> str:
     return line if len(line) <= 80 else f"{line[:79]}…"
 
 
+def one_line(error: object) -> str:
+    """Returns the error's message in one line of at most 200 characters, or its type if it has none."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
 def _is_bool(value: object) -> bool:
     return isinstance(value, bool | np.bool)

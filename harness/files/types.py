@@ -5,7 +5,7 @@ Bounds exclude NaN, which no comparison holds for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -87,29 +87,13 @@ def shape_of(nested: Any) -> tuple[int, ...]:
     return (len(nested), *(shape_of(nested[0]) if nested else ()))
 
 
-def _experiment(value: Any) -> Experiment:
-    """Makes an Experiment, which pydantic itself would make without its unknown fields."""
-    return value if isinstance(value, Experiment) else Experiment.from_dict(value)
+def _value(kind: type, read: Callable[[Any], object]) -> PlainValidator:
+    """Takes a value of that kind, or what `read` makes one of: pydantic would drop unknown fields."""
+    return PlainValidator(lambda given: given if isinstance(given, kind) else read(given))
 
 
-def _optimizer(value: Any) -> Optimizer:
-    return value if isinstance(value, Optimizer) else from_dict(value)
-
-
-def _dataset(value: Any) -> Dataset:
-    return value if isinstance(value, Dataset) else Dataset.from_dict(value)
-
-
-def _network(value: Any) -> MLP:
-    return value if isinstance(value, MLP) else MLP.from_dict(value)
-
-
-def _schedule(value: Any) -> Schedule | None:
-    return value if value is None or isinstance(value, Schedule) else Schedule.from_dict(value)
-
-
-def _written(schedule: Schedule | None) -> Any:
-    return None if schedule is None else schedule.to_dict()
+def _written(value: Any) -> Any:
+    return None if value is None else value.to_dict()
 
 
 def _distinct(seeds: list[int]) -> list[int]:
@@ -132,11 +116,11 @@ Observed = Annotated[list[Any], AfterValidator(_array)]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(_distinct)
 ]
-ADataset = Annotated[Dataset, PlainValidator(_dataset), PlainSerializer(Dataset.to_dict)]
-ANetwork = Annotated[MLP, PlainValidator(_network), PlainSerializer(MLP.to_dict)]
-ASchedule = Annotated[Schedule | None, PlainValidator(_schedule), PlainSerializer(_written)]
-AnExperiment = Annotated[Experiment, PlainValidator(_experiment), PlainSerializer(Experiment.to_dict)]
-AnOptimizer = Annotated[Optimizer, PlainValidator(_optimizer), PlainSerializer(Optimizer.to_dict)]
+ADataset = Annotated[Dataset, _value(Dataset, Dataset.from_dict), PlainSerializer(_written)]
+ANetwork = Annotated[MLP, _value(MLP, MLP.from_dict), PlainSerializer(_written)]
+ASchedule = Annotated[Schedule | None, _value(Schedule, Schedule.from_dict), PlainSerializer(_written)]
+AnExperiment = Annotated[Experiment, _value(Experiment, Experiment.from_dict), PlainSerializer(_written)]
+AnOptimizer = Annotated[Optimizer, _value(Optimizer, from_dict), PlainSerializer(_written)]
 Scale = Annotated[str, _one_of(SCALES)]
 DatasetName = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]

@@ -110,7 +110,7 @@ def train(
         settings = request.config.stash[SETTINGS]
         exercise = request.module.EXERCISE
         store = Store(settings.report_dir)
-        key = training_key(request.config, _module(request), exercise, exercise.row(name))
+        key = training_key(request.config, _module(request), record.experiment)
         resumed = store.is_resumed(record.id, key)
         if not resumed and not store.is_first_timing(record.id, key):
             # The test is repeated: one training is one measurement.
@@ -166,10 +166,10 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
         if name not in exercise.names:
             pytest.fail(_no(f"{module} has no row", name, exercise.names), pytrace=False)
         row = exercise.row(name)
+        experiment = exercise.experiment(row, settings.scale, settings.dataset)
         case = case_id(module, name)
 
         def make() -> dict[str, Any]:
-            experiment = exercise.experiment(row, settings.scale, settings.dataset)
             progress = ProgressFile(settings.report_dir, case, experiment.epochs)
             training, threads, reasons = _train(
                 experiment,
@@ -186,7 +186,7 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
                 published=row.published,
             )
 
-        key = training_key(request.config, module, exercise, row)
+        key = training_key(request.config, module, experiment)
         return stored(TrainingRecord, case, key, make, again=again)
 
     return get

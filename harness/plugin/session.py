@@ -9,13 +9,13 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from model.data.download import DataError
 from model.data.mnist import prepare
-from model.dataset import DATASETS, Dataset
+from model.dataset import DATASETS
 from model.experiment import Experiment
 
 from .. import atomic_json, ownership
@@ -33,7 +33,7 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summary import summarise
-from ..settings import SETTINGS, Settings
+from ..settings import SETTINGS
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -78,9 +78,13 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         # pytest-xdist would go on with what could be collected.
         raise session.Interrupted("errors during collection")
     settings = config.stash[SETTINGS]
-    selected = _selected(config, modules, ids)
+    rows = _experiments(config, modules)
+    # Of all rows, as a claim trains what it compares.
+    datasets = {experiment.dataset for of_module in rows.values() for experiment in of_module.values()}
+    if any(module.EXERCISE.measurements for module in modules.values()):
+        datasets.add(DATASETS[settings.dataset])
     try:
-        for dataset in _datasets(modules, settings):
+        for dataset in datasets:
             prepare(dataset, settings.data_root)
         if settings.timing == "exclusive":
             lock_folder()
@@ -96,11 +100,13 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     # Those that an earlier session trained stay in the tables, whatever is selected now.
     if folder.resumed:
         config.stash[_EXERCISES] = exercises_of(session, [*ids, *folder.resumed])
-    store = Store(settings.report_dir)
+    store, selected = Store(settings.report_dir), {*ids}
     experiments = {
         case: experiment
-        for case, (experiment, key) in selected.items()
-        if store.find(TrainingRecord, case, key) is None
+        for path, of_module in rows.items()
+        for case, experiment in of_module.items()
+        if case in selected
+        and store.find(TrainingRecord, case, training_key(config, path, experiment)) is None
     }
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
@@ -111,39 +117,27 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
 
 
-def _datasets(modules: dict[str, ModuleType], settings: Settings) -> set[Dataset]:
-    """What the modules' rows and measurements need, selected or not: claims train what they compare."""
-    exercises = [module.EXERCISE for module in modules.values()]
-    rows = {
-        exercise.experiment(row, settings.scale, settings.dataset).dataset
-        for exercise in exercises
-        for row in exercise.rows
-    }
-    measured = {DATASETS[settings.dataset] for exercise in exercises if exercise.measurements}
-    return rows | measured
+def _experiments(
+    config: pytest.Config, modules: dict[str, ModuleType]
+) -> dict[str, dict[str, Experiment]]:
+    """The experiments of all rows, selected or not, by case, by module.
 
-
-def _selected(
-    config: pytest.Config, modules: dict[str, ModuleType], ids: Sequence[str]
-) -> dict[str, tuple[Experiment, dict[str, Any]]]:
-    """The experiments of the selected rows and the keys of their records, by case.
-
-    Raises pytest.UsageError for a claim of `modules`, or a row, selected or not, that is none.
+    Raises pytest.UsageError for a claim of `modules`, or a row, that is none.
     """
-    settings, selected = config.stash[SETTINGS], {*ids}
-    found = {}
+    settings = config.stash[SETTINGS]
+    found: dict[str, dict[str, Experiment]] = {}
     for path, module in modules.items():
         try:
             claims_of(module)
         except ValueError as error:
             raise pytest.UsageError(f"{path}: {error}") from None
+        found[path] = {}
         for row in module.EXERCISE.rows:
             try:
                 experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
             except ValueError as error:
                 raise pytest.UsageError(f"{path}: the row {row.name!r}: {error}") from None
-            if (case := case_id(path, row.name)) in selected:
-                found[case] = (experiment, training_key(config, path, module.EXERCISE, row))
+            found[path][case_id(path, row.name)] = experiment
     return found
 
 

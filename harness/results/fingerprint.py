@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from model.environment import code_digest, device_name
+from model.experiment import Experiment
 
-from ..exercise import Exercise, Row
 from ..hardware.machine import candidate_devices
 from ..paths import ROOT
 from ..settings import SETTINGS
@@ -53,10 +53,8 @@ def _code(config: pytest.Config, module: str) -> Path:
     return next((folder for folder in folders if path.is_relative_to(folder)), own)
 
 
-def training_key(config: pytest.Config, module: str, exercise: Exercise, row: Row) -> dict[str, Any]:
-    """What the training of a row depends on: the fingerprint of the run, and the experiment."""
-    settings = config.stash[SETTINGS]
-    experiment = exercise.experiment(row, settings.scale, settings.dataset)
+def training_key(config: pytest.Config, module: str, experiment: Experiment) -> dict[str, Any]:
+    """What a training depends on: the fingerprint of the run, and the experiment."""
     return {"run": fingerprint_of(config, module), "experiment": experiment.to_dict()}
 
 

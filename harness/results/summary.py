@@ -42,7 +42,8 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
     cases = []
     for path, module in modules.items():
         for row in module.EXERCISE.rows:
-            name, key = case_id(path, row.name), training_key(config, path, module.EXERCISE, row)
+            experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
+            name, key = case_id(path, row.name), training_key(config, path, experiment)
             if record := store.find(TrainingRecord, name, key):
                 cases.append(to_case(record, resumed=store.is_resumed(name, key)))
     decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}

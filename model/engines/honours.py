@@ -37,7 +37,9 @@ class Honours:
         for each in fields(experiment):
             if each.name not in _SETTINGS - {*self.without} and differs(experiment, each):
                 return f"it does not know {each.name}; this has {shown(getattr(experiment, each.name))}"
-        return self._refuses_optimizer(experiment.optimizer) or self._refuses_network(experiment.network)
+        return self._refuses_optimizer(experiment.optimizer) or refuses_network(
+            experiment.network, self.activations
+        )
 
     def _refuses_optimizer(self, optimizer: Optimizer) -> str | None:
         if type(optimizer) not in self.optimizers:
@@ -47,15 +49,17 @@ class Honours:
             return f"it runs {optimizer.name} without {setting}; this is {optimizer.label}"
         return None
 
-    def _refuses_network(self, network: MLP) -> str | None:
-        if type(network) not in _NETWORKS:
-            return f"it runs an MLP, not {type(network).__name__}"
-        if setting := _other_than(_NETWORKS[type(network)], network):
-            return f"it runs an MLP without {setting}; this is {network!r}"
-        for activation in network.activations:
-            if activation not in self.activations:
-                return f"it runs {_listed([*self.activations])}, not {activation}"
-        return None
+
+def refuses_network(network: MLP, activations: Collection[str]) -> str | None:
+    """What of the network is neither known here nor among the `activations`; None if all of it is."""
+    if type(network) not in _NETWORKS:
+        return f"it runs an MLP, not {type(network).__name__}"
+    if setting := _other_than(_NETWORKS[type(network)], network):
+        return f"it runs an MLP without {setting}; this is {network!r}"
+    for activation in network.activations:
+        if activation not in activations:
+            return f"it runs {_listed([*activations])}, not {activation}"
+    return None
 
 
 def _other_than(honoured: Collection[str], value: object) -> str | None:

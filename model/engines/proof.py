@@ -45,8 +45,9 @@ from ..environment import (
 from ..experiment import Experiment
 from ..schedule import Schedule
 from ..stopwatch import Stopwatch
+from ..values import one_line
 from . import eager
-from .error import EngineError, one_line
+from .error import EngineError
 from .protocol import EngineModule, Runner
 
 _STEPS = 200  # of each engine; fewer where eager would take more than _SECONDS

@@ -21,7 +21,7 @@ from ...data.mnist import Data
 from ...experiment import Experiment
 from ...network import MLP, stack_parameters
 from ...optimizers import SGD
-from ..error import one_line
+from ...values import one_line
 from ..honours import Honours
 
 if TYPE_CHECKING:  # cuda.core may be missing

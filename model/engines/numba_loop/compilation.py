@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from ...network import MLP
-from ..error import one_line
+from ...values import one_line
+from .. import honours
 from .cached_files import CachedFiles
 
 if TYPE_CHECKING:  # Numba may be missing
@@ -47,15 +48,12 @@ def unavailable() -> str | None:
 
 def refuses_network(network: MLP) -> str | None:
     """Why nothing is compiled for the network, in a few words, or None if it is."""
-    if type(network) is not MLP:  # which may compute something else
-        return f"it runs an MLP, not {type(network).__name__}"
+    if reason := honours.refuses_network(network, ACTIVATIONS):
+        return reason
     if not network.hidden:
         return f"it runs an MLP with hidden layers, not {network}"
     if max(network.sizes[:-1]) > _COLUMNS:
         return f"it runs an MLP of at most {_COLUMNS:,} inputs and units of a layer, not {network}"
-    for activation in network.activations:
-        if activation not in ACTIVATIONS:
-            return f"it runs {', '.join(ACTIVATIONS)}, not {activation}"
     return None
 
 
