@@ -1,4 +1,4 @@
-"""Whether the times of several rows are of one engine and device, and so tell the rows apart."""
+"""Whether several rows ran on the same engine and device, so that their times can be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ def unlike(engines: Mapping[str, str]) -> str | None:
         by_engine.setdefault(engine, []).append(row)
     if len(by_engine) < 2:
         return None
-    # The rows of the commonest engine go without saying.
-    common, *others = sorted(by_engine, key=lambda engine: -len(by_engine[engine]))
-    listed = "; ".join(f"{engine} ran {', '.join(by_engine[engine])}" for engine in others)
-    return f"Times of unlike engines do not compare: {listed}; {common} ran the rest."
+    most, *others = sorted(by_engine, key=lambda engine: -len(by_engine[engine]))
+    listed = ", ".join(f"{', '.join(by_engine[engine])} by {engine}" for engine in others)
+    return f"Times are not comparable: {listed}, all other rows by {most}."

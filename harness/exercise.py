@@ -62,7 +62,7 @@ class Row:
             raise ValueError(f"the name {shown(self.name)} of a row takes 1 to {_MAX_NAME} characters")
         try:
             if "epochs" in self.settings:
-                raise ValueError("epochs is no setting of a row's; its exercise has them for each scale")
+                raise ValueError("epochs cannot be set in a row; the exercise sets them for each scale")
             object.__setattr__(self, "settings", MappingProxyType({**self.settings}))
             Experiment.of({**self.settings, "epochs": 1})
         except ValueError as error:

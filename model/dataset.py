@@ -1,6 +1,6 @@
-"""Data sets as values: what they are called, their shape, and from where on a network has learned.
+"""Data sets as values: their names, their shapes, and the accuracy from which a network has learned.
 
-`model.data` finds and loads them. One of one's own is `Dataset.of("name", function)`.
+`model.data` finds and loads them. `Dataset.of("name", function)` makes one of your own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_INPUTS = 65_535
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is loaded by its name, or one of one's own, which `of` makes.
+    """A data set that is loaded by its name, or one of your own, which `of` makes.
 
     Raises ValueError, naming the field, for a value that is not allowed.
     """
@@ -39,10 +39,10 @@ class Dataset:
     examples: int = 60_000
     """In the training set."""
     targets: tuple[float, ...] = (0.90, 0.95, 0.97)
-    """Test accuracies, ascending, whose first epoch the tables give; from the lowest on, a network that
-    ends there has learned."""
+    """Test accuracies in ascending order. The tables give the first epoch at each of them; a network
+    that ends at the lowest, or above it, has learned."""
     digest: str | None = None
-    """SHA-256 of the arrays of one's own; None for a data set that is loaded by its name."""
+    """SHA-256 of the arrays of your own data set; None for a data set that is loaded by its name."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", self.name):
@@ -81,8 +81,8 @@ class Dataset:
         *,
         targets: tuple[float, ...] = (0.90, 0.95, 0.97),
     ) -> Dataset:
-        """A data set of one's own: `function` returns its training inputs and labels, then those
-        of its test set.
+        """A data set of your own: `function` returns its training inputs and labels, then those of
+        its test set.
 
         Inputs are numbers, an array of shape (examples, ...), of which each example is flattened; labels
         are whole numbers from 0, of which the test set has all. The function is called once, now. Raises
@@ -102,13 +102,13 @@ class Dataset:
         return made
 
     def arrays(self) -> Arrays:
-        """The arrays of a data set of one's own; ValueError in a process that did not make it."""
+        """The arrays of a data set of your own; ValueError in a process that did not make it."""
         if self.digest not in _arrays:
             raise ValueError(f"the data set {self.name} is not loaded by its name")
         return _arrays[self.digest]
 
     def to_dict(self) -> str | dict[str, Any]:
-        """The value as JSON has it: its name, or all fields of one of one's own."""
+        """The value as JSON has it: its name, or all fields of one of your own."""
         if self.digest is None:
             return self.name
         return {
@@ -172,8 +172,8 @@ def _checked(arrays: object) -> Arrays:
     return flat[0], labels.astype(np.int64), flat[1], test_labels.astype(np.int64)
 
 
-# Where others than MNIST count as learned is a guess: what a network of this size passes in an epoch or
-# two, and about the best that it attains.
+# Guess: the targets of all data sets but MNIST, from an accuracy that this network passes in an epoch or
+# two to about its best.
 _HARDER = (0.80, 0.85, 0.88)
 MNIST = Dataset("mnist")
 FASHION_MNIST = Dataset("fashion-mnist", targets=_HARDER)
@@ -185,4 +185,4 @@ DATASETS: Mapping[str, Dataset] = {
     each.name: each for each in (MNIST, FASHION_MNIST, KMNIST, EMNIST_LETTERS, EMNIST_DIGITS)
 }
 
-_arrays: dict[str, Arrays] = {}  # of data sets of one's own, by digest
+_arrays: dict[str, Arrays] = {}  # of data sets that `Dataset.of` made, by digest

@@ -60,7 +60,7 @@ class Experiment:
             raise ValueError(f"dataset is {shown(self.dataset)}; it takes a Dataset, like MNIST")
         if self.dataset.digest is None and self.dataset not in DATASETS.values():
             raise ValueError(
-                f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes one's own"
+                f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes others"
             )
         self._check_network()
         if self.schedule is not None:

@@ -202,3 +202,37 @@ def test_a_measurement_that_is_refused_fails_in_a_line(suite):
     result.stdout.fnmatch_lines(
         ["measured('odd') of seed 0[[]'a'] is {1, 2}; it takes numbers, text, *"]
     )
+
+
+TIMED = """
+import harness.plugin.fixtures
+from dataclasses import replace
+from harness.claim import claim
+
+fake = harness.plugin.fixtures.train_model
+
+def on_two_engines(experiment, *args, **kwargs):
+    engine = "numba" if experiment.learning_rate == 0.5 else "eager"
+    return replace(fake(experiment, *args, **kwargs), engine=engine)
+
+harness.plugin.fixtures.train_model = on_two_engines
+
+@claim("Unlike.", source="x")
+def test_unlike(trained, decide):
+    rows = {rate: trained(f"sgd-lr{rate}") for rate in (0.25, 0.5, 1.0)}
+    decide(True, "Of 3.", timed=rows)
+
+@claim("Alike.", source="x")
+def test_alike(trained, decide):
+    decide(True, "Of 2.", timed={rate: trained(f"sgd-lr{rate}") for rate in (0.25, 1.0)})
+"""
+
+
+def test_times_of_unlike_engines_decide_no_claim_and_the_table_says_so(suite):
+    suite.add(1, TIMED)
+    result = suite.run("-k", "test_1")
+    found = {claim["text"]: (claim["verdict"], claim["evidence"]) for claim in suite.summary()["claims"]}
+    note = "Times are not comparable: {} by numba on cpu, all other rows by eager on cpu."
+    assert found["Unlike."] == ("inconclusive", f"Of 3. {note.format('0.5')}")
+    assert found["Alike."] == ("reproduced", "Of 2.")
+    result.stdout.fnmatch_lines([note.format("sgd-lr0.5")])

@@ -392,7 +392,7 @@ def row(name="mine", **changed):
         ),
         (
             lambda: row(epochs=3),
-            "the row 'mine': epochs is no setting of a row's; its exercise has",
+            "the row 'mine': epochs cannot be set in a row; the exercise sets",
         ),
         (
             lambda: row(dataset="mnist"),

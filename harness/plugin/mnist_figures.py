@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
     if left_out:
         dataset = terminalreporter.config.stash[SETTINGS].dataset
-        terminalreporter.section(f"not asserted on {dataset}, as known of mnist alone")
+        terminalreporter.section(f"assertions left out on {dataset}: they are about mnist")
         for name in left_out:
             terminalreporter.write_line(name)
 

@@ -40,7 +40,7 @@ class Data:
 
 @cache
 def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
-    """The data set: from `root`, downloaded if missing, or of one's own; cached per process.
+    """The data set: from `root`, downloaded if missing, or of your own; cached per process.
 
     Raises `download.DataError` if its files have the wrong digests, or cannot be read or downloaded.
     """
