@@ -22,8 +22,7 @@ from harness.stats import all_hold, exceeds, format_mean, negate
 from model.optimizers import SGD
 
 EXERCISE = Exercise(
-    number=1,
-    title="minibatch size",
+    title="Exercise 1: minibatch size",
     question="How do minibatches of different sizes compare with gradient descent?",
     source="Table 1",
     figure="Figure 2",

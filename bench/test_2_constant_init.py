@@ -22,8 +22,7 @@ GRADIENT_DESCENT = 60000
 VALUES = (0, 0.01, 0.1, 1)
 
 EXERCISE = Exercise(
-    number=2,
-    title="constant initialisation",
+    title="Exercise 2: constant initialisation",
     question="What happens when every weight and bias starts at one common value, and why?",
     source="answer 2",
     figure="Figure 4",

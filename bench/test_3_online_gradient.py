@@ -57,8 +57,7 @@ def _gradient_bias(data, seed):
 
 
 EXERCISE = Exercise(
-    number=3,
-    title="online gradient descent",
+    title="Exercise 3: online gradient descent",
     question="Does online gradient descent converge on a stream that is sorted by class?",
     source="Table 2",
     figure="Figure 5",

@@ -23,8 +23,7 @@ BATCH_SIZE = 32
 OPTIMIZERS = {"adam": Adam, "sgd": SGD}
 
 EXERCISE = Exercise(
-    number=4,
-    title="Adam and SGD",
+    title="Exercise 4: Adam and SGD",
     question="How do Adam and SGD compare over five decades of learning rate?",
     source="Table 3",
     figure="Figure 6",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -75,9 +76,8 @@ Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """An exercise of the assignment, declared as `EXERCISE` in its module."""
+    """An exercise of a study, declared as `EXERCISE` in its module, which identifies it."""
 
-    number: int
     title: str
     question: str = ""
     source: str = ""
@@ -95,11 +95,10 @@ class Exercise:
     def __post_init__(self) -> None:
         for name in ("title", "question", "source", "figure"):
             printable(name, getattr(self, name))
-        whole("number", self.number)
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
-            raise ValueError(f"two rows of exercise {self.number} are called {twice[0]!r}")
+            raise ValueError(f"two rows of {self.title!r} are called {twice[0]!r}")
 
     @property
     def names(self) -> list[str]:
@@ -124,6 +123,16 @@ class Exercise:
 def case_id(module: str, row: str) -> str:
     """The node id of a row's test, which identifies it everywhere."""
     return f"{module}::test_training[{row}]"
+
+
+def module_of(test: str) -> str:
+    """The path of a test's module, in its node id."""
+    return test.partition("::")[0]
+
+
+def slug(module: str) -> str:
+    """The short name of an exercise, for files and links: `1-x` for the module `bench/test_1_x.py`."""
+    return PurePosixPath(module).stem.removeprefix("test_").replace("_", "-")
 
 
 def row_name(case: str) -> str:

@@ -70,7 +70,7 @@ from harness.exercise import Exercise, Published, Row
 from model.optimizers import SGD
 
 EXERCISE = Exercise(
-    number={number}, title="exercise {number}", question="What is {number}?",
+    title="Exercise {number}: fake", question="What is {number}?",
     source="Table {number}", figure="Figure {number}",
     epochs={{"quick": 1, "paper": 2}},
     rows=tuple(

@@ -34,7 +34,7 @@ def training():
         "id": ID,
         "run": dict(RUN),
         "experiment": made.experiment.to_dict(),
-        **to_record(made, exercise=1, threads=1, left_out={}, published=Published(0.9, 10)),
+        **to_record(made, threads=1, left_out={}, published=Published(0.9, 10)),
     }
 
 

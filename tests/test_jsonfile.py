@@ -46,7 +46,7 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         outcomes=("diverged", "diverged"),
     )
     what = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": training.experiment.to_dict()}
-    record = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
+    record = to_record(training, threads=1, left_out={}, published=Published())
     (tmp_path / "runs").mkdir()
     path = write_record(tmp_path, {**what, **record})
     strictly(path)

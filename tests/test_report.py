@@ -64,8 +64,12 @@ class Elements(HTMLParser):
 
 def page_of(folder):
     run = load(folder)
-    figures = {each.number: figures_of(run, each.number) for each in run.summary.exercises}
+    figures = {each.module: figures_of(run, each) for each in run.summary.exercises}
     return render(run, figures, [], [])
+
+
+def figures_of_all(run):
+    return [figure for each in run.summary.exercises for figure in figures_of(run, each)]
 
 
 def test_the_report(folder):
@@ -80,8 +84,8 @@ def test_the_report(folder):
     for svg in drawn.values():
         assert svg.startswith("<svg")
         assert not re.search(r' d="[^"]*NaN', svg)
-    assert "Exercise 1: error by epoch" in drawn["exercise-1-error"]
-    assert "95 % intervals of 2 seeds" in drawn["exercise-1-error"]
+    assert ": Error by epoch" in drawn["1-x-error"]
+    assert "95 % intervals of 2 seeds" in drawn["1-x-error"]
     assert 5e5 < len(page.read_bytes()) < 6e6
     assert sorted(path.name for path in folder.iterdir()) == [
         "figures", "report.html", "runs", "speed.json", "summary.json",
@@ -91,7 +95,7 @@ def test_the_report(folder):
 def test_every_chart_is_valid_vega_lite(folder):
     """By Vega-Lite's own schema, which a report has no time for."""
     run = load(folder)
-    figures = [*figures_of(run, 1), *figures_of(run, 3), *speed_figures(run)]
+    figures = [*figures_of_all(run), *speed_figures(run)]
     assert {figure.name for figure in figures} == reports.FIGURES
     for figure in figures:
         for spec in figure.variants.values():
@@ -104,13 +108,13 @@ def test_every_chart_is_valid_vega_lite(folder):
 def test_bands_are_of_several_seeds_and_crosses_of_published_values(tmp_path):
     for seeds in (1, 3):
         reports.write(tmp_path / str(seeds), seeds=seeds)
-        error, *_ = figures_of(load(tmp_path / str(seeds)), 1)
-        last = next(row for row in error.data["curves-1"] if row["epoch"] == reports.EPOCHS)
+        error, *_ = figures_of_all(load(tmp_path / str(seeds)))
+        last = next(row for row in error.data["curves-1-x"] if row["epoch"] == reports.EPOCHS)
         assert last["error"] == pytest.approx(3 - (seeds - 1) / 20)
         assert ("error_low" in last) == ("intervals" in error.notes) == (seeds > 1)
     # Student's t for three seeds, of values 0.1 points apart.
     assert last["error_high"] - last["error"] == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-3)
-    cross = error.data["curves-1-published"][0]
+    cross = error.data["curves-1-x-published"][0]
     assert (cross["error"], cross["seconds"], cross["epoch"]) == (10, 500, reports.EPOCHS)
 
 
@@ -123,8 +127,8 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
 
 
 def test_rates_near_the_best_are_unbroken_spans(folder):
-    rates = next(each for each in figures_of(load(folder), 1) if each.name.endswith("learning-rate"))
-    within = {row["within"]: row["decades"] for row in rates.data["rates-1-0-spans"]}
+    rates = next(each for each in figures_of_all(load(folder)) if each.name.endswith("learning-rate"))
+    within = {row["within"]: row["decades"] for row in rates.data["rates-1-x-0-spans"]}
     assert within == {"5 points": 2, "1 point": 0}
 
 
@@ -156,11 +160,14 @@ def test_what_came_from_a_file_is_text(folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda s: s.update(schema=1), "has schema 1; this version reads schema 2"),
+        (lambda s: s.update(schema=1), "has schema 1; this version reads schema 3"),
         (lambda s: s.update(schema="\n<b>"), "has schema"),
         (lambda s: s.pop("scale"), "scale: Field required"),
         (lambda s: s.update(machine={}), "machine.device: Field required"),
-        (lambda s: s["exercises"][1].update(number=1), "exercises: a number is there twice"),
+        (
+            lambda s: s["exercises"][1].update(module="bench/test_1_x.py"),
+            "exercises: a module is there twice",
+        ),
     ],
     ids=["schema", "markup", "scale", "machine", "exercises"],
 )
@@ -276,8 +283,8 @@ def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
 def test_long_trainings_are_thinned(tmp_path, monkeypatch):
     monkeypatch.setattr(reports, "EPOCHS", 1000)
     reports.write(tmp_path / "run", seeds=1)
-    error, *_ = figures_of(load(tmp_path / "run"), 1)
-    epochs = [row["epoch"] for row in error.data["curves-1"] if row["line"] == "Adam, rate 0.001"]
+    error, *_ = figures_of_all(load(tmp_path / "run"))
+    epochs = [row["epoch"] for row in error.data["curves-1-x"] if row["line"] == "Adam, rate 0.001"]
     assert len(epochs) == 600  # of both sets
     assert {0, 1000} <= set(epochs)
 
@@ -345,7 +352,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines([f"Page: reports/{suite.report.resolve().name}/report.html"])
-    assert (suite.report / "figures" / "exercise-1-error.svg").exists()
+    assert (suite.report / "figures" / "1-fake-error.svg").exists()
     spoil(monkeypatch, suite.path / "spoilt", MISSING)
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)

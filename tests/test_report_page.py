@@ -101,7 +101,7 @@ def test_markup_from_files_stays_text(page):
 
 
 def test_lines_switch_off_and_on_and_stay_off_on_another_scale(page):
-    figure = page.locator("#exercise-1-error")
+    figure = page.locator("[id='1-x-error']")
     lines = figure.locator("path[aria-roledescription='line mark']")
     crosses = figure.locator("path[aria-roledescription='point'][aria-label*='seconds: 500']")
     every = lines.count()
@@ -118,7 +118,7 @@ def test_lines_switch_off_and_on_and_stay_off_on_another_scale(page):
 
 
 def test_a_point_shows_its_values(page):
-    figure = page.locator("#exercise-1-learning-rate")
+    figure = page.locator("[id='1-x-learning-rate']")
     figure.locator("path[aria-roledescription='point']").first.hover()
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()

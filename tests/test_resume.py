@@ -136,7 +136,7 @@ def record(folder, run=RUN):
     """The file of a case's record in the report `folder`."""
     training = made_up_training(Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1), seeds=(0,))
     what = {"run": run, "experiment": training.experiment.to_dict()}
-    made = to_record(training, exercise=1, threads=1, left_out={}, published=Published())
+    made = to_record(training, threads=1, left_out={}, published=Published())
     ownership.make(folder)
     store = Store(folder)
     store.create()

@@ -62,7 +62,6 @@ class Record(Model):
 
     id: Text
     run: Fingerprint
-    exercise: Count
     device: Device
     seeds: Seeds
 
@@ -151,7 +150,6 @@ class Decision(Model):
 
     id: Text
     """The node id of its test."""
-    exercise: Count
     text: Text
     source: Text
     verdict: Verdict

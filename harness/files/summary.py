@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from model.experiment import Outcome
 
+from ..exercise import slug
 from .record import PublishedFigures
 from .types import (
     Accuracy,
@@ -28,7 +29,7 @@ from .types import (
     check_shapes,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Machine(Model):
@@ -47,7 +48,8 @@ class Machine(Model):
 class Exercise(Model):
     """An exercise; `cases` and `claims` are ids."""
 
-    number: Annotated[int, Field(ge=0, le=999)]
+    module: Text
+    """The path of its module, as in node ids."""
     title: Text
     question: Text = ""
     source: Text
@@ -69,7 +71,6 @@ class Case(Model):
     """A training in short. Accuracies are per seed; seconds are of all seeds."""
 
     id: Text
-    exercise: Count
     experiment: AnExperiment
     engine: Engine
     engines_left_out: dict[Text, Text] = Field(default_factory=dict)
@@ -97,15 +98,15 @@ class Case(Model):
 
 
 def _distinct(exercises: list[Exercise]) -> list[Exercise]:
-    if len({each.number for each in exercises}) < len(exercises):
-        raise ValueError("a number is there twice")
+    if len({slug(each.module) for each in exercises}) < len(exercises):
+        raise ValueError("a module is there twice")
     return exercises
 
 
 class Summary(Model):
     """All of it; its cases and claims are validated one by one."""
 
-    schema_: Annotated[Literal[2], Field(alias="schema")]
+    schema_: Annotated[Literal[3], Field(alias="schema")]
     scale: Scale
     dataset: DatasetName
     timing: Timing

@@ -7,13 +7,13 @@ from types import ModuleType
 
 import pytest
 
-from ..exercise import Exercise
+from ..exercise import Exercise, slug
 
 
 def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, ModuleType]:
     """Returns the modules of the node ids `ids` that have an `EXERCISE`, by path as in node ids.
 
-    They are in the order of their numbers. Raises pytest.UsageError if two have the same number.
+    Raises pytest.UsageError for two modules whose files have the same name, which names their figures.
     """
     # With xdist, workers have collected them.
     here = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}
@@ -24,12 +24,13 @@ def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, Modul
         for path, module in modules.items()
         if module is not None and isinstance(getattr(module, "EXERCISE", None), Exercise)
     }
-    by_number: dict[int, str] = {}
-    for path, module in found.items():
-        number = module.EXERCISE.number
-        if (other := by_number.setdefault(number, path)) != path:
-            raise pytest.UsageError(f"{other} and {path} are both exercise {number}; each takes its own")
-    return dict(sorted(found.items(), key=lambda each: each[1].EXERCISE.number))
+    by_name: dict[str, str] = {}
+    for path in found:
+        if (other := by_name.setdefault(slug(path), path)) != path:
+            raise pytest.UsageError(
+                f"{other} and {path} have the same name; each exercise takes its own"
+            )
+    return dict(sorted(found.items()))
 
 
 def _imported(session: pytest.Session, path: str) -> ModuleType | None:

@@ -29,7 +29,7 @@ from model.values import shown
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
 from ..engines_compared import unlike
-from ..exercise import Exercise, case_id
+from ..exercise import Exercise, case_id, module_of
 from ..files.measured import MeasurementError, checked, restored
 from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
@@ -116,7 +116,7 @@ def train(
             # The test is repeated: one training is one measurement.
             record = recorded(name, again=True)
         training = to_training(record)
-        benchmark.group = f"exercise {exercise.number}: {exercise.title}"
+        benchmark.group = exercise.title[:1].lower() + exercise.title[1:]  # as in earlier saved runs
         device = torch.device(training.device)
         benchmark.extra_info.update(
             **training.experiment.to_dict(),
@@ -180,7 +180,6 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
             )
             return to_record(
                 training,
-                exercise=exercise.number,
                 threads=threads,
                 left_out=reasons,
                 published=row.published,
@@ -213,7 +212,6 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
                     for seed in settings.seeds
                 ]
             return {
-                "exercise": exercise.number,
                 "device": str(device),
                 "seeds": list(settings.seeds),
                 "measured": found,
@@ -286,7 +284,6 @@ def decide(request: pytest.FixtureRequest) -> Decide:
         decision = ClaimRecord(
             run=Fingerprint(**fingerprint_of(request.config, _module(request))),
             id=request.node.nodeid,
-            exercise=request.module.EXERCISE.number,
             verdict=verdict,
             evidence=evidence + reason,
             **asdict(claim),
@@ -310,7 +307,7 @@ def _no(what: str, given: object, there: Iterable[str]) -> str:
 
 def _module(request: pytest.FixtureRequest) -> str:
     """The path of the test's module, as in node ids."""
-    return str(request.node.nodeid.partition("::")[0])
+    return module_of(request.node.nodeid)
 
 
 def _train(

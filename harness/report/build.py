@@ -26,7 +26,7 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     folder cannot be read or the report cannot be written.
     """
     run, *others = map(load, folders)
-    exercises = {each.number: figures_of(run, each.number) for each in run.summary.exercises}
+    exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
     engines = speed_figures(run)
     page = render(run, exercises, engines, [compare(run, other) for other in others])
     figures = [figure for of_one in (*exercises.values(), engines) for figure in of_one]

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ..exercise import module_of
 from ..files import sealed
 from ..files.record import Bias, Decision, MeasurementRecord, TrainingRecord, read_record
 from ..files.sealed import FileError, one_line
@@ -42,8 +43,8 @@ class Run:
     claims: dict[str, Decision]
     curves: dict[str, TrainingRecord]
     """By case, for those that have a record."""
-    biases: dict[int, list[dict[str, Bias]]]
-    """Gradient-bias measurements by exercise: per seed, by order."""
+    biases: dict[str, list[dict[str, Bias]]]
+    """Gradient-bias measurements by module: per seed, by order."""
     speed: Speed | None
     left_out: list[str] = field(default_factory=list)
     """What was left out, and why: a line each."""
@@ -76,7 +77,7 @@ def load(folder: Path) -> Run:
     claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
 
     curves: dict[str, TrainingRecord] = {}
-    biases: dict[int, list[dict[str, Bias]]] = {}
+    biases: dict[str, list[dict[str, Bias]]] = {}
     for file, record in _records(folder / "runs", _MAX_BYTES - path.stat().st_size, left_out):
         if isinstance(record, MeasurementRecord):
             if record.id.endswith("::gradient-bias"):  # the only measurement that has a figure
@@ -139,7 +140,7 @@ def _difference(record: TrainingRecord, case: Case) -> str | None:
 
 
 def _add_bias(
-    path: Path, record: MeasurementRecord, biases: dict[int, list[dict[str, Bias]]], left_out: list[str]
+    path: Path, record: MeasurementRecord, biases: dict[str, list[dict[str, Bias]]], left_out: list[str]
 ) -> None:
     try:
         found = _BIASES.validate_python(record.measured)
@@ -152,7 +153,7 @@ def _add_bias(
     if any(each != measured[0] for each in measured):
         left_out.append(one_line(f"{path}: its seeds were not measured alike"))
     else:
-        biases[record.exercise] = found
+        biases[module_of(record.id)] = found
 
 
 _Order = Annotated[str, Field(pattern="^(by_class|shuffled)$")]

@@ -14,7 +14,7 @@ import jinja2
 import vl_convert
 
 from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
-from ..exercise import row_name
+from ..exercise import row_name, slug
 from ..files.record import Decision
 from ..files.summary import Exercise
 from ..stats import format_mean
@@ -33,7 +33,7 @@ _NONE = "–"
 
 def render(
     run: Run,
-    exercises: Mapping[int, Sequence[Figure]],
+    exercises: Mapping[str, Sequence[Figure]],
     engines: Sequence[Figure],
     comparisons: Sequence[Comparison],
 ) -> str:
@@ -63,7 +63,7 @@ def render(
         verdicts=[(verdict, _KINDS[verdict], _SIGNS[verdict], counts[verdict]) for verdict in VERDICTS],
         undecided=listed - len(run.claims),
         exercises=[
-            _exercise(run, exercise, exercises[exercise.number]) for exercise in run.summary.exercises
+            _exercise(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
         ],
         engines=engines,
         comparisons=comparisons,
@@ -83,6 +83,7 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
     lines = lines_of(run, exercise)
     return {
         "about": exercise,
+        "slug": slug(exercise.module),
         "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
         "answer": answer(lines),
         "rows": [_row(line) for line in lines],

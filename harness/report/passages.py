@@ -1,6 +1,6 @@
 """The passages of the README and of docs/ that quote published runs.
 
-A passage stands between `<!-- KIND: NAME -->` (or `<!-- KIND NUMBER: NAME -->`, of one exercise) and
+A passage stands between `<!-- KIND: NAME -->` (or `<!-- KIND MODULE: NAME -->`, of one exercise) and
 `<!-- end -->`; `rewrite` makes it again from the files of `reports/published/NAME`.
 """
 
@@ -30,9 +30,9 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _END = "<!-- end -->"
 CHAOS = "chaos"  # docs/failures.md's table of faults, which tests/chaos/table.py writes
 _COMMENT = re.compile(r"<!--(?P<text>.*?)-->", re.DOTALL)
-_MARK = re.compile(r" (?P<kind>[a-z]+)(?: (?P<number>[0-9]+))?: (?P<name>\w[\w.-]*) ")
+_MARK = re.compile(r" (?P<kind>[a-z]+)(?: (?P<module>test_\w+))?: (?P<name>\w[\w.-]*) ")
 # Of whatever kind: an unknown one is a mistake.
-_LIKE_A_MARK = re.compile(r"\s*[\w-]+\s*\d*\s*:\s*\S+\s*")
+_LIKE_A_MARK = re.compile(r"\s*[\w-]+\s*(?:\d+|test_\w+)?\s*:\s*\S+\s*")
 
 # What engines are measured beside, as the tables call it.
 PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
@@ -47,7 +47,8 @@ class Passage:
     """A passage in a text: where it stands between its two marks, and what its opening mark says."""
 
     kind: str
-    number: int | None
+    module: str | None
+    """The name of the exercise's module, without its suffix."""
     name: str
     line: int
     start: int
@@ -55,8 +56,8 @@ class Passage:
     end: int
 
     def __str__(self) -> str:
-        number = "" if self.number is None else f" {self.number}"
-        return f"{self.kind}{number}: {self.name}" if self.name else self.kind
+        module = "" if self.module is None else f" {self.module}"
+        return f"{self.kind}{module}: {self.name}" if self.name else self.kind
 
 
 def find(text: str) -> list[Passage]:
@@ -101,21 +102,21 @@ def _mark(text: str, line: int, written: str) -> Passage | None:
             return None
         raise PassageError(
             f"line {line}: {written} is no mark; one is <!-- KIND: NAME -->, "
-            f"<!-- KIND NUMBER: NAME --> or {_END}"
+            f"<!-- KIND MODULE: NAME --> or {_END}"
         )
-    kind, number = found["kind"], found["number"]
+    kind, module = found["kind"], found["module"]
     if kind not in (*_OF_A_RUN, *_OF_AN_EXERCISE):
         raise PassageError(
             f"line {line}: {written} has the kind {kind!r}; "
             f"it takes {', '.join([*_OF_A_RUN, *_OF_AN_EXERCISE])}"
         )
-    if kind in _OF_AN_EXERCISE and number is None:
+    if kind in _OF_AN_EXERCISE and module is None:
         raise PassageError(
-            f"line {line}: {written} lacks the number of an exercise: <!-- {kind} NUMBER: NAME -->"
+            f"line {line}: {written} lacks an exercise's module: <!-- {kind} test_...: NAME -->"
         )
-    if kind in _OF_A_RUN and number is not None:
-        raise PassageError(f"line {line}: {written} has a number, and {kind} takes none")
-    return Passage(kind, int(number) if number else None, found["name"], line, 0, 0)
+    if kind in _OF_A_RUN and module is not None:
+        raise PassageError(f"line {line}: {written} has a module, and {kind} takes none")
+    return Passage(kind, module, found["name"], line, 0, 0)
 
 
 def rewrite(text: str, folder_of: Callable[[str], Path] | None = None) -> str:
@@ -148,10 +149,10 @@ def _body(passage: Passage, folder_of: Callable[[str], Path]) -> str:
     folder = folder_of(passage.name)
     if not folder.is_dir():
         raise LookupError(f"names {passage.name}, and no run of that name is published")
-    if passage.number is None:
+    if passage.module is None:
         body = _OF_A_RUN[passage.kind](folder)
     else:
-        body = _OF_AN_EXERCISE[passage.kind](folder, passage.number)
+        body = _OF_AN_EXERCISE[passage.kind](folder, passage.module)
     if "<!--" in body:
         raise LookupError(f"would quote a comment from {passage.name}, which could be taken for a mark")
     return body
@@ -197,19 +198,19 @@ def _overview(folder: Path) -> str:
     return " ".join(sentences)
 
 
-def _terminal(folder: Path, number: int) -> str:
+def _terminal(folder: Path, module: str) -> str:
     """An exercise's table as a terminal shows it."""
     summary = _summary(folder)
-    exercise = _exercise(summary, number)
+    exercise = _exercise(summary, module)
     _check_rows(exercise["cases"], summary)
     text = tables.format_exercise(exercise, summary, "simple")
     return f"```text\n{text.partition(chr(10) * 2)[0]}\n\n{text.split(chr(10) * 2)[1]}\n```"
 
 
-def _findings(folder: Path, number: int) -> str:
+def _findings(folder: Path, module: str) -> str:
     """An exercise's rows beside the published ones, and the verdicts on its claims."""
     summary = _summary(folder)
-    exercise = _exercise(summary, number)
+    exercise = _exercise(summary, module)
     decided = {claim["id"]: claim for claim in summary["claims"]}
     _check_rows(exercise["cases"], summary)
     _check_there("claim", exercise["claims"], decided)
@@ -271,8 +272,7 @@ def _rows(folder: Path) -> str:
     if not ran:
         raise LookupError("needs rows, and the run has none")
     return "\n\n".join(
-        f"**Exercise {exercise['number']}: {exercise['title']}**\n\n"
-        + _rows_table(exercise["cases"], summary)
+        f"**{exercise['title']}**\n\n" + _rows_table(exercise["cases"], summary)
         for exercise in summary["exercises"]
         if any(case in ran for case in exercise["cases"])
     )
@@ -395,7 +395,7 @@ _OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "peers": _peers,
     "times": _times,
 }
-_OF_AN_EXERCISE: dict[str, Callable[[Path, int], str]] = {"terminal": _terminal, "findings": _findings}
+_OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {"terminal": _terminal, "findings": _findings}
 
 
 def _summary(folder: Path) -> dict[str, Any]:
@@ -427,12 +427,12 @@ def _cases(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {case["id"]: case for case in summary["cases"]}
 
 
-def _exercise(summary: dict[str, Any], number: int) -> dict[str, Any]:
+def _exercise(summary: dict[str, Any], module: str) -> dict[str, Any]:
     for each in summary["exercises"]:
-        if each["number"] == number:
+        if Path(each["module"]).stem == module:
             exercise: dict[str, Any] = each
             return exercise
-    raise LookupError(f"needs exercise {number}, which the run lacks")
+    raise LookupError(f"needs the exercise of {module}.py, which the run lacks")
 
 
 def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:

@@ -88,8 +88,7 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     epochs = exercise["epochs"]
     parts = [
         _title(
-            f"Exercise {exercise['number']}: {exercise['title']} "
-            f"({epochs} epoch{'s' if epochs > 1 else ''}"
+            f"{exercise['title']} ({epochs} epoch{'s' if epochs > 1 else ''}"
             + (f"; paper: {exercise['source']})" if exercise["source"] else ")"),
             style,
         )
@@ -168,7 +167,7 @@ def _claims(summary: dict[str, Any], style: str) -> str:
             rows = [[c["text"], c["source"], c["verdict"], c["evidence"]] for c in claims]
             table = _table(rows, ("claim", "where", "verdict", "evidence"), ("left",) * 4, style)
         else:
-            rows = [[f"{c['exercise']}. {c['text']}", c["verdict"], c["evidence"]] for c in claims]
+            rows = [[c["text"], c["verdict"], c["evidence"]] for c in claims]
             table = _table(
                 rows, ("claim", "verdict", "evidence"), ("left",) * 3, style, widths=_CLAIM_WIDTHS
             )

@@ -20,7 +20,6 @@ _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).star
 def to_record(
     training: Training,
     *,
-    exercise: int,
     threads: int,
     left_out: Mapping[str, str],
     published: Published,
@@ -30,7 +29,6 @@ def to_record(
     `threads` are PyTorch's on a CPU; `left_out` says by name why "auto" did not take an engine.
     """
     return {
-        "exercise": exercise,
         "engine": training.engine,
         "engines_left_out": dict(left_out),
         "device": training.device,
@@ -69,7 +67,6 @@ def to_case(record: TrainingRecord, *, resumed: bool) -> dict[str, Any]:
     training = to_training(record)
     kept = {
         "id",
-        "exercise",
         "experiment",
         "engine",
         "engines_left_out",

@@ -27,7 +27,7 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
     settings = config.stash[SETTINGS]
     exercises = [
         {
-            "number": module.EXERCISE.number,
+            "module": path,
             "title": module.EXERCISE.title,
             "question": module.EXERCISE.question,
             "source": module.EXERCISE.source,

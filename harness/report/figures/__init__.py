@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from altair.utils.schemapi import debug_mode
 
+from ...files.summary import Exercise
 from ..lines import Line, lines_of
 from ..load import Run
 from . import (
@@ -23,16 +24,15 @@ _unchecked = debug_mode(False)
 
 
 @_unchecked
-def figures_of(run: Run, number: int) -> list[Figure]:
-    """The figures of the exercise with that number, learning curves first."""
-    (exercise,) = (each for each in run.summary.exercises if each.number == number)
+def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
+    """The figures of an exercise of the run, learning curves first."""
     lines: list[Line] = lines_of(run, exercise)
     return [
         *learning_curves.figures(exercise, lines),
         *time_to_accuracy.figures(exercise, lines),
         *learning_rate.figures(exercise, lines),
         *class_accuracy.figures(exercise, lines),
-        *gradient_bias.figures(exercise, run.biases.get(number, [])),
+        *gradient_bias.figures(exercise, run.biases.get(exercise.module, [])),
     ]
 
 

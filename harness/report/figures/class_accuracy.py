@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...exercise import slug
 from ...files.record import TrainingRecord
 from ...files.summary import Exercise
 from ..lines import Line
@@ -21,14 +22,16 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     if not looked:
         return []
     data = {
-        f"classes-{exercise.number}-{index}": _rows(curves) for index, (_, curves) in enumerate(looked)
+        f"classes-{slug(exercise.module)}-{index}": _rows(curves)
+        for index, (_, curves) in enumerate(looked)
     }
     panels = [_panel(name, line.label) for name, (line, _) in zip(data, looked, strict=True)]
     seeds = max(len(line.case.seeds) for line, _ in looked)
     return [
         Figure(
-            name=f"exercise-{exercise.number}-classes",
-            title=f"Exercise {exercise.number}: accuracy per class along the last epoch",
+            name=f"{slug(exercise.module)}-classes",
+            of=exercise.title,
+            title="Accuracy per class along the last epoch",
             notes="The stream brings all examples of one class after the other, zeros first; looked "
             "at in the middle and at the end of every class."
             + (f" Means over {seeds} seeds." if interval_note(seeds) else ""),

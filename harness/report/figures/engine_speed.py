@@ -32,7 +32,8 @@ def figures(speed: Speed) -> list[Figure]:
     return [
         Figure(
             name="speed",
-            title="Engines: time per optimizer step beside the roofline bound",
+            of="",
+            title="Time per optimizer step beside the roofline bound",
             notes="The bound is the longer of bytes over measured bandwidth and operations over the "
             f"measured peak of a matrix product, on {speed.machine.device_name[:60]}.",
             variants={

@@ -40,6 +40,8 @@ class Figure:
 
     name: str
     """The file name, without its ending."""
+    of: str
+    """The title of its exercise; empty where it is of the run."""
     title: str
     notes: str
     variants: dict[str, Spec]
@@ -50,7 +52,7 @@ class Figure:
     def standalone(self) -> dict[str, Any]:
         """The first variant as a spec of its own, with data, title and notes, without interaction."""
         title: dict[str, Any] = {
-            "text": self.title,
+            "text": ": ".join(filter(None, (self.of, self.title))),
             "subtitle": wrap(self.notes, 110),
             "anchor": "start",
         }

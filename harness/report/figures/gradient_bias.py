@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import numpy as np
 
+from ...exercise import slug
 from ...files.record import Bias
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
@@ -37,13 +38,14 @@ def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
         return []
     checkpoints = seeds[0][orders[0]].checkpoints
     data = {
-        f"bias-{exercise.number}-{index}": _rows(seeds, orders, index)
+        f"bias-{slug(exercise.module)}-{index}": _rows(seeds, orders, index)
         for index in range(len(checkpoints))
     }
     return [
         Figure(
-            name=f"exercise-{exercise.number}-gradient-bias",
-            title=f"Exercise {exercise.number}: how far the next gradients' mean is from the full one",
+            name=f"{slug(exercise.module)}-gradient-bias",
+            of=exercise.title,
+            title="How far the next gradients' mean is from the full one",
             notes="At fixed weights, over the next k single-example gradients of either order. "
             f"Where they are unbiased, the error falls as 1/√k (dotted).{interval_note(len(seeds))}",
             variants={

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from ...exercise import slug
 from ...files.record import TrainingRecord
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
@@ -40,7 +41,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     lines = [line for line, _ in drawn]
     if not lines:
         return []
-    name = f"curves-{exercise.number}"
+    name = f"curves-{slug(exercise.module)}"
     rows = _rows(drawn)
     published = _published(lines)
     data = {name: rows, f"{name}-published": published}
@@ -75,8 +76,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             notes += f" {PUBLISHED_NOTE}"
         made.append(
             Figure(
-                name=f"exercise-{exercise.number}-{key}",
-                title=f"Exercise {exercise.number}: {title[0].lower()}{title[1:]}",
+                name=f"{slug(exercise.module)}-{key}",
+                of=exercise.title,
+                title=title,
                 notes=notes + interval_note(seeds),
                 variants=charts,
                 data=data,

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ...exercise import slug
 from ...files.summary import Exercise
 from ...stats import mean_and_interval, span_around_best
 from ..lines import COLOURS, Line, phrase, varying
@@ -37,15 +38,16 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     panels = []
     rates = [line.case.experiment.learning_rate for group in groups.values() for line in group]
     for index, (title, group) in enumerate(groups.items()):
-        name = f"rates-{exercise.number}-{index}"
+        name = f"rates-{slug(exercise.module)}-{index}"
         data[name], data[f"{name}-spans"] = _points(group), _within(group)
         panels.append(_panel(name, title, COLOURS[index % len(COLOURS)], rates))
     seeds = max(len(line.case.seeds) for line in lines)
     published = any(line.case.paper.test_accuracy is not None for line in lines)
     return [
         Figure(
-            name=f"exercise-{exercise.number}-learning-rate",
-            title=f"Exercise {exercise.number}: final accuracy against learning rate",
+            name=f"{slug(exercise.module)}-learning-rate",
+            of=exercise.title,
+            title="Final accuracy against learning rate",
             notes="Shaded: the unbroken span of tried rates that end within 5 points of the best, and, "
             "darker, within 1."
             + (f" {PUBLISHED_NOTE}" if published else "")

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ...exercise import slug
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import COLOURS, SHAPES, Line, unlike_engines
@@ -30,7 +31,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     rows = _rows(lines)
     if len({row["line"] for row in rows}) < 2:
         return []
-    name = f"times-{exercise.number}"
+    name = f"times-{slug(exercise.module)}"
     seeds = max(len(line.case.seeds) for line in lines)
     reached = {row["line"] for row in rows}
     never = [line.label for line in lines if line.label not in reached]
@@ -41,8 +42,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
         notes += f" Never reached {_percent(first)}: {'; '.join(never)}."
     return [
         Figure(
-            name=f"exercise-{exercise.number}-time-to-accuracy",
-            title=f"Exercise {exercise.number}: time to accuracy",
+            name=f"{slug(exercise.module)}-time-to-accuracy",
+            of=exercise.title,
+            title="Time to accuracy",
             notes=notes + interval_note(seeds, "bars") + unlike_engines(lines),
             variants={measure: _chart(name, rows, measure) for measure in _MEASURES},
             data={name: rows},
