@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 RUNS ?= reports/latest
+STUDY ?= bench
 
 .DEFAULT_GOAL := bench
 
@@ -64,10 +65,10 @@ gpu:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m harness gpu $(ARGS)
 
 publish: $(VENV)/installed
-	$(BIN)/python -m harness publish $(RUN) $(NAME)
+	$(BIN)/python -m harness publish $(RUN) $(NAME) --study $(STUDY)
 
 prune: $(VENV)/installed
-	$(BIN)/python -m harness prune $(KEEP)
+	$(BIN)/python -m harness prune $(KEEP) --study $(STUDY)
 
 mutants: $(VENV)/installed
 	$(BIN)/python -m tests.mutation $(ARGS)
@@ -81,8 +82,13 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A mark that is left only after everything was installed, and outdated by a new lock.
-$(VENV)/installed: requirements.lock requirements-torch.lock requirements-cuda.lock
+# Marks that are left only after everything was installed. The project itself is installed so that
+# pytest loads it for a study in any folder.
+$(VENV)/installed: $(VENV)/packages pyproject.toml
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/packages: requirements.lock requirements-torch.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
 	@test ! -L $(VENV) && { test ! -e $(VENV) || test -f $(VENV)/pyvenv.cfg; } || \

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from harness.stats import all_hold, exceeds, format_mean
 from model.experiment import Training, first_epochs
+
+
+def by_rate(trainings: Iterable[Training]) -> dict[float, Training]:
+    """The trainings by learning rate; 1.0 is 1, as in the assignment's tables."""
+    rates = {training.experiment.learning_rate: training for training in trainings}
+    return {int(rate) if rate.is_integer() else rate: training for rate, training in rates.items()}
 
 
 def format_accuracies(trainings: Mapping[object, Training]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from .files.sealed import one_line
-from .paths import REFUSED, REPORTS, expanded
+from .paths import BENCH, REFUSED, REPORTS, expanded
 from .processes import as_ctrl_c
 
 _INTERRUPTED = 130
@@ -130,9 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(command=_report)
 
-    publish = commands.add_parser("publish", help="keep a run in reports/published")
+    publish = commands.add_parser("publish", help="keep a run among the published ones of its study")
     publish.add_argument("run", type=_path, metavar="FOLDER", help="the report folder of a finished run")
     publish.add_argument("name", metavar="NAME", help="what to keep it as: epyc-2-cores, say")
+    _add_study(publish)
     publish.set_defaults(command=_publish)
 
     speed = commands.add_parser("speed", help="measure every engine's time per step on this machine")
@@ -216,8 +217,9 @@ def _parser() -> argparse.ArgumentParser:
     gpu.add_argument("--again", action="store_true", help="run steps again that are done")
     gpu.set_defaults(command=_gpu)
 
-    prune = commands.add_parser("prune", help="delete the oldest report folders in reports/")
+    prune = commands.add_parser("prune", help="delete the oldest report folders of a study")
     prune.add_argument("keep", type=_at_least(1), metavar="KEEP", help="how many of the newest to keep")
+    _add_study(prune)
     prune.set_defaults(command=_prune)
     return parser
 
@@ -229,6 +231,16 @@ def _add_report_dir(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="DIR",
         help="the report folder to write to (default: reports/latest, or a new one if there is none)",
+    )
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--study",
+        type=_path,
+        default=BENCH,
+        metavar="DIR",
+        help="the folder of the study (default: bench)",
     )
 
 
@@ -281,8 +293,9 @@ def _report(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     from .report import publish
+    from .study import load
 
-    return _run(publish.main, options.run, options.name)
+    return _run(lambda: publish.main(options.run, options.name, load(options.study)))
 
 
 def _speed(options: argparse.Namespace) -> int:
@@ -330,8 +343,9 @@ def _gpu(options: argparse.Namespace) -> int:
 
 def _prune(options: argparse.Namespace) -> int:
     from .results import prune
+    from .study import load
 
-    return _run(prune.main, options.keep)
+    return _run(lambda: prune.main(options.keep, load(options.study).reports))
 
 
 def _run(command: Callable[..., int | None], *arguments: object) -> int:

@@ -1,6 +1,7 @@
-"""Claims: the assignment's sentences, each decided by a test, and the verdicts on them.
+"""Claims: sentences that are decided by a test each, and the verdicts on them.
 
-A claim is a test in an exercise's module, marked with what it is about:
+A claim is a test in an exercise's module, marked with its sentence, and where that stands if a paper
+makes it:
 
     @claim("Adam is best at 0.001.", source="answer 4.3", expected=REPRODUCED)
     def test_adam_is_best_at_0_001(trained, decide):
@@ -11,6 +12,7 @@ A claim is a test in an exercise's module, marked with what it is about:
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Literal, cast
@@ -19,41 +21,77 @@ import pytest
 
 from model.values import printable, shown
 
-Verdict = Literal["reproduced", "not reproduced", "inconclusive", "not testable at this scale"]
+Verdict = Literal[
+    "reproduced",
+    "not reproduced",
+    "holds",
+    "does not hold",
+    "inconclusive",
+    "not testable at this scale",
+]
 
 REPRODUCED: Verdict = "reproduced"
 NOT_REPRODUCED: Verdict = "not reproduced"
+HOLDS: Verdict = "holds"
+DOES_NOT_HOLD: Verdict = "does not hold"
 INCONCLUSIVE: Verdict = "inconclusive"
 """The intervals of the seeds leave it open."""
 NOT_TESTABLE: Verdict = "not testable at this scale"
-"""The quick scale lacks what it takes."""
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_TESTABLE)
+"""The scale lacks what it takes."""
+
+_OPEN = (INCONCLUSIVE, NOT_TESTABLE)
+OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)
+"""The verdicts on a claim with a source."""
+OF_ITS_OWN = (HOLDS, DOES_NOT_HOLD, *_OPEN)
+"""The verdicts on a claim without one."""
+OPPOSITE = {
+    REPRODUCED: NOT_REPRODUCED,
+    NOT_REPRODUCED: REPRODUCED,
+    HOLDS: DOES_NOT_HOLD,
+    DOES_NOT_HOLD: HOLDS,
+}
+
+
+def verdicts_on(sources: Iterable[str]) -> tuple[Verdict, ...]:
+    """All verdicts that there are on claims with these sources, in the order of the tables."""
+    kinds = {bool(source) for source in sources} or {True}
+    words = (*(OF_A_PAPER[:2] if True in kinds else ()), *(OF_ITS_OWN[:2] if False in kinds else ()))
+    return (*words, *_OPEN)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence of the assignment, in short."""
+    """A sentence that is decided."""
 
     text: str
     source: str
-    """Where it stands: exercise and table, figure or paragraph."""
+    """Where a paper has it: table, figure or paragraph; empty where it is the study's own."""
     expected: Verdict | None
-    """The verdict known from published runs at the paper's scale on MNIST; None where it may differ."""
+    """The verdict known from published runs at the full scale on MNIST; None where it may differ."""
     needs: str | None
-    """What the quick scale lacks to decide it; None where that scale decides it as well."""
+    """What scales but the study's last lack to decide it; None where they decide it as well."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts that there are on it: that it holds, that it does not, and two open ones."""
+        return OF_A_PAPER if self.source else OF_ITS_OWN
 
     def __post_init__(self) -> None:
         for name in ("text", "source", "needs"):
             if (given := getattr(self, name)) is not None:
                 printable(name, given)
-        if self.expected is not None and self.expected not in VERDICTS:
+        if not self.text.strip():
+            raise ValueError("text is empty; it takes the claim's sentence")
+        if self.expected is not None and self.expected not in self.verdicts:
+            whose = "with a source" if self.source else "without a source"
             raise ValueError(
-                f"expected is {shown(self.expected)}; it takes one of {', '.join(VERDICTS)}, or None"
+                f"expected is {shown(self.expected)}; of a claim {whose} it takes one of "
+                f"{', '.join(self.verdicts)}, or None"
             )
 
 
 def claim(
-    text: str, *, source: str, expected: Verdict | None = None, needs: str | None = None
+    text: str, *, source: str = "", expected: Verdict | None = None, needs: str | None = None
 ) -> pytest.MarkDecorator:
     """Marks the test that decides a `Claim`."""
     return pytest.mark.claim(Claim(text=text, source=source, expected=expected, needs=needs))

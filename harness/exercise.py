@@ -13,6 +13,8 @@ from model.dataset import DATASETS
 from model.experiment import Experiment
 from model.values import number, printable, shown, whole
 
+from .where import check_names, matches
+
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     from model.data.mnist import Data
     from model.observers import Observer
@@ -56,6 +58,16 @@ class Row:
     published: Published = Published()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"the name {shown(self.name)} of a row takes text")
+        if not isinstance(self.settings, Mapping) or not all(isinstance(n, str) for n in self.settings):
+            raise ValueError(
+                f"the row {self.name!r}: settings are {shown(self.settings)}; they take values by field"
+            )
+        if not isinstance(self.published, Published):
+            raise ValueError(
+                f"the row {self.name!r}: published is {shown(self.published)}; it takes Published"
+            )
         # A terminal would obey its escape sequences; pytest writes other than ASCII in another way.
         if not (self.name.isascii() and self.name.isprintable()) or {*self.name} & {*"/\\"}:
             raise ValueError(f"the name {shown(self.name)} of a row takes printable ASCII but / and \\")
@@ -65,9 +77,14 @@ class Row:
             if "epochs" in self.settings:
                 raise ValueError("epochs cannot be set in a row; the exercise sets them for each scale")
             object.__setattr__(self, "settings", MappingProxyType({**self.settings}))
-            Experiment.of({**self.settings, "epochs": 1})
+            self.experiment  # noqa: B018  # as its settings are checked by it
         except ValueError as error:
             raise ValueError(f"the row {self.name!r}: {error}") from None
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its experiment, but for epochs, and for the data set where that is the session's."""
+        return Experiment.of({**self.settings, "epochs": 1})
 
 
 # A measurement besides training: takes the data set and a seed, returns what JSON can hold.
@@ -84,8 +101,8 @@ class Exercise:
     """Where the assignment has the figures, like "Table 1"."""
     figure: str = ""
     """Which of the assignment's figures shows its learning curves."""
-    epochs: Mapping[str, int]
-    """Epochs of every row, per scale."""
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    """Epochs of every row by scale, where they are not the study's."""
     rows: tuple[Row, ...]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     """Measurements that its claims need besides trainings, by name."""
@@ -95,8 +112,11 @@ class Exercise:
     def __post_init__(self) -> None:
         for name in ("title", "question", "source", "figure"):
             printable(name, getattr(self, name))
+        if not isinstance(self.epochs, Mapping):
+            raise ValueError(f"epochs is {shown(self.epochs)}; it takes epochs by scale")
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
+        _check_kinds(self)
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
             raise ValueError(f"two rows of {self.title!r} are called {twice[0]!r}")
 
@@ -109,20 +129,48 @@ class Exercise:
         """The row called `name`; KeyError where there is none."""
         return {row.name: row for row in self.rows}[name]
 
-    def experiment(self, row: Row, scale: str, dataset: str) -> Experiment:
-        """The experiment of `row` at `scale`, on the data set of that name unless it has its own.
+    def where(self, *, published: bool = False, **values: Any) -> tuple[Row, ...]:
+        """The rows whose experiments have these values, in the exercise's order.
 
-        Raises ValueError for a scale not in `epochs`, or a data set that is not for the row's network.
+        `where(optimizer=Adam, batch_size=32)`; see `harness.where.matches`. With `published`, only rows
+        that a paper has a test accuracy of. Raises ValueError for a name that is no field.
         """
-        if scale not in self.epochs:
-            raise ValueError(f"its exercise has no epochs for the scale {scale}")
-        settings = {"dataset": DATASETS[dataset], **row.settings}
-        return Experiment.of({**settings, "epochs": self.epochs[scale]})
+        check_names(values, [row.experiment for row in self.rows])
+        return tuple(
+            row
+            for row in self.rows
+            if matches(row.experiment, values)
+            and not (published and row.published.test_accuracy is None)
+        )
+
+    def experiment(self, row: Row, epochs: int, dataset: str) -> Experiment:
+        """The experiment of `row`, on the data set of that name unless it has its own.
+
+        Raises ValueError for a data set that is not for the row's network.
+        """
+        return Experiment.of({"dataset": DATASETS[dataset], **row.settings, "epochs": epochs})
 
 
 def case_id(module: str, row: str) -> str:
     """The node id of a row's test, which identifies it everywhere."""
     return f"{module}::test_training[{row}]"
+
+
+def _check_kinds(exercise: Exercise) -> None:
+    """Raises ValueError for a row, measurement or observer that is none."""
+    from model.observers import Observer
+
+    object.__setattr__(exercise, "rows", tuple(exercise.rows))
+    for row in exercise.rows:
+        if not isinstance(row, Row):
+            raise ValueError(f"rows has {shown(row)}; it takes harness.exercise.Row")
+    for name, measurement in exercise.measurements.items():
+        printable("the name of a measurement", name)
+        if not callable(measurement):
+            raise ValueError(f"measurements[{name!r}] is {shown(measurement)}; it takes a function")
+    for observer in exercise.observers:
+        if not isinstance(observer, Observer):
+            raise ValueError(f"observers has {shown(observer)}; it takes model.observers.Observer")
 
 
 def module_of(test: str) -> str:

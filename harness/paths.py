@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 REPORTS = ROOT / "reports"
-PUBLISHED = REPORTS / "published"
+BENCH = ROOT / "bench"  # the study that commands are about, unless another is named
 
 PAGE = "report.html"  # of a report folder
 

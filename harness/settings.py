@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-SCALES = ("quick", "paper")
+from .study import StudyFolder
+
 TIMINGS = ("exclusive", "shared")
 
 
@@ -28,3 +29,6 @@ class Settings:
 
 SETTINGS = pytest.StashKey[Settings]()
 """`config.stash[SETTINGS]` holds them from `pytest_configure` on."""
+
+STUDY = pytest.StashKey[StudyFolder]()
+"""`config.stash[STUDY]` is the session's study, from `pytest_configure` on."""

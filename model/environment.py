@@ -97,15 +97,29 @@ def code_digest(sources: list[Path]) -> str:
     """The first 12 digits of a SHA-256 over the names and contents of source files.
 
     `sources` are files, and folders with all that is in them. Only regular files count, and no hidden
-    ones: an editor's lock, say, is a link to nowhere that is there while a file is being changed.
+    ones (an editor's lock, say, is a link to nowhere that is there while a file is being changed), nor
+    what a virtual environment in the folder has.
     """
     digest = hashlib.sha256()
     for source in sources:
-        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        for path in _files(source) if source.is_dir() else [source]:
             if path.suffix in (".py", ".cu") and not path.name.startswith(".") and path.is_file():
                 name = path.relative_to(source).as_posix() if path != source else path.name
                 digest.update(os.fsencode(f"{name}\0") + _bytes(path))
     return digest.hexdigest()[:12]
+
+
+def _files(folder: Path) -> list[Path]:
+    """All paths in a folder that may be code of its own, sorted."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [
+            each
+            for each in folders
+            if not each.startswith(".") and not Path(parent, each, "pyvenv.cfg").exists()
+        ]
+        found += (Path(parent, each) for each in (*folders, *files))
+    return sorted(found)
 
 
 def _bytes(path: Path) -> bytes:

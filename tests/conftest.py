@@ -63,6 +63,14 @@ def pytest_configure():
 """
 )
 
+CONFTEST_OF_THE_STUDY = """
+from harness.study import Study
+
+STUDY = Study(
+    title="A study", published="paper", scales={"quick": 1, "paper": 2}, home="..", data_root="../data"
+)
+"""
+
 MODULE = """
 import os
 import pytest
@@ -72,7 +80,6 @@ from model.optimizers import SGD
 EXERCISE = Exercise(
     title="Exercise {number}: fake", question="What is {number}?",
     source="Table {number}", figure="Figure {number}",
-    epochs={{"quick": 1, "paper": 2}},
     rows=tuple(
         Row(f"sgd-lr{{rate}}", {{"optimizer": SGD(rate), "batch_size": 10}}, Published(0.5, 100))
         for rate in (0.25, 0.5, 1.0)
@@ -102,6 +109,8 @@ harness.plugin.fixtures.train_model = hanging
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # bench's modules, which tests import, are marked with it.
+    config.addinivalue_line("markers", "claim: a sentence that this test decides")
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped without one")
 
 
@@ -121,6 +130,7 @@ class Suite:
         (self.path / "conftest.py").write_text(CONFTEST)
         (self.path / "bench").mkdir()
         (self.path / "bench" / "__init__.py").touch()
+        (self.path / "bench" / "conftest.py").write_text(CONFTEST_OF_THE_STUDY)
         for number in (1, 2):
             self.module(number).write_text(MODULE.format(number=number))
 

@@ -33,14 +33,15 @@ from harness.files.sealed import FileError
 from harness.files.speed import Speed, Times
 from harness.gates.baselines import BaselineError
 from harness.gates.baselines import read as read_baseline
-from harness.paths import PUBLISHED
+from harness.paths import BENCH
 from harness.report import tables
 from harness.report.answer import answer
 from harness.report.lines import lines_of
 from harness.report.load import ReportError, load
 from harness.results.records import to_case
+from harness.study import load as study_in
 
-RUN = PUBLISHED / "epyc-1-core"
+RUN = study_in(BENCH).published / "epyc-1-core"
 SECONDS, BYTES = 1.0, 200e6  # that no mutation may take
 
 

@@ -17,6 +17,7 @@ from model.optimizers import SGD, Adam
 from tests.data import made_up_training
 
 EPOCHS = 4
+STUDY = {"title": "A study", "about": "", "row": "row", "published": "paper"}
 RATES = (0.001, 0.01, 0.1)
 MARKUP = "</script><script>window.owned = true</script><b onclick=x>"
 RUN = {
@@ -180,6 +181,7 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     ]
     return {
         "schema": 3,
+        "study": {**STUDY},
         "scale": "quick",
         "dataset": "mnist",
         "timing": "exclusive",

@@ -25,7 +25,7 @@ def saved(suite):
 def test_every_case_is_saved_and_shown(suite, workers):
     result = suite.run("--benchmark-json=saved.json", "--benchmark-autosave", *workers)
     result.assert_outcomes(passed=6)
-    result.stdout.fnmatch_lines(["*benchmark 'exercise 1: exercise 1': 3 tests*"])
+    result.stdout.fnmatch_lines(["*benchmark 'exercise 1: fake': 3 tests*"])
     assert "automatically disabled" not in result.stdout.str() + result.stderr.str()
     cases = saved(suite)
     assert set(cases) == CASES

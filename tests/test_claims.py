@@ -49,7 +49,7 @@ def test_verdicts(suite, workers):
         "It is 0.95. The intervals of 2 seeds leave it open."
     )
     assert found["test_it_ends"]["evidence"] == "It ends at 0.95. It needs more epochs."
-    assert found["test_slow_is_slower"]["exercise"] == 1
+    assert found["test_slow_is_slower"]["rows"] == ["sgd-lr0.25", "sgd-lr1.0"]
     assert found["test_slow_is_slower"]["source"] == "Table 1"
     result.stdout.fnmatch_lines(
         [
@@ -130,7 +130,7 @@ def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, worke
     [
         (
             "claim('So.', source='x', expected='reproducd')",
-            "expected is 'reproducd'; it takes one of",
+            "expected is 'reproducd'; of a claim with a source it takes one of reproduced,",
         ),
         ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; it takes printable text in one"),
         ("claim('So.', source=7)", "source is 7; it takes printable text in one line"),

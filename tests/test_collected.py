@@ -23,35 +23,16 @@ harness.plugin.fixtures.train_model = slower_and_slower
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-@pytest.mark.parametrize("path", ["bench/sub/test_3_mine.py", "bench/mine_test.py", "study/test_3.py"])
+@pytest.mark.parametrize("path", ["bench/sub/test_3_mine.py", "bench/mine_test.py"])
 def test_an_exercise_is_found_wherever_it_is(suite, path, workers):
     file = suite.path / path
     file.parent.mkdir(exist_ok=True)
     file.write_text(MODULE.format(number=3))
-    args = [path] if path.startswith("study") else []
-    suite._pytester.runpytest_inprocess(*args or ["bench/"], "-n", workers).assert_outcomes(
-        passed=3 if args else 9
-    )
-    numbers = [exercise["number"] for exercise in suite.summary()["exercises"]]
-    assert numbers == ([3] if args else [1, 2, 3])
+    suite.run("-n", workers).assert_outcomes(passed=9)
+    modules = [exercise["module"] for exercise in suite.summary()["exercises"]]
+    assert modules == sorted([path, "bench/test_1_fake.py", "bench/test_2_fake.py"])
     ids = [case["id"] for case in suite.summary()["cases"]]
     assert len([case for case in ids if case.startswith(path)]) == 3
-
-
-def test_a_folder_outside_testpaths_trains_anew_each_time(suite):
-    """And its code is part of the fingerprint."""
-    (suite.path / "study").mkdir()
-    module = suite.path / "study" / "test_3.py"
-    module.write_text(MODULE.format(number=3) + COUNTED)
-    run = suite._pytester.runpytest_inprocess
-    for _ in range(2):
-        run("study", "--benchmark-autosave").assert_outcomes(passed=3)
-    assert (suite.path / "trained.txt").read_text() == 6 * "x"
-    assert len([*(suite.path / ".benchmarks").rglob("*.json")]) == 2
-    module.write_text(module.read_text() + "# another version")
-    result = run("study", "--resume")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --resume: * is of another run: code *"])
 
 
 def test_what_nobody_selected_is_not_imported(suite):
@@ -64,15 +45,14 @@ def test_what_nobody_selected_is_not_imported(suite):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_two_exercises_of_one_number_are_refused_before_anything_trains(suite, workers):
-    (suite.path / "bench" / "test_3_copy.py").write_text(MODULE.format(number=1))
-    result = suite.run("-n", workers)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (line,) = [line for line in result.errlines if line]
-    assert line == (
-        "ERROR: bench/test_1_fake.py and bench/test_3_copy.py are both exercise 1; each takes its own"
+def test_two_modules_of_one_name_are_refused_before_anything_trains(suite, workers):
+    (suite.path / "bench" / "sub").mkdir()
+    (suite.path / "bench" / "sub" / "__init__.py").touch()
+    (suite.path / "bench" / "sub" / "test_1_fake.py").write_text(MODULE.format(number=1))
+    assert suite.refused("-n", workers) == (
+        "ERROR: bench/sub/test_1_fake.py and bench/test_1_fake.py have the same name; each exercise "
+        "takes its own"
     )
-    assert not suite.report.exists()
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
@@ -92,13 +72,11 @@ def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_a_scale_that_an_exercise_has_no_epochs_for_is_named(suite, workers):
-    suite.add(1, "EXERCISE.epochs.pop('paper')")
-    result = suite.run("--scale", "paper", "-k", "lr1.0", "-n", workers)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (line,) = [line for line in result.errlines if line]
-    assert line.startswith("ERROR: bench/test_1_fake.py: the row 'sgd-lr0.25': its exercise has no ep")
-    assert not suite.report.exists()
+def test_epochs_of_an_unknown_scale_are_named(suite, workers):
+    suite.add(1, "object.__setattr__(EXERCISE, 'epochs', {'qiuck': 3})")
+    assert suite.refused("-k", "lr1.0", "-n", workers) == (
+        "ERROR: bench/test_1_fake.py: epochs has the scale 'qiuck'; the study's are quick, paper"
+    )
 
 
 def test_files_that_are_no_code_are_left_alone(suite):

@@ -439,17 +439,17 @@ def test_a_row_stays_as_it_was_checked():
 
 def exercise(**changed):
     said = dict.fromkeys(("title", "question", "source", "figure"), "x")
-    return Exercise(**{"number": 1, **said, "epochs": {"quick": 1}, "rows": (row(),), **changed})
+    return Exercise(**{**said, "epochs": {"quick": 1}, "rows": (row(),), **changed})
 
 
 def test_an_exercise_has_one_row_of_a_name():
     assert exercise().names == ["mine"]
-    with pytest.raises(ValueError, match="two rows of exercise 1 are called 'mine'"):
+    with pytest.raises(ValueError, match="two rows of 'x' are called 'mine'"):
         exercise(rows=(row(), row("other"), row()))
 
 
 def test_an_exercises_epochs_are_whole_numbers():
     with pytest.raises(ValueError, match=r"^epochs\['quick'\] is 0; it takes a whole number from 1$"):
         exercise(epochs={"quick": 0})
-    with pytest.raises(ValueError, match="its exercise has no epochs for the scale paper"):
-        exercise().experiment(row(), "paper", "mnist")
+    with pytest.raises(ValueError, match=r"^epochs is 3; it takes epochs by scale$"):
+        exercise(epochs=3)

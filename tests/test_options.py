@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from harness.gates import plugin as gates
 from harness.plugin import options
 from harness.results.report_folder import ReportFolder
-from harness.settings import SETTINGS
+from harness.settings import SETTINGS, STUDY
+from harness.study import Study, StudyFolder
 from model.data.download import DataError, ensure_downloaded
 from model.dataset import DATASETS
 
@@ -46,7 +47,7 @@ def test_a_bad_value_is_refused(suite, given, said):
 
 
 GOOD = {
-    "scale": "quick",
+    "scale": None,
     "device": "cpu",
     "engine": "auto",
     "replicates": "1",
@@ -85,6 +86,8 @@ def check(folder, called_from=None, **given):
         invocation_params=SimpleNamespace(dir=called_from or folder),
         stash=pytest.Stash(),
     )
+    study = Study(title="A study", scales={"quick": 1, "paper": 2}, home="..", data_root="../data")
+    config.stash[STUDY] = StudyFolder(study, folder / "bench")
     options.pytest_configure(config)
     gates.pytest_configure(config)
     return config.stash[SETTINGS]
@@ -144,7 +147,7 @@ def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
     (tmp_path / "file").touch()
     with pytest.raises(pytest.UsageError) as refused:
-        ReportFolder(tmp_path / value, fingerprint=lambda _: {}, resume=False)
+        ReportFolder(tmp_path / value, fingerprint={}, resume=False)
     assert str(refused.value).startswith(f"--report-dir is {tmp_path / value}, which cannot be ")
     with pytest.raises(DataError) as missing:
         ensure_downloaded("mnist", tmp_path / value)
@@ -192,12 +195,12 @@ def test_a_root_or_settings_elsewhere_are_refused(suite, tmp_path_factory, optio
     (elsewhere / "other.ini").write_text("[pytest]\n")
     line = suite.refused(option.format(elsewhere))
     assert line.startswith(f"ERROR: pytest's root is {elsewhere} and its settings are in ")
-    assert f"this suite takes {suite.path} and its pytest.ini" in line
+    assert f"{suite.path}/bench takes its own folder, or one above it that has pytest's settings" in line
 
 
 def test_the_options_stand_under_one_heading(suite):
     text = suite.run("--help").stdout.str()
-    ours = text[text.index("training the assignment's experiments:") :].split("\n\n")[0]
+    ours = text[text.index("training a study's experiments:") :].split("\n\n")[0]
     names = "scale device engine replicates dataset data-root timing report-dir"
     for name in (*names.split(), "time-compare-fail", "accuracy-compare-fail"):
         assert f"  --{name}=" in ours

@@ -10,13 +10,13 @@ import pytest
 from harness import ownership
 from harness.__main__ import main
 from harness.ownership import MARK, ForeignFilesError
-from harness.paths import PUBLISHED, ROOT
+from harness.paths import BENCH, ROOT
 from harness.processes import environment
-from harness.report import passages, publish
 from harness.report.build import build
 from harness.report.load import ReportError
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
+from harness.study import load
 from tests import reports
 
 RUN = {"scale": "quick"}
@@ -24,7 +24,7 @@ RUN = {"scale": "quick"}
 
 def run(folder, **options):
     """What a session does to its report folder, from its first case to its last."""
-    ReportFolder(folder, fingerprint=lambda _: RUN, **{"resume": False, **options}).close()
+    ReportFolder(folder, fingerprint=RUN, **{"resume": False, **options}).close()
 
 
 def refusal(folder, **options):
@@ -192,14 +192,17 @@ def test_a_session_that_trains_nothing_leaves_reports_alone(suite, option):
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """`reports/published/` with one run, and a document that quotes it."""
-    folder = tmp_path / "published"
-    shutil.copytree(PUBLISHED / "epyc-1-core", folder / "kept")
+    folder = tmp_path / "reports" / "published"
+    shutil.copytree(load(BENCH).published / "epyc-1-core", folder / "kept")
     document = tmp_path / "README.md"
     document.write_text("<!-- overview: kept --><!-- end -->")
-    monkeypatch.setattr(publish, "PUBLISHED", folder)
-    monkeypatch.setattr(publish, "ROOT", tmp_path)
-    monkeypatch.setattr(publish, "DOCUMENTS", (document,))
-    monkeypatch.setattr(passages, "PUBLISHED", folder)
+    study = tmp_path / "bench"
+    study.mkdir()
+    (study / "conftest.py").write_text(
+        "from harness.study import Study\n"
+        "STUDY = Study(title='A study', home='..', documents=('README.md',))\n"
+    )
+    monkeypatch.setattr("harness.__main__.BENCH", study)
     for command in (
         ("init", "-q"),
         ("add", "."),

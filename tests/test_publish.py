@@ -13,21 +13,34 @@ from harness.__main__ import main
 from harness.files import sealed
 from harness.files.record import read_record
 from harness.ownership import MARK
-from harness.paths import PUBLISHED, ROOT
+from harness.paths import BENCH, ROOT
 from harness.processes import environment
 from harness.report import passages, publish
 from harness.report.load import load
-from harness.report.passages import DOCUMENTS, PassageError, rewrite
+from harness.report.passages import PassageError
+from harness.report.passages import rewrite as rewrite_with
 from harness.report.publish import keep
+from harness.study import load as load_study
 from tests.chaos import table
 
 KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
-PAGES = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "reports" / "README.md")
+STUDY = load_study(BENCH)
+PUBLISHED, DOCUMENTS = STUDY.published, STUDY.documents
+PAGES = (
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "reports" / "README.md",
+)
+
+
+def rewrite(text, published=PUBLISHED):
+    return rewrite_with(text, lambda name: published / name)
 
 
 def test_the_documents_have_the_published_figures():
     texts = [document.read_text() for document in DOCUMENTS]
-    assert set(re.findall(r"<!-- (\w+)[ \d]*: \S+ -->", "".join(texts))) == KINDS
+    assert set(re.findall(r"<!-- (\w+)(?: \w+)?: \S+ -->", "".join(texts))) == KINDS
     assert [rewrite(text) for text in texts] == texts
 
 
@@ -38,7 +51,7 @@ def test_the_table_of_faults_is_that_of_the_kept_run():
     assert all(trial["holds"] for trial in trials)
 
 
-def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
+def test_a_published_figure_that_changes_is_noticed(tmp_path):
     """In every passage of a text, not in its first alone."""
     keep(PUBLISHED / "epyc-1-core", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
@@ -46,16 +59,18 @@ def test_a_published_figure_that_changes_is_noticed(tmp_path, monkeypatch):
     summary["cases"][0]["test_accuracy"] = [0.9999]
     summary["cases"][-1]["test_accuracy"] = [0.1111]
     sealed.write(path, summary)
-    monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
-    text = "<!-- findings 1: a -->old<!-- end --> between <!-- terminal 4: a -->old<!-- end -->"
-    first, between, second = rewrite(text).partition(" between ")
+    text = (
+        "<!-- findings test_1_minibatch_size: a -->old<!-- end --> between "
+        "<!-- terminal test_4_adam_vs_sgd: a -->old<!-- end -->"
+    )
+    first, between, second = rewrite(text, tmp_path).partition(" between ")
     assert between
     assert "0.9999" in first
     assert "0.1111" in second
     assert "old" not in first + second
 
 
-def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path, monkeypatch):
+def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path):
     """On one core and on all; a row of several replicates is in neither table."""
     machine = {
         "device": "cpu",
@@ -89,8 +104,9 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path, monkeypatch):
     ]
     (tmp_path / "a").mkdir()
     sealed.write(tmp_path / "a" / "speed.json", {"machine": machine, "rows": rows})
-    monkeypatch.setattr(passages, "PUBLISHED", tmp_path)
-    peers, speed = (rewrite(f"<!-- {kind}: a -->old<!-- end -->") for kind in ("peers", "speed"))
+    peers, speed = (
+        rewrite(f"<!-- {kind}: a -->old<!-- end -->", tmp_path) for kind in ("peers", "speed")
+    )
     on = "on a CPU, 2 cores (PyTorch 2, Python 3) and JAX 1"
     assert f"the fastest of eager and JAX, {on}" in peers
     assert _cells(peers) == [["batch size", "SGD, 1 core", "SGD, 2 cores"], ["1,000", "2.0", "4.0"]]
@@ -155,10 +171,10 @@ WRONG = {
     "\n<!-- end -->": "line 2: <!-- end --> ends no passage",
     "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": "line 1: <!-- end --> ends no passage",
     "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; it takes overview, *",
-    "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks the number of an exercise*",
+    "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks an exercise's module*",
     "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * has a number, and rows takes none",
     "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, and no run of that name *",
-    "<!-- findings 9: epyc-1-core --><!-- end -->": "*'findings 9: epyc-1-core' needs exercise 9, *",
+    "<!-- findings test_9: epyc-1-core --><!-- end -->": "*'findings test_9: epyc-1-core' needs the exercise of test_9.py, *",
     "<!-- rows: epyc-1-core --><!--end-->": "line 1: <!--end--> is no mark; *",
     "<!--rows: epyc-1-core --><!-- end -->": "line 1: <!--rows: epyc-1-core --> is no mark; *",
     "<!-- Rows: epyc-1-core --><!-- end -->": "line 1: <!-- Rows: epyc-1-core --> is no mark; *",
@@ -198,11 +214,11 @@ def checkout(tmp_path, monkeypatch):
     (root / "docs").mkdir()
     for document in DOCUMENTS:
         shutil.copy(document, root / document.relative_to(ROOT))
+    (root / "bench").mkdir()
+    shutil.copy(BENCH / "conftest.py", root / "bench")
+    monkeypatch.setattr("harness.__main__.BENCH", root / "bench")
     for module in (publish, passages):
-        monkeypatch.setattr(module, "PUBLISHED", root / "reports" / "published")
         monkeypatch.setattr(module, "ROOT", root)
-    documents = tuple(root / document.relative_to(ROOT) for document in DOCUMENTS)
-    monkeypatch.setattr(publish, "DOCUMENTS", documents)
     shutil.copytree(PUBLISHED / "epyc-1-core", tmp_path / "run")
     git = ("git", "-c", "user.name=n", "-c", "user.email=e")
     for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "all")):
@@ -260,8 +276,9 @@ def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
     run = checkout.parent / "run"
     cases = sealed.load(run / "summary.json")["cases"]
     change(run, cases=cases[:-1])
-    assert f"the passage 'terminal 4: epyc-1-core' needs the row {cases[-1]['id']}, which" in refused(
-        checkout, capsys
+    assert (
+        f"the passage 'terminal test_4_adam_vs_sgd: epyc-1-core' needs the row {cases[-1]['id']}, which"
+        in refused(checkout, capsys)
     )
 
 
@@ -269,7 +286,9 @@ def test_a_run_without_a_claim_that_a_passage_quotes_is_refused(checkout, capsys
     run = checkout.parent / "run"
     claims = sealed.load(run / "summary.json")["claims"]
     change(run, claims=claims[1:])
-    assert f"'findings 1: epyc-1-core' needs the claim {claims[0]['id']}" in refused(checkout, capsys)
+    assert f"'findings test_1_minibatch_size: epyc-1-core' needs the claim {claims[0]['id']}" in refused(
+        checkout, capsys
+    )
 
 
 def test_a_run_without_an_exercise_that_a_passage_quotes_is_refused(checkout, capsys):
@@ -281,10 +300,13 @@ def test_a_run_without_an_exercise_that_a_passage_quotes_is_refused(checkout, ca
     exercises = [each for each in summary["exercises"] if each is not gone]
     change(run, cases=cases, claims=claims, exercises=exercises)
     for path in (run / "runs").glob("*.json"):
-        if sealed.load(path)["exercise"] == gone["number"]:
+        if sealed.load(path)["id"].startswith(gone["module"]):
             path.unlink()
     assert "docs/findings.md, line " in (line := refused(checkout, capsys))
-    assert "the passage 'findings 2: epyc-1-core' needs exercise 2, which the run lacks" in line
+    assert (
+        "the passage 'findings test_2_constant_init: epyc-1-core' needs the exercise of test_2_constant_init.py, which the run lacks"
+        in line
+    )
 
 
 def test_a_document_that_lacks_an_end_is_refused(checkout, capsys):

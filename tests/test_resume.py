@@ -147,7 +147,7 @@ def record(folder, run=RUN):
 
 def refusal(folder, run=RUN):
     with pytest.raises(pytest.UsageError) as error:
-        ReportFolder(folder, fingerprint=lambda _: run, resume=True)
+        ReportFolder(folder, fingerprint=run, resume=True)
     (line,) = str(error.value).splitlines()
     return line
 

@@ -17,13 +17,13 @@ def test_the_report(suite, workers):
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(
         [
-            "Exercise 1: exercise 1 (1 epoch; paper: Table 1)",
+            "Exercise 1: fake (1 epoch; paper: Table 1)",
             "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *eager *cpu",
             "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
         ]
     )
     summary = suite.summary()
-    assert summary["schema"] == 2
+    assert summary["schema"] == 3
     assert (summary["scale"], summary["dataset"], summary["timing"]) == ("quick", "mnist", "exclusive")
     assert summary["machine"].keys() >= {"device", "device_name", "cores", "torch", "cuda", "python"}
     assert [case["id"] for case in summary["cases"]] == [

@@ -14,10 +14,10 @@ import pytest
 
 from model.environment import available_cores
 
-from ..exercise import row_name
+from ..exercise import Exercise, module_of, row_name
 from ..hardware.machine import candidate_devices
 from ..processes import reason
-from ..settings import SETTINGS, Settings
+from ..settings import SETTINGS, STUDY, Settings
 from .turns import Row
 
 _ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)\b")
@@ -27,7 +27,7 @@ class _Collected:
     """A plugin of pytest that keeps what was selected, and what kept it from selecting."""
 
     def __init__(self) -> None:
-        self.cases: list[str] = []
+        self.exercises: dict[str, Exercise] = {}
         self.others = 0
         self.config: pytest.Config | None = None
         self.failed: str | None = None
@@ -55,8 +55,12 @@ class _Collected:
             self.failed = f"pytest was ended by {excinfo.typename}: {excinfo.value}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.cases = [item.nodeid for item in session.items if "::test_training[" in item.nodeid]
-        self.others = len(session.items) - len(self.cases)
+        self.exercises = {
+            item.nodeid: item.module.EXERCISE
+            for item in session.items
+            if isinstance(item, pytest.Function) and "::test_training[" in item.nodeid
+        }
+        self.others = len(session.items) - len(self.exercises)
         self.config = session.config
 
 
@@ -86,7 +90,7 @@ def select(arguments: Sequence[str]) -> Selection:
     given = f"with {shlex.join(arguments)}" if arguments else "without arguments"
     if collected.config is None:
         raise ValueError(f"pytest {given} collects no rows")
-    if not collected.cases:
+    if not collected.exercises:
         others = f"; it selects {collected.others} tests that train none" if collected.others else ""
         raise ValueError(f"pytest {given} selects no row{others}")
     if SETTINGS not in collected.config.stash:
@@ -101,11 +105,14 @@ def select(arguments: Sequence[str]) -> Selection:
         "data_root": str(settings.data_root),
         "cores": len(available_cores()),
     }
-    return Selection(
-        [_row(case, options) for case in collected.cases], settings, collected.config.rootpath
-    )
+    study = collected.config.stash[STUDY].study
+    rows = [
+        _row(case, {**options, "epochs": study.epochs(exercise, settings.scale)})
+        for case, exercise in collected.exercises.items()
+    ]
+    return Selection(rows, settings, collected.config.rootpath)
 
 
 def _row(case: str, options: dict[str, object]) -> Row:
-    module = case.partition("::")[0].removesuffix(".py").replace("/", ".")
+    module = module_of(case).removesuffix(".py").replace("/", ".")
     return Row(case, module, row_name(case), options)

@@ -38,7 +38,10 @@ class Side:
         from model import engines
         from model.data.mnist import load
 
-        self.experiment = exercise.experiment(declared, settings["scale"], settings["dataset"])
+        # Exercises of earlier revisions know their epochs themselves.
+        of_scale = "scale" in inspect.signature(exercise.experiment).parameters
+        long = settings["scale" if of_scale else "epochs"]
+        self.experiment = exercise.experiment(declared, long, settings["dataset"])
         device = torch.device(settings["device"])
         # A value that loads it; in earlier revisions a name.
         self.data = load(self.experiment.dataset, Path(settings["data_root"]), device)

@@ -151,10 +151,12 @@ class Decision(Model):
     id: Text
     """The node id of its test."""
     text: Text
-    source: Text
+    source: Text = ""
     verdict: Verdict
     evidence: Text
     """The figures that decided it, in a sentence or two."""
+    rows: list[Text] = Field(default_factory=list, max_length=1000)
+    """The names of the rows that it was decided on."""
     expected: Verdict | None = None
     needs: Text | None = None
 

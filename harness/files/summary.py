@@ -45,6 +45,15 @@ class Machine(Model):
     python: Text
 
 
+class Study(Model):
+    """A study in words; see `harness.study.Study`."""
+
+    title: Text
+    about: Text
+    row: Text
+    published: Text
+
+
 class Exercise(Model):
     """An exercise; `cases` and `claims` are ids."""
 
@@ -52,7 +61,7 @@ class Exercise(Model):
     """The path of its module, as in node ids."""
     title: Text
     question: Text = ""
-    source: Text
+    source: Text = ""
     figure: Text = ""
     epochs: Positive
     cases: Annotated[list[Text], Field(max_length=1000)]
@@ -107,6 +116,7 @@ class Summary(Model):
     """All of it; its cases and claims are validated one by one."""
 
     schema_: Annotated[Literal[3], Field(alias="schema")]
+    study: Study
     scale: Scale
     dataset: DatasetName
     timing: Timing

@@ -24,7 +24,7 @@ from model.network import MLP
 from model.optimizers import Optimizer, from_dict
 from model.schedule import Schedule
 
-from ..settings import SCALES, TIMINGS
+from ..settings import TIMINGS
 from .measured import SPELLED
 
 ENGINES = ("cluster", "numba", "cuda-graph", "eager")
@@ -121,7 +121,7 @@ ANetwork = Annotated[MLP, _value(MLP, MLP.from_dict), PlainSerializer(_written)]
 ASchedule = Annotated[Schedule | None, _value(Schedule, Schedule.from_dict), PlainSerializer(_written)]
 AnExperiment = Annotated[Experiment, _value(Experiment, Experiment.from_dict), PlainSerializer(_written)]
 AnOptimizer = Annotated[Optimizer, _value(Optimizer, from_dict), PlainSerializer(_written)]
-Scale = Annotated[str, _one_of(SCALES)]
+Scale = Annotated[str, Field(pattern=r"^\w{1,100}$")]
 DatasetName = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]
 Engine = Annotated[str, _one_of(ENGINES)]

@@ -14,6 +14,7 @@ pytest_plugins = [
     "harness.gates.plugin",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",
+    "harness.plugin.claims",
     "harness.plugin.mnist_figures",
     "harness.plugin.session",
     "harness.plugin.shutdown",

@@ -1,4 +1,4 @@
-"""Fixtures: `train` for a row's own test; `trained`, `measured` and `decide` for claims."""
+"""Fixtures: `train` for a row's own test; `recorded` and `measured` for what others ask of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from model.data.download import DataError
 from model.data.mnist import load
-from model.dataset import DATASETS, MNIST
+from model.dataset import DATASETS
 from model.engines import EngineError, choose_engine, left_out, prove_engines, unavailable, unproven
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
@@ -27,11 +25,9 @@ from model.schedule import ScheduleError
 from model.train import train as train_model
 from model.values import shown
 
-from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Claim
-from ..engines_compared import unlike
 from ..exercise import Exercise, case_id, module_of
 from ..files.measured import MeasurementError, checked, restored
-from ..files.record import ClaimRecord, Fingerprint, MeasurementRecord, TrainingRecord
+from ..files.record import MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
 from ..hardware.lease import Applicant, lease
 from ..hardware.lock_file import Holder, LockError
@@ -39,7 +35,7 @@ from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
-from ..settings import SETTINGS, Settings
+from ..settings import SETTINGS, STUDY, Settings
 from ..timing import timer
 from .progress.writer import AfterEpoch, ProgressFile
 
@@ -57,14 +53,6 @@ class Recorded(Protocol):
     def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
 
 
-class Decide(Protocol):
-    """Records the verdict on a claim; see `decide`."""
-
-    def __call__(
-        self, holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = ...
-    ) -> None: ...
-
-
 class Stored(Protocol):
     """`Store.get_or_make`; with `again`, what `make` makes now, which is not kept."""
 
@@ -74,7 +62,7 @@ class Stored(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "claim: a sentence of the assignment, decided by this test")
+    config.addinivalue_line("markers", "claim: a sentence that this test decides")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -110,7 +98,7 @@ def train(
         settings = request.config.stash[SETTINGS]
         exercise = request.module.EXERCISE
         store = Store(settings.report_dir)
-        key = training_key(request.config, _module(request), record.experiment)
+        key = training_key(request.config, record.experiment)
         resumed = store.is_resumed(record.id, key)
         if not resumed and not store.is_first_timing(record.id, key):
             # The test is repeated: one training is one measurement.
@@ -147,27 +135,18 @@ def train(
 
 
 @pytest.fixture
-def trained(recorded: Recorded) -> Callable[[str], Training]:
-    """`trained(name)`: the same training without timing it, for a test that compares rows.
-
-    It comes from the session's store; what no test has trained yet is trained now.
-    """
-    return lambda name: to_training(recorded(name))
-
-
-@pytest.fixture
 def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     """`recorded(name)`: the record of that row's training."""
     exercise: Exercise = request.module.EXERCISE
-    settings = request.config.stash[SETTINGS]
-    module = _module(request)
+    settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
+    path = module_of(request.node.nodeid)
 
     def get(name: str, *, again: bool = False) -> TrainingRecord:
         if name not in exercise.names:
-            pytest.fail(_no(f"{module} has no row", name, exercise.names), pytrace=False)
+            pytest.fail(_no(f"{path} has no row", name, exercise.names), pytrace=False)
         row = exercise.row(name)
-        experiment = exercise.experiment(row, settings.scale, settings.dataset)
-        case = case_id(module, name)
+        experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
+        case = case_id(path, name)
 
         def make() -> dict[str, Any]:
             progress = ProgressFile(settings.report_dir, case, experiment.epochs)
@@ -185,7 +164,7 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
                 published=row.published,
             )
 
-        key = training_key(request.config, module, experiment)
+        key = training_key(request.config, experiment)
         return stored(TrainingRecord, case, key, make, again=again)
 
     return get
@@ -199,7 +178,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
     """
     exercise: Exercise = request.module.EXERCISE
     settings = request.config.stash[SETTINGS]
-    module = _module(request)
+    path = module_of(request.node.nodeid)
 
     def get(name: str) -> list[dict[str, Any]]:
         def make() -> dict[str, Any]:
@@ -218,9 +197,9 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
             }
 
         if name not in exercise.measurements:
-            pytest.fail(_no(f"{module} has no measurement", name, exercise.measurements), pytrace=False)
-        key = {"run": fingerprint_of(request.config, module)}
-        record = stored(MeasurementRecord, f"{module}::{name}", key, make)
+            pytest.fail(_no(f"{path} has no measurement", name, exercise.measurements), pytrace=False)
+        key = {"run": fingerprint_of(request.config)}
+        record = stored(MeasurementRecord, f"{path}::{name}", key, make)
         return [restored(each) for each in record.measured]
 
     return get
@@ -253,61 +232,8 @@ def stored(request: pytest.FixtureRequest) -> Stored:
     return get
 
 
-@pytest.fixture
-def decide(request: pytest.FixtureRequest) -> Decide:
-    """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
-
-    `holds` is None where the seeds' intervals leave it open. A claim on time names its trainings in
-    `timed`: where they ran on unlike engines or devices, their times leave it open. The test fails where
-    the verdict is the opposite of the one that is expected.
-    """
-    claim: Claim = request.node.get_closest_marker("claim").args[0]
-    settings = request.config.stash[SETTINGS]
-
-    def record(
-        holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
-    ) -> None:
-        if not (holds is None or isinstance(holds, bool | np.bool)):
-            pytest.fail(f"decide takes True, False or None; this is {shown(holds)}", pytrace=False)
-        unlike_engines = unlike({str(n): f"{t.engine} on {t.device}" for n, t in timed.items()})
-        if claim.needs and settings.scale == "quick":
-            verdict, reason = NOT_TESTABLE, f" It needs {claim.needs}."
-        elif unlike_engines:
-            verdict, reason = INCONCLUSIVE, f" {unlike_engines}"
-        elif holds is None:
-            verdict, reason = (
-                INCONCLUSIVE,
-                f" The intervals of {len(settings.seeds)} seeds leave it open.",
-            )
-        else:
-            verdict, reason = REPRODUCED if holds else NOT_REPRODUCED, ""
-        decision = ClaimRecord(
-            run=Fingerprint(**fingerprint_of(request.config, _module(request))),
-            id=request.node.nodeid,
-            verdict=verdict,
-            evidence=evidence + reason,
-            **asdict(claim),
-        )
-        try:
-            Store(settings.report_dir).put_claim(decision)
-        except FileError as error:
-            pytest.fail(str(error), pytrace=False)
-        opposite = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}
-        if claim.expected and verdict == opposite[claim.expected] and settings.dataset == MNIST.name:
-            pytest.fail(
-                f"verdict changed: expected {claim.expected}, got {verdict}: {evidence}", pytrace=False
-            )
-
-    return record
-
-
 def _no(what: str, given: object, there: Iterable[str]) -> str:
     return f"{what} {shown(given)}; it has {', '.join(there) or 'none'}"
-
-
-def _module(request: pytest.FixtureRequest) -> str:
-    """The path of the test's module, as in node ids."""
-    return module_of(request.node.nodeid)
 
 
 def _train(

@@ -17,7 +17,7 @@ from model.network import MLP
 from .. import run_folders
 from ..hardware.machine import candidate_devices, check_device
 from ..paths import expanded
-from ..settings import SCALES, SETTINGS, TIMINGS, Settings
+from ..settings import SETTINGS, STUDY, TIMINGS, Settings
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -31,14 +31,15 @@ _REPORT_DIR = "minibatch_bench_report_dir"  # in a worker's input
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("minibatch-bench", "training the assignment's experiments")
+    group = parser.getgroup("minibatch-bench", "training a study's experiments")
     # pytest_configure checks the values, and not argparse, whose errors take several lines and
     # begin with a usage text.
     group.addoption(
         "--scale",
-        default="quick",
-        metavar="quick|paper",
-        help="quick: as few epochs as still show the effect; paper: 100 epochs (default: %(default)s)",
+        default=None,
+        metavar="NAME",
+        help="How long to train: one of the study's scales, as quick or paper of bench/ (default: the "
+        "study's first)",
     )
     group.addoption(
         "--device",
@@ -96,7 +97,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
-    _one_of("--scale", option.scale, SCALES)
+    study = config.stash[STUDY]
+    scale = study.study.default_scale if option.scale is None else option.scale
+    _one_of("--scale", scale, tuple(study.study.scales))
     _one_of("--dataset", option.dataset, (*DATASETS,))
     _one_of("--timing", option.timing, TIMINGS)
     _check_device(option.device)
@@ -111,12 +114,12 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         report_dir = _report_dir(config, option.report_dir, resume=option.resume)
     config.stash[SETTINGS] = Settings(
-        scale=option.scale,
+        scale=scale,
         device=option.device,
         engine=option.engine,
         seeds=tuple(range(int(option.replicates))),
         dataset=option.dataset,
-        data_root=_resolved(config, "--data-root", option.data_root or config.rootpath / "data"),
+        data_root=_resolved(config, "--data-root", option.data_root or study.data_root),
         timing=option.timing,
         report_dir=report_dir,
         resume=option.resume,
@@ -148,7 +151,7 @@ def _check_memory(device: str, replicates: int) -> None:
 
 def _report_dir(config: pytest.Config, given: str | None, *, resume: bool) -> Path:
     """The folder to write to: the one that was given, or one of the run's own, led to by `latest`."""
-    reports = config.rootpath / "reports"
+    reports = config.stash[STUDY].reports
     if given is not None:
         folder = config.invocation_params.dir / _expanded("--report-dir", given)
         if Path(os.path.abspath(folder)) != reports / run_folders.LINK:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from ..paths import ROOT
+from ..settings import STUDY
+from ..study import StudyFolder, load, study_of
+
 if sys.platform != "win32":
     import resource
 
 _OPEN_FILES = 64
+# Where pytest looks for its settings.
+_SETTINGS = (
+    *(
+        "pytest.toml",
+        ".pytest.toml",
+        "pytest.ini",
+        ".pytest.ini",
+        "pyproject.toml",
+        "tox.ini",
+        "setup.cfg",
+    ),
+)
 _PLUGINS = {
     "benchmark": "pytest_benchmark.plugin",
     "terminal": "_pytest.terminal",
@@ -23,7 +40,9 @@ _PLUGINS = {
 def pytest_configure(config: pytest.Config) -> None:
     _check_open_files()
     _check_plugins(config)
-    _check_root(config)
+    _check_imports()
+    config.stash[STUDY] = study = _study(config)
+    _check_root(config, study)
     _check_names(config)
 
 
@@ -47,24 +66,50 @@ def _check_plugins(config: pytest.Config) -> None:
             )
 
 
-def _check_root(config: pytest.Config) -> None:
-    """`--rootdir` and `-c` may lead elsewhere, and so may a path of another checkout."""
-    roots = {
-        Path(str(plugin.__file__)).parent
-        for plugin in config.pluginmanager.get_plugins()
-        if "harness.plugin" in getattr(plugin, "pytest_plugins", ())
-    } or {config.rootpath}
-    if len(roots) > 1:
-        named = " and ".join(map(str, sorted(roots)))
+def _check_imports() -> None:
+    """The suite's packages have names that a study's own modules may have as well."""
+    for name in ("harness", "model"):
+        found = Path(str(importlib.import_module(name).__file__)).parent
+        if found != ROOT / name:
+            raise pytest.UsageError(
+                f"{found} is imported as {name!r}, in place of {ROOT / name}: rename it"
+            )
+
+
+def _study(config: pytest.Config) -> StudyFolder:
+    """The session's study: the one that a conftest.py of its arguments declares, or of `testpaths`."""
+    found = map(study_of, config.pluginmanager.get_plugins())
+    studies = {each.path: each for each in found if each is not None}
+    if not studies:  # see harness.entry
+        folders = [config.rootpath / each for each in config.getini("testpaths")]
+        try:
+            studies = {folder: load(folder) for folder in folders[:1]}
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+    if len(studies) > 1:
+        named = " and ".join(map(str, sorted(studies)))
         raise pytest.UsageError(
-            f"the arguments are paths of {named}; a session is of one checkout (an option's value that "
-            "is a path takes a =, as in --data-root=PATH)"
+            f"the arguments are paths of the studies {named}; a session is of one study (an option's "
+            "value that is a path takes a =, as in --data-root=PATH)"
         )
-    (root,) = roots
-    if config.rootpath != root or config.inipath != root / "pytest.ini":
+    (study,) = studies.values()
+    return study
+
+
+def _check_root(config: pytest.Config, study: StudyFolder) -> None:
+    """Node ids begin at pytest's root, so it has to be the same in every session of a study.
+
+    It is the folder of the study, or the one above it that has pytest's settings.
+    """
+    root, settings = config.rootpath, config.inipath
+    if settings is None:
+        natural = root == study.path or (root / "setup.py").is_file()
+    else:
+        natural = settings.parent == root and settings.name in _SETTINGS
+    if not (natural and study.path.is_relative_to(root)):
         raise pytest.UsageError(
-            f"pytest's root is {config.rootpath} and its settings are in {config.inipath}; this suite "
-            f"takes {root} and its pytest.ini, and no --rootdir or -c"
+            f"pytest's root is {root} and its settings are in {settings}; {study.path} takes its own "
+            "folder, or one above it that has pytest's settings, and no --rootdir or -c"
         )
 
 

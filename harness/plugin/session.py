@@ -33,7 +33,7 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summary import summarise
-from ..settings import SETTINGS
+from ..settings import SETTINGS, STUDY
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -92,7 +92,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         raise pytest.UsageError(str(error)) from None
     folder = ReportFolder(
         settings.report_dir,
-        fingerprint=lambda module: fingerprint_of(config, module),
+        fingerprint=fingerprint_of(config),
         resume=settings.resume,
     )
     config.stash[_REPORT_FOLDER] = folder
@@ -106,7 +106,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         for path, of_module in rows.items()
         for case, experiment in of_module.items()
         if case in selected
-        and store.find(TrainingRecord, case, training_key(config, path, experiment)) is None
+        and store.find(TrainingRecord, case, training_key(config, experiment)) is None
     }
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
@@ -124,17 +124,18 @@ def _experiments(
 
     Raises pytest.UsageError for a claim of `modules`, or a row, that is none.
     """
-    settings = config.stash[SETTINGS]
+    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
     found: dict[str, dict[str, Experiment]] = {}
     for path, module in modules.items():
         try:
             claims_of(module)
+            study.check(module.EXERCISE)
         except ValueError as error:
             raise pytest.UsageError(f"{path}: {error}") from None
         found[path] = {}
         for row in module.EXERCISE.rows:
             try:
-                experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
+                experiment = study.experiment(module.EXERCISE, row, settings.scale, settings.dataset)
             except ValueError as error:
                 raise pytest.UsageError(f"{path}: the row {row.name!r}: {error}") from None
             found[path][case_id(path, row.name)] = experiment
@@ -222,7 +223,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if not ownership.has_run(folder):
         terminalreporter.write_line("Nothing was trained, so there is no report of this session.")
         return
-    terminalreporter.section("the assignment's tables and claims")
+    terminalreporter.section(f"{config.stash[STUDY].study.title}: tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
     encoding = getattr(terminalreporter._tw._file, "encoding", None)
     # Line by line: of a text that it cannot encode, pytest's terminal escapes the line breaks as well.

@@ -13,7 +13,15 @@ from typing import Any
 import jinja2
 import vl_convert
 
-from ..claim import INCONCLUSIVE, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, VERDICTS
+from ..claim import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    verdicts_on,
+)
 from ..exercise import row_name, slug
 from ..files.record import Decision
 from ..files.summary import Exercise
@@ -26,8 +34,17 @@ from .load import Run
 from .tables import format_seconds
 
 _TEMPLATES = Path(__file__).parent / "template"
-_SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", INCONCLUSIVE: "?", NOT_TESTABLE: "–"}
-_KINDS = {REPRODUCED: "yes", NOT_REPRODUCED: "no", INCONCLUSIVE: "open", NOT_TESTABLE: "open"}
+_SIGNS = {
+    **dict.fromkeys((REPRODUCED, HOLDS), "✓"),
+    **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "✗"),
+    INCONCLUSIVE: "?",
+    NOT_TESTABLE: "–",
+}
+_KINDS = {
+    **dict.fromkeys((REPRODUCED, HOLDS), "yes"),
+    **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "no"),
+    **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
+}
 _NONE = "–"
 
 
@@ -60,7 +77,11 @@ def render(
     return environment.get_template("report.html").render(
         run=run,
         summary=run.summary,
-        verdicts=[(verdict, _KINDS[verdict], _SIGNS[verdict], counts[verdict]) for verdict in VERDICTS],
+        verdicts=[
+            (verdict, _KINDS[verdict], _SIGNS[verdict], counts[verdict])
+            for verdict in verdicts_on(claim.source for claim in run.claims.values())
+        ],
+        listed=listed,
         undecided=listed - len(run.claims),
         exercises=[
             _exercise(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
@@ -84,7 +105,9 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
     return {
         "about": exercise,
         "slug": slug(exercise.module),
-        "claims": [_claim(run.claims[claim]) for claim in exercise.claims if claim in run.claims],
+        "claims": [
+            _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims
+        ],
         "answer": answer(lines),
         "rows": [_row(line) for line in lines],
         "published": any(line.case.paper.test_accuracy is not None for line in lines),
@@ -96,8 +119,13 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
     }
 
 
-def _claim(claim: Decision) -> dict[str, Any]:
-    return {"about": claim, "kind": _KINDS[claim.verdict], "sign": _SIGNS[claim.verdict]}
+def _claim(claim: Decision, exercise: Exercise) -> dict[str, Any]:
+    return {
+        "about": claim,
+        "kind": _KINDS[claim.verdict],
+        "sign": _SIGNS[claim.verdict],
+        "not_looked_at": [name for name in map(row_name, exercise.cases) if name not in claim.rows],
+    }
 
 
 def _soon(lines: list[Line]) -> str:

@@ -1,7 +1,7 @@
 """The passages of the README and of docs/ that quote published runs.
 
 A passage stands between `<!-- KIND: NAME -->` (or `<!-- KIND MODULE: NAME -->`, of one exercise) and
-`<!-- end -->`; `rewrite` makes it again from the files of `reports/published/NAME`.
+`<!-- end -->`; `rewrite` makes it again from the files of the published run NAME.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ..claim import VERDICTS
+from ..claim import verdicts_on
 from ..exercise import row_name
 from ..files import sealed
 from ..files.record import read_record
 from ..files.speed import Speed, Times
 from ..files.summary import Summary
 from ..files.types import Model
-from ..paths import PUBLISHED, ROOT, SPEED, TIMES
+from ..paths import ROOT, SPEED, TIMES
 from . import tables
-
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 _END = "<!-- end -->"
 CHAOS = "chaos"  # docs/failures.md's table of faults, which tests/chaos/table.py writes
@@ -119,10 +117,10 @@ def _mark(text: str, line: int, written: str) -> Passage | None:
     return Passage(kind, module, found["name"], line, 0, 0)
 
 
-def rewrite(text: str, folder_of: Callable[[str], Path] | None = None) -> str:
+def rewrite(text: str, folder_of: Callable[[str], Path]) -> str:
     """`text` with its passages as the published runs have them now.
 
-    `folder_of` returns the folder of the run of a name; by default the one in `reports/published/`.
+    `folder_of` returns the folder of the published run of a name.
     Raises PassageError where a mark is wrong, or a run lacks what a passage quotes.
     """
     new_line = "\r\n" if "\r\n" in text else "\n"
@@ -131,7 +129,7 @@ def rewrite(text: str, folder_of: Callable[[str], Path] | None = None) -> str:
         if passage.kind == CHAOS:
             continue
         try:
-            body = _body(passage, folder_of or (lambda name: PUBLISHED / name))
+            body = _body(passage, folder_of)
         except (LookupError, OSError, ValueError, ArithmeticError) as error:
             why = f"cannot be made: {type(error).__name__}: {error}"
             if type(error) is LookupError:  # of `_body`
@@ -158,7 +156,7 @@ def _body(passage: Passage, folder_of: Callable[[str], Path]) -> str:
     return body
 
 
-def rewrite_document(document: Path, folder_of: Callable[[str], Path] | None = None) -> str:
+def rewrite_document(document: Path, folder_of: Callable[[str], Path]) -> str:
     """The text of a document with its passages as they are now. Raises PassageError, which names it."""
     name = document.relative_to(ROOT) if document.is_relative_to(ROOT) else document
     try:
@@ -178,20 +176,26 @@ def _overview(folder: Path) -> str:
     if not cases or not summary["exercises"]:
         raise LookupError("needs rows, and the run has none")
     counts = Counter(claim["verdict"] for claim in summary["claims"])
-    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    verdicts = ", ".join(
+        f"{counts[verdict]} {verdict}"
+        for verdict in verdicts_on(claim["source"] for claim in summary["claims"])
+        if counts[verdict]
+    )
     replicates = max((len(case["seeds"]) for case in cases.values()), default=1)
-    table_1 = [cases[case] for case in summary["exercises"][0]["cases"] if case in cases]
-    table_1 = [case for case in table_1 if case["paper"]["seconds"]]
+    epochs = sorted({case["experiment"]["epochs"] for case in cases.values()})
+    timed = [case for case in cases.values() if case["paper"]["seconds"]]
+    row, published = (summary["study"][name] for name in ("row", "published"))
     sentences = [
-        f"`{summary['command']}` on {_machine(summary['machine'])}: {len(cases)} rows of "
-        f"{summary['exercises'][0]['epochs']} epochs, "
+        f"`{summary['command']}` on {_machine(summary['machine'])}: {len(cases)} {row}s of "
+        f"{' to '.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs, "
         f"{'one seed' if replicates == 1 else f'{replicates} seeds'} each, in "
         f"{sum(case['seconds'] for case in cases.values()):,.0f} s of training."
     ]
-    if table_1:
+    if timed:
         sentences.append(
-            f"The rows of Table 1 took {sum(case['seconds'] for case in table_1):,.0f} s; "
-            f"the assignment's took {sum(case['paper']['seconds'] for case in table_1):,.0f} s."
+            f"The {len(timed)} {row}s that the {published} has times of took "
+            f"{sum(case['seconds'] for case in timed):,.0f} s; there they took "
+            f"{sum(case['paper']['seconds'] for case in timed):,.0f} s."
         )
     if counts:
         sentences.append(f"Of {sum(counts.values())} claims decided: {verdicts}.")
@@ -214,34 +218,27 @@ def _findings(folder: Path, module: str) -> str:
     decided = {claim["id"]: claim for claim in summary["claims"]}
     _check_rows(exercise["cases"], summary)
     _check_there("claim", exercise["claims"], decided)
-    claims = _table(
-        [
-            [decided[claim][key] for key in ("text", "source", "verdict", "evidence")]
-            for claim in exercise["claims"]
-            if claim in decided
-        ],
-        ("claim", "where", "verdict", "evidence"),
-        ("left",) * 4,
+    claims = [decided[claim] for claim in exercise["claims"]]
+    keys = {"text": "claim", "source": "where", "verdict": "verdict", "evidence": "evidence"}
+    if not any(claim["source"] for claim in claims):
+        del keys["source"]
+    table = _table(
+        [[claim[key] for key in keys] for claim in claims], [*keys.values()], ("left",) * len(keys)
     )
-    return f"{_rows_table(exercise['cases'], summary)}\n\n{claims}"
+    return "\n\n".join([_rows_table(exercise["cases"], summary), *([table] if claims else [])])
 
 
-def _steps(folder: Path) -> str:
-    """Table 1 by optimizer steps: test accuracies of its batch sizes after equally many."""
+def _steps(folder: Path, module: str) -> str:
+    """An exercise by optimizer steps: test accuracies of its timed rows after equally many."""
     records = [read_record(path).model_dump() for path in (folder / "runs").glob("*.json")]
     runs = {record["id"]: record for record in records if "experiment" in record}
     summary = _summary(folder)
-    if not summary["exercises"]:
-        raise LookupError("needs an exercise, and the run has none")
-    _check_rows(summary["exercises"][0]["cases"], summary)
-    table_1 = [
-        runs[case]
-        for case in summary["exercises"][0]["cases"]
-        if case in runs and runs[case]["paper"]["seconds"]
-    ]
-    counts = sorted({run["steps"] for run in table_1})
+    exercise = _exercise(summary, module)
+    _check_rows(exercise["cases"], summary)
+    timed = [runs[case] for case in exercise["cases"] if case in runs and runs[case]["paper"]["seconds"]]
+    counts = sorted({run["steps"] for run in timed})
     rows = []
-    for run in table_1:
+    for run in timed:
         steps_per_epoch = run["steps"] // run["experiment"]["epochs"]
         epochs = [count / steps_per_epoch for count in counts]
         rows.append([_accuracy_after(epoch, run) for epoch in epochs])
@@ -250,7 +247,7 @@ def _steps(folder: Path) -> str:
     return _table(
         [
             (f"{run['experiment']['batch_size']:,}", *(row[i] for i in shown))
-            for run, row in zip(table_1, rows, strict=True)
+            for run, row in zip(timed, rows, strict=True)
         ],
         ("batch size", *(f"{counts[i]:,} steps" for i in shown)),
         ["right"] * (1 + len(shown)),
@@ -389,13 +386,16 @@ def _times(folder: Path) -> str:
 
 _OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
-    "steps": _steps,
     "rows": _rows,
     "speed": _speed,
     "peers": _peers,
     "times": _times,
 }
-_OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {"terminal": _terminal, "findings": _findings}
+_OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {
+    "terminal": _terminal,
+    "findings": _findings,
+    "steps": _steps,
+}
 
 
 def _summary(folder: Path) -> dict[str, Any]:
@@ -443,8 +443,17 @@ def _rows_table(ids: list[str], summary: dict[str, Any]) -> str:
             row_name(case["id"]), case
         )
         rows.append((name, paper, here, paper_seconds, seconds, outcome))
-    headers = ("row", "paper", "here", "paper (s)", "here (s)", "outcome")
-    return _table(rows, headers, ("left", *["right"] * 4, "left"))
+    row, published = (summary["study"][name] for name in ("row", "published"))
+    headers = (row, published, "here", f"{published} (s)", "here (s)", "outcome")
+    align = ("left", *["right"] * 4, "left")
+    # Without columns of published figures where there are none.
+    shown = [at for at in range(6) if at not in (1, 3) or any(row[at] != tables.NONE for row in rows)]
+    return _table(
+        *(
+            [[each[at] for at in shown] for each in rows],
+            *([h[at] for at in shown] for h in (headers, align)),
+        )
+    )
 
 
 def _machine(machine: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Keeps a run under `reports/published/`, and has the README and docs quote it.
+"""Keeps a run among its study's published ones, and has the study's documents quote it.
 
 `make publish RUN=reports/latest NAME=epyc-2-cores`, or `python -m harness publish`. Kept are the
 tables, the records of all trainings, the figures, and what `make speed` and `make times` measured.
@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import ownership, processes
-from ..paths import PUBLISHED, ROOT, SPEED, TIMES
+from ..paths import ROOT, SPEED, TIMES
+from ..study import StudyFolder
 from .load import load
-from .passages import DOCUMENTS, rewrite_document
+from .passages import rewrite_document
 from .replacement import replace_all, stage
 
 _FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the files in them
@@ -65,8 +66,8 @@ def keep(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda _: 
             _remove(placing)
 
 
-def main(run: Path, name: str) -> None:
-    """Keeps the report folder `run` as `name`, and makes the documents' passages again.
+def main(run: Path, name: str, study: StudyFolder) -> None:
+    """Keeps the report folder `run` as `name`, and makes the passages of the study's documents again.
 
     Raises ValueError, in a line, and changes nothing, if the name is not one, a file of `run` cannot be
     read, a run of that name is published and not committed, or a document's passage cannot be made
@@ -78,20 +79,25 @@ def main(run: Path, name: str) -> None:
         )
     if left_out := load(run).left_out:
         raise ValueError(f"{run} cannot be kept: {left_out[0]}")
-    folder = PUBLISHED / name
-    with _alone():
+    folder = study.published / name
+    with _alone(study.published):
         if ownership.owns(folder):  # `keep` refuses what else is there
             _check_committed(folder)
-        keep(run, folder, lambda new: _documents(name, new))
-    print(f"kept as {folder.relative_to(ROOT)}; see git diff README.md docs/")
+        keep(run, folder, lambda new: _documents(study, name, new))
+    documents = f"; see git diff {' '.join(study.study.documents)}" if study.study.documents else ""
+    print(f"kept as {_relative(folder)}{documents}")
 
 
-def _documents(name: str, new: Path) -> Placing:
+def _relative(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _documents(study: StudyFolder, name: str, new: Path) -> Placing:
     """The documents that change where the run of that `name` is the one in the folder `new`."""
-    places = [document.resolve() for document in DOCUMENTS]
+    places = [document.resolve() for document in study.documents]
     texts = [
-        rewrite_document(document, lambda other: new if other == name else PUBLISHED / other)
-        for document in DOCUMENTS
+        rewrite_document(document, lambda other: new if other == name else study.published / other)
+        for document in study.documents
     ]
     placing: Placing = []
     try:
@@ -144,21 +150,24 @@ def _check_committed(folder: Path) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Holds a lock on `reports/published/`. Raises ValueError where another process publishes."""
+def _alone(published: Path) -> Iterator[None]:
+    """Holds a lock on the folder of published runs.
+
+    Raises ValueError where another process publishes.
+    """
     with suppress(FileExistsError):
-        PUBLISHED.mkdir(parents=True)
+        published.mkdir(parents=True)
     try:
         import fcntl
     except ImportError:  # on Windows
         yield
         return
-    folder = os.open(PUBLISHED, os.O_RDONLY)
+    folder = os.open(published, os.O_RDONLY)
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another `publish` is writing to {PUBLISHED}; wait for it") from None
+            raise ValueError(f"another `publish` is writing to {published}; wait for it") from None
         yield
     finally:
         os.close(folder)

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from model.experiment import Experiment
 
-from ..claim import VERDICTS
+from ..claim import verdicts_on
 from ..engines_compared import unlike
 from ..exercise import row_name
 from ..stats import format_mean, half_width
@@ -19,7 +19,8 @@ NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
 _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
-_ROWS = ("row", "test\naccuracy", "paper", "time\n(s)", "paper\n(s)", "outcome", "engine", "device")
+_PUBLISHED = (2, 4)  # the columns of published figures
+_HOW = ("outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
 _CLAIM_WIDTHS = (44, 14, 66)
@@ -89,12 +90,16 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     parts = [
         _title(
             f"{exercise['title']} ({epochs} epoch{'s' if epochs > 1 else ''}"
-            + (f"; paper: {exercise['source']})" if exercise["source"] else ")"),
+            + (
+                f"; {summary['study']['published']}: {exercise['source']})"
+                if exercise["source"]
+                else ")"
+            ),
             style,
         )
     ]
     if ran:
-        parts.append(_rows_table(ran, style))
+        parts.append(_rows_table(ran, summary["study"], style))
         for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
             of_targets = {
                 name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
@@ -108,16 +113,16 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     return "\n\n".join(parts)
 
 
-def _rows_table(ran: dict[str, dict[str, Any]], style: str) -> str:
+def _rows_table(ran: dict[str, dict[str, Any]], study: dict[str, str], style: str) -> str:
     """The rows, without the columns of published figures where there are none."""
-    cells = [format_row(*row) for row in ran.items()]
+    row, published = study["row"], study["published"]
+    every = (row, "test\naccuracy", published, "time\n(s)", f"{published}\n(s)", *_HOW)
+    cells = [format_row(*each) for each in ran.items()]
     shown = [
-        at
-        for at, header in enumerate(_ROWS)
-        if "paper" not in header or any(row[at] != NONE for row in cells)
+        at for at in range(len(every)) if at not in _PUBLISHED or any(each[at] != NONE for each in cells)
     ]
-    headers, align = ([each[at] for at in shown] for each in (_ROWS, _ROWS_ALIGN))
-    return _table([[row[at] for at in shown] for row in cells], headers, align, style)
+    headers, align = ([each[at] for at in shown] for each in (every, _ROWS_ALIGN))
+    return _table([[each[at] for at in shown] for each in cells], headers, align, style)
 
 
 def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
@@ -160,7 +165,8 @@ def _claims(summary: dict[str, Any], style: str) -> str:
     claims = summary["claims"]
     counts = Counter(claim["verdict"] for claim in claims)
     listed = sum(len(exercise["claims"]) for exercise in summary["exercises"])
-    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    words = verdicts_on(claim.get("source", "") for claim in claims)
+    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in words)
     parts = [_title(f"Claims: {counted}", style)]
     if claims:
         if style == "github":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,21 +13,19 @@ from model.experiment import Experiment
 
 from ..hardware.machine import candidate_devices
 from ..paths import ROOT
-from ..settings import SETTINGS
+from ..settings import SETTINGS, STUDY
 
 Fingerprint = Mapping[str, Any]
 
-_FINGERPRINTS = pytest.StashKey[dict[Path, Fingerprint]]()
+_FINGERPRINT = pytest.StashKey[Fingerprint]()
 
 
-def fingerprint_of(config: pytest.Config, module: str) -> Fingerprint:
-    """The fingerprint of this session's run for the exercise in `module`, a path as in node ids."""
-    code = _code(config, module)
-    known = config.stash.setdefault(_FINGERPRINTS, {})
-    if code not in known:
+def fingerprint_of(config: pytest.Config) -> Fingerprint:
+    """The fingerprint of this session's run."""
+    if _FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
-        known[code] = {
+        config.stash[_FINGERPRINT] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
@@ -37,25 +34,14 @@ def fingerprint_of(config: pytest.Config, module: str) -> Fingerprint:
             "device": device.type,
             "device_name": device_name(device),
             "torch": metadata.version("torch"),
-            "code": code_digest([ROOT / "model", ROOT / "harness", code]),
+            "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[STUDY].path]),
         }
-    return known[code]
+    return config.stash[_FINGERPRINT]
 
 
-def _code(config: pytest.Config, module: str) -> Path:
-    """What an exercise's code is: the folder of `testpaths` that it is in, or its own.
-
-    In the root folder, with all that lies there, it is the module alone.
-    """
-    path = config.rootpath / module
-    folders = [config.rootpath / folder for folder in config.getini("testpaths")]
-    own = path if path.parent == config.rootpath else path.parent
-    return next((folder for folder in folders if path.is_relative_to(folder)), own)
-
-
-def training_key(config: pytest.Config, module: str, experiment: Experiment) -> dict[str, Any]:
+def training_key(config: pytest.Config, experiment: Experiment) -> dict[str, Any]:
     """What a training depends on: the fingerprint of the run, and the experiment."""
-    return {"run": fingerprint_of(config, module), "experiment": experiment.to_dict()}
+    return {"run": fingerprint_of(config), "experiment": experiment.to_dict()}
 
 
 def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:

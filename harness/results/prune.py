@@ -12,10 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .. import ownership, run_folders
-from ..paths import REPORTS
 
 
-def main(keep: int, reports: Path = REPORTS) -> int:
+def main(keep: int, reports: Path) -> int:
     """Keeps the newest `keep` report folders, deletes the others, and prints what it did with each.
 
     Returns 1 if one of them could not be deleted.

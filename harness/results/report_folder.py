@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +18,12 @@ from .store import Store
 class ReportFolder:
     """Starts a report in `folder`, or resumes the one in it, and keeps other sessions out.
 
-    `fingerprint` gives the fingerprint of this run for an exercise's module. Raises pytest.UsageError if
+    `fingerprint` is this run's. Raises pytest.UsageError if
     the folder holds anything but a report, cannot be written, is in use by another session, has a run
     that is not to be resumed, or is to be resumed and has another run's fingerprint.
     """
 
-    def __init__(self, folder: Path, *, fingerprint: Callable[[str], Fingerprint], resume: bool):
+    def __init__(self, folder: Path, *, fingerprint: Fingerprint, resume: bool):
         self._folder = folder
         self.resumed: list[str] = []
         """The ids of the records and claims that an earlier session made."""
@@ -54,7 +53,7 @@ class ReportFolder:
                 f"--report-dir is {folder}, which cannot be written: {error.strerror or error}"
             ) from None
 
-    def _open(self, fingerprint: Callable[[str], Fingerprint], *, resume: bool) -> None:
+    def _open(self, fingerprint: Fingerprint, *, resume: bool) -> None:
         self._is_new = not self._folder.exists()
         ownership.make(self._folder)
         Store(self._folder).create()
@@ -71,12 +70,11 @@ class ReportFolder:
         else:
             run_folders.begin(self._folder)
 
-    def _resume(self, fingerprint: Callable[[str], Fingerprint]) -> None:
+    def _resume(self, fingerprint: Fingerprint) -> None:
         store = Store(self._folder)
         found = (*store.records().values(), *store.claims().values())
         for record in found:
-            ours = fingerprint(record.id.partition("::")[0])
-            if differing := first_difference(record.run.model_dump(), ours):
+            if differing := first_difference(record.run.model_dump(), fingerprint):
                 raise pytest.UsageError(
                     f"--resume: {self._folder} is of another run: {differing}; without --resume a new "
                     "run has a folder of its own"

@@ -16,7 +16,7 @@ from ..files.record import TrainingRecord
 from ..files.sealed import printable
 from ..files.summary import SCHEMA
 from ..hardware import machine
-from ..settings import SETTINGS
+from ..settings import SETTINGS, STUDY
 from .fingerprint import fingerprint_of, training_key
 from .records import to_case
 from .store import Store
@@ -24,7 +24,7 @@ from .store import Store
 
 def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:
     """Summarises what is on disk, in the order of `modules` (see `exercises_of`)."""
-    settings = config.stash[SETTINGS]
+    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
     exercises = [
         {
             "module": path,
@@ -32,7 +32,7 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
             "question": module.EXERCISE.question,
             "source": module.EXERCISE.source,
             "figure": module.EXERCISE.figure,
-            "epochs": module.EXERCISE.epochs[settings.scale],
+            "epochs": study.epochs(module.EXERCISE, settings.scale),
             "cases": [case_id(path, name) for name in module.EXERCISE.names],
             "claims": [f"{path}::{test}" for test in claims_of(module)],
         }
@@ -42,19 +42,20 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
     cases = []
     for path, module in modules.items():
         for row in module.EXERCISE.rows:
-            experiment = module.EXERCISE.experiment(row, settings.scale, settings.dataset)
-            name, key = case_id(path, row.name), training_key(config, path, experiment)
+            experiment = study.experiment(module.EXERCISE, row, settings.scale, settings.dataset)
+            name, key = case_id(path, row.name), training_key(config, experiment)
             if record := store.find(TrainingRecord, name, key):
                 cases.append(to_case(record, resumed=store.is_resumed(name, key)))
     decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}
     return {
         "schema": SCHEMA,
+        "study": {name: getattr(study, name) for name in ("title", "about", "row", "published")},
         "scale": settings.scale,
         "dataset": settings.dataset,
         "timing": settings.timing,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.git_commit(config.rootpath),
-        "code": fingerprint_of(config, next(iter(modules)))["code"],
+        "code": fingerprint_of(config)["code"],
         "command": printable(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,

@@ -16,12 +16,14 @@ from pytest_benchmark.utils import get_machine_id
 
 from ..files.sealed import one_line
 from ..paths import expanded
+from ..settings import STUDY
 
 ACCEPTED = "accepted"  # the name of a saved run whose rows start a new baseline
 INCONCLUSIVE = "_inconclusive"  # ends the name of a saved run that the gates could not decide
 
 _SAVED = "[0-9][0-9][0-9][0-9]_"  # how the names of saved runs begin
 _SCHEME = "file://"
+_DEFAULT = f"{_SCHEME}./.benchmarks"
 _LISTED = 3
 
 
@@ -37,6 +39,11 @@ class _AnyFolder(FileStorage):
 def pytest_configure(config: pytest.Config) -> None:
     """Before pytest-benchmark opens its storage, and loads what is to be compared."""
     option = config.option
+    # Each study has its own, wherever pytest was called.
+    if option.benchmark_storage == _DEFAULT:
+        saved_runs = config.stash[STUDY].saved_runs
+        if saved_runs.parent != Path.cwd():
+            option.benchmark_storage = _SCHEME + str(saved_runs)
     # In a worker, too, whose pytest-benchmark makes the folder.
     option.benchmark_storage = _checked(option.benchmark_storage)
     if option.benchmark_compare != [] and not hasattr(config, "workerinput"):

@@ -28,6 +28,12 @@ def pytest_configure():
     threading.Thread(target=set_back, daemon=True).start()
 """
 
+_STUDY = """
+from harness.study import Study
+
+STUDY = Study(title="Chaos", scales={"quick": 10}, home="..", data_root="../data")
+"""
+
 _MODULE = """
 import pytest
 from harness.claim import claim
@@ -35,8 +41,8 @@ from harness.exercise import Exercise, Row
 from model.optimizers import SGD, Adam
 
 EXERCISE = Exercise(
-    number={number}, title="exercise {number}", question="What is {number}?", source="Table {number}",
-    figure="Figure {number}", epochs={{"quick": 10, "paper": 10}},
+    title="Exercise {number}: chaos", question="What is {number}?", source="Table {number}",
+    figure="Figure {number}",
     rows=tuple(
         Row(
             f"{name}-lr{{rate}}",
@@ -70,6 +76,7 @@ def make(folder: Path) -> None:
     (folder / "bench" / "__init__.py").touch()
     (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
     (folder / "conftest.py").write_text(_CONFTEST)
+    (folder / "bench" / "conftest.py").write_text(_STUDY)
     # A core for each of the first, all cores for each of the second.
     for number, optimizer, batch_size in ((1, "SGD", 1), (2, "Adam", 16)):
         name = optimizer.lower()

@@ -1,0 +1,1 @@
+"""Studies to start one's own from."""

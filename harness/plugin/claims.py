@@ -1,0 +1,151 @@
+"""Fixtures for claims: `trained`, the rows that one is about, and `decide`, the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+
+from model.dataset import MNIST
+from model.experiment import Training
+from model.values import printable, shown
+
+from ..claim import INCONCLUSIVE, NOT_TESTABLE, OPPOSITE, Claim, Verdict
+from ..engines_compared import unlike
+from ..exercise import Exercise
+from ..files.record import ClaimRecord, Fingerprint
+from ..files.sealed import FileError
+from ..results.fingerprint import fingerprint_of
+from ..results.records import to_training
+from ..results.store import Store
+from ..settings import SETTINGS, STUDY, Settings
+from .fixtures import Recorded
+
+
+class Decide(Protocol):
+    """Records the verdict on a claim; see `decide`."""
+
+    def __call__(
+        self, holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = ...
+    ) -> None: ...
+
+
+class Trained:
+    """The trainings of an exercise's rows, and which of them the test has looked at."""
+
+    def __init__(self, exercise: Exercise, recorded: Recorded):
+        self._exercise = exercise
+        self._recorded = recorded
+        self._looked_at: set[str] = set()
+        self._unpublished: set[str] = set()
+
+    def __call__(self, name: str) -> Training:
+        """The training of the row called `name`."""
+        training = to_training(self._recorded(name))
+        self._looked_at.add(name)
+        return training
+
+    def where(self, *, published: bool = False, **values: Any) -> dict[str, Training]:
+        """The trainings of the rows with these values, by name; see `Exercise.where`.
+
+        The test fails where there is none.
+        """
+        try:
+            rows = self._exercise.where(published=published, **values)
+            matching = self._exercise.where(**values)
+        except ValueError as error:
+            pytest.fail(f"where: {error}", pytrace=False)
+        if not rows:
+            asked = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
+            pytest.fail(
+                f"no {'published ' * published}row of {self._exercise.title!r} has {asked}",
+                pytrace=False,
+            )
+        self._unpublished.update(row.name for row in matching if row not in rows)
+        return {row.name: self(row.name) for row in rows}
+
+    @property
+    def looked_at(self) -> list[str]:
+        """The names of the rows that the test has looked at, in the exercise's order."""
+        return [name for name in self._exercise.names if name in self._looked_at]
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Those that it asked for, and did not look at because no paper has them."""
+        names = self._unpublished - self._looked_at
+        return [name for name in self._exercise.names if name in names]
+
+
+@pytest.fixture
+def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
+    """`trained(name)`: a row's training, untimed; `trained.where(optimizer=Adam)`: several by name.
+
+    It comes from the session's store; what no test has trained yet is trained now.
+    """
+    return Trained(request.module.EXERCISE, recorded)
+
+
+@pytest.fixture
+def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
+    """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
+
+    `holds` is None where the seeds' intervals leave it open. A claim on time names its trainings in
+    `timed`: where they ran on unlike engines or devices, their times leave it open. The record names
+    the rows that the test looked at. The test fails where the opposite verdict is expected.
+    """
+    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
+
+    def record(
+        holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
+    ) -> None:
+        if not (holds is None or isinstance(holds, bool | np.bool)):
+            pytest.fail(f"decide takes True, False or None; this is {shown(holds)}", pytrace=False)
+        try:
+            printable("the evidence", evidence)
+        except ValueError as error:
+            pytest.fail(f"decide: {error}", pytrace=False)
+        testable = settings.scale == study.full_scale or not claim.needs
+        verdict, reason = _verdict(claim, holds, timed, settings, testable=testable)
+        if trained.passed_over:
+            reason += f" Of the published rows; not looked at: {', '.join(trained.passed_over)}."
+        decision = ClaimRecord(
+            run=Fingerprint(**fingerprint_of(request.config)),
+            id=request.node.nodeid,
+            verdict=verdict,
+            evidence=evidence + reason,
+            rows=trained.looked_at,
+            **asdict(claim),
+        )
+        try:
+            Store(settings.report_dir).put_claim(decision)
+        except FileError as error:
+            pytest.fail(str(error), pytrace=False)
+        if claim.expected and verdict == OPPOSITE.get(claim.expected) and settings.dataset == MNIST.name:
+            pytest.fail(
+                f"verdict changed: expected {claim.expected}, got {verdict}: {evidence}", pytrace=False
+            )
+
+    return record
+
+
+def _verdict(
+    claim: Claim,
+    holds: bool | None,
+    timed: Mapping[object, Training],
+    settings: Settings,
+    *,
+    testable: bool,
+) -> tuple[Verdict, str]:
+    """The verdict, and what there is to say about it besides the evidence."""
+    if not testable:
+        return NOT_TESTABLE, f" It needs {claim.needs}."
+    if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):
+        return INCONCLUSIVE, f" {note}"
+    if holds is None:
+        return INCONCLUSIVE, f" The intervals of {len(settings.seeds)} seeds leave it open."
+    return claim.verdicts[0 if holds else 1], ""
