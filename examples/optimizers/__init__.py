@@ -1,1 +1,1 @@
-"""Seven optimizers over half decades of learning rate, on two data sets: what each attains, and how easily."""
+"""Seven optimizers over half decades of learning rate: what each attains, how soon, and how easily."""

@@ -22,7 +22,7 @@ SIGNIFICANT = 0.05  # for all pairs of a ranking together
 
 
 def final(trainings: Trainings) -> NDArray[np.float64]:
-    """The final test accuracies, shape (rates, seeds); of a training that diverged, the chance it has."""
+    """The final test accuracies, shape (rates, seeds)."""
     return np.array([training.test_accuracy[-1] for training in trainings.values()])
 
 
@@ -50,7 +50,7 @@ def fastest(trainings: Trainings, accuracy: float) -> Training | None:
 
 
 def share_near_best(trainings: Trainings, points: float = 1) -> NDArray[np.float64]:
-    """The share of rates that end within `points` percentage points of the best rate, under each seed."""
+    """The share of rates that end within `points` percentage points of the best, under each seed."""
     accuracies = final(trainings)
     return (accuracies >= accuracies.max(axis=0) - points / 100).mean(axis=0)
 
