@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from bench import class_accuracy_figure, gradient_bias_figure
 from bench.evidence import by_rate, epochs_to, format_accuracies, format_epochs, is_best
 from bench.paper import TABLE_2
 from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
@@ -79,6 +80,7 @@ EXERCISE = Exercise(
         ),
     },
     observers=(STREAM,),
+    figures={"classes": class_accuracy_figure.figure, "gradient-bias": gradient_bias_figure.figure},
 )
 
 THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted, at every rate"

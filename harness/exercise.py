@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from .where import check_names, matches
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
     from model.data.mnist import Data
+    from model.experiment import Training
     from model.observers import Observer
 
 
@@ -91,6 +93,18 @@ class Row:
 Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"
 
 
+@dataclass(frozen=True)
+class Results:
+    """What a run has of an exercise, for its own figures."""
+
+    slug: str
+    """The short name of the exercise, for the names of a figure's data."""
+    trainings: Mapping[str, Training]
+    """By the row's name."""
+    measurements: Mapping[str, list[dict[str, Any]]]
+    """By name: for each seed what the measurement returned."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
     """An exercise of a study, declared as `EXERCISE` in its module, which identifies it."""
@@ -108,6 +122,11 @@ class Exercise:
     """Measurements that its claims need besides trainings, by name."""
     observers: tuple[Observer, ...] = ()
     """What is observed of its trainings."""
+    figures: Mapping[str, Callable[[Results], object]] = field(default_factory=dict)
+    """Functions that draw figures of its own, by the figures' names, after the trainings.
+
+    Each returns a `harness.report.figures.Figure`, or None where the results lack what it takes.
+    """
 
     def __post_init__(self) -> None:
         for name in ("title", "question", "source", "figure"):
@@ -168,6 +187,11 @@ def _check_kinds(exercise: Exercise) -> None:
         printable("the name of a measurement", name)
         if not callable(measurement):
             raise ValueError(f"measurements[{name!r}] is {shown(measurement)}; it takes a function")
+    for name, draw in exercise.figures.items():
+        if not (isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name)):
+            raise ValueError(f"figures has {shown(name)}; a name takes a to z, digits and -")
+        if not callable(draw):
+            raise ValueError(f"figures[{name!r}] is {shown(draw)}; it takes a function")
     for observer in exercise.observers:
         if not isinstance(observer, Observer):
             raise ValueError(f"observers has {shown(observer)}; it takes model.observers.Observer")

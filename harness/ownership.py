@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.atomic_file import write_text
 
-from .paths import SPEED, SPEED_SO_FAR, TIMES
+from .paths import FIGURES, SPEED, SPEED_SO_FAR, TIMES
 
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
@@ -25,6 +25,7 @@ _FILES = (
     "summary.md",
     "report.html",
     "resumed.json",
+    FIGURES,
     "gate.json",
     *_COMPARED,
     SPEED,

@@ -9,6 +9,7 @@ REPORTS = ROOT / "reports"
 BENCH = ROOT / "bench"  # the study that commands are about, unless another is named
 
 PAGE = "report.html"  # of a report folder
+FIGURES = "figures.json"  # the figures that a study's exercises drew themselves
 
 # Files of a report folder that describe the machine and not one run: the next run takes copies of them.
 SPEED = "speed.json"  # what `make speed` measured

@@ -55,7 +55,7 @@ def test_verdicts(suite, workers):
         [
             "verdict changed: expected not reproduced, got reproduced: So it is.",
             "Claims: 2 reproduced, 0 not reproduced, 1 inconclusive, 1 not testable at this scale",
-            "1. Slow is slower. *reproduced *1.0 s and 0.25 s.",
+            "Slow is slower. *reproduced *1.0 s and 0.25 s.",
         ]
     )
     assert "| Slow is slower." in (suite.report / "summary.md").read_text()

@@ -7,7 +7,7 @@ from harness.study import Study
 STUDY = Study(
     title="Seven optimizers on a small network",
     about="What each attains at its best learning rate, how soon, and how much that rate matters.",
-    scales={"miniature": 1, "full": 10},
+    scales={"miniature": 1, "full": 5},
     data_root="../../data",
 )
 

@@ -69,7 +69,8 @@ def expected_best(trainings: Trainings, draws: int) -> NDArray[np.float64]:
 
 
 def ranking(accuracies: Mapping[str, NDArray[np.float64]]) -> dict[str, int]:
-    """Ranks, best first: one more than the number of those that are significantly better.
+    """Ranks in the order of mean accuracy, with ties: one shares the rank of the first that is not
+    significantly better.
 
     By paired t-tests over seeds, adjusted by Holm for all pairs; with one seed all are ranked by value.
     """
@@ -79,7 +80,11 @@ def ranking(accuracies: Mapping[str, NDArray[np.float64]]) -> dict[str, int]:
         return {name: 1 + rank for rank, name in enumerate(names)}
     p_values = holm([_p(accuracies[better], accuracies[worse]) for better, worse in pairs])
     beaten = {pair for pair, p in zip(pairs, p_values, strict=True) if p < SIGNIFICANT}
-    return {name: 1 + sum((other, name) in beaten for other in names) for name in names}
+    ranks: dict[str, int] = {}
+    for name in names:
+        first = next(at for at, other in enumerate(names) if (other, name) not in beaten)
+        ranks[name] = max([1 + first, *ranks.values()])
+    return ranks
 
 
 def _p(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:

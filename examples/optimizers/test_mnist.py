@@ -4,14 +4,15 @@ import pytest
 
 from examples.optimizers.claims import (  # noqa: F401  # pytest collects them here
     test_adam_ends_better_than_momentum,
-    test_adam_is_more_tunable,
     test_adam_is_better_with_three_draws,
+    test_adam_is_more_tunable,
     test_adam_is_sooner_than_momentum,
     test_adamw_ends_where_adam_does,
     test_adaptive_methods_take_fewer_steps,
     test_all_end_within_a_point,
     test_the_ranking_has_no_ties,
 )
+from examples.optimizers.figures import expected
 from examples.optimizers.rows import rows
 from harness.exercise import Exercise
 from model.dataset import MNIST
@@ -20,6 +21,7 @@ EXERCISE = Exercise(
     title="MNIST",
     question="Which optimizer is best, how soon is it there, and how much does its rate matter?",
     rows=rows(dataset=MNIST),
+    figures={"expected-best": expected},
 )
 
 

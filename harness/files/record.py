@@ -21,7 +21,6 @@ from .types import (
     Device,
     Digest,
     Engine,
-    Finite,
     Model,
     Number,
     Observed,
@@ -127,21 +126,6 @@ class MeasurementRecord(Record):
     @model_validator(mode="after")
     def _one_for_each_seed(self) -> Self:
         check_shapes(self, {"measured": (len(self.seeds),)})
-        return self
-
-
-class Bias(Model):
-    """What `model.diagnostics.gradient_bias` measures along one order."""
-
-    checkpoints: list[Finite]
-    counts: list[Count]
-    cosine: list[list[Number]]
-    relative_error: list[list[Number]]
-
-    @model_validator(mode="after")
-    def _shapes(self) -> Self:
-        shape = (len(self.checkpoints), len(self.counts))
-        check_shapes(self, {"cosine": shape, "relative_error": shape})
         return self
 
 

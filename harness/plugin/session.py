@@ -26,13 +26,13 @@ from ..files.record import TrainingRecord
 from ..files.sealed import one_line
 from ..hardware.forecast import training_seconds
 from ..hardware.lock_file import LockError, lock_folder
-from ..paths import PAGE, REFUSED, ROOT, SPEED
+from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
 from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
-from ..results.summary import summarise
+from ..results.summary import results_of, summarise
 from ..settings import SETTINGS, STUDY
 from .collected import exercises_of
 from .progress.state import format_duration
@@ -171,12 +171,30 @@ def _summarise(session: pytest.Session) -> None:
         ]
         ownership.make_again(folder)
         sealed.write(folder / "summary.json", summary)
+        _draw_own_figures(config)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
     except OSError as error:
         config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _draw_own_figures(config: pytest.Config) -> None:
+    """Writes the figures that exercises draw themselves, where any of them does."""
+    drawing = {
+        path: module.EXERCISE
+        for path, module in config.stash[_EXERCISES].items()
+        if module.EXERCISE.figures
+    }
+    if drawing:
+        from ..report import own_figures  # it imports Altair
+
+        results = {path: (each, results_of(config, path, each)) for path, each in drawing.items()}
+        content, errors = own_figures.drawn(results)
+        sealed.write(config.stash[SETTINGS].report_dir / FIGURES, content)
+        for line in errors:
+            config.issue_config_time_warning(pytest.PytestWarning(line), stacklevel=2)
 
 
 def draw(folder: Path) -> str:

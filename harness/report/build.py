@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import vl_convert
 
+from ..files.sealed import one_line
 from ..ownership import first_without
 from ..paths import PAGE
 from .comparison import compare
@@ -28,16 +30,34 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     run, *others = map(load, folders)
     exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
     engines = speed_figures(run)
-    page = render(run, exercises, engines, [compare(run, other) for other in others])
-    figures = [figure for of_one in (*exercises.values(), engines) for figure in of_one]
+    pictures = {
+        figure.name: _picture(figure, run.left_out)
+        for figure in (*chain.from_iterable(exercises.values()), *engines)
+    }
+    # One that cannot be drawn here cannot be drawn on the page either.
+    drawn = {
+        module: [figure for figure in figures if pictures[figure.name]]
+        for module, figures in exercises.items()
+    }
+    page = render(run, drawn, engines, [compare(run, other) for other in others])
     try:
-        _write(run.folder, figures, page)
+        _write(run.folder, {name: svg for name, svg in pictures.items() if svg}, page)
     except OSError as error:
         raise ReportError(f"{run.folder} cannot be written: {error.strerror or error}") from None
     return run.folder / PAGE, [line for each in (run, *others) for line in each.left_out]
 
 
-def _write(folder: Path, figures: Sequence[Figure], page: str) -> None:
+def _picture(figure: Figure, left_out: list[str]) -> str | None:
+    """Returns the figure as SVG, or None, with a line in `left_out`, where it cannot be drawn."""
+    try:
+        # Nothing is fetched, whatever address a figure names.
+        return vl_convert.vegalite_to_svg(figure.standalone(), allowed_base_urls=[])
+    except ValueError as error:
+        left_out.append(one_line(f"the figure {figure.name} cannot be drawn: {str(error)[:200]}"))
+        return None
+
+
+def _write(folder: Path, pictures: Mapping[str, str], page: str) -> None:
     """Writes the figures as SVG, and the page, in place of those of an earlier report: all or none."""
     earlier = folder / "figures"
     if earlier.is_symlink() or (earlier.exists() and not earlier.is_dir()):
@@ -50,12 +70,8 @@ def _write(folder: Path, figures: Sequence[Figure], page: str) -> None:
     staged = None
     try:
         os.chmod(new, 0o755)  # mkdtemp's folders are readable by their owner alone
-        for figure in figures:
-            try:
-                svg = vl_convert.vegalite_to_svg(figure.standalone())
-            except ValueError as error:
-                raise ReportError(f"{figure.name} cannot be drawn: {str(error)[:200]}") from None
-            (new / f"{figure.name}.svg").write_text(svg, encoding="utf-8")
+        for name, svg in pictures.items():
+            (new / f"{name}.svg").write_text(svg, encoding="utf-8")
         staged = stage(folder / PAGE, page)
         replace_all([(new, earlier), (staged, folder / PAGE)])
     finally:

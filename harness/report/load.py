@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from ..exercise import module_of
 from ..files import sealed
-from ..files.record import Bias, Decision, MeasurementRecord, TrainingRecord, read_record
+from ..files.own_figures import OwnFigure, OwnFigures
+from ..files.record import Decision, MeasurementRecord, TrainingRecord, read_record
 from ..files.sealed import FileError, one_line
 from ..files.speed import Speed
 from ..files.summary import SCHEMA, Case, Summary
 from ..files.types import Model
-from ..paths import SPEED
+from ..paths import FIGURES, SPEED
 from ..results.records import to_case
 
 _MAX_BYTES = 64 * 2**20  # of all files of a folder; a run at the paper's scale has 2 MiB
@@ -43,8 +43,7 @@ class Run:
     claims: dict[str, Decision]
     curves: dict[str, TrainingRecord]
     """By case, for those that have a record."""
-    biases: dict[str, list[dict[str, Bias]]]
-    """Gradient-bias measurements by module: per seed, by order."""
+    own_figures: list[OwnFigure]
     speed: Speed | None
     left_out: list[str] = field(default_factory=list)
     """What was left out, and why: a line each."""
@@ -77,12 +76,8 @@ def load(folder: Path) -> Run:
     claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
 
     curves: dict[str, TrainingRecord] = {}
-    biases: dict[str, list[dict[str, Bias]]] = {}
     for file, record in _records(folder / "runs", _MAX_BYTES - path.stat().st_size, left_out):
-        if isinstance(record, MeasurementRecord):
-            if record.id.endswith("::gradient-bias"):  # the only measurement that has a figure
-                _add_bias(file, record, biases, left_out)
-        elif record.id in cases:
+        if isinstance(record, TrainingRecord) and record.id in cases:
             if differing := _difference(record, cases[record.id]):
                 left_out.append(one_line(f"{file}: its {differing} is not the summary's"))
             else:
@@ -92,7 +87,17 @@ def load(folder: Path) -> Run:
         for case in cases
         if case not in curves
     ]
-    return Run(folder, summary, cases, claims, curves, biases, _speed(folder, left_out), left_out)
+    own = _optional(folder / FIGURES, OwnFigures, left_out)
+    return Run(
+        folder,
+        summary,
+        cases,
+        claims,
+        curves,
+        own.figures if own else [],
+        _optional(folder / SPEED, Speed, left_out),
+        left_out,
+    )
 
 
 def _records(
@@ -113,11 +118,11 @@ def _records(
             yield path, record
 
 
-def _speed(folder: Path, left_out: list[str]) -> Speed | None:
-    """The folder's `speed.json`, if there is one."""
-    if (path := folder / SPEED).exists():
+def _optional(path: Path, kind: type[_Kind], left_out: list[str]) -> _Kind | None:
+    """The content of a file that not every report has."""
+    if path.exists():
         try:
-            return sealed.read(path, Speed)
+            return sealed.read(path, kind)
         except FileError as error:
             left_out.append(str(error))
     return None
@@ -137,29 +142,3 @@ def _difference(record: TrainingRecord, case: Case) -> str | None:
     """The first field in which the summary's case is not what its record says, or None."""
     expected = Case.model_validate(to_case(record, resumed=case.resumed))
     return next((name for name, value in expected if value != getattr(case, name)), None)
-
-
-def _add_bias(
-    path: Path, record: MeasurementRecord, biases: dict[str, list[dict[str, Bias]]], left_out: list[str]
-) -> None:
-    try:
-        found = _BIASES.validate_python(record.measured)
-    except ValidationError as error:
-        left_out.append(one_line(f"{path}: {sealed.why(error)}"))
-        return
-    measured = [
-        {order: (bias.checkpoints, bias.counts) for order, bias in seed.items()} for seed in found
-    ]
-    if any(each != measured[0] for each in measured):
-        left_out.append(one_line(f"{path}: its seeds were not measured alike"))
-    else:
-        biases[module_of(record.id)] = found
-
-
-_Order = Annotated[str, Field(pattern="^(by_class|shuffled)$")]
-_BIASES = TypeAdapter(
-    Annotated[
-        list[Annotated[dict[_Order, Bias], Field(min_length=2)]],
-        Field(min_length=1, max_length=1000),
-    ]
-)

@@ -17,14 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import ownership, processes
-from ..paths import ROOT, SPEED, TIMES
+from ..paths import FIGURES, ROOT, SPEED, TIMES
 from ..study import StudyFolder
 from .load import load
 from .passages import rewrite_document
 from .replacement import replace_all, stage
 
 _FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the files in them
-_KEPT = (ownership.MARK, "summary.json", "summary.md", SPEED, TIMES, *_FOLDERS)
+_KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, SPEED, TIMES, *_FOLDERS)
 
 Placing = list[tuple[Path, Path]]
 """New files and folders, and their places."""

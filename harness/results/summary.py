@@ -11,15 +11,34 @@ import pytest
 import torch
 
 from ..claim import claims_of
-from ..exercise import case_id
-from ..files.record import TrainingRecord
+from ..exercise import Exercise, Results, case_id, slug
+from ..files.measured import restored
+from ..files.record import MeasurementRecord, TrainingRecord
 from ..files.sealed import printable
 from ..files.summary import SCHEMA
 from ..hardware import machine
 from ..settings import SETTINGS, STUDY
 from .fingerprint import fingerprint_of, training_key
-from .records import to_case
+from .records import to_case, to_training
 from .store import Store
+
+
+def results_of(config: pytest.Config, module: str, exercise: Exercise) -> Results:
+    """What is on disk of an exercise, for its own figures."""
+    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
+    store = Store(settings.report_dir)
+    trainings = {}
+    for row in exercise.rows:
+        experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
+        key = training_key(config, experiment)
+        if record := store.find(TrainingRecord, case_id(module, row.name), key):
+            trainings[row.name] = to_training(record)
+    measurements = {}
+    for name in exercise.measurements:
+        key = {"run": fingerprint_of(config)}
+        if found := store.find(MeasurementRecord, f"{module}::{name}", key):
+            measurements[name] = [restored(each) for each in found.measured]
+    return Results(slug(module), trainings, measurements)
 
 
 def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:

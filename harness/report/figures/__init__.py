@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from altair.utils.schemapi import debug_mode
 
+from ...files.own_figures import OwnFigure
 from ...files.summary import Exercise
 from ..lines import Line, lines_of
 from ..load import Run
 from . import (
-    class_accuracy,
     engine_speed,
-    gradient_bias,
     learning_curves,
     learning_rate,
     time_to_accuracy,
@@ -31,9 +30,19 @@ def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
         *learning_curves.figures(exercise, lines),
         *time_to_accuracy.figures(exercise, lines),
         *learning_rate.figures(exercise, lines),
-        *class_accuracy.figures(exercise, lines),
-        *gradient_bias.figures(exercise, run.biases.get(exercise.module, [])),
+        *(_own(each, exercise) for each in run.own_figures if each.module == exercise.module),
     ]
+
+
+def _own(figure: OwnFigure, exercise: Exercise) -> Figure:
+    return Figure(
+        name=figure.name,
+        of=exercise.title,
+        title=figure.title,
+        notes=figure.notes,
+        variants=figure.variants,
+        data=figure.data,
+    )
 
 
 @_unchecked

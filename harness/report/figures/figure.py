@@ -34,20 +34,20 @@ Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """A figure, with its variants (linear and logarithmic, say)."""
 
-    name: str
-    """The file name, without its ending."""
-    of: str
-    """The title of its exercise; empty where it is of the run."""
     title: str
     notes: str
     variants: dict[str, Spec]
     """Vega-Lite specs by the label of their button; the first is the one drawn as SVG."""
     data: dict[str, Rows] = field(repr=False)
     """The data sets that the specs name."""
+    name: str = ""
+    """The file name, without its ending. One of an exercise's own is named by it."""
+    of: str = ""
+    """The title of its exercise; empty where it is of the run."""
 
     def standalone(self) -> dict[str, Any]:
         """The first variant as a spec of its own, with data, title and notes, without interaction."""

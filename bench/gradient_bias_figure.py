@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 
-from ...exercise import slug
-from ...files.record import Bias
-from ...files.summary import Exercise
-from ...stats import mean_and_interval
-from ..lines import COLOURS
-from .figure import (
+from harness.exercise import Results
+from harness.report.figures.figure import (
     HEIGHT,
     Figure,
     Rows,
@@ -22,6 +20,8 @@ from .figure import (
     log_scale,
     side_by_side,
 )
+from harness.report.lines import COLOURS
+from harness.stats import mean_and_interval
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
 _QUANTITIES = {
@@ -31,35 +31,31 @@ _QUANTITIES = {
 _UNBIASED = "unbiased: 1/√k"
 
 
-def figures(exercise: Exercise, seeds: list[dict[str, Bias]]) -> list[Figure]:
+def figure(results: Results) -> Figure | None:
     """A panel for each checkpoint, with a line for each order."""
-    orders = [order for order in _ORDERS if all(order in seed for seed in seeds)]
-    if not seeds or not orders:
-        return []
-    checkpoints = seeds[0][orders[0]].checkpoints
+    seeds = results.measurements.get("gradient-bias", [])
+    orders = [*_ORDERS]
+    if not seeds:
+        return None
+    checkpoints = seeds[0][orders[0]]["checkpoints"]
     data = {
-        f"bias-{slug(exercise.module)}-{index}": _rows(seeds, orders, index)
-        for index in range(len(checkpoints))
+        f"bias-{results.slug}-{index}": _rows(seeds, orders, index) for index in range(len(checkpoints))
     }
-    return [
-        Figure(
-            name=f"{slug(exercise.module)}-gradient-bias",
-            of=exercise.title,
-            title="How far the next gradients' mean is from the full one",
-            notes="At fixed weights, over the next k single-example gradients of either order. "
-            f"Where they are unbiased, the error falls as 1/√k (dotted).{interval_note(len(seeds))}",
-            variants={
-                quantity: side_by_side(
-                    [
-                        _panel(name, quantity, rows, f"after {checkpoint:g} epochs")
-                        for (name, rows), checkpoint in zip(data.items(), checkpoints, strict=True)
-                    ]
-                )
-                for quantity in _QUANTITIES
-            },
-            data=data,
-        )
-    ]
+    return Figure(
+        title="How far the next gradients' mean is from the full one",
+        notes="At fixed weights, over the next k single-example gradients of either order. "
+        f"Where they are unbiased, the error falls as 1/√k (dotted).{interval_note(len(seeds))}",
+        variants={
+            quantity: side_by_side(
+                [
+                    _panel(name, quantity, rows, f"after {checkpoint:g} epochs")
+                    for (name, rows), checkpoint in zip(data.items(), checkpoints, strict=True)
+                ]
+            )
+            for quantity in _QUANTITIES
+        },
+        data=data,
+    )
 
 
 def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
@@ -106,15 +102,15 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
     return layered(*([band] if has_band else []), line, height=HEIGHT, title=title)
 
 
-def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> Rows:
+def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Rows:
     """Both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
     rows: Rows = []
     for order in orders:
         found = {
-            key: mean_and_interval(np.array([getattr(seed[order], key)[checkpoint] for seed in seeds]).T)
+            key: mean_and_interval(np.array([seed[order][key][checkpoint] for seed in seeds]).T)
             for key in ("relative_error", "cosine")
         }
-        for at, count in enumerate(seeds[0][order].counts):
+        for at, count in enumerate(seeds[0][order]["counts"]):
             row = {"line": _ORDERS[order], "k": count}
             for key, (middle, low, high) in found.items():
                 row[key] = json_number(middle[at])
@@ -129,7 +125,7 @@ def _rows(seeds: list[dict[str, Bias]], orders: list[str], checkpoint: int) -> R
             "k": k,
             "relative_error": json_number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
         }
-        for k in (begin["k"], seeds[0][orders[0]].counts[-1])
+        for k in (begin["k"], seeds[0][orders[0]]["counts"][-1])
         if begin["relative_error"] and begin["k"] and k
     ]
     return rows

@@ -1,0 +1,76 @@
+"""Accuracy per class along the last epoch of a sorted stream."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from harness.exercise import Results
+from harness.report.figures.figure import (
+    Figure,
+    Rows,
+    Spec,
+    interval_note,
+    json_number,
+    layered,
+    side_by_side,
+)
+from model.experiment import Training
+
+
+def figure(results: Results) -> Figure | None:
+    """A panel for each row that the observer `STREAM` looked at."""
+    looked = {
+        name: each
+        for name, each in results.trainings.items()
+        if "stream_class_accuracy" in each.observed
+    }
+    if not looked:
+        return None
+    data = {f"classes-{results.slug}-{index}": _rows(each) for index, each in enumerate(looked.values())}
+    seeds = max(len(each.seeds) for each in looked.values())
+    return Figure(
+        title="Accuracy per class along the last epoch",
+        notes="The stream brings all examples of one class after the other, zeros first; looked "
+        "at in the middle and at the end of every class."
+        + (f" Means over {seeds} seeds." if interval_note(seeds) else ""),
+        variants={"all": side_by_side([_panel(*each) for each in zip(data, looked, strict=True)])},
+        data=data,
+    )
+
+
+def _panel(name: str, title: str) -> Spec:
+    x = alt.X(
+        "seen:O",
+        title="examples seen in the epoch (thousands)",
+        axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=8, grid=False),
+    )
+    chart = (
+        alt.Chart(alt.NamedData(name))
+        .mark_rect()
+        .encode(
+            x,
+            alt.Y("class:O", title="class", axis=alt.Axis(grid=False)),
+            color=alt.Color(
+                "accuracy:Q",
+                title="test accuracy (%)",
+                scale=alt.Scale(scheme="cividis", domain=[0, 100]),
+                legend=alt.Legend(orient="bottom", gradientLength=200),
+            ),
+            tooltip=[
+                alt.Tooltip("class:O", title="class"),
+                alt.Tooltip("seen:O", title="thousand examples seen"),
+                alt.Tooltip("accuracy:Q", title="test accuracy (%)", format=".1f"),
+            ],
+        )
+    )
+    return layered(chart, height=210, title=title)
+
+
+def _rows(training: Training) -> Rows:
+    accuracies = 100 * training.observed["stream_class_accuracy"].mean(axis=-1)
+    examples = training.observed["stream_examples"][:, 0]
+    return [
+        {"class": digit, "seen": round(seen / 1000, 1), "accuracy": json_number(accuracies[at, digit])}
+        for at, seen in enumerate(examples.tolist())
+        for digit in range(accuracies.shape[1])
+    ]
