@@ -30,36 +30,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).parent.parent
 
-# The root's own list of plugins, and in place of data and training something that takes no
-# time; what it makes up can be changed through the environment.
+# The root's own list of plugins, and what stands for data and training. Tests add to its function.
 CONFTEST = (
     (ROOT / "conftest.py").read_text()
     + """
 import os
 import numpy as np
-from tests.data import made_up_training
 
-def train(experiment, data, *, seeds, engine, observers, after_epoch):
-    # The rate says how long it takes, so that every case has its own time.
-    seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
-    accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
-    points = experiment.epochs + 1
-    curve = np.linspace(np.full(len(seeds), 0.1), accuracy, points)
-    return made_up_training(
-        experiment, seeds, steps=experiment.epochs, epoch_seconds=np.linspace(0.0, seconds, points),
-        train_loss=1 - curve, train_accuracy=curve, test_loss=1 - curve, test_accuracy=curve,
-    )
+pytest_plugins += ["tests.fakes"]
 
 def pytest_configure():
     import harness.plugin.session, harness.plugin.fixtures, model.engines.proof
-
-    harness.plugin.fixtures.train_model = train
-    harness.plugin.fixtures.load = lambda *_: None
-    harness.plugin.session.prepare = lambda *_: None
-    # "auto" takes the first engine that can, unproved.
-    model.engines.proof.kept_answer = lambda *_: model.engines.proof.Answer(None)
-    if "REAL_REPORT" not in os.environ:  # it takes seconds
-        harness.plugin.session.draw = lambda *_: "No report."
 """
 )
 

@@ -104,7 +104,7 @@ def train(
             # The test is repeated: one training is one measurement.
             record = recorded(name, again=True)
         training = to_training(record)
-        benchmark.group = exercise.title[:1].lower() + exercise.title[1:]  # as in earlier saved runs
+        benchmark.group = _in_a_sentence(exercise.title)  # as earlier saved runs have it
         device = torch.device(training.device)
         benchmark.extra_info.update(
             **training.experiment.to_dict(),
@@ -230,6 +230,11 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         return pytest.fail(reason, pytrace=False)
 
     return get
+
+
+def _in_a_sentence(title: str) -> str:
+    """The title with a small first letter, unless it begins with an abbreviation."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _no(what: str, given: object, there: Iterable[str]) -> str:

@@ -99,14 +99,15 @@ def _study(config: pytest.Config) -> StudyFolder:
 def _check_root(config: pytest.Config, study: StudyFolder) -> None:
     """Node ids begin at pytest's root, so it has to be the same in every session of a study.
 
-    It is the folder of the study, or the one above it that has pytest's settings.
+    It is the folder of the study, or the one above it that has pytest's settings. Without settings,
+    pytest's own root depends on where it was called.
     """
-    root, settings = config.rootpath, config.inipath
-    if settings is None:
-        natural = root == study.path or (root / "setup.py").is_file()
-    else:
-        natural = settings.parent == root and settings.name in _SETTINGS
-    if not (natural and study.path.is_relative_to(root)):
+    settings = config.inipath
+    if settings is None and config.getoption("rootdir") is None and hasattr(config, "_rootpath"):
+        config._rootpath = study.path
+    root = config.rootpath
+    natural = settings is None or (settings.parent == root and settings.name in _SETTINGS)
+    if not (natural and study.path.is_relative_to(root) and (settings or root == study.path)):
         raise pytest.UsageError(
             f"pytest's root is {root} and its settings are in {settings}; {study.path} takes its own "
             "folder, or one above it that has pytest's settings, and no --rootdir or -c"
