@@ -1,7 +1,8 @@
-"""Everything between `bench` and `model`: running, timing, gating and reporting the exercises.
+"""Everything between a study, like `bench`, and `model`: running, timing, gating and reporting it.
 
 A floor may import those below it, never one above:
 
+    entry               what pytest loads in every session: the plugin, where there is a study
     plugin              what pytest loads
     noise               what the gates and A/B can see on this machine
     ab                  a revision against the working tree, in turns
@@ -9,6 +10,8 @@ A floor may import those below it, never one above:
     results   timing    records on disk; pytest-benchmark
     hardware            leases, the machine, engine speeds
     files  run_folders  what the JSON files of a report may hold; a folder for each run
-    exercise  claim  stats  significance  settings  ownership  atomic_json  processes
-    paths
+    settings            the options of a session, checked
+    study               what a folder of exercises declares
+    exercise  claim  stats  significance  ownership  atomic_json  processes
+    paths  where
 """
