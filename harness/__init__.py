@@ -15,3 +15,12 @@ A floor may import those below it, never one above:
     exercise  claim  stats  significance  ownership  atomic_json  processes
     paths  where
 """
+
+from importlib.util import find_spec
+from pathlib import Path
+
+_model = find_spec("model")
+if _model is None or Path(str(_model.origin)).parent.parent != Path(__file__).parent.parent:
+    raise ImportError(
+        f"'model' is {_model and _model.origin}, and not this project's package of that name: rename it"
+    )

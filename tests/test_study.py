@@ -181,6 +181,27 @@ def test_what_no_session_can_be_of_is_refused(suite, study, case):
     assert not (study / "reports").exists()
 
 
+def test_a_module_without_an_exercise_is_named(suite, study):
+    (study / "test_other.py").write_text(
+        "from harness.claim import claim\n"
+        "def test_training(train):\n    train('x')\n"
+        "@claim('So.')\ndef test_so(decide):\n    decide(True, 'So.')\n"
+    )
+    result = run(suite, study, "-k", "other")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["test_other.py has no EXERCISE = Exercise(...)"] * 2)
+
+
+def test_a_module_of_the_name_of_ours_is_named(study):
+    (study / "model.py").touch()
+    command = [sys.executable, "-m", "pytest", str(study)]
+    ran = subprocess.run(
+        command, cwd=study, env=environment(imports=None), capture_output=True, text=True
+    )
+    assert ran.returncode == 4
+    assert "my_study/model.py, and not this project's package of that name: rename it" in ran.stderr
+
+
 def test_an_exercise_outside_a_study_is_refused_by_name(suite, study):
     (study / "conftest.py").unlink()
     result = suite._pytester.runpytest_inprocess(str(study))

@@ -23,7 +23,7 @@ from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
 from ..results.store import Store
 from ..settings import SETTINGS, STUDY, Settings
-from .fixtures import Recorded
+from .fixtures import Recorded, exercise_of
 
 
 class Decide(Protocol):
@@ -86,7 +86,7 @@ def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
 
     It comes from the session's store; what no test has trained yet is trained now.
     """
-    return Trained(request.module.EXERCISE, recorded)
+    return Trained(exercise_of(request), recorded)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def train(
     def run(name: str) -> Training:
         record = recorded(name)
         settings = request.config.stash[SETTINGS]
-        exercise = request.module.EXERCISE
+        exercise = exercise_of(request)
         store = Store(settings.report_dir)
         key = training_key(request.config, record.experiment)
         resumed = store.is_resumed(record.id, key)
@@ -137,7 +137,7 @@ def train(
 @pytest.fixture
 def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     """`recorded(name)`: the record of that row's training."""
-    exercise: Exercise = request.module.EXERCISE
+    exercise = exercise_of(request)
     settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
     path = module_of(request.node.nodeid)
 
@@ -176,7 +176,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
 
     Like a training, it is made by the first test that asks for it, and kept in the store.
     """
-    exercise: Exercise = request.module.EXERCISE
+    exercise = exercise_of(request)
     settings = request.config.stash[SETTINGS]
     path = module_of(request.node.nodeid)
 
@@ -230,6 +230,14 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         return pytest.fail(reason, pytrace=False)
 
     return get
+
+
+def exercise_of(request: pytest.FixtureRequest) -> Exercise:
+    """The exercise of the test's module; the test fails where it has none."""
+    exercise = getattr(request.module, "EXERCISE", None)
+    if not isinstance(exercise, Exercise):
+        pytest.fail(f"{module_of(request.node.nodeid)} has no EXERCISE = Exercise(...)", pytrace=False)
+    return exercise
 
 
 def _in_a_sentence(title: str) -> str:

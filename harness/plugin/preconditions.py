@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
-from ..paths import ROOT
 from ..settings import STUDY
 from ..study import StudyFolder, load, study_of
 
@@ -40,7 +37,6 @@ _PLUGINS = {
 def pytest_configure(config: pytest.Config) -> None:
     _check_open_files()
     _check_plugins(config)
-    _check_imports()
     config.stash[STUDY] = study = _study(config)
     _check_root(config, study)
     _check_names(config)
@@ -63,16 +59,6 @@ def _check_plugins(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"this suite needs pytest's plugin {name!r} ({module}), which is not loaded: not "
                 "installed, or disabled by -p no:... or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
-            )
-
-
-def _check_imports() -> None:
-    """The suite's packages have names that a study's own modules may have as well."""
-    for name in ("harness", "model"):
-        found = Path(str(importlib.import_module(name).__file__)).parent
-        if found != ROOT / name:
-            raise pytest.UsageError(
-                f"{found} is imported as {name!r}, in place of {ROOT / name}: rename it"
             )
 
 
