@@ -14,10 +14,11 @@ STUDY ?= bench
 # With it, Python would not find the project's own modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
+	@echo "make example  train the example study, seven optimizers on MNIST, in miniature"
 	@echo "make chaos    sessions with faults at random times, then --resume"
 	@echo "make fuzz     read thousands of mutated report files"
 	@echo "make lint     ruff, mypy, import-linter"
@@ -38,6 +39,9 @@ bench: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --durations=10 $(ARGS)
+
+example: $(VENV)/installed
+	$(BIN)/python -m pytest examples/optimizers/test_mnist.py --scale miniature -n 4 -q --benchmark-disable $(ARGS)
 
 chaos: $(VENV)/installed
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -105,20 +105,33 @@ def claims_of(module: ModuleType) -> dict[str, Claim]:
     """
     found = {}
     for name, test in vars(module).items():
-        marks = {mark.name: mark for mark in getattr(test, "pytestmark", [])}
+        claims = _marks(test, "claim")
         if isinstance(test, type):
-            for method in vars(test).values():
-                if any(mark.name == "claim" for mark in getattr(method, "pytestmark", [])):
-                    raise ValueError(
-                        f"{name}::{method.__name__} is a claim in a class; it takes a function"
-                    )
-        elif "claim" in marks and "parametrize" in marks:
+            inside = [method for method in vars(test).values() if _marks(method, "claim")]
+            if claims or inside:
+                where = f"{name}::{inside[0].__name__}" if inside else name
+                raise ValueError(f"{where} is a claim in a class; it takes a function")
+        elif not claims:
+            if _decides(name, test):
+                raise ValueError(f"{name} decides a claim, and is not marked with @claim")
+        elif _marks(test, "parametrize"):
             raise ValueError(f"{name} is a parametrised claim; it takes a test that runs once")
-        elif "claim" in marks:
-            found[name] = marks["claim"].args[0]
-        elif _decides(name, test):
-            raise ValueError(f"{name} decides a claim, and is not marked with @claim")
+        elif len(claims) > 1:
+            raise ValueError(f"{name} is marked with {len(claims)} claims; it takes one")
+        elif not (claims[0].args and isinstance(claims[0].args[0], Claim)):
+            raise ValueError(f"{name} is marked with pytest.mark.claim; it takes harness.claim.claim")
+        elif not name.startswith("test"):
+            raise ValueError(
+                f"{name} is a claim, and no test by its name: it takes one like test_{name}"
+            )
+        else:
+            found[name] = claims[0].args[0]
     return found
+
+
+def _marks(test: object, name: str) -> list[pytest.Mark]:
+    """The marks of that name on a function or class."""
+    return [mark for mark in getattr(test, "pytestmark", []) if getattr(mark, "name", None) == name]
 
 
 def _decides(name: str, test: object) -> bool:

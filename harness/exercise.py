@@ -1,10 +1,10 @@
-"""What a module in `bench` declares: an exercise and the rows of its table."""
+"""What a module of a study declares: an exercise and the rows of its table."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a report is drawn without PyTorch
 
 @dataclass(frozen=True)
 class Published:
-    """The assignment's figures for a row; None where it gives none.
+    """A paper's figures for a row; None where it gives none.
 
     The accuracy is a fraction of 1. Raises ValueError for one that is not, and for negative seconds.
     """
@@ -105,6 +105,16 @@ class Results:
     """By name: for each seed what the measurement returned."""
 
 
+# What the fields of an exercise that hold several values take.
+_COLLECTIONS = {
+    "epochs": "epochs by scale",
+    "rows": "a tuple of rows",
+    "measurements": "functions by name",
+    "observers": "a tuple of observers",
+    "figures": "functions by name",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
     """An exercise of a study, declared as `EXERCISE` in its module, which identifies it."""
@@ -112,9 +122,9 @@ class Exercise:
     title: str
     question: str = ""
     source: str = ""
-    """Where the assignment has the figures, like "Table 1"."""
+    """Where a paper has its rows, like "Table 1"."""
     figure: str = ""
-    """Which of the assignment's figures shows its learning curves."""
+    """Which of the paper's figures shows its learning curves."""
     epochs: Mapping[str, int] = field(default_factory=dict)
     """Epochs of every row by scale, where they are not the study's."""
     rows: tuple[Row, ...]
@@ -131,8 +141,12 @@ class Exercise:
     def __post_init__(self) -> None:
         for name in ("title", "question", "source", "figure"):
             printable(name, getattr(self, name))
-        if not isinstance(self.epochs, Mapping):
-            raise ValueError(f"epochs is {shown(self.epochs)}; it takes epochs by scale")
+        if not self.title.strip():
+            raise ValueError("title is empty; it takes text")
+        for name, takes in _COLLECTIONS.items():
+            given, kind = getattr(self, name), Mapping if "by" in takes else Iterable
+            if not isinstance(given, kind) or isinstance(given, str):
+                raise ValueError(f"{name} is {shown(given)}; it takes {takes}")
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
         _check_kinds(self)
@@ -179,7 +193,8 @@ def _check_kinds(exercise: Exercise) -> None:
     """Raises ValueError for a row, measurement or observer that is none."""
     from model.observers import Observer
 
-    object.__setattr__(exercise, "rows", tuple(exercise.rows))
+    for name in ("rows", "observers"):
+        object.__setattr__(exercise, name, tuple(getattr(exercise, name)))
     for row in exercise.rows:
         if not isinstance(row, Row):
             raise ValueError(f"rows has {shown(row)}; it takes harness.exercise.Row")

@@ -115,6 +115,22 @@ WRONG = {
         "def test_so(decide):\n    pass\n",
         "test_so decides a claim, and is not marked with @claim",
     ),
+    "a class": (
+        "@claim('So.')\nclass TestMine:\n    def test_so(self, decide):\n        pass\n",
+        "TestMine is a claim in a class; it takes a function",
+    ),
+    "two": (
+        "@claim('So.')\n@claim('Or so.')\ndef test_so(decide):\n    pass\n",
+        "test_so is marked with 2 claims; it takes one",
+    ),
+    "another mark": (
+        "@pytest.mark.claim('So.')\ndef test_so(decide):\n    pass\n",
+        "test_so is marked with pytest.mark.claim; it takes harness.claim.claim",
+    ),
+    "no test": (
+        "@claim('So.')\ndef so(decide):\n    pass\n",
+        "so is a claim, and no test by its name: it takes one like test_so",
+    ),
 }
 
 
@@ -134,6 +150,12 @@ def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, worke
         ),
         ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; it takes printable text in one"),
         ("claim('So.', source=7)", "source is 7; it takes printable text in one line"),
+        ("claim('')", "text is empty; it takes the claim's sentence"),
+        ("claim(print)", "text is <built-in function print>; it takes printable text in one line"),
+        (
+            "claim('So.', expected='reproduced')",
+            "expected is 'reproduced'; of a claim without a source it takes one of holds, does not hold,",
+        ),
     ],
 )
 def test_a_claim_is_checked_where_it_is_made(made, said):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from harness.exercise import Exercise, Row
 from harness.processes import environment
 from harness.study import Study, load, study_of
 
@@ -235,6 +236,45 @@ WRONG = {
 def test_a_study_is_checked_where_it_is_made(fields):
     with pytest.raises(ValueError, match=re.escape(WRONG[fields])):
         eval(f"Study({fields})", {"Study": Study})
+
+
+WRONG_EXERCISES = {
+    "title=''": "title is empty; it takes text",
+    "title='a', rows=3": "rows is 3; it takes a tuple of rows",
+    "title='a', rows='abc'": "rows is 'abc'; it takes a tuple of rows",
+    "title='a', rows=['abc']": "rows has 'abc'; it takes harness.exercise.Row",
+    "title='a', epochs=3": "epochs is 3; it takes epochs by scale",
+    "title='a', epochs={'full': 0}": "epochs['full'] is 0; it takes a whole number from 1",
+    "title='a', measurements=[print]": "measurements is [<built-in function print>]; it takes functions",
+    "title='a', measurements={'x': 3}": "measurements['x'] is 3; it takes a function",
+    "title='a', observers=3": "observers is 3; it takes a tuple of observers",
+    "title='a', observers=[3]": "observers has 3; it takes model.observers.Observer",
+    "title='a', figures=print": "figures is <built-in function print>; it takes functions by name",
+    "title='a', figures={'a/b': print}": "figures has 'a/b'; a name takes a to z, digits and -",
+    "title='a', figures={'x': 3}": "figures['x'] is 3; it takes a function",
+    "title='a', question=None": "question is None; it takes printable text in one line",
+}
+
+
+@pytest.mark.parametrize("fields", WRONG_EXERCISES)
+def test_an_exercise_is_checked_where_it_is_made(fields):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        eval(f"Exercise(**{{'rows': (), **dict({fields})}})", {"Exercise": Exercise})
+    assert str(refused.value).startswith(WRONG_EXERCISES[fields])
+
+
+WRONG_ROWS = {
+    "3, {}": "the name 3 of a row takes text",
+    "'a', 3": "the row 'a': settings are 3; they take values by field",
+    "'a', {}, 0.9": "the row 'a': published is 0.9; it takes Published",
+}
+
+
+@pytest.mark.parametrize("fields", WRONG_ROWS)
+def test_a_row_is_checked_where_it_is_made(fields):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+        eval(f"Row({fields})", {"Row": Row})
+    assert str(refused.value) == WRONG_ROWS[fields]
 
 
 def test_a_study_is_loaded_by_commands(tmp_path):

@@ -97,7 +97,10 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     `timed`: where they ran on unlike engines or devices, their times leave it open. The record names
     the rows that the test looked at. The test fails where the opposite verdict is expected.
     """
-    claim: Claim = request.node.get_closest_marker("claim").args[0]
+    mark = request.node.get_closest_marker("claim")
+    if mark is None or hasattr(request.node, "callspec"):
+        pytest.fail("decide is for a test that is marked with @claim and runs once", pytrace=False)
+    claim: Claim = mark.args[0]
     settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
 
     def record(
