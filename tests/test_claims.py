@@ -154,7 +154,7 @@ def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, worke
         ("claim(print)", "text is <built-in function print>; it takes printable text in one line"),
         (
             "claim('So.', expected='reproduced')",
-            "expected is 'reproduced'; of a claim without a source it takes one of holds, does not hold,",
+            "expected is 'reproduced'; of a claim without a source it takes one of holds,",
         ),
     ],
 )
