@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.exercise import Published
+from bench import class_accuracy_figure, gradient_bias_figure
+from examples.optimizers.rows import OPTIMIZERS
+from examples.optimizers.rows import RATES as MANY_RATES
+from harness.exercise import Exercise, Published, Results, row_name
 from harness.files import sealed
 from harness.files.names import file_name
 from harness.files.record import TrainingRecord, key_of
-from harness.results.records import to_case, to_record
+from harness.report import own_figures
+from harness.results.records import to_case, to_record, to_training
+from model.dataset import FASHION_MNIST, MNIST
 from model.experiment import Experiment
 from model.optimizers import SGD, Adam
 from tests.data import made_up_training
@@ -66,10 +71,49 @@ def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 
         )
     for record in (*records, _bias(seeds)):
         write_record(folder, record)
+    sealed.write(folder / "figures.json", own(records, seeds))
     sealed.write(folder / "speed.json", speed())
     summary = _summary(records)
     sealed.write(folder / "summary.json", summary)
     return summary
+
+
+def write_many(folder: Path, *, optimizers=7, rates=11, batch_sizes=(100,)) -> None:
+    """Writes a report of these optimizers at these rates and batch sizes, on two data sets."""
+    (folder / "runs").mkdir(parents=True)
+    records = []
+    for dataset in (MNIST, FASHION_MNIST)[: 1 if len(batch_sizes) > 1 else 2]:
+        for size in batch_sizes:
+            for name, make in [*OPTIMIZERS.items()][:optimizers]:
+                for at, rate in enumerate(MANY_RATES[:rates]):
+                    settings = {"optimizer": make(rate), "batch_size": size, "dataset": dataset}
+                    ends = 0.98 - 0.01 * abs(at - 2) - size / 1e6
+                    accuracy = np.linspace([0.1], [ends], EPOCHS + 1)
+                    training = made_up_training(
+                        Experiment(epochs=EPOCHS, **settings),
+                        (0,),
+                        steps=EPOCHS * 10,
+                        epoch_seconds=np.arange(EPOCHS + 1.0),
+                        train_loss=1 - accuracy,
+                        test_loss=1 - accuracy,
+                        train_accuracy=accuracy,
+                        test_accuracy=accuracy,
+                        observed={},
+                    )
+                    records.append(
+                        {
+                            "id": f"bench/test_1_x.py::test_training[{name}-{dataset}-{size}-{rate}]",
+                            "run": RUN,
+                            "experiment": training.experiment.to_dict(),
+                            **to_record(training, threads=1, left_out={}, published=Published()),
+                        }
+                    )
+    for record in records:
+        write_record(folder, record)
+    summary = _summary(records)
+    sealed.write(
+        folder / "summary.json", {**summary, "exercises": summary["exercises"][:1], "claims": []}
+    )
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> Path:
@@ -118,6 +162,21 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
 def _stream(count: int) -> dict[str, Any]:
     examples = np.repeat([[0], [300], [600], [1025]], count, axis=1)
     return {"stream_examples": examples, "stream_class_accuracy": np.zeros((4, 10, count))}
+
+
+def own(records: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    """The figures that exercise 3 draws itself."""
+    exercise = Exercise(
+        title="Exercise 3",
+        rows=(),
+        figures={"classes": class_accuracy_figure.figure, "gradient-bias": gradient_bias_figure.figure},
+    )
+    mine = [record for record in records if "test_3_x" in record["id"]]
+    trainings = {row_name(each["id"]): to_training(TrainingRecord.model_validate(each)) for each in mine}
+    results = Results("3-x", trainings, {"gradient-bias": _bias(seeds)["measured"]})
+    content, errors = own_figures.drawn({"bench/test_3_x.py": (exercise, results)})
+    assert errors == []
+    return content
 
 
 def _bias(seeds: int) -> dict[str, Any]:

@@ -13,14 +13,17 @@ import pytest
 from altair.utils import schemapi
 
 from harness import __main__ as command
+from harness.exercise import Exercise, Results
 from harness.files import sealed
 from harness.files.record import read_record
 from harness.paths import ROOT
 from harness.plugin import session, shutdown
 from harness.report import load as loading
+from harness.report import own_figures, tables
+from harness.report.answer import answer
 from harness.report.build import build
 from harness.report.comparison import compare
-from harness.report.figures import figures_of, speed_figures
+from harness.report.figures import Figure, figures_of, speed_figures
 from harness.report.lines import lines_of
 from harness.report.load import ReportError, load
 from harness.report.page import render
@@ -88,7 +91,7 @@ def test_the_report(folder):
     assert "95 % intervals of 2 seeds" in drawn["1-x-error"]
     assert 5e5 < len(page.read_bytes()) < 6e6
     assert sorted(path.name for path in folder.iterdir()) == [
-        "figures", "report.html", "runs", "speed.json", "summary.json",
+        "figures", "figures.json", "report.html", "runs", "speed.json", "summary.json",
     ]  # fmt: skip
 
 
@@ -128,8 +131,9 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
 
 def test_rates_near_the_best_are_unbroken_spans(folder):
     rates = next(each for each in figures_of_all(load(folder)) if each.name.endswith("learning-rate"))
-    within = {row["within"]: row["decades"] for row in rates.data["rates-1-x-0-spans"]}
-    assert within == {"5 points": 2, "1 point": 0}
+    within = {row["within"]: row["span"] for row in rates.data["learning_rate-1-x-0-spans"]}
+    assert within == {"5 points": "0.001 to 0.1", "1 point": "0.001 to 0.001"}
+    assert "Best at the lowest value tried: Adam; SGD." in rates.notes
 
 
 def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder):
@@ -238,10 +242,8 @@ def broken_speed(folder):
     changed(folder, "speed.json", lambda speed: speed["rows"][0].update(us_per_step=0))
 
 
-def broken_bias(folder):
-    changed(
-        folder, "runs/*gradient-bias*", lambda record: record["measured"][0]["shuffled"]["cosine"].pop()
-    )
+def broken_figure(folder):
+    changed(folder, "figures.json", lambda content: content["figures"][0].update(name="../x"))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def broken_bias(folder):
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
         (another_record, "what it holds belongs into test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
-        (broken_bias, "0.shuffled: cosine has not the shape (2, 3)"),
+        (broken_figure, "figures.0.name: String should match pattern"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -440,3 +442,93 @@ def test_drawing_does_without_pytorch():
     """Which takes two seconds to import, and a gigabyte of address space."""
     code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# Figures of an exercise's own ------------------------------------------------------------------------
+
+
+def nonsense(results):
+    return "a figure"
+
+
+def broken(results):
+    raise LookupError("it has\nno rows")
+
+
+def nothing(results):
+    return None
+
+
+def fetching(results):
+    spec = {"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point", "width": 100}
+    spec = {"$schema": altair.SCHEMA_URL, "concat": [spec], "columns": 1}
+    return Figure(title="It fetches", notes="", variants={"all": spec}, data={})
+
+
+def test_a_function_that_draws_none_costs_its_figure_alone():
+    drawing = {"broken": broken, "nonsense": nonsense, "nothing": nothing, "fetching": fetching}
+    exercise = Exercise(title="x", rows=(), figures=drawing)
+    content, errors = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
+    assert [figure["name"] for figure in content["figures"]] == ["1-x-fetching"]
+    assert errors == [
+        "bench/test_1_x.py: figures['broken'] cannot be drawn: LookupError: it has no rows",
+        "bench/test_1_x.py: figures['nonsense'] cannot be drawn: ValueError: it returns 'a figure'; it "
+        "takes a Figure or None",
+    ]
+
+
+def test_no_figure_fetches_anything_and_one_that_cannot_be_drawn_is_left_out(folder):
+    exercise = Exercise(title="x", rows=(), figures={"fetching": fetching})
+    content, _ = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
+    sealed.write(folder / "figures.json", content)
+    page, left_out = build([folder])
+    (line,) = left_out
+    assert line.startswith("the figure 1-x-fetching cannot be drawn: ")
+    assert "not allowed" in line
+    assert "It fetches" not in page.read_text()
+    assert not (folder / "figures" / "1-x-fetching.svg").exists()
+
+
+# Many rows -------------------------------------------------------------------------------------------
+
+
+def test_seven_optimizers_on_two_data_sets(tmp_path):
+    """A line for each optimizer in a panel for each data set; curves of the best rows alone."""
+    reports.write_many(tmp_path)
+    run = load(tmp_path)
+    assert run.left_out == []
+    figures = {figure.name: figure for figure in figures_of_all(run)}
+    rates = figures["1-x-learning-rate"]
+    assert [panel["title"] for panel in rates.variants["final accuracy"]["concat"]] == [
+        "mnist", "fashion-mnist",
+    ]  # fmt: skip
+    assert {row["group"] for row in rates.data["learning_rate-1-x-0"]} == {
+        "SGD", "SGD with momentum 0.9", "SGD with momentum 0.9 and nesterov", "RMSprop", "Adagrad",
+        "Adam", "AdamW",
+    }  # fmt: skip
+    curves = figures["1-x-error"]
+    assert "The best of each of 14 groups of 154 rows." in curves.notes
+    assert len({row["line"] for row in curves.data["curves-1-x"]}) == 14
+    times = figures["1-x-time-to-accuracy"]
+    assert len({row["line"] for row in times.data["times-1-x"]}) == 40
+    text = page_of(tmp_path)
+    assert "<summary>124 more rows</summary>" in text
+    assert text.count('<tr><th scope="row"') == 154
+    said = answer(lines_of(run, run.summary.exercises[0]))
+    assert said.count(";") == 6
+    assert said.startswith("Best test accuracy: SGD 0.9")
+    summary = sealed.load(tmp_path / "summary.json")
+    terminal = tables.format_exercise(summary["exercises"][0], summary, "simple")
+    assert "The 30 with the best test accuracy; summary.md has 124 more." in terminal
+    whole = tables.format_exercise(summary["exercises"][0], summary, "github")
+    assert whole.count("\n| adam-") > 20
+
+
+def test_batch_sizes_are_an_axis_as_well(tmp_path):
+    reports.write_many(tmp_path, optimizers=1, rates=1, batch_sizes=(1, 10, 100, 1000))
+    (figure,) = [each for each in figures_of_all(load(tmp_path)) if "batch-size" in each.name]
+    assert figure.title == "Final accuracy against batch size"
+    rows = figure.data["batch_size-1-x-0"]
+    assert [row["x"] for row in rows] == [1, 10, 100, 1000]
+    assert [*figure.variants] == ["final accuracy", "epochs to 97 %", "seconds to 97 %"]
+    assert rows[0]["epochs"] > 0

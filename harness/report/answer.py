@@ -8,11 +8,14 @@ from ..exercise import row_name
 from ..stats import format_mean
 from .lines import Line, phrase, varying
 
+_MOST = 8  # groups whose best rows a sentence can name
+_NUMBERS = ("learning_rate", "batch_size", "init")
+
 
 def answer(lines: list[Line]) -> str:
     """The best row, beside the best published one, and how many rows learned.
 
-    Where one setting divides the rows in two (two optimizers, two orders), the best row of each.
+    Where one setting divides the rows into a few groups (optimizers, orders), the best row of each.
     """
     if not lines:
         return "None of its rows ran."
@@ -41,12 +44,16 @@ def _learned_from(lines: list[Line]) -> str:
 
 
 def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[str, list[Line]]]:
-    """The setting that divides the lines in two, and the lines by its value; or all together."""
+    """A setting that divides the lines into a few groups, and the lines by its value; or all together.
+
+    A number divides them only in two: of more, the best one is what is asked for.
+    """
     for setting in settings:
         groups: dict[str, list[Line]] = {}
         for line in lines:
             groups.setdefault(phrase(line.case.experiment, [setting]), []).append(line)
-        if len(groups) == 2 and len(lines) > 2:
+        most = 2 if setting in _NUMBERS else _MOST
+        if 2 <= len(groups) <= most and len(lines) > len(groups):
             return setting, groups
     return None, {"": lines}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.experiment import Experiment
 
@@ -111,6 +111,19 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
             )
         )
     return lines
+
+
+def restyled(lines: list[Line]) -> list[Line]:
+    """The same lines, each with a colour of its own as far as there are any, then other dashes."""
+    return [
+        replace(
+            line,
+            colour=COLOURS[at % len(COLOURS)],
+            dash=DASHES[at // len(COLOURS) % len(DASHES)],
+            shape=(SHAPES if at // len(COLOURS) % 2 == 0 else HOLLOW)[at % len(SHAPES)],
+        )
+        for at, line in enumerate(lines)
+    ]
 
 
 def _family(cases: list[Case], settings: list[str]) -> tuple[str | None, list[str]]:

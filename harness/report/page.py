@@ -46,6 +46,7 @@ _KINDS = {
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
 _NONE = "–"
+_ROWS = 30  # rows of a table that are not folded
 
 
 def render(
@@ -109,7 +110,8 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
             _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims
         ],
         "answer": answer(lines),
-        "rows": [_row(line) for line in lines],
+        "rows": [_row(line) for line in lines[:_ROWS]],
+        "more": [_row(line) for line in lines[_ROWS:]],
         "published": any(line.case.paper.test_accuracy is not None for line in lines),
         "published_seconds": any(line.case.paper.seconds is not None for line in lines),
         "soon": _soon(lines),

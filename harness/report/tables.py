@@ -22,6 +22,7 @@ _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _PUBLISHED = (2, 4)  # the columns of published figures
 _HOW = ("outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
+_MOST_ROWS, _FEWER_ROWS = 60, 30  # of a table in a terminal, and how many are shown of more
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
 _CLAIM_WIDTHS = (44, 14, 66)
 
@@ -98,8 +99,12 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
             style,
         )
     ]
+    everything, ran = ran, _best(ran) if style != "github" else ran
     if ran:
         parts.append(_rows_table(ran, summary["study"], style))
+        if len(ran) < len(everything):
+            left = len(everything) - len(ran)
+            parts.append(f"The {len(ran)} with the best test accuracy; summary.md has {left} more.")
         for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
             of_targets = {
                 name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
@@ -111,6 +116,19 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return "\n\n".join(parts)
+
+
+def _best(ran: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows with the best final accuracies where a terminal would have too many, in their order."""
+    if len(ran) <= _MOST_ROWS:
+        return ran
+
+    def mean(name: str) -> float:
+        accuracies: list[float] = ran[name]["test_accuracy"]
+        return sum(accuracies) / len(accuracies)
+
+    chosen = {*sorted(ran, key=mean, reverse=True)[:_FEWER_ROWS]}
+    return {name: case for name, case in ran.items() if name in chosen}
 
 
 def _rows_table(ran: dict[str, dict[str, Any]], study: dict[str, str], style: str) -> str:

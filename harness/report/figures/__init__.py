@@ -8,10 +8,11 @@ from ...files.own_figures import OwnFigure
 from ...files.summary import Exercise
 from ..lines import Line, lines_of
 from ..load import Run
+from ..many import best_of_groups
 from . import (
+    against_setting,
     engine_speed,
     learning_curves,
-    learning_rate,
     time_to_accuracy,
 )
 from .figure import Figure
@@ -27,9 +28,9 @@ def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
     """The figures of an exercise of the run, learning curves first."""
     lines: list[Line] = lines_of(run, exercise)
     return [
-        *learning_curves.figures(exercise, lines),
+        *learning_curves.figures(exercise, lines, best_of_groups(lines)),
         *time_to_accuracy.figures(exercise, lines),
-        *learning_rate.figures(exercise, lines),
+        *against_setting.figures(exercise, lines),
         *(_own(each, exercise) for each in run.own_figures if each.module == exercise.module),
     ]
 

@@ -35,9 +35,9 @@ _MAX_POINTS = 9000  # of all lines of an exercise, for each set
 _SHAPES_PER_LINE = 7
 
 
-def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """Both sets' error and loss by epoch, and error by seconds."""
-    drawn = [(line, line.curves) for line in lines if line.curves]
+def figures(exercise: Exercise, every: list[Line], shown: list[Line]) -> list[Figure]:
+    """Both sets' error and loss by epoch, and error by seconds, of the rows `shown` of `every` one."""
+    drawn = [(line, line.curves) for line in shown if line.curves]
     lines = [line for line, _ in drawn]
     if not lines:
         return []
@@ -55,9 +55,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     ):
         values = [row[quantity] for row in rows]
         marked = quantity == "error" and (along == "epoch" or has_seconds) and published
-        shown = published if marked else []
+        crosses = published if marked else []
         charts = {
-            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", shown)
+            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", crosses)
             for kind in ("logarithmic", "linear")
         }
         if not spans_decades(values):
@@ -69,7 +69,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             "loss": "What training minimises, on both sets.",
         }[key]
         if key == "error" and exercise.figure:
-            notes += f" The assignment's {exercise.figure}."
+            notes += f" Published: {exercise.figure}."
+        if len(shown) < len(every):
+            notes += f" The best of each of {len(shown)} groups of {len(every)} rows."
         if 0 in values:
             notes += " On a logarithmic axis 0 lies at the bottom."
         if marked:

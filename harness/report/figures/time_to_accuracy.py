@@ -23,23 +23,27 @@ from .figure import (
     side_by_side,
 )
 
+_MOST = 40  # lines that a figure shows
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target."""
-    rows = _rows(lines)
+    rows, left_out = _fastest(_rows(lines))
     if len({row["line"] for row in rows}) < 2:
         return []
     name = f"times-{slug(exercise.module)}"
     seeds = max(len(line.case.seeds) for line in lines)
-    reached = {row["line"] for row in rows}
+    reached = {row["line"] for row in rows} | left_out
     never = [line.label for line in lines if line.label not in reached]
     targets = sorted({row["target"] for row in rows})
     notes = f"The first epoch after which the test accuracy is at least {', '.join(targets)}."
     if never:
         first = min(lines[0].case.time_to_accuracy, default="0.9")
-        notes += f" Never reached {_percent(first)}: {'; '.join(never)}."
+        named = f": {'; '.join(never)}" if len(never) <= _MOST else f" by {len(never)} rows"
+        notes += f" Never reached {_percent(first)}{named}."
+    if left_out:
+        notes += f" The fastest {_MOST} of {_MOST + len(left_out)} rows."
     return [
         Figure(
             name=f"{slug(exercise.module)}-time-to-accuracy",
@@ -50,6 +54,13 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             data={name: rows},
         )
     ]
+
+
+def _fastest(rows: Rows) -> tuple[Rows, set[str]]:
+    """The rows of the lines that are first at their highest target, and the labels of the others."""
+    first = {row["line"]: (-int(row["target"].split()[0]), row["epochs"]) for row in rows}
+    chosen = sorted(first, key=first.__getitem__)[:_MOST]
+    return [row for row in rows if row["line"] in chosen], {*first} - {*chosen}
 
 
 def _chart(name: str, rows: Rows, measure: str) -> Spec:
