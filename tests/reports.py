@@ -179,7 +179,7 @@ def own(records: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
 
 
 def _of_bench(name: str) -> Callable[[Results], object]:
-    """The function of a module of bench's that draws a figure; importing `bench` would hide a suite's."""
+    """The function of bench's that draws the figure. Importing `bench` would hide a made-up one."""
     path = Path(__file__).parent.parent / "bench" / f"{name.replace('-', '_')}_figure.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
