@@ -152,7 +152,7 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
     needs="more epochs: after 5 it has fallen from its peak, but not yet to 10 %",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
-    """Near: under 0.15. Hangs on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
+    """Near: under 0.15. It depends on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
     (training,) = by_size(1).values()
     ends = training.test_accuracy[-1]
     decide(negate(exceeds(ends, 0.15)), f"Its final test accuracy is {format_mean(ends)}.")
@@ -164,7 +164,7 @@ def test_batch_size_1_ends_near_ten_percent(by_size, decide):
     needs="more epochs: after 5, batch size 1 is still falling and gradient descent has hardly begun",
 )
 def test_batch_size_1_is_the_worst_of_the_five(by_size, decide):
-    """Hangs on the seed, as where batch size 1 ends does."""
+    """Depends on the seed, like the final accuracy at batch size 1."""
     trainings = by_size()
     worst = trainings[1].test_accuracy[-1]
     holds = all_hold(exceeds(trainings[size].test_accuracy[-1], worst) for size in SIZES[1:])
