@@ -88,7 +88,7 @@ def test_the_report(folder):
     assert "95 % intervals of 2 seeds" in drawn["1-x-error"]
     assert 5e5 < len(page.read_bytes()) < 6e6
     assert sorted(path.name for path in folder.iterdir()) == [
-        "figures", "report.html", "runs", "speed.json", "summary.json",
+        "figures", "figures.json", "report.html", "runs", "speed.json", "summary.json",
     ]  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
 
 def test_rates_near_the_best_are_unbroken_spans(folder):
     rates = next(each for each in figures_of_all(load(folder)) if each.name.endswith("learning-rate"))
-    within = {row["within"]: row["decades"] for row in rates.data["rates-1-x-0-spans"]}
+    within = {row["within"]: row["decades"] for row in rates.data["setting-1-x-learning-rate-0-spans"]}
     assert within == {"5 points": 2, "1 point": 0}
 
 
@@ -238,10 +238,8 @@ def broken_speed(folder):
     changed(folder, "speed.json", lambda speed: speed["rows"][0].update(us_per_step=0))
 
 
-def broken_bias(folder):
-    changed(
-        folder, "runs/*gradient-bias*", lambda record: record["measured"][0]["shuffled"]["cosine"].pop()
-    )
+def broken_figures(folder):
+    changed(folder, "figures.json", lambda content: content["figures"][0].update(variants={}))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +256,7 @@ def broken_bias(folder):
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
         (another_record, "what it holds belongs into test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
-        (broken_bias, "0.shuffled: cosine has not the shape (2, 3)"),
+        (broken_figures, "figures.json cannot be read: figures.0.variants: "),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -46,6 +46,7 @@ _KINDS = {
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
 _NONE = "–"
+_OPEN_ROWS = 25  # of a table or a list; the others are folded
 
 
 def render(
@@ -91,6 +92,7 @@ def render(
         slower=SLOWER,
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
         dash=_NONE,
+        open_rows=_OPEN_ROWS,
         notable=NOTABLE,
         style=_text("style.css"),
         scripts=scripts,

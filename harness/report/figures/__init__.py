@@ -9,9 +9,9 @@ from ...files.summary import Exercise
 from ..lines import Line, lines_of
 from ..load import Run
 from . import (
+    against_setting,
     engine_speed,
     learning_curves,
-    learning_rate,
     time_to_accuracy,
 )
 from .figure import Figure
@@ -29,7 +29,7 @@ def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
     return [
         *learning_curves.figures(exercise, lines),
         *time_to_accuracy.figures(exercise, lines),
-        *learning_rate.figures(exercise, lines),
+        *against_setting.figures(exercise, lines),
         *(_own(each, exercise) for each in run.own_figures if each.module == exercise.module),
     ]
 

@@ -1,0 +1,183 @@
+"""Accuracy, and time to accuracy, against each setting that is a number, such as the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from model.dataset import Dataset
+
+from ...exercise import slug
+from ...files.summary import Exercise
+from ...stats import mean_and_interval, span_around_best
+from ..alike import LEAST, Alike, accuracy, numeric_settings, value_of
+from ..lines import Line, unlike_engines
+from ..lists import first_few
+from .figure import PUBLISHED_NOTE, Figure, Rows, interval_note, json_number, side_by_side
+from .setting_groups import Group, groups_of, has_panels_of_their_own
+from .setting_panel import SPANS, Panel, SettingAxis, draw
+from .time_to_accuracy import percent
+
+_NAMED = 6  # groups in a sentence of the notes
+_LONGEST = 60  # characters of a setting in a file's name; one of a Torch optimizer may have any number
+
+
+def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+    """A figure for each numeric setting that three rows or more differ in alone."""
+    return [_figure(exercise, alike, lines) for alike in numeric_settings(lines)]
+
+
+def _figure(exercise: Exercise, alike: Alike, every: list[Line]) -> Figure:
+    hyphened = alike.setting.replace(" ", "-")[:_LONGEST]
+    alone = has_panels_of_their_own(alike)
+    groups = groups_of(alike, every)
+    lines = [line for group in groups for line in group.lines]
+    axis = SettingAxis(alike.setting, sorted({value_of(line, alike.setting) for line in lines}))
+    panels, data = [], {}
+    for at, title in enumerate(dict.fromkeys(group.panel for group in groups)):
+        name = f"setting-{slug(exercise.module)}-{hyphened}-{at}"
+        shown = [group for group in groups if group.panel == title]
+        datasets = _datasets(shown)
+        # The same for all panels with the same data.
+        target = _target(group for group in groups if _datasets([group]) <= datasets)
+        panels.append(Panel(name, title, target))
+        data[name] = [row for group in shown for row in _points(group, alike.setting, target)]
+        if alone:
+            data[f"{name}-spans"] = _within(shown[0], axis)
+    looks = [*{group.look.label: group.look for group in groups}.values()]
+    targets = [panel.target for panel in panels]
+    variants = {
+        label: side_by_side([draw(panel, quantity, looks, data, axis) for panel in panels])
+        for label, quantity in _quantities(targets, alone=alone).items()
+    }
+    seeds = max(len(line.case.seeds) for line in lines)
+    return Figure(
+        name=f"{slug(exercise.module)}-{hyphened}",
+        of=exercise.title,
+        title=f"Results by {alike.setting}",
+        notes=" ".join(_notes(alike, groups, alone=alone, timed=any(targets)))
+        + interval_note(seeds, "bars")
+        + (unlike_engines(lines) if any(targets) else ""),
+        variants=variants,
+        data=data,
+    )
+
+
+def _datasets(groups: Sequence[Group]) -> set[Dataset]:
+    return {line.case.experiment.dataset for group in groups for line in group.lines}
+
+
+def _target(groups: Iterable[Group]) -> str | None:
+    """The highest accuracy that two of the rows reach, each of them under all of its seeds."""
+    reached: dict[str, int] = {}
+    for line in (line for group in groups for line in group.lines):
+        for target, each in line.case.time_to_accuracy.items():
+            reached[target] = reached.get(target, 0) + (None not in each.epochs)
+    return max((target for target, count in reached.items() if count > 1), default=None)
+
+
+def _quantities(targets: Sequence[str | None], *, alone: bool) -> dict[str, str]:
+    """The fields of the data that can be drawn, by the label of their button."""
+    found = {"final accuracy": "accuracy"}
+    if not alone:  # many lines are close to each other at the top
+        found["final error"] = "error"
+    if to := {target for target in targets if target}:
+        what = percent(to.pop()) if len(to) == 1 else "target"
+        found |= {f"epochs to {what}": "epochs", f"seconds to {what}": "seconds"}
+    return found
+
+
+def _points(group: Group, setting: str, target: str | None) -> Rows:
+    rows = []
+    for line in group.lines:
+        row: dict[str, Any] = {
+            "line": group.look.label,
+            "row": line.label,
+            "value": value_of(line, setting),
+            **_interval("accuracy", 100 * np.asarray(line.case.test_accuracy), least=0, most=100),
+            **_interval("error", 100 - 100 * np.asarray(line.case.test_accuracy), most=100),
+        }
+        if (published := line.case.paper.test_accuracy) is not None:
+            row["published"] = json_number(100 * published)
+        reached = line.case.time_to_accuracy.get(target) if target else None
+        for quantity in ("epochs", "seconds"):
+            values = getattr(reached, quantity) if reached else [None]
+            # A mean over the seeds that reach it alone would make the row look fast.
+            row |= {quantity: None} if None in values else _interval(quantity, values)
+        rows.append(row)
+    return rows
+
+
+def _interval(
+    name: str, values: Any, *, least: float | None = None, most: float = math.inf
+) -> dict[str, float | None]:
+    """Mean and interval; the mean alone where the interval has no width."""
+    middle, low, high = map(float, mean_and_interval(np.asarray(values, dtype=float)))
+    if low == high:
+        return {name: json_number(middle)}
+    # A logarithmic axis has no 0: an interval that reaches it ends at the axis.
+    least = middle / 1e3 if least is None else least
+    return {
+        name: json_number(middle),
+        f"{name}_low": json_number(max(low, least)),
+        f"{name}_high": json_number(min(high, most)),
+    }
+
+
+def _within(group: Group, axis: SettingAxis) -> Rows:
+    """For each of `SPANS`, the unbroken span of values around the best mean accuracy."""
+    values = [value_of(line, axis.setting) for line in group.lines]
+    means = [accuracy(line) for line in group.lines]
+    rows = []
+    for within in SPANS:
+        first, last = span_around_best(means, int(within.split()[0]) / 100)
+        low, high = axis.around(values[first], values[last])
+        row: dict[str, Any] = {
+            "line": group.look.label,
+            "within": within,
+            "low": json_number(low),
+            "high": json_number(high),
+            "span": f"{values[first]:g} to {values[last]:g}",
+        }
+        if axis.logarithmic:
+            row["decades"] = json_number(math.log10(values[last] / values[first]))
+        rows.append(row)
+    return rows
+
+
+def _notes(alike: Alike, groups: list[Group], *, alone: bool, timed: bool) -> list[str]:
+    """Says what is drawn, and which groups were best at an end of what was tried, in sentences."""
+    setting, every = alike.setting, alike.groups
+    if alone:
+        notes = [
+            f"Shaded: the unbroken span of values of the {setting} that end within 5 points of the "
+            "best, and, darker, within 1."
+        ]
+    else:
+        notes = [f"Each line has rows that differ in {setting} alone."]
+        if len(groups) < len(every):
+            notes.append(
+                f"Shown are {len(groups)} of {len(every)} such lines, those whose best rows end best."
+            )
+    for end, which in ((0, "lowest"), (-1, "highest")):
+        if names := [_name(group, alone) for group in groups if _is_best(group.lines, end)]:
+            notes.append(f"Best at the {which} {setting} tried: {first_few(names, _NAMED, '; ')}.")
+    lines = [line for group in groups for line in group.lines]
+    if timed:
+        notes.append("A row has no time to an accuracy that one of its seeds does not reach.")
+    if any(line.case.paper.test_accuracy is not None for line in lines):
+        notes.append(PUBLISHED_NOTE)
+    return notes
+
+
+def _name(group: Group, alone: bool) -> str:
+    return group.look.label if alone or not group.panel else f"{group.look.label} ({group.panel})"
+
+
+def _is_best(lines: Sequence[Line], at: int) -> bool:
+    """Whether that row of a group ends better than all others of it."""
+    others = [accuracy(line) for line in lines if line is not lines[at]]
+    return len(lines) >= LEAST and accuracy(lines[at]) > max(others)
