@@ -4,7 +4,6 @@ import re
 import socket
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import altair
 import pytest
@@ -357,41 +356,3 @@ def test_nothing_is_fetched_for_a_figure_from_a_file(tmp_path: Path, place):
     assert [line.partition(" cannot be drawn")[0] for line in left_out] == [f"the figure {name}"]
     assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == reports.FIGURES - {name}
     assert f'id="{name}"' not in page.read_text()
-
-
-def raises(results):
-    raise KeyError("no such measurement")
-
-
-@pytest.mark.parametrize(
-    ("draw", "said"),
-    [
-        (raises, "KeyError"),
-        (lambda results: 5, "it returns 5; it takes a Figure or None"),
-        (
-            lambda results: altair_figure(variants={}),
-            "variants",
-        ),
-        (lambda results: altair_figure(variants={"all": {"concat": [object()]}}), "variants"),
-    ],
-    ids=["raises", "5", "no variants", "no JSON"],
-)
-def test_a_function_that_fails_costs_its_figure_alone(draw, said):
-    from harness.exercise import Results
-    from harness.report import own_figures
-
-    exercise = SimpleNamespace(
-        figures={"bad": draw, "none": lambda results: None, "good": lambda results: altair_figure()}
-    )
-    content, (line,) = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
-    assert [each["name"] for each in content["figures"]] == ["1-x-good"]
-    assert line.startswith("bench/test_1_x.py: figures['bad'] cannot be drawn: ")
-    assert said in line
-    assert "\n" not in line
-
-
-def altair_figure(**fields):
-    from harness.report.figures import Figure
-
-    spec = {"concat": [{"data": {"name": "d"}, "mark": "point", "encoding": {}}], "columns": 1}
-    return Figure(**{"title": "T", "notes": "", "variants": {"all": spec}, "data": {"d": []}, **fields})

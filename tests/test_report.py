@@ -13,14 +13,16 @@ import pytest
 from altair.utils import schemapi
 
 from harness import __main__ as command
+from harness.exercise import Exercise, Results
 from harness.files import sealed
 from harness.files.record import read_record
 from harness.paths import ROOT
 from harness.plugin import session, shutdown
 from harness.report import load as loading
+from harness.report import own_figures
 from harness.report.build import build
 from harness.report.comparison import compare
-from harness.report.figures import figures_of, speed_figures
+from harness.report.figures import Figure, figures_of, speed_figures
 from harness.report.lines import lines_of
 from harness.report.load import ReportError, load
 from harness.report.page import render
@@ -438,3 +440,48 @@ def test_drawing_does_without_pytorch():
     """Which takes two seconds to import, and a gigabyte of address space."""
     code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# Figures of an exercise's own ------------------------------------------------------------------------
+
+
+def nonsense(results):
+    return "a figure"
+
+
+def broken(results):
+    raise LookupError("it has\nno rows")
+
+
+def nothing(results):
+    return None
+
+
+def fetching(results):
+    spec = {"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point", "width": 100}
+    spec = {"$schema": altair.SCHEMA_URL, "concat": [spec], "columns": 1}
+    return Figure(title="It fetches", notes="", variants={"all": spec}, data={})
+
+
+def test_a_function_that_draws_none_costs_its_figure_alone():
+    drawing = {"broken": broken, "nonsense": nonsense, "nothing": nothing, "fetching": fetching}
+    exercise = Exercise(title="x", rows=(), figures=drawing)
+    content, errors = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
+    assert [figure["name"] for figure in content["figures"]] == ["1-x-fetching"]
+    assert errors == [
+        "bench/test_1_x.py: figures['broken'] cannot be drawn: LookupError: it has no rows",
+        "bench/test_1_x.py: figures['nonsense'] cannot be drawn: ValueError: it returns 'a figure'; it "
+        "takes a Figure or None",
+    ]
+
+
+def test_no_figure_fetches_anything_and_one_that_cannot_be_drawn_is_left_out(folder):
+    exercise = Exercise(title="x", rows=(), figures={"fetching": fetching})
+    content, _ = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
+    sealed.write(folder / "figures.json", content)
+    page, left_out = build([folder])
+    (line,) = left_out
+    assert line.startswith("the figure 1-x-fetching cannot be drawn: ")
+    assert "not allowed" in line
+    assert "It fetches" not in page.read_text()
+    assert not (folder / "figures" / "1-x-fetching.svg").exists()

@@ -60,9 +60,9 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     ):
         values = [row[quantity] for row in rows]
         marked = quantity == "error" and (along == "epoch" or has_seconds) and published
-        shown = published if marked else []
+        crosses = published if marked else []
         charts = {
-            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", shown)
+            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", crosses)
             for kind in ("logarithmic", "linear")
         }
         if not spans_decades(values):
@@ -74,7 +74,7 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
             "loss": "What training minimises, on both sets.",
         }[key]
         if key == "error" and exercise.figure:
-            notes += f" The assignment's {exercise.figure}."
+            notes += f" Published: {exercise.figure}."
         if 0 in values:
             notes += " On a logarithmic axis 0 lies at the bottom."
         if marked:
