@@ -102,6 +102,14 @@ def in_words(name: str, value: object) -> str:
     return f"{words} {_shortly(value)}"
 
 
+def named(name: str, settings: list[str]) -> str:
+    """A name and its settings in words, like "SGD with momentum 0.9 and nesterov"."""
+    if not settings:
+        return name
+    *others, last = settings
+    return f"{name} with {' and '.join([', '.join(others)] * bool(others) + [last])}"
+
+
 def _own_name(field: str, given: Any) -> str:
     name = f"{given.__module__}.{given.__qualname__}"
     if "<" in name:

@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, repla
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from .by_name import called_with, check_name, in_words, keep, look_up, plain_options, written
+from .by_name import called_with, check_name, in_words, keep, look_up, named, plain_options, written
 from .values import flag, number, one_line, shown
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
@@ -58,11 +58,7 @@ class Optimizer:
     @property
     def label(self) -> str:
         """Its name and the settings that differ from their defaults, without the learning rate."""
-        said = [in_words(name, value) for name, value in self._settings().items()]
-        if not said:
-            return self.name
-        *others, last = said
-        return f"{self.name} with {' and '.join([', '.join(others)] * bool(others) + [last])}"
+        return named(self.name, [in_words(*each) for each in self._settings().items()])
 
     def __str__(self) -> str:
         return f"{self.label} at rate {self.learning_rate:g}"

@@ -19,8 +19,7 @@ from harness.files.record import read_record
 from harness.paths import ROOT
 from harness.plugin import session, shutdown
 from harness.report import load as loading
-from harness.report import own_figures, tables
-from harness.report.answer import answer
+from harness.report import own_figures
 from harness.report.build import build
 from harness.report.comparison import compare
 from harness.report.figures import Figure, figures_of, speed_figures
@@ -131,9 +130,8 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
 
 def test_rates_near_the_best_are_unbroken_spans(folder):
     rates = next(each for each in figures_of_all(load(folder)) if each.name.endswith("learning-rate"))
-    within = {row["within"]: row["span"] for row in rates.data["learning_rate-1-x-0-spans"]}
-    assert within == {"5 points": "0.001 to 0.1", "1 point": "0.001 to 0.001"}
-    assert "Best at the lowest value tried: Adam; SGD." in rates.notes
+    within = {row["within"]: row["decades"] for row in rates.data["setting-1-x-learning-rate-0-spans"]}
+    assert within == {"5 points": 2, "1 point": 0}
 
 
 def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder):
@@ -242,8 +240,8 @@ def broken_speed(folder):
     changed(folder, "speed.json", lambda speed: speed["rows"][0].update(us_per_step=0))
 
 
-def broken_figure(folder):
-    changed(folder, "figures.json", lambda content: content["figures"][0].update(name="../x"))
+def broken_figures(folder):
+    changed(folder, "figures.json", lambda content: content["figures"][0].update(variants={}))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +258,7 @@ def broken_figure(folder):
         (ragged_record, "test_accuracy has not the shape (5, 2)"),
         (another_record, "what it holds belongs into test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
-        (broken_figure, "figures.0.name: String should match pattern"),
+        (broken_figures, "figures.json cannot be read: figures.0.variants: "),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -487,48 +485,3 @@ def test_no_figure_fetches_anything_and_one_that_cannot_be_drawn_is_left_out(fol
     assert "not allowed" in line
     assert "It fetches" not in page.read_text()
     assert not (folder / "figures" / "1-x-fetching.svg").exists()
-
-
-# Many rows -------------------------------------------------------------------------------------------
-
-
-def test_seven_optimizers_on_two_data_sets(tmp_path):
-    """A line for each optimizer in a panel for each data set; curves of the best rows alone."""
-    reports.write_many(tmp_path)
-    run = load(tmp_path)
-    assert run.left_out == []
-    figures = {figure.name: figure for figure in figures_of_all(run)}
-    rates = figures["1-x-learning-rate"]
-    assert [panel["title"] for panel in rates.variants["final accuracy"]["concat"]] == [
-        "mnist", "fashion-mnist",
-    ]  # fmt: skip
-    assert {row["group"] for row in rates.data["learning_rate-1-x-0"]} == {
-        "SGD", "SGD with momentum 0.9", "SGD with momentum 0.9 and nesterov", "RMSprop", "Adagrad",
-        "Adam", "AdamW",
-    }  # fmt: skip
-    curves = figures["1-x-error"]
-    assert "The best of each of 14 groups of 154 rows." in curves.notes
-    assert len({row["line"] for row in curves.data["curves-1-x"]}) == 14
-    times = figures["1-x-time-to-accuracy"]
-    assert len({row["line"] for row in times.data["times-1-x"]}) == 40
-    text = page_of(tmp_path)
-    assert "<summary>124 more rows</summary>" in text
-    assert text.count('<tr><th scope="row"') == 154
-    said = answer(lines_of(run, run.summary.exercises[0]))
-    assert said.count(";") == 6
-    assert said.startswith("Best test accuracy: SGD 0.9")
-    summary = sealed.load(tmp_path / "summary.json")
-    terminal = tables.format_exercise(summary["exercises"][0], summary, "simple")
-    assert "The 30 with the best test accuracy; summary.md has 124 more." in terminal
-    whole = tables.format_exercise(summary["exercises"][0], summary, "github")
-    assert whole.count("\n| adam-") > 20
-
-
-def test_batch_sizes_are_an_axis_as_well(tmp_path):
-    reports.write_many(tmp_path, optimizers=1, rates=1, batch_sizes=(1, 10, 100, 1000))
-    (figure,) = [each for each in figures_of_all(load(tmp_path)) if "batch-size" in each.name]
-    assert figure.title == "Final accuracy against batch size"
-    rows = figure.data["batch_size-1-x-0"]
-    assert [row["x"] for row in rows] == [1, 10, 100, 1000]
-    assert [*figure.variants] == ["final accuracy", "epochs to 97 %", "seconds to 97 %"]
-    assert rows[0]["epochs"] > 0

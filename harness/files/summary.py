@@ -64,7 +64,7 @@ class Exercise(Model):
     source: Text = ""
     figure: Text = ""
     epochs: Positive
-    cases: Annotated[list[Text], Field(max_length=1000)]
+    cases: Annotated[list[Text], Field(max_length=10_000)]
     claims: Annotated[list[Text], Field(max_length=1000)]
 
 
@@ -126,5 +126,5 @@ class Summary(Model):
     command: Text
     machine: Machine
     exercises: Annotated[list[Exercise], Field(max_length=50), AfterValidator(_distinct)]
-    cases: Annotated[list[dict[str, Any]], Field(max_length=1000)]
+    cases: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
     claims: Annotated[list[dict[str, Any]], Field(max_length=1000)]

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..exercise import row_name
 from ..stats import format_mean
-from .lines import Line, phrase, varying
+from .alike import best, numeric_settings
+from .lines import LONGEST, Line, phrase, varying
 
-_MOST = 8  # groups whose best rows a sentence can name
-_NUMBERS = ("learning_rate", "batch_size", "init")
+_FEW = 8  # groups in the sentence
 
 
 def answer(lines: list[Line]) -> str:
-    """The best row, beside the best published one, and how many rows learned.
+    """The best row, compared with the best published one, and how many rows learned.
 
-    Where one setting divides the rows into a few groups (optimizers, orders), the best row of each.
+    Where the rows fall into a few groups (by optimizer, by data set), the best row of each.
     """
     if not lines:
         return "None of its rows ran."
     settings = varying([line.case.experiment for line in lines])
-    if any(line.label == row_name(line.case.id) for line in lines):
-        top = max(lines, key=lambda line: float(np.mean(line.case.test_accuracy)))
-        best = f"{format_mean(top.case.test_accuracy)} by {top.label}"
-        return f"Best test accuracy: {best}. {_learned(lines)}"
-    divided_by, groups = _groups(lines, settings)
-    others = [name for name in settings if name != divided_by] or settings
-    best = "; ".join(_best(name, group, others) for name, group in groups.items())
-    return f"Best test accuracy: {best}. {_learned(lines)}"
+    groups = _groups(lines, settings)
+    said = "; ".join(_best(name, group, others) for name, (group, others) in groups.items())
+    return f"Best test accuracy: {said}. {_learned(lines)}"
 
 
 def _learned(lines: list[Line]) -> str:
@@ -43,30 +36,49 @@ def _learned_from(lines: list[Line]) -> str:
     return "test accuracy " + ", ".join(f"{100 * each:.0f} % on {name}" for name, each in least.items())
 
 
-def _groups(lines: list[Line], settings: list[str]) -> tuple[str | None, dict[str, list[Line]]]:
-    """A setting that divides the lines into a few groups, and the lines by its value; or all together.
+def _groups(lines: list[Line], settings: list[str]) -> dict[str, tuple[list[Line], list[str]]]:
+    """The groups of which the best row is named, and the settings that it is named by.
 
-    A number divides them only in two: of more, the best one is what is asked for.
+    They are the rows that differ in one numeric setting alone, or those with the same value of another
+    setting, the data set before all, as accuracies on two of them do not compare; or all rows together.
     """
-    for setting in settings:
-        groups: dict[str, list[Line]] = {}
-        for line in lines:
-            groups.setdefault(phrase(line.case.experiment, [setting]), []).append(line)
-        most = 2 if setting in _NUMBERS else _MOST
-        if 2 <= len(groups) <= most and len(lines) > len(groups):
-            return setting, groups
-    return None, {"": lines}
+    numeric = max(numeric_settings(lines), key=lambda alike: len(alike.groups[0]), default=None)
+    if numeric:
+        own = [name for name in settings if name.replace("_", " ") == numeric.setting]
+        others = [name for name in settings if name not in own]
+        if own and others and (groups := _by(lines, others)):
+            return {name: (group, own) for name, group in groups.items()}
+    for setting in sorted(settings, key=lambda name: name != "dataset"):
+        if groups := _by(lines, [setting]):
+            others = [name for name in settings if name != setting] or settings
+            return {name: (group, others) for name, group in groups.items()}
+    return {"": (lines, settings)}
+
+
+def _by(lines: list[Line], settings: list[str]) -> dict[str, list[Line]]:
+    """The lines by their values of the settings; empty unless these are few, each of several lines."""
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(phrase(line.case.experiment, settings), []).append(line)
+    few = 1 < len(groups) <= _FEW and min(map(len, groups.values())) > 1
+    return groups if few else {}
 
 
 def _best(name: str, group: list[Line], settings: list[str]) -> str:
     """Like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
-    top = max(group, key=lambda line: float(np.mean(line.case.test_accuracy)))
-    text = f"{name} {format_mean(top.case.test_accuracy)} at {phrase(top.case.experiment, settings)}"
+    top = best(group)
+    text = f"{name} {format_mean(top.case.test_accuracy)} {_where(top, settings)}"
     published = [
         (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
     ]
     if published:
         accuracy, theirs = max(published, key=lambda pair: pair[0])
-        where = "the same" if theirs is top else phrase(theirs.case.experiment, settings)
-        text += f" (published: {accuracy:.3f} at {where})"
+        where = "at the same" if theirs is top else _where(theirs, settings)
+        text += f" (published: {accuracy:.3f} {where})"
     return text.strip()
+
+
+def _where(line: Line, settings: list[str]) -> str:
+    """Like "at rate 1"; with the row's name where the settings are many words."""
+    said = phrase(line.case.experiment, settings)
+    return f"at {said}" if 0 < len(said) <= LONGEST else f"by {row_name(line.case.id)}"

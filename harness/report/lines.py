@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from model.experiment import Experiment
@@ -12,6 +12,7 @@ from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import Case, Exercise
 from .load import Run
+from .settings import network_in_words, optimizer_in_words, schedule_in_words
 
 # M. Okabe and K. Ito's palette, which is safe for colour-blind readers, without yellow and black, which
 # do not show on white and on black; and a grey.
@@ -32,17 +33,22 @@ DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 LONGEST = 60  # characters of a label: where settings take more, rows have their names
 
 _ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
-# The settings in words, those first that people name first.
-_PHRASES: dict[str, Callable[[Experiment], str]] = {
-    "optimizer": lambda experiment: experiment.optimizer.label,
-    "order": lambda experiment: _ORDERS[experiment.order],
-    "learning_rate": lambda experiment: f"rate {experiment.learning_rate:g}",
-    "batch_size": lambda experiment: f"batch {experiment.batch_size}",
-    "dataset": lambda experiment: str(experiment.dataset),
-    "network": lambda experiment: str(experiment.network),
-    "schedule": lambda experiment: str(s) if (s := experiment.schedule) else "constant rate",
-    "init": lambda experiment: f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init",
+# The settings in words, those first that people name first; an optimizer, a network and a schedule
+# without those of their own settings that are named.
+_PHRASES: dict[str, Callable[[Experiment, Collection[str]], str]] = {
+    "optimizer": lambda experiment, without: optimizer_in_words(experiment.optimizer, without),
+    "order": lambda experiment, _: _ORDERS[experiment.order],
+    "learning_rate": lambda experiment, _: f"rate {experiment.learning_rate:g}",
+    "batch_size": lambda experiment, _: f"batch {experiment.batch_size}",
+    "dataset": lambda experiment, _: str(experiment.dataset),
+    "network": lambda experiment, without: network_in_words(experiment.network, without),
+    "schedule": lambda experiment, without: schedule_in_words(experiment.schedule, without),
+    "init": lambda experiment, _: (
+        f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init"
+    ),
 }
+# Beyond so many rows, two would look alike.
+MOST = 2 * len(COLOURS)
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,20 @@ class Line:
     shape: str
 
 
-def phrase(experiment: Experiment, settings: list[str]) -> str:
-    """The settings in words, like "SGD, rate 0.1"."""
-    return ", ".join(_PHRASES[name](experiment) for name in settings)
+def phrase(experiment: Experiment, settings: Sequence[str], without: Collection[str] = ()) -> str:
+    """The settings in words, like "SGD, rate 0.1", without those called as in `settings_of`."""
+    return ", ".join(
+        _PHRASES[name](experiment, without) for name in settings if name.replace("_", " ") not in without
+    )
 
 
-def varying(experiments: list[Experiment]) -> list[str]:
+def varying(experiments: Sequence[Experiment], without: Collection[str] = ()) -> list[str]:
     """The settings in which the experiments differ, in the order of `_PHRASES`."""
     return [
         name
         for name, in_words in _PHRASES.items()
-        if len({in_words(experiment) for experiment in experiments}) > 1
+        if name.replace("_", " ") not in without
+        and len({in_words(experiment, without) for experiment in experiments}) > 1
     ]
 
 
@@ -89,47 +98,49 @@ def lines_of(run: Run, exercise: Exercise) -> list[Line]:
     labels = [phrase(case.experiment, settings) for case in cases]
     if len(set(labels)) < len(labels) or not all(0 < len(label) <= LONGEST for label in labels):
         labels = [row_name(case.id) for case in cases]
-    family, rest = _family(cases, settings)
+    blank = [
+        Line(label, case, run.curves.get(case.id), COLOURS[0], DASHES[0], SHAPES[0])
+        for label, case in zip(labels, cases, strict=True)
+    ]
+    return restyled(blank)
+
+
+def restyled(lines: Sequence[Line], without: Collection[str] = ()) -> list[Line]:
+    """The same rows, with colours, dashes and shapes as if there were no others.
+
+    Differences in the settings `without` do not show.
+    """
+    experiments = [line.case.experiment for line in lines]
+    settings = varying(experiments, without)
+    family, rest = _family(experiments, settings, without)
     seen: dict[str, int] = {}
     families: dict[str, int] = {}
-    lines = []
-    for index, (label, case) in enumerate(zip(labels, cases, strict=True)):
+    styled = []
+    for index, line in enumerate(lines):
         if family:
-            key = phrase(case.experiment, rest)
-            of_family = families.setdefault(phrase(case.experiment, [family]), len(families))
+            key = phrase(line.case.experiment, rest, without)
+            of_family = families.setdefault(
+                phrase(line.case.experiment, [family], without), len(families)
+            )
             look, dash = seen.setdefault(key, len(seen)), DASHES[of_family]
         else:
-            of_family, look, dash = 0, index, DASHES[index % len(DASHES)]
-        lines.append(
-            Line(
-                label=label,
-                case=case,
-                curves=run.curves.get(case.id),
-                colour=COLOURS[look % len(COLOURS)],
-                dash=dash,
-                shape=(HOLLOW if of_family else SHAPES)[look % len(SHAPES)],
-            )
-        )
-    return lines
+            of_family, look = divmod(index, len(COLOURS))
+            dash = DASHES[index % len(DASHES)]
+        shape = (HOLLOW if of_family % 2 else SHAPES)[look % len(SHAPES)]
+        styled.append(replace(line, colour=COLOURS[look % len(COLOURS)], dash=dash, shape=shape))
+    return styled
 
 
-def restyled(lines: list[Line]) -> list[Line]:
-    """The same lines, each with a colour of its own as far as there are any, then other dashes."""
-    return [
-        replace(
-            line,
-            colour=COLOURS[at % len(COLOURS)],
-            dash=DASHES[at // len(COLOURS) % len(DASHES)],
-            shape=(SHAPES if at // len(COLOURS) % 2 == 0 else HOLLOW)[at % len(SHAPES)],
-        )
-        for at, line in enumerate(lines)
-    ]
-
-
-def _family(cases: list[Case], settings: list[str]) -> tuple[str | None, list[str]]:
-    """A setting with two values, if others vary too, and those others."""
+def _family(
+    experiments: Sequence[Experiment], settings: list[str], without: Collection[str]
+) -> tuple[str | None, list[str]]:
+    """A setting with two values, and the others, where there is a colour for each of their values."""
     for name in settings:
-        values = {phrase(case.experiment, [name]) for case in cases}
-        if len(values) == 2 and len(settings) > 1:
-            return name, [other for other in settings if other != name]
+        others = [other for other in settings if other != name]
+        values, ways = (
+            {phrase(experiment, names, without) for experiment in experiments}
+            for names in ([name], others)
+        )
+        if len(values) == 2 and others and len(ways) <= len(COLOURS):
+            return name, others
     return None, settings

@@ -46,7 +46,7 @@ _KINDS = {
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
 _NONE = "–"
-_ROWS = 30  # rows of a table that are not folded
+_OPEN_ROWS = 25  # of a table or a list; the others are folded
 
 
 def render(
@@ -92,6 +92,7 @@ def render(
         slower=SLOWER,
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
         dash=_NONE,
+        open_rows=_OPEN_ROWS,
         notable=NOTABLE,
         style=_text("style.css"),
         scripts=scripts,
@@ -110,8 +111,7 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
             _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims
         ],
         "answer": answer(lines),
-        "rows": [_row(line) for line in lines[:_ROWS]],
-        "more": [_row(line) for line in lines[_ROWS:]],
+        "rows": [_row(line) for line in lines],
         "published": any(line.case.paper.test_accuracy is not None for line in lines),
         "published_seconds": any(line.case.paper.seconds is not None for line in lines),
         "soon": _soon(lines),

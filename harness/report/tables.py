@@ -14,6 +14,7 @@ from ..claim import verdicts_on
 from ..engines_compared import unlike
 from ..exercise import row_name
 from ..stats import format_mean, half_width
+from .lists import first_few
 
 NONE = "–"
 _RESUMED = "*"
@@ -22,7 +23,8 @@ _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _PUBLISHED = (2, 4)  # the columns of published figures
 _HOW = ("outcome", "engine", "device")
 _ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
-_MOST_ROWS, _FEWER_ROWS = 60, 30  # of a table in a terminal, and how many are shown of more
+_NAMED = 12  # rows on another data set, where each is named
+_IN_TERMINAL = 60  # rows of an exercise, and of a list
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
 _CLAIM_WIDTHS = (44, 14, 66)
 
@@ -83,7 +85,10 @@ def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
 
 
 def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
-    """Title, table of the rows, table of time to accuracy, and the rows that did not run."""
+    """Title, table of the rows, table of time to accuracy, and the rows that did not run.
+
+    In the style "simple", a terminal's, of many rows those that end best.
+    """
     by_id = {case["id"]: case for case in summary["cases"]}
     ran = {row_name(case): by_id[case] for case in exercise["cases"] if case in by_id}
     missing = [row_name(case) for case in exercise["cases"] if case not in by_id]
@@ -99,36 +104,38 @@ def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: st
             style,
         )
     ]
-    everything, ran = ran, _best(ran) if style != "github" else ran
+    every, most = ran, _IN_TERMINAL if style == "simple" else len(exercise["cases"])
+    if len(ran) > most:
+        ran = _best_of(ran, most)
     if ran:
         parts.append(_rows_table(ran, summary["study"], style))
-        if len(ran) < len(everything):
-            left = len(everything) - len(ran)
-            parts.append(f"The {len(ran)} with the best test accuracy; summary.md has {left} more.")
         for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
             of_targets = {
                 name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
             }
             parts += _time_to_accuracy(of_targets, style)
+        if len(ran) < len(every):
+            parts.append(
+                f"These are the {len(ran)} rows with the best test accuracies; "
+                f"{len(every) - len(ran)} more are in summary.md."
+            )
         if note := unlike({name: f"{case['engine']} on {case['device']}" for name, case in ran.items()}):
             parts.append(note)
-        parts += _other_data(ran, summary["dataset"])
+        parts += _other_data(every, summary["dataset"])
     if missing:
-        parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
+        parts.append(f"Did not run: {first_few(missing, most) if ran else 'all rows'}.")
     return "\n\n".join(parts)
 
 
-def _best(ran: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The rows with the best final accuracies where a terminal would have too many, in their order."""
-    if len(ran) <= _MOST_ROWS:
-        return ran
+def _best_of(ran: dict[str, dict[str, Any]], most: int) -> dict[str, dict[str, Any]]:
+    """The rows with the best final accuracies, in their order."""
 
-    def mean(name: str) -> float:
-        accuracies: list[float] = ran[name]["test_accuracy"]
-        return sum(accuracies) / len(accuracies)
+    def accuracy(name: str) -> float:
+        values: list[float] = ran[name]["test_accuracy"]
+        return sum(values) / len(values)
 
-    chosen = {*sorted(ran, key=mean, reverse=True)[:_FEWER_ROWS]}
-    return {name: case for name, case in ran.items() if name in chosen}
+    kept = {*sorted(ran, key=accuracy, reverse=True)[:most]}
+    return {name: case for name, case in ran.items() if name in kept}
 
 
 def _rows_table(ran: dict[str, dict[str, Any]], study: dict[str, str], style: str) -> str:
@@ -173,9 +180,17 @@ def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
 
 
 def _other_data(ran: dict[str, dict[str, Any]], dataset: str) -> list[str]:
-    """A line with the rows that have a data set of their own, if any."""
-    others = {name: str(Experiment.from_dict(case["experiment"]).dataset) for name, case in ran.items()}
-    listed = [f"{name} on {other}" for name, other in others.items() if other != dataset]
+    """A line with the rows that have a data set of their own, if any; of many, how many."""
+    others: dict[str, list[str]] = {}
+    for name, case in ran.items():
+        other = str(Experiment.from_dict(case["experiment"]).dataset)
+        if other != dataset:
+            others.setdefault(other, []).append(name)
+    listed = [
+        f"{name} on {other}"
+        for other, names in others.items()
+        for name in (names if len(names) <= _NAMED else [f"{len(names)} rows"])
+    ]
     return [f"Not on {dataset}: {', '.join(listed)}."] if listed else []
 
 

@@ -8,7 +8,6 @@ from ...files.own_figures import OwnFigure
 from ...files.summary import Exercise
 from ..lines import Line, lines_of
 from ..load import Run
-from ..many import best_of_groups
 from . import (
     against_setting,
     engine_speed,
@@ -28,7 +27,7 @@ def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
     """The figures of an exercise of the run, learning curves first."""
     lines: list[Line] = lines_of(run, exercise)
     return [
-        *learning_curves.figures(exercise, lines, best_of_groups(lines)),
+        *learning_curves.figures(exercise, lines),
         *time_to_accuracy.figures(exercise, lines),
         *against_setting.figures(exercise, lines),
         *(_own(each, exercise) for each in run.own_figures if each.module == exercise.module),

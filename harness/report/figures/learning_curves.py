@@ -10,7 +10,8 @@ from ...exercise import slug
 from ...files.record import TrainingRecord
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
-from ..lines import Line, unlike_engines
+from ..alike import representatives
+from ..lines import MOST, Line, restyled, unlike_engines
 from .figure import (
     HEIGHT,
     PUBLISHED,
@@ -35,12 +36,16 @@ _MAX_POINTS = 9000  # of all lines of an exercise, for each set
 _SHAPES_PER_LINE = 7
 
 
-def figures(exercise: Exercise, every: list[Line], shown: list[Line]) -> list[Figure]:
-    """Both sets' error and loss by epoch, and error by seconds, of the rows `shown` of `every` one."""
-    drawn = [(line, line.curves) for line in shown if line.curves]
-    lines = [line for line, _ in drawn]
-    if not lines:
+def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+    """Both sets' error and loss by epoch, and error by seconds.
+
+    Of more rows than can be told apart, those that stand for all.
+    """
+    few = representatives([line for line in lines if line.curves], MOST)
+    if not few.lines:
         return []
+    lines = restyled(few.lines, few.differing) if few.note else few.lines
+    drawn = [(line, line.curves) for line in lines if line.curves]
     name = f"curves-{slug(exercise.module)}"
     rows = _rows(drawn)
     published = _published(lines)
@@ -70,12 +75,12 @@ def figures(exercise: Exercise, every: list[Line], shown: list[Line]) -> list[Fi
         }[key]
         if key == "error" and exercise.figure:
             notes += f" Published: {exercise.figure}."
-        if len(shown) < len(every):
-            notes += f" The best of each of {len(shown)} groups of {len(every)} rows."
         if 0 in values:
             notes += " On a logarithmic axis 0 lies at the bottom."
         if marked:
             notes += f" {PUBLISHED_NOTE}"
+        if few.note:
+            notes += f" {few.note}"
         made.append(
             Figure(
                 name=f"{slug(exercise.module)}-{key}",

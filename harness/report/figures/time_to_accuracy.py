@@ -11,6 +11,7 @@ from ...exercise import slug
 from ...files.summary import Exercise
 from ...stats import mean_and_interval
 from ..lines import COLOURS, SHAPES, Line, unlike_engines
+from ..lists import first_few
 from .figure import (
     Figure,
     Rows,
@@ -23,27 +24,36 @@ from .figure import (
     side_by_side,
 )
 
-_MOST = 40  # lines that a figure shows
+_MOST = 40  # rows
+_NAMED = 12  # rows in a sentence of the notes
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
 
 def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
-    """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target."""
-    rows, left_out = _fastest(_rows(lines))
-    if len({row["line"] for row in rows}) < 2:
+    """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target.
+
+    Of many rows it shows those that reach the highest targets soonest.
+    """
+    there = [line for line in lines if any(_reached(line))]
+    if len(there) < 2:
         return []
+    shown = _soonest(there)
+    rows = _rows(shown)
     name = f"times-{slug(exercise.module)}"
     seeds = max(len(line.case.seeds) for line in lines)
-    reached = {row["line"] for row in rows} | left_out
-    never = [line.label for line in lines if line.label not in reached]
+    labels = {line.label for line in there}
+    never = [line.label for line in lines if line.label not in labels]
     targets = sorted({row["target"] for row in rows})
     notes = f"The first epoch after which the test accuracy is at least {', '.join(targets)}."
     if never:
-        first = min(lines[0].case.time_to_accuracy, default="0.9")
-        named = f": {'; '.join(never)}" if len(never) <= _MOST else f" by {len(never)} rows"
-        notes += f" Never reached {_percent(first)}{named}."
-    if left_out:
-        notes += f" The fastest {_MOST} of {_MOST + len(left_out)} rows."
+        firsts = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
+        first = percent(min(firsts)) if len(firsts) == 1 else "any of these"
+        notes += f" Never reached {first}: {first_few(never, _NAMED, '; ')}."
+    if len(shown) < len(there):
+        notes += (
+            f" Shown are {len(shown)} of the {len(there)} rows that reach one: those that reach the "
+            "highest, and of these the fastest in seconds."
+        )
     return [
         Figure(
             name=f"{slug(exercise.module)}-time-to-accuracy",
@@ -56,11 +66,24 @@ def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
     ]
 
 
-def _fastest(rows: Rows) -> tuple[Rows, set[str]]:
-    """The rows of the lines that are first at their highest target, and the labels of the others."""
-    first = {row["line"]: (-int(row["target"].split()[0]), row["epochs"]) for row in rows}
-    chosen = sorted(first, key=first.__getitem__)[:_MOST]
-    return [row for row in rows if row["line"] in chosen], {*first} - {*chosen}
+def _reached(line: Line) -> list[int]:
+    """How many of its seeds reach each target, the highest first."""
+    targets = sorted(line.case.time_to_accuracy.items(), reverse=True)
+    return [sum(epoch is not None for epoch in reached.epochs) for _, reached in targets]
+
+
+def _soonest(lines: list[Line]) -> list[Line]:
+    """At most `_MOST` of the rows, in their order."""
+
+    def rank(line: Line) -> tuple[int, float]:
+        """How many targets it misses, and the seconds to the highest that it reaches."""
+        missed = next(at for at, seeds in enumerate(_reached(line)) if seeds)
+        _, reached = sorted(line.case.time_to_accuracy.items(), reverse=True)[missed]
+        seconds = [each for each in reached.seconds if each is not None]
+        return missed, sum(seconds) / len(seconds)
+
+    kept = {line.label for line in sorted(lines, key=rank)[:_MOST]}
+    return [line for line in lines if line.label in kept]
 
 
 def _chart(name: str, rows: Rows, measure: str) -> Spec:
@@ -113,7 +136,7 @@ def _rows(lines: list[Line]) -> Rows:
     rows = []
     for line in lines:
         for target, reached in line.case.time_to_accuracy.items():
-            row: dict[str, Any] = {"line": line.label, "target": _percent(target)}
+            row: dict[str, Any] = {"line": line.label, "target": percent(target)}
             for measure in _MEASURES:
                 values = [value for value in getattr(reached, measure) if value is not None]
                 if not values:
@@ -132,5 +155,6 @@ def _rows(lines: list[Line]) -> Rows:
     return rows
 
 
-def _percent(target: str) -> str:
+def percent(target: str) -> str:
+    """The accuracy as figures have it, like "97 %"."""
     return f"{float(target):.0%}".replace("%", " %")

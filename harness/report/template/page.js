@@ -6,11 +6,15 @@
   const PANEL = 330; // pixels that a panel wants at least, its axis included
   const drawn = new Map();
 
-  // Every legend in as many columns as there is room for.
-  const setColumns = (part, columns) => {
+  // Every legend in as many columns as there is room for, by the length of its longest name.
+  const setColumns = (part, room) => {
     if (part === null || typeof part !== "object") return;
-    if (part.legend?.columns) part.legend.columns = columns;
-    Object.values(part).forEach((each) => setColumns(each, columns));
+    if (part.legend?.columns) {
+      const longest = Math.max(0, ...(part.scale?.domain ?? []).map((name) => String(name).length));
+      const width = Math.min(320, Math.max(210, 50 + 6 * longest));
+      part.legend.columns = Math.max(1, Math.min(4, Math.floor(room / width)));
+    }
+    Object.values(part).forEach((each) => setColumns(each, room));
   };
 
   const specOf = (figure, variant, columns, width, room) => {
@@ -20,7 +24,7 @@
     spec.background = null;
     spec.columns = columns;
     spec.concat.forEach((panel) => { panel.width = width; });
-    setColumns(spec, Math.max(1, Math.min(4, Math.floor(room / 210))));
+    setColumns(spec, room);
     return spec;
   };
 

@@ -1,0 +1,358 @@
+"""The report of many rows: figures that follow what differs between them, and what is folded."""
+
+import re
+import socket
+import time
+from pathlib import Path
+
+import altair
+import pytest
+from altair.utils import schemapi
+from torch.optim import NAdam
+from torch.optim.lr_scheduler import StepLR
+
+from harness.files import sealed
+from harness.report import tables
+from harness.report.alike import numeric_settings, representatives, value_of
+from harness.report.answer import answer
+from harness.report.build import build
+from harness.report.figures import figures_of
+from harness.report.lines import MOST, lines_of
+from harness.report.lists import first_few
+from harness.report.load import load
+from harness.report.settings import settings_of
+from model.experiment import Experiment
+from model.network import MLP
+from model.optimizers import SGD, Adam, Torch
+from model.schedule import Schedule
+from tests import reports
+
+SCHEMA = altair.TopLevelConcatSpec._schema
+ROOT_SCHEMA = altair.TopLevelConcatSpec._rootschema
+
+
+def written(folder, rows, **how):
+    """The figures, by name, and lines of a report of these rows."""
+    reports.write_rows(folder, rows, seeds=how.pop("seeds", 1), **how)
+    return drawn(folder)
+
+
+def drawn(folder):
+    run = load(folder)
+    assert run.left_out == []
+    (exercise,) = run.summary.exercises
+    return {each.name: each for each in figures_of(run, exercise)}, lines_of(run, exercise)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """The figures and lines of seven optimizers at eleven rates on two data sets."""
+    folder = tmp_path_factory.mktemp("grid") / "run"
+    reports.write_grid(folder)
+    return drawn(folder)
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """The folder of a report of 1000 rows."""
+    folder = tmp_path_factory.mktemp("many") / "run"
+    reports.write_many(folder)
+    return folder
+
+
+def test_a_panel_for_each_data_set_and_a_line_for_each_optimizer(grid):
+    figures, _ = grid
+    assert figures.keys() == {
+        "1-x-error", "1-x-seconds", "1-x-loss", "1-x-time-to-accuracy", "1-x-learning-rate",
+    }  # fmt: skip
+    figure = figures["1-x-learning-rate"]
+    panels = figure.variants["final accuracy"]["concat"]
+    assert [panel["title"] for panel in panels] == ["mnist", "fashion-mnist"]
+    for rows in figure.data.values():
+        labels = [*dict.fromkeys(row["line"] for row in rows)]
+        assert len(rows) == 77
+        assert labels == [
+            "SGD",
+            "SGD with momentum 0.9",
+            "SGD with momentum 0.9 and nesterov",
+            "RMSprop",
+            "Adagrad",
+            "Adam",
+            "AdamW",
+        ]
+    colour = panels[0]["layer"][-1]["encoding"]["color"]["scale"]
+    assert colour["domain"] == labels
+    assert len({*colour["range"]}) == len(labels)
+    # Each data set has targets of its own.
+    assert [*figure.variants] == [
+        "final accuracy", "final error", "epochs to target", "seconds to target",
+    ]  # fmt: skip
+    titles = [
+        panel["layer"][-1]["encoding"]["y"]["title"]
+        for panel in figure.variants["epochs to target"]["concat"]
+    ]
+    assert titles == ["epochs to 97 %", "epochs to 88 %"]
+
+
+def test_every_chart_of_many_rows_is_valid_vega_lite(grid):
+    figures, _ = grid
+    for figure in figures.values():
+        for spec in figure.variants.values():
+            assert schemapi.validate_jsonschema(spec, SCHEMA, ROOT_SCHEMA, raise_error=False) is None
+
+
+def test_curves_of_many_rows_are_the_best_of_each_group(grid):
+    figures, lines = grid
+    error = figures["1-x-error"]
+    shown = {row["line"] for row in error.data["curves-1-x"]}
+    assert len(shown) == 14
+    assert (
+        "Shown are 14 of 154 rows: the best one of each group of rows that differ in learning rate "
+        "alone." in error.notes
+    )
+    few = representatives(lines, MOST)
+    best = {}
+    for line in lines:
+        key = (line.case.experiment.optimizer.label, line.case.experiment.dataset)
+        best[key] = max(best.get(key, 0), sum(line.case.test_accuracy))
+    assert sorted(best.values()) == sorted(sum(line.case.test_accuracy) for line in few.lines)
+
+
+def test_time_to_accuracy_shows_the_rows_that_get_farthest_soonest(grid):
+    figure = grid[0]["1-x-time-to-accuracy"]
+    shown = {row["line"] for row in figure.data["times-1-x"]}
+    assert len(shown) == 40
+    assert re.search(r"Shown are 40 of the \d+ rows that reach one", figure.notes)
+    assert re.search(r"Never reached any of these: .* and \d+ more\.", figure.notes)
+    highest = {"97 %", "88 %"}
+    assert {row["line"] for row in figure.data["times-1-x"] if row["target"] in highest} == shown
+
+
+def test_a_best_row_at_the_end_of_what_was_tried_is_said(tmp_path):
+    rates = (0.001, 0.003, 0.01)
+    figures, _ = written(
+        tmp_path / "run",
+        {
+            f"{name}{rate}": {"optimizer": make(rate), "batch_size": 100}
+            for name, make in (("sgd", SGD), ("adam", Adam))
+            for rate in rates
+        },
+    )
+    figure = figures["1-x-learning-rate"]
+    assert "Best at the highest learning rate tried: SGD." in figure.notes
+    assert "lowest" not in figure.notes
+    assert "Shaded: " in figure.notes
+
+
+def values(figure):
+    return [row["value"] for row in next(iter(figure.data.values()))]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("batch-size", lambda v: {"batch_size": v}, [1, 10, 100]),
+        ("momentum", lambda v: {"optimizer": SGD(0.1, momentum=v)}, [0, 0.5, 0.9]),
+        ("weight-decay", lambda v: {"optimizer": SGD(0.1, weight_decay=v)}, [0, 0.1, 1]),
+        ("beta-2", lambda v: {"optimizer": Adam(0.001, betas=(0.9, v))}, [0.9, 0.99, 0.999]),
+        (
+            "momentum-decay",
+            lambda v: {"optimizer": Torch(NAdam, 0.002, {"momentum_decay": v})},
+            [0.001, 0.01, 0.1],
+        ),
+        ("init", lambda v: {"init": v}, [0, 0.1, 1]),
+        (
+            "schedule-gamma",
+            lambda v: {"schedule": Schedule(StepLR, {"step_size": 1, "gamma": v})},
+            [0.1, 0.5, 0.9],
+        ),
+        (
+            "units-of-hidden-layer-1",
+            lambda v: {"network": MLP((784, v, 10), ("relu",))},
+            [10, 100, 1000],
+        ),
+    ],
+)
+def test_every_numeric_setting_has_a_figure(tmp_path, name, settings, expected):
+    rows = {
+        f"row{value}": {"optimizer": SGD(0.1), "batch_size": 32, **settings(value)} for value in expected
+    }
+    figures, lines = written(tmp_path / "run", rows)
+    others = {"1-x-error", "1-x-seconds", "1-x-loss", "1-x-time-to-accuracy"}
+    assert {*figures} - others == {f"1-x-{name}"}
+    assert values(figures[f"1-x-{name}"]) == expected
+    (alike,) = numeric_settings(lines)
+    assert [value_of(line, alike.setting) for line in alike.groups[0]] == expected
+
+
+def test_no_figure_against_what_has_two_values_or_is_no_number(tmp_path):
+    rows = {
+        f"{size}{nesterov}{order}": {
+            "optimizer": SGD(0.1, momentum=0.9, nesterov=nesterov),
+            "batch_size": size,
+            "order": order,
+        }
+        for size in (10, 100)
+        for nesterov in (False, True)
+        for order in ("shuffled", "by_class")
+    }
+    _, lines = written(tmp_path / "run", rows)
+    assert numeric_settings(lines) == []
+
+
+def test_rows_that_differ_in_more_than_the_setting_are_no_group(tmp_path):
+    """A random search: no two rows are alike but for one setting."""
+    rows = {
+        f"row{at}": {"optimizer": SGD(0.01 * (1 + at), momentum=at / 40), "batch_size": 10 + at}
+        for at in range(20)
+    }
+    figures, lines = written(tmp_path / "run", rows)
+    assert numeric_settings(lines) == []
+    assert "Shown are 14 of 20 rows: those that end best." in figures["1-x-error"].notes
+
+
+def test_groups_of_one_optimizer_are_named_by_its_other_settings(tmp_path):
+    rows = {
+        f"row{rate}-{first}-{second}": {
+            "optimizer": Adam(rate, betas=(first, second)),
+            "batch_size": 10,
+        }
+        for rate in (0.001, 0.01)
+        for first in (0.5, 0.7, 0.8)
+        for second in (0.9, 0.99)
+    }
+    figures, _ = written(tmp_path / "run", rows)
+    (data,) = figures["1-x-beta-1"].data.values()
+    assert {row["line"] for row in data} == {
+        f"Adam with beta 2 {second}, rate {rate}" for second in (0.9, 0.99) for rate in (0.001, 0.01)
+    }
+
+
+def test_settings_of_an_experiment():
+    found = settings_of(
+        Experiment(
+            optimizer=Adam(0.1),
+            batch_size=3,
+            epochs=2,
+            schedule=Schedule(StepLR, {"step_size": 4}, every="step"),
+        )
+    )
+    assert found["learning rate"] == 0.1
+    assert (found["beta 1"], found["beta 2"], found["schedule step size"]) == (0.9, 0.999, 4)
+    assert (found["units of hidden layer 1"], found["units of hidden layer 2"]) == (300, 100)
+    assert "epochs" not in found
+
+
+def test_lines_of_a_panel_look_different(grid, thousand):
+    many, _ = drawn(thousand)
+    for figures in (grid[0], many):
+        for figure in figures.values():
+            for spec in figure.variants.values():
+                for encoding in (layer["encoding"] for layer in spec["concat"][0]["layer"]):
+                    if "shape" in encoding and encoding["color"]["field"] == "line":
+                        ranges = (encoding[by]["scale"]["range"] for by in ("color", "shape"))
+                        looks = [*zip(*ranges, strict=True)]
+                        assert len({*looks}) == len(looks)
+
+
+def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
+    assert re.fullmatch(
+        r"Best test accuracy: mnist 0\.98\d.* at .*, rate .*; fashion-mnist 0\.8\d.* at .*\. "
+        r"\d+ of 154 rows learned .*",
+        answer(grid[1]),
+    )
+    rates = reports.GRID_RATES
+    rows = {
+        f"{name}{rate}": {"optimizer": make(rate), "batch_size": 100}
+        for name, make in reports.OPTIMIZERS.items()
+        for rate in rates
+    }
+    _, lines = written(tmp_path / "run", rows)
+    assert len(re.findall(r" at rate ", answer(lines))) == 7
+    assert "; SGD with momentum 0.9 and nesterov 0.9" in answer(lines)
+
+
+def test_a_thousand_rows(thousand):
+    """In a good time, and on a page of a good size; without a script, too."""
+    begun = time.perf_counter()
+    page, left_out = build([thousand])
+    assert time.perf_counter() - begun < 60
+    assert left_out == []
+    text = page.read_text()
+    assert len(text) < 15e6
+    folded = text.partition("975 more rows</summary>")
+    assert folded[0].count('<tr><th scope="row"') == 25
+    assert folded[2].partition("</details>")[0].count('<tr><th scope="row"') == 975
+    assert {path.stem for path in (thousand / "figures").iterdir()} == {
+        "1-x-error", "1-x-seconds", "1-x-loss", "1-x-time-to-accuracy", "1-x-learning-rate",
+        "1-x-batch-size", "1-x-momentum",
+    }  # fmt: skip
+    figures, _ = drawn(thousand)
+    assert "Shown are 14 of 100 such lines" in figures["1-x-momentum"].notes
+    assert "differ in learning rate and batch size alone" in figures["1-x-error"].notes
+
+
+def test_more_than_a_thousand_are_left_out_and_said(thousand):
+    summary = sealed.load(thousand / "summary.json")
+    copy = {**summary, "cases": [*summary["cases"], *summary["cases"][:5]]}
+    sealed.write(thousand / "summary.json", copy)
+    try:
+        run = load(thousand)
+    finally:
+        sealed.write(thousand / "summary.json", summary)
+    assert run.left_out == ["5 cases beyond the first 1000"]
+
+
+def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
+    summary = sealed.load(thousand / "summary.json")
+    (exercise,) = summary["exercises"]
+    missing = [f"{exercise['module']}::test_training[not-{at}]" for at in range(100)]
+    exercise["cases"] += missing
+    short, whole = (tables.format_exercise(exercise, summary, style) for style in ("simple", "github"))
+    assert "These are the 60 rows with the best test accuracies; 940 more are in summary.md." in short
+    assert short.count("\n") < 160
+    assert re.search(r"Did not run: .*, not-59 and 40 more\.", short)
+    assert all(f"| lr{rate}-batch{1}-momentum0 " in whole for rate in reports.GRID_RATES[:10])
+    assert "not-99." in whole
+    accuracies = sorted(case["test_accuracy"][0] for case in summary["cases"])
+    shown = [float(found) for found in re.findall(r"^lr\S+ +(0\.\d{4}) ", short, re.MULTILINE)]
+    assert len(shown) == 60
+    assert min(shown) == pytest.approx(accuracies[-60], abs=1e-4)
+
+
+def test_many_rows_on_another_data_set_are_counted(tmp_path):
+    reports.write_grid(tmp_path / "run", seeds=1)
+    summary = sealed.load(tmp_path / "run" / "summary.json")
+    text = tables.format_exercise(summary["exercises"][0], summary, "simple")
+    assert "Not on mnist: 77 rows on fashion-mnist." in text
+
+
+def test_lists_are_cut_where_they_are_long():
+    assert first_few(["a", "b"], 2) == "a, b"
+    assert first_few(["a", "b", "c"], 2, "; ") == "a; b and 1 more"
+
+
+@pytest.mark.parametrize("place", ["data", "lookup"])
+def test_nothing_is_fetched_for_a_figure_from_a_file(tmp_path: Path, place):
+    reports.write(tmp_path / "run")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        address = {"url": f"http://127.0.0.1:{server.getsockname()[1]}/data.json"}
+        x = {"field": "a", "type": "quantitative"}
+        panel = {"mark": "point", "encoding": {"x": x}, "data": {"values": [{"a": 1}]}}
+        if place == "data":
+            panel["data"] = address
+        else:
+            panel["transform"] = [
+                {"lookup": "a", "from": {"data": address, "key": "a", "fields": ["b"]}}
+            ]
+        content = sealed.load(tmp_path / "run" / "figures.json")
+        content["figures"][0]["variants"] = {"all": {"concat": [panel], "columns": 1}}
+        sealed.write(tmp_path / "run" / "figures.json", content)
+        page, left_out = build([tmp_path / "run"])
+        with pytest.raises(TimeoutError):
+            server.accept()
+    name = content["figures"][0]["name"]
+    assert [line.partition(" cannot be drawn")[0] for line in left_out] == [f"the figure {name}"]
+    assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == reports.FIGURES - {name}
+    assert f'id="{name}"' not in page.read_text()
