@@ -152,7 +152,7 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
     needs="more epochs: after 5 it has fallen from its peak, but not yet to 10 %",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
-    """Near: under 0.15. It depends on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
+    """Near: under 0.15. Depends on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
     (training,) = by_size(1).values()
     ends = training.test_accuracy[-1]
     decide(negate(exceeds(ends, 0.15)), f"Its final test accuracy is {format_mean(ends)}.")
