@@ -29,7 +29,7 @@ def expected(results):
     seeds = max(len(each.seeds) for each in results.trainings.values())
     return Figure(
         title="Expected best of a few rates drawn at random",
-        notes="Of the rates tried, so many are drawn without replacement; the best of them counts."
+        notes="The rates are drawn from those tried, without replacement, and the best of them counts."
         + interval_note(seeds),
         variants={"all": side_by_side([_panel(name, labels)])},
         data={name: rows},
