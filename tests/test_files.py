@@ -9,7 +9,7 @@ import pytest
 from harness import ownership
 from harness.exercise import Published
 from harness.files import sealed
-from harness.files.record import Bias, ClaimRecord, Resumed, read_record
+from harness.files.record import ClaimRecord, Resumed, read_record
 from harness.files.sealed import FileError
 from harness.files.speed import Speed, Times
 from harness.files.types import ENGINES
@@ -201,15 +201,6 @@ def test_a_record_is_read_as_what_it_is(report):
     del earlier["engines_left_out"]
     assert read_record(reports.write_record(report, earlier)).engines_left_out == {}
     assert read_record(reports.write_record(report, measurement())).measured[1] == {"shared": 0.5}
-
-
-def test_a_bias_has_a_value_for_each_checkpoint_and_count():
-    content = {"checkpoints": [0, 1], "counts": [1, 2, 4], "cosine": [[1, 1, 1]] * 2}
-    content["relative_error"] = content["cosine"]
-    assert Bias.model_validate(content).counts == [1, 2, 4]
-    for name in ("cosine", "relative_error"):
-        with pytest.raises(ValueError, match=rf"{name} has not the shape \(2, 3\)"):
-            Bias.model_validate({**content, name: [[1, 1]] * 2})
 
 
 def test_a_report_has_at_most_so_many_records():
