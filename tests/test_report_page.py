@@ -82,6 +82,11 @@ def test_every_figure_is_drawn_and_nothing_overflows(page):
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 
+def test_figures_in_closed_details_are_not_drawn(page):
+    assert page.locator("details.claim .chart").count() == 4
+    assert page.locator("details.claim .chart svg").count() == 0
+
+
 @pytest.mark.parametrize("page", [375], indirect=True)
 def test_verdicts_open_to_their_evidence_and_figure(page):
     claim = page.locator("details.claim").nth(1)

@@ -58,19 +58,24 @@
     }
   };
 
+  // What a closed <details> holds has a width, too, but nobody sees it.
+  const folded = (place) => place.closest("details:not([open])") !== null;
+  const outdated = (place) => drawn.get(place)?.room !== place.querySelector(".chart").clientWidth;
+
   const places = [...document.querySelectorAll("[data-figure]")];
   for (const place of places) {
     place.addEventListener("click", (event) => {
       const button = event.target.closest("[data-variant]");
       if (button) draw(place, button.dataset.variant);
     });
-    place.closest("details")?.addEventListener("toggle", () => { if (!drawn.has(place)) draw(place); });
+    place.closest("details")?.addEventListener("toggle", () => {
+      if (!folded(place) && outdated(place)) draw(place);
+    });
   }
 
   const drawAll = async () => {
     for (const place of places) {
-      const chart = place.querySelector(".chart");
-      if (chart.clientWidth && drawn.get(place)?.room !== chart.clientWidth) {
+      if (!folded(place) && outdated(place)) {
         await draw(place).catch((error) => console.error(place.dataset.figure, error));
         await new Promise((resume) => { setTimeout(resume); }); // the page answers in between
       }
