@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from examples.optimizers.exercise import OPTIMIZERS
+from examples.optimizers.exercise import RATES as GRID_RATES
 from harness.exercise import Exercise, Published, Results, row_name
 from harness.files import sealed
 from harness.files.names import file_name
@@ -16,7 +18,7 @@ from harness.paths import ROOT
 from harness.results.records import to_case, to_record, to_training
 from model.dataset import FASHION_MNIST, MNIST
 from model.experiment import Experiment
-from model.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from model.optimizers import SGD, Adam
 from tests.data import made_up_training
 
 EPOCHS = 4
@@ -74,18 +76,6 @@ def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 
     summary = _summary(records)
     sealed.write(folder / "summary.json", summary)
     return summary
-
-
-OPTIMIZERS = {
-    "sgd": SGD,
-    "momentum": lambda rate: SGD(rate, momentum=0.9),
-    "nesterov": lambda rate: SGD(rate, momentum=0.9, nesterov=True),
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamw": AdamW,
-}
-GRID_RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 
 
 def write_grid(folder: Path, *, seeds: int = 2) -> dict[str, Any]:

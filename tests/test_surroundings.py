@@ -12,8 +12,10 @@ import pytest
 
 from harness.hardware.lock_file import LockError, lock_folder
 from harness.hardware.machine import git_commit
+from harness.processes import environment
 from harness.results.report_folder import ReportFolder
 from model.data.download import DataError, ensure_downloaded
+from tests.conftest import ROOT
 from tests.reports import RUN
 
 
@@ -134,3 +136,25 @@ def test_another_users_folders(theirs, monkeypatch, what):
         (line,) = pipe.read().splitlines()
     assert str(theirs) in line
     assert "ermission denied" in line or "belongs to the user 0" in line
+
+
+WITHOUT_ALTAIR = "import sys\nsys.modules['altair'] = None\n"
+
+
+def test_without_altair_there_are_tables_and_no_figures_of_an_exercises_own(suite):
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(WITHOUT_ALTAIR + conftest.read_text())
+    suite.add(1, "object.__setattr__(EXERCISE, 'figures', {'mine': lambda results: 1 / 0})")
+    result = suite.run_apart()
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["Exercise 1: fake (1 epoch; paper: Table 1)"])
+    assert not (suite.report / "figures.json").exists()
+
+
+@pytest.mark.parametrize("study", ["bench", "examples/optimizers"])
+def test_a_study_is_collected_without_altair(study):
+    code = f"{WITHOUT_ALTAIR}import pytest\nsys.exit(pytest.main(['{study}', '--collect-only', '-q']))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr

@@ -2,6 +2,7 @@
 
 import pytest
 
+from examples.optimizers import measures
 from harness.study import Study
 
 STUDY = Study(
@@ -15,8 +16,4 @@ STUDY = Study(
 @pytest.fixture
 def by_optimizer(trained):
     """All trainings of the exercise: by optimizer, then by learning rate."""
-    found = {}
-    for training in trained.where().values():
-        optimizer = training.experiment.optimizer
-        found.setdefault(optimizer.label, {})[optimizer.learning_rate] = training
-    return found
+    return measures.by_optimizer(trained.where().values())

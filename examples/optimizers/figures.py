@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from examples.optimizers.measures import expected_best
+from examples.optimizers.measures import by_optimizer, expected_best
 from harness.report.figures.figure import (
     HEIGHT,
     Figure,
@@ -17,15 +17,12 @@ from harness.stats import mean_and_interval
 
 def expected(results):
     """A line for each optimizer: the expected accuracy of the best of 1, 2, ... rates."""
-    by_optimizer = {}
-    for training in results.trainings.values():
-        optimizer = training.experiment.optimizer
-        by_optimizer.setdefault(optimizer.label, {})[optimizer.learning_rate] = training
-    if len({len(each) for each in by_optimizer.values()}) != 1:  # some rows did not run
+    found = by_optimizer(results.trainings.values())
+    if len({len(each) for each in found.values()}) != 1:  # some rows did not run
         return None
     name = f"expected-{results.slug}"
-    rows = [row for label, each in by_optimizer.items() for row in _rows(label, each)]
-    labels = [*by_optimizer]
+    rows = [row for label, each in found.items() for row in _rows(label, each)]
+    labels = [*found]
     seeds = max(len(each.seeds) for each in results.trainings.values())
     return Figure(
         title="Expected best of a few rates drawn at random",

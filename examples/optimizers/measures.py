@@ -5,7 +5,7 @@ Choosing the best rate by the test set flatters every optimizer alike, by little
 the seeds at neighbouring rates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from math import comb
 
@@ -19,6 +19,15 @@ from model.experiment import Training
 Trainings = Mapping[float, Training]
 
 SIGNIFICANT = 0.05  # for all pairs of a ranking together
+
+
+def by_optimizer(trainings: Iterable[Training]) -> dict[str, dict[float, Training]]:
+    """The trainings by the label of their optimizer, then by learning rate."""
+    found: dict[str, dict[float, Training]] = {}
+    for training in trainings:
+        optimizer = training.experiment.optimizer
+        found.setdefault(optimizer.label, {})[optimizer.learning_rate] = training
+    return found
 
 
 def final(trainings: Trainings) -> NDArray[np.float64]:

@@ -12,17 +12,10 @@ from examples.optimizers.claims import (  # noqa: F401  # pytest collects them h
     test_all_end_within_a_point,
     test_the_ranking_has_no_ties,
 )
-from examples.optimizers.figures import expected
-from examples.optimizers.rows import rows
-from harness.exercise import Exercise
+from examples.optimizers.exercise import exercise_on
 from model.dataset import MNIST
 
-EXERCISE = Exercise(
-    title="MNIST",
-    question="Which optimizer is best, how soon is it there, and how much does its rate matter?",
-    rows=rows(dataset=MNIST),
-    figures={"expected-best": expected},
-)
+EXERCISE = exercise_on(MNIST, "MNIST")
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)

@@ -188,8 +188,10 @@ def _draw_own_figures(config: pytest.Config) -> None:
         if module.EXERCISE.figures
     }
     if drawing:
-        from ..report import own_figures  # it imports Altair
-
+        try:
+            from ..report import own_figures
+        except ImportError:  # Altair is missing: there is no page to show them on either
+            return
         results = {path: (each, results_of(config, path, each)) for path, each in drawing.items()}
         content, errors = own_figures.drawn(results)
         sealed.write(config.stash[SETTINGS].report_dir / FIGURES, content)

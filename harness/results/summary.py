@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from ..claim import claims_of
-from ..exercise import Exercise, Results, case_id, slug
+from ..exercise import Exercise, Results, case_id, row_name, slug
 from ..files.measured import restored
 from ..files.record import MeasurementRecord, TrainingRecord
 from ..files.sealed import printable
@@ -25,20 +26,29 @@ from .store import Store
 
 def results_of(config: pytest.Config, module: str, exercise: Exercise) -> Results:
     """What is on disk of an exercise, for its own figures."""
-    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
-    store = Store(settings.report_dir)
-    trainings = {}
-    for row in exercise.rows:
-        experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
-        key = training_key(config, experiment)
-        if record := store.find(TrainingRecord, case_id(module, row.name), key):
-            trainings[row.name] = to_training(record)
+    store = Store(config.stash[SETTINGS].report_dir)
+    trainings = {
+        row_name(record.id): to_training(record) for record, _ in _records(config, module, exercise)
+    }
     measurements = {}
     for name in exercise.measurements:
         key = {"run": fingerprint_of(config)}
         if found := store.find(MeasurementRecord, f"{module}::{name}", key):
             measurements[name] = [restored(each) for each in found.measured]
     return Results(slug(module), trainings, measurements)
+
+
+def _records(
+    config: pytest.Config, module: str, exercise: Exercise
+) -> Iterator[tuple[TrainingRecord, dict[str, Any]]]:
+    """The records of the exercise's rows that were trained, with their keys."""
+    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
+    store = Store(settings.report_dir)
+    for row in exercise.rows:
+        experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
+        key = training_key(config, experiment)
+        if record := store.find(TrainingRecord, case_id(module, row.name), key):
+            yield record, key
 
 
 def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:
@@ -58,13 +68,11 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
         for path, module in modules.items()
     ]
     store = Store(settings.report_dir)
-    cases = []
-    for path, module in modules.items():
-        for row in module.EXERCISE.rows:
-            experiment = study.experiment(module.EXERCISE, row, settings.scale, settings.dataset)
-            name, key = case_id(path, row.name), training_key(config, experiment)
-            if record := store.find(TrainingRecord, name, key):
-                cases.append(to_case(record, resumed=store.is_resumed(name, key)))
+    cases = [
+        to_case(record, resumed=store.is_resumed(record.id, key))
+        for path, module in modules.items()
+        for record, key in _records(config, path, module.EXERCISE)
+    ]
     decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}
     return {
         "schema": SCHEMA,
