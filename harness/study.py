@@ -83,7 +83,7 @@ class Study:
         return exercise.epochs.get(scale, self.scales[scale])
 
     def check(self, exercise: Exercise) -> None:
-        """Raises ValueError where the exercise has epochs for a scale that there is none of."""
+        """Raises ValueError if the exercise has epochs for a scale that the study does not have."""
         if odd := [scale for scale in exercise.epochs if scale not in self.scales]:
             raise ValueError(
                 f"epochs has the scale {shown(odd[0])}; the study's are {', '.join(self.scales)}"

@@ -19,10 +19,11 @@ _READY = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Loads the plugin where a checkout's own conftest.py names this one and options are unknown so far.
+    """Loads the plugin if the command line has options that pytest does not know yet.
 
-    They are the suite's, and pytest takes their values for paths: in `pytest --scale paper` it finds no
-    conftest.py of a study. The session is then of the study in `testpaths`.
+    Until they are known, pytest takes their values for paths, so `pytest --scale paper` finds no study's
+    conftest.py. The session is then of the study in `testpaths`. This hook does nothing when the module
+    is loaded as an installed plugin, before pytest has read the command line.
     """
     config = pluginmanager.get_plugin("pytestconfig")
     known = getattr(config, "known_args_namespace", None)
@@ -52,10 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
-    """Loads the plugin with a conftest.py that declares a study.
+    """Loads the plugin when pytest loads a conftest.py that declares a study.
 
-    Raises UsageError where pytest finds it when options are read already: while it collects a folder
-    above the study.
+    Raises UsageError if pytest finds that file only while it collects a folder above the study: it is
+    too late then to read the study's options.
     """
     path = getattr(plugin, "__file__", None)
     # By its module's name, which nobody's variable of that name has by chance.

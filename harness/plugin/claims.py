@@ -75,7 +75,7 @@ class Trained:
 
     @property
     def passed_over(self) -> list[str]:
-        """Those that it asked for, and did not look at because no paper has them."""
+        """The names of the rows that match its queries and were left out as unpublished."""
         names = self._unpublished - self._looked_at
         return [name for name in self._exercise.names if name in names]
 

@@ -11,7 +11,7 @@ from .lines import Line
 from .settings import is_number, settings_of
 
 LEAST = 3
-"""How many values a setting has at least among rows that are otherwise alike, to be drawn against."""
+"""The fewest values of a setting, among rows that are otherwise alike, that make a figure."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Alike:
 
     setting: str
     groups: list[list[Line]]
-    """Each by ascending value; the groups in the exercise's order. One at least has `LEAST` values."""
+    """In the exercise's order, each sorted by the setting. At least one has `LEAST` values."""
 
 
 def numeric_settings(lines: Sequence[Line]) -> list[Alike]:
@@ -71,7 +71,7 @@ def best(lines: Sequence[Line]) -> Line:
 
 
 def best_few(lines: Sequence[Line], most: int) -> list[Line]:
-    """The rows with the highest final test accuracies, at most so many, in their order."""
+    """The `most` rows with the highest final test accuracies, in their original order."""
     order = sorted(range(len(lines)), key=lambda at: -accuracy(lines[at]))
     return [lines[at] for at in sorted(order[:most])]
 
@@ -82,7 +82,7 @@ class Few:
 
     lines: list[Line]
     differing: list[str]
-    """The settings of which each of them has the best value that was tried."""
+    """The settings in which the rows that each of them stands for differ."""
     note: str
     """Says which rows they are, in a sentence; empty where they are all."""
 

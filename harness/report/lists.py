@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:
-    """The names, or the first of them and how many more there are, where they are more than `most`."""
+    """Joins the names; of more than `most`, the first ones, and says how many more there are."""
     if len(names) <= most:
         return separator.join(names)
     return f"{separator.join(names[:most])} and {len(names) - most} more"

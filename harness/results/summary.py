@@ -25,7 +25,7 @@ from .store import Store
 
 
 def results_of(config: pytest.Config, module: str, exercise: Exercise) -> Results:
-    """What is on disk of an exercise, for its own figures."""
+    """Returns the exercise's trainings and measurements that are on disk, for its own figures."""
     store = Store(config.stash[SETTINGS].report_dir)
     trainings = {
         row_name(record.id): to_training(record) for record, _ in _records(config, module, exercise)

@@ -31,10 +31,10 @@ def has_panels_of_their_own(alike: Alike) -> bool:
 
 
 def groups_of(alike: Alike, every: Sequence[Line]) -> list[Group]:
-    """The groups, each with its panel, and in it with a look that no other group has there.
+    """Returns the groups, each with its panel and with a look that no other group in that panel has.
 
-    Of more groups than there are looks, those whose best rows end best. `every` are all rows of the
-    exercise.
+    If there are more groups than looks, those whose best rows end best are returned. `every` are all
+    rows of the exercise.
     """
     experiments = [lines[0].case.experiment for lines in alike.groups]
     settings = varying(experiments, [alike.setting])
