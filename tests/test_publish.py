@@ -44,6 +44,13 @@ def test_the_documents_have_the_published_figures():
     assert [rewrite(text) for text in texts] == texts
 
 
+def test_the_documents_of_the_example_have_its_published_figures():
+    study = load_study(ROOT / "examples" / "optimizers")
+    texts = [document.read_text() for document in study.documents]
+    assert all("<!-- findings test_mnist: " in text for text in texts)
+    assert [rewrite(text, study.published) for text in texts] == texts
+
+
 def test_the_table_of_faults_is_that_of_the_kept_run():
     assert table.DOCUMENT.read_text() == table.document()
     trials = json.loads(table.JSON.read_text())["trials"]

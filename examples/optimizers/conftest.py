@@ -10,6 +10,7 @@ STUDY = Study(
     about="What each attains at its best learning rate, how soon, and how much that rate matters.",
     scales={"miniature": 1, "full": 5},
     data_root="../../data",
+    documents=("../../docs/optimizers.md",),
 )
 
 
