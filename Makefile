@@ -21,7 +21,7 @@ help:
 	@echo "make example  train the example study, seven optimizers on MNIST, in miniature"
 	@echo "make chaos    sessions with faults at random times, then --resume"
 	@echo "make fuzz     read thousands of mutated report files"
-	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make lint     ruff, mypy, import-linter, names that are defined twice"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
@@ -85,6 +85,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.doubled_names
 
 # Marks that are left only after everything was installed. The project itself is installed so that
 # pytest loads it for a study in any folder.

@@ -17,7 +17,7 @@ from harness.report.figures.figure import (
 from model.experiment import Training
 
 
-def figure(results: Results) -> Figure | None:
+def draw_class_accuracy(results: Results) -> Figure | None:
     """A panel for each row that the observer `STREAM` looked at."""
     looked = {
         name: each

@@ -10,7 +10,7 @@ from harness.stats import all_hold, exceeds, format_mean
 from model.experiment import Training, first_epochs
 
 
-def by_rate(trainings: Iterable[Training]) -> dict[float, Training]:
+def by_learning_rate(trainings: Iterable[Training]) -> dict[float, Training]:
     """The trainings by learning rate; 1.0 is 1, as in the assignment's tables."""
     rates = {training.experiment.learning_rate: training for training in trainings}
     return {int(rate) if rate.is_integer() else rate: training for rate, training in rates.items()}

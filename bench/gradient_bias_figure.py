@@ -20,7 +20,7 @@ from harness.report.figures.figure import (
     log_scale,
     side_by_side,
 )
-from harness.report.lines import COLOURS
+from harness.report.series import COLOURS
 from harness.stats import mean_and_interval
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
@@ -31,7 +31,7 @@ _QUANTITIES = {
 _UNBIASED = "unbiased: 1/√k"
 
 
-def figure(results: Results) -> Figure | None:
+def draw_gradient_bias(results: Results) -> Figure | None:
     """A panel for each checkpoint, with a line for each order."""
     seeds = results.measurements.get("gradient-bias", [])
     orders = [*_ORDERS]

@@ -16,9 +16,10 @@ import pytest
 
 from bench.evidence import epochs_to, epochs_until, format_accuracies, format_epochs, is_best
 from bench.paper import TABLE_1
-from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import all_hold, exceeds, format_mean, negate
+from harness.verdicts import NOT_REPRODUCED, REPRODUCED
 from model.optimizers import SGD
 
 EXERCISE = Exercise(
@@ -51,7 +52,7 @@ EXERCISE = Exercise(
 
 RATE = 0.1
 SIZES = tuple(TABLE_1)
-GRADIENT_DESCENT = 60000
+_GRADIENT_DESCENT = 60000
 
 
 @pytest.fixture
@@ -141,8 +142,8 @@ def test_100_10000_and_60000_suffice(by_size, decide):
     expected=REPRODUCED,
 )
 def test_1000_is_better_than_gradient_descent(by_size, decide):
-    trainings = by_size(1000, GRADIENT_DESCENT)
-    holds = exceeds(trainings[1000].test_accuracy[-1], trainings[GRADIENT_DESCENT].test_accuracy[-1])
+    trainings = by_size(1000, _GRADIENT_DESCENT)
+    holds = exceeds(trainings[1000].test_accuracy[-1], trainings[_GRADIENT_DESCENT].test_accuracy[-1])
     decide(holds, f"Final test accuracies by batch size: {format_accuracies(trainings)}.")
 
 
@@ -248,14 +249,14 @@ def test_smaller_batches_converge_faster(by_size, decide):
 )
 def test_sgd_converges_faster_than_gradient_descent(by_size, decide):
     """Batch sizes 1 and 100, in epochs to the lowest training loss of gradient descent."""
-    trainings = by_size(1, 100, GRADIENT_DESCENT)
-    slow = trainings[GRADIENT_DESCENT]
+    trainings = by_size(1, 100, _GRADIENT_DESCENT)
+    slow = trainings[_GRADIENT_DESCENT]
     lowest = slow.train_loss.min(axis=0)
     epochs = {size: epochs_until(each, each.train_loss <= lowest) for size, each in trainings.items()}
     decide(
-        all_hold(exceeds(epochs[GRADIENT_DESCENT], epochs[size]) for size in (1, 100)),
+        all_hold(exceeds(epochs[_GRADIENT_DESCENT], epochs[size]) for size in (1, 100)),
         f"The lowest training loss of gradient descent, {format_mean(lowest)}, is reached "
-        f"by gradient descent {format_epochs(slow, epochs[GRADIENT_DESCENT])}, "
+        f"by gradient descent {format_epochs(slow, epochs[_GRADIENT_DESCENT])}, "
         f"by batch size 1 {format_epochs(trainings[1], epochs[1])} "
         f"and by 100 {format_epochs(trainings[100], epochs[100])}.",
     )
@@ -269,7 +270,7 @@ def test_sgd_converges_faster_than_gradient_descent(by_size, decide):
 def test_gradient_descent_converges_very_slowly(by_size, decide):
     """Its training loss ends above that of every smaller batch that converges at this rate."""
     trainings = without_1(by_size())
-    slow = trainings[GRADIENT_DESCENT].train_loss
+    slow = trainings[_GRADIENT_DESCENT].train_loss
     holds = all_hold(exceeds(slow[-1], trainings[size].train_loss[-1]) for size in SIZES[1:-1])
     figures = ", ".join(
         f"{size}: {format_mean(each.train_loss[-1])}" for size, each in trainings.items()
@@ -287,7 +288,7 @@ def test_gradient_descent_converges_very_slowly(by_size, decide):
 )
 def test_an_update_of_gradient_descent_is_costly(by_size, decide):
     """Costly: longer than ten updates on a single example."""
-    trainings = by_size(1, GRADIENT_DESCENT)
+    trainings = by_size(1, _GRADIENT_DESCENT)
     single, full = (training.seconds / training.steps for training in trainings.values())
     single_epoch, full_epoch = (t.seconds / t.experiment.epochs for t in trainings.values())
     decide(

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from bench.paper import ZERO_INIT
-from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import claim
 from harness.exercise import Exercise, Published, Row
 from harness.stats import format_mean
+from harness.verdicts import NOT_REPRODUCED, REPRODUCED
 from model.diagnostics.gradient_flow import gradient_flow
 from model.network import MLP
 from model.observers import UNIT_SYMMETRY
 from model.optimizers import SGD
 
-GRADIENT_DESCENT = 60000
+_GRADIENT_DESCENT = 60000
 VALUES = (0, 0.01, 0.1, 1)
 
 EXERCISE = Exercise(
@@ -38,7 +39,7 @@ EXERCISE = Exercise(
             ZERO_INIT if value == 0 else Published(),
         )
         for value in VALUES
-        for method, batch_size in (("gd", GRADIENT_DESCENT), ("sgd", 100))
+        for method, batch_size in (("gd", _GRADIENT_DESCENT), ("sgd", 100))
     ),
     measurements={
         "gradient-flow": lambda data, seed: {

@@ -11,11 +11,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.evidence import by_rate, epochs_to, format_accuracies, format_epochs, is_best
+from bench.evidence import by_learning_rate, epochs_to, format_accuracies, format_epochs, is_best
 from bench.paper import TABLE_2
-from harness.claim import NOT_REPRODUCED, REPRODUCED, claim
+from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import all_hold, exceeds, format_mean, negate
+from harness.verdicts import NOT_REPRODUCED, REPRODUCED
 from model.data.presentation_order import epoch_order
 from model.diagnostics.convexity import losses_between_copies
 from model.diagnostics.gradient_bias import gradient_bias
@@ -58,15 +59,15 @@ def _gradient_bias(data, seed):
 
 # Altair is imported where a figure is drawn: a worker has no use for it, and a session can do without.
 def _class_accuracy_figure(results):
-    from bench.class_accuracy_figure import figure
+    from bench.class_accuracy_figure import draw_class_accuracy
 
-    return figure(results)
+    return draw_class_accuracy(results)
 
 
 def _gradient_bias_figure(results):
-    from bench.gradient_bias_figure import figure
+    from bench.gradient_bias_figure import draw_gradient_bias
 
-    return figure(results)
+    return draw_gradient_bias(results)
 
 
 EXERCISE = Exercise(
@@ -95,19 +96,19 @@ EXERCISE = Exercise(
     figures={"classes": _class_accuracy_figure, "gradient-bias": _gradient_bias_figure},
 )
 
-THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted, at every rate"
+_THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted, at every rate"
 
 
 @pytest.fixture
 def online(trained):
     """Table 2's trainings on the sorted stream, by learning rate."""
-    return lambda: by_rate(trained.where(order="by_class", published=True).values())
+    return lambda: by_learning_rate(trained.where(order="by_class", published=True).values())
 
 
 @pytest.fixture
 def shuffled(trained):
     """Table 2's trainings in shuffled order, by learning rate."""
-    return lambda: by_rate(trained.where(order="shuffled", published=True).values())
+    return lambda: by_learning_rate(trained.where(order="shuffled", published=True).values())
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
@@ -164,7 +165,7 @@ def test_the_training_data_are_not_fixed(measured, decide):
 @claim(
     "Online is better at smaller rates, and best at 0.0001.",
     source="Q1, Table 2",
-    needs=THREE_EPOCHS,
+    needs=_THREE_EPOCHS,
 )
 def test_online_is_best_at_0_0001(online, decide):
     found = online()
@@ -175,7 +176,7 @@ def test_online_is_best_at_0_0001(online, decide):
     "At 0.1, 0.01 and 0.001 online does not converge.",
     source="Q1, Figure 5",
     expected=REPRODUCED,
-    needs=THREE_EPOCHS,
+    needs=_THREE_EPOCHS,
 )
 def test_online_does_not_converge_above_0_0001(online, decide):
     """A method that converges keeps what it has learnt: 90 % test accuracy after the last epoch."""
@@ -193,7 +194,7 @@ def test_online_does_not_converge_above_0_0001(online, decide):
     "At 0.0001 the training loss of online falls at first, then rises.",
     source="Q1, Figure 5",
     expected=NOT_REPRODUCED,
-    needs=THREE_EPOCHS,
+    needs=_THREE_EPOCHS,
 )
 def test_online_at_0_0001_turns_up(online, decide):
     loss = online()[0.0001].train_loss
@@ -294,7 +295,7 @@ def test_both_fail_at_0_1(online, shuffled, decide):
     "The cause is that 0.1 is too large for batch size 1, in either order.",
     source="Q2",
     expected=REPRODUCED,
-    needs=THREE_EPOCHS,
+    needs=_THREE_EPOCHS,
 )
 def test_0_1_is_too_large(online, shuffled, decide):
     """A smaller rate ends higher. (Answer 1 calls the same rate too small.)"""

@@ -2,18 +2,20 @@
 
 A floor may import those below it, never one above:
 
-    entry               what pytest loads in every session: the plugin, where there is a study
-    plugin              what pytest loads
-    noise               what the gates and A/B can see on this machine
-    ab                  a revision against the working tree, in turns
-    report    gates     tables, figures, the page, publishing; slower or worse than saved runs?
-    results   timing    records on disk; pytest-benchmark
-    hardware            leases, the machine, engine speeds
-    files  run_folders  what the JSON files of a report may hold; a folder for each run
-    settings            the options of a session, checked
-    study               what a folder of exercises declares
-    exercise  claim  stats  significance  ownership  atomic_json  processes
-    paths  where
+    entry                what pytest loads in every session: the plugin, if there is a study
+    plugin               what pytest loads for a study
+    commands             `python -m harness NAME`, a module each
+    ab                   a revision compared with the working tree, in turns
+    report    gates      tables, figures, the page; slower or worse than in saved runs?
+    results   timing     records on disk; pytest-benchmark
+    engine_speeds        peers, the hardware's bound, memory
+    hardware             leases, and the machine
+    session_settings     the options of a session, checked
+    study                what a folder of exercises declares
+    files  run_folders   what the JSON files of a report may hold; a folder for each run
+    compare              statistics that the gates and A/B share
+    exercise  claim  stats  ownership  atomic_json  processes
+    verdicts  paths  where  wording
 """
 
 from importlib.util import find_spec

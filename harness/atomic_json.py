@@ -9,10 +9,10 @@ from typing import Any
 
 from model.atomic_file import write_text
 
-__all__ = ["dumps", "read", "write", "write_text"]
+__all__ = ["dumps", "read_json", "write_json", "write_text"]
 
 
-def write(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Writes `content` to `path` atomically: a reader sees the old file or the new one, never a part.
 
     JSON has no infinities and no NaN. They are written as the strings "Infinity", "-Infinity" and
@@ -22,12 +22,12 @@ def write(path: Path, content: Any) -> None:
 
 
 def dumps(content: Any) -> str:
-    """The text that `write` writes."""
+    """The text that `write_json` writes."""
     return json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
 
 
-def read(path: Path) -> Any:
-    """The content of a file that `write` wrote; numbers that are not finite are strings.
+def read_json(path: Path) -> Any:
+    """The content of a file that `write_json` wrote; numbers that are not finite are strings.
 
     For files that only the suite itself reads back: `files.sealed` checks what it reads.
     """

@@ -21,7 +21,7 @@ from model.values import one_line, printable, shown, whole
 
 from .exercise import Exercise, Row
 
-NAME = "STUDY"
+STUDY_NAME = "STUDY"
 CONFTEST = "conftest.py"
 
 
@@ -138,13 +138,13 @@ class StudyFolder:
 
 def study_of(module: object) -> StudyFolder | None:
     """The study that a conftest.py declares, or None."""
-    found, path = getattr(module, NAME, None), getattr(module, "__file__", None)
+    found, path = getattr(module, STUDY_NAME, None), getattr(module, "__file__", None)
     if not isinstance(found, Study) or path is None or Path(path).name != CONFTEST:
         return None
     return StudyFolder(found, Path(path).parent.resolve())
 
 
-def load(folder: Path) -> StudyFolder:
+def load_study(folder: Path) -> StudyFolder:
     """The study in `folder`. Raises ValueError, in a line, where there is none."""
     path = folder / CONFTEST
     if not path.is_file():
@@ -160,5 +160,5 @@ def load(folder: Path) -> StudyFolder:
             f"{path} cannot be imported: {type(error).__name__}: {one_line(error)}"
         ) from None
     if (found := study_of(module)) is None:
-        raise ValueError(f"{folder} is no study: its {CONFTEST} has no {NAME}")
+        raise ValueError(f"{folder} is no study: its {CONFTEST} has no {STUDY_NAME}")
     return found

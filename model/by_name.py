@@ -26,7 +26,7 @@ class Function:
         return self.name.rpartition(".")[2]
 
 
-def keep(field: str, given: type, base: type, public: str) -> str:
+def name_of(field: str, given: type, base: type, public: str) -> str:
     """The name that finds the class again.
 
     That is its name in the module `public`, if it is there. Raises ValueError, naming the field, unless

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .engines.numba_loop.compilation import refuses_network, unavailable
+from .engines.numba_loop.compilation import numba_unavailable, refuses_size
 from .engines.numba_loop.evaluation import tally as compiled_tally
 from .network import MLP, stack_parameters
 from .subnormals import flushed
@@ -67,7 +67,7 @@ def _compiled(network: MLP, parameters: list[Tensor], images: Tensor) -> bool:
 @cache
 def _compiled_holds(network: MLP) -> bool:
     """Whether the compiled forward pass runs on this machine and agrees with PyTorch's, tried once."""
-    if unavailable() is not None or refuses_network(network) is not None:
+    if numba_unavailable() is not None or refuses_size(network) is not None:
         return False
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(50, network.inputs, generator=generator).sub(0.8).relu()

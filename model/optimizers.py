@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, repla
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from .by_name import called_with, check_name, in_words, keep, look_up, named, plain_options, written
+from .by_name import called_with, check_name, in_words, look_up, name_of, named, plain_options, written
 from .values import flag, number, one_line, shown
 
 if TYPE_CHECKING:  # a report is drawn without PyTorch
@@ -268,7 +268,7 @@ class Torch(Optimizer):
             return
         import torch
 
-        name = keep("optimizer_class", given, torch.optim.Optimizer, "torch.optim")
+        name = name_of("optimizer_class", given, torch.optim.Optimizer, "torch.optim")
         object.__setattr__(self, "optimizer_class", name)
         self._try()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .by_name import called_with, check_name, in_words, keep, look_up, plain_options, written
+from .by_name import called_with, check_name, in_words, look_up, name_of, plain_options, written
 from .optimizers import Optimizer
 from .values import one_line, shown
 
@@ -51,7 +51,7 @@ class Schedule:
             return
         from torch.optim.lr_scheduler import LRScheduler
 
-        name = keep("scheduler", self.scheduler, LRScheduler, "torch.optim.lr_scheduler")
+        name = name_of("scheduler", self.scheduler, LRScheduler, "torch.optim.lr_scheduler")
         object.__setattr__(self, "scheduler", name)
         object.__setattr__(self, "_by_class", True)
 

@@ -60,9 +60,18 @@ def shown(value: object) -> str:
     return line if len(line) <= 80 else f"{line[:79]}…"
 
 
-def one_line(error: object) -> str:
-    """Returns the error's message in one line of at most 200 characters, or its type if it has none."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+def one_line(text: object) -> str:
+    """Returns the text, or an error's type if it has none, in one line of at most 500 characters.
+
+    Characters that a terminal would obey, or not show, are escaped.
+    """
+    line = escaped(" ".join(str(text).split())) or type(text).__name__
+    return line if len(line) <= 500 else f"{line[:500]}…"
+
+
+def escaped(text: str) -> str:
+    """Returns the text with its unprintable characters as Python escapes them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _is_bool(value: object) -> bool:

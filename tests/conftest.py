@@ -246,7 +246,7 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     # What its conftest puts in their place is put back, as `run` runs it in this process.
     for module, name in (
         (harness.plugin.session, "prepare"),
-        (harness.plugin.session, "draw"),
+        (harness.plugin.session, "draw_report"),
         (harness.plugin.fixtures, "load"),
         (harness.plugin.fixtures, "train_model"),
         (harness.plugin.fixtures, "lease"),

@@ -30,16 +30,16 @@ from harness.files import sealed
 from harness.files.names import file_name
 from harness.files.record import Resumed, TrainingRecord, key_of, read_claim, read_record
 from harness.files.sealed import FileError
-from harness.files.speed import Speed, Times
+from harness.files.speeds import SpeedFile, TimesFile
 from harness.gates.baselines import BaselineError
-from harness.gates.baselines import read as read_baseline
+from harness.gates.baselines import read_saved_run as read_baseline
 from harness.paths import BENCH
 from harness.report import tables
-from harness.report.answer import answer
-from harness.report.lines import lines_of
-from harness.report.load import ReportError, load
+from harness.report.headline import headline
+from harness.report.load import ReportError, load_run
+from harness.report.series import lines_of
 from harness.results.records import to_case
-from harness.study import load as study_in
+from harness.study import load_study as study_in
 
 RUN = study_in(BENCH).published / "epyc-1-core"
 SECONDS, BYTES = 1.0, 200e6  # that no mutation may take
@@ -60,24 +60,24 @@ def _record(path: Path) -> None:
 
 
 def _summary(path: Path) -> None:
-    run = load(path.parent)
+    run = load_run(path.parent)
     summary = run.summary.model_dump()
     if not run.left_out:  # as a run's own is, and a published one
         tables.format_tables(summary, "github")
         tables.format_caption(summary)
     for exercise in run.summary.exercises:
-        answer(lines_of(run, exercise))
+        headline(lines_of(run, exercise))
 
 
 def _claim() -> dict[str, Any]:
-    decided = sealed.load(RUN / "summary.json")["claims"][0]
-    record = sealed.load(next((RUN / "runs").glob("*.json")))
+    decided = sealed.read_content(RUN / "summary.json")["claims"][0]
+    record = sealed.read_content(next((RUN / "runs").glob("*.json")))
     return {**decided, "run": record["run"]}
 
 
 def _baseline() -> dict[str, Any]:
     """What pytest-benchmark would save of a published run's first row, as far as it is read."""
-    record = sealed.read(next((RUN / "runs").glob("*sgd-lr0.1-batch1000.*")), TrainingRecord)
+    record = sealed.read_model(next((RUN / "runs").glob("*sgd-lr0.1-batch1000.*")), TrainingRecord)
     seconds = [later - sooner for sooner, later in pairwise(record.epoch_seconds)]
     info = {
         **record.run.model_dump(include={"scale", "dataset", "device", "device_name", "timing"}),
@@ -107,10 +107,10 @@ KINDS = {
     "record": Kind(sorted((RUN / "runs").glob("*.json")), _record),
     "claim": Kind(_claim(), read_claim),
     "summary": Kind([RUN / "summary.json"], _summary),
-    "speed": Kind([RUN / "speed.json"], lambda path: sealed.read(path, Speed)),
-    "times": Kind([RUN / "times.json"], lambda path: sealed.read(path, Times)),
+    "speed": Kind([RUN / "speed.json"], lambda path: sealed.read_model(path, SpeedFile)),
+    "times": Kind([RUN / "times.json"], lambda path: sealed.read_model(path, TimesFile)),
     "baseline": Kind(_baseline(), read_baseline),
-    "resumed": Kind({"records": ["a.json"]}, lambda path: sealed.read(path, Resumed)),
+    "resumed": Kind({"records": ["a.json"]}, lambda path: sealed.read_model(path, Resumed)),
 }
 
 _ODD = st.sampled_from(
@@ -166,7 +166,7 @@ def _bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 @cache
 def _content(path: Path) -> dict[str, Any]:
-    return sealed.load(path)
+    return sealed.read_content(path)
 
 
 @st.composite

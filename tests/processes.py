@@ -38,11 +38,11 @@ _FORKS.set_forkserver_preload(
         "model.train",
         "numba.np.arrayobj",
         "harness.gates.slowdown",
-        "harness.hardware.forecast",
+        "harness.engine_speeds.forecast",
         "harness.hardware.lease",
         "harness.report.tables",
         "harness.results.store",
-        "harness.results.summary",
+        "harness.results.summarise",
     ]
 )
 

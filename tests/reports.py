@@ -71,10 +71,10 @@ def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 
         )
     for record in (*records, _bias(seeds)):
         write_record(folder, record)
-    sealed.write(folder / "speed.json", speed())
-    sealed.write(folder / "figures.json", _own_figures([*records, _bias(seeds)]))
+    sealed.write_content(folder / "speed.json", speed())
+    sealed.write_content(folder / "figures.json", _own_figures([*records, _bias(seeds)]))
     summary = _summary(records)
-    sealed.write(folder / "summary.json", summary)
+    sealed.write_content(folder / "summary.json", summary)
     return summary
 
 
@@ -126,7 +126,7 @@ def write_rows(
         write_record(folder, record)
     summary = _summary(records)
     del summary["exercises"][1]
-    sealed.write(folder / "summary.json", summary)
+    sealed.write_content(folder / "summary.json", summary)
     return summary
 
 
@@ -163,7 +163,7 @@ def _learned(at: int, name: str, experiment: Experiment, count: int) -> dict[str
 def write_record(folder: Path, record: dict[str, Any]) -> Path:
     """Writes the record into the report `folder`, under the name that is its own."""
     path = folder / "runs" / f"{file_name(record['id'], key_of(record))}.json"
-    sealed.write(path, record)
+    sealed.write_content(path, record)
     return path
 
 

@@ -11,4 +11,4 @@ def pytest_configure():
 
     harness.plugin.fixtures.load = lambda *_: made_up()
     harness.plugin.session.prepare = lambda *_: None
-    model.engines.proof.kept_answer = lambda *_: model.engines.proof.Answer("it is not tried here")
+    model.engines.proof.kept_answer = lambda *_: model.engines.proof.ProofResult("it is not tried here")

@@ -19,14 +19,14 @@ import torch
 import harness.ab.comparison as comparison
 import model.data.mnist
 from harness.__main__ import main
-from harness.ab import interpreter, report, turns
-from harness.ab.command import main as compare_with
-from harness.ab.decision import LOOKS, decide, learning
+from harness.ab import interpreter, output, turns
+from harness.ab.decision import LOOKS, decide_speeds, learning_changes
+from harness.ab.payload import Trainer as Worker
 from harness.ab.selection import select
 from harness.ab.side import Checkout, Pair, Side, SideError
-from harness.ab.turns import Pass, Row, take_turns
-from harness.ab.worker import Side as Worker
+from harness.ab.turns import Pass, SelectedRow, take_turns
 from harness.ab.worktree import python_of, worktree
+from harness.commands.ab import compare_revisions as compare_with
 from harness.hardware.lock_file import LockError
 from harness.paths import ROOT
 from harness.processes import as_ctrl_c, environment
@@ -45,7 +45,7 @@ SETTINGS = {
     "data_root": "data",
     "cores": 1,
 }
-ROW = Row("bench/test_x.py::test_training[sgd]", "bench.test_x", "sgd", SETTINGS)
+ROW = SelectedRow("bench/test_x.py::test_training[sgd]", "bench.test_x", "sgd", SETTINGS)
 
 
 class Made(Pass):
@@ -64,34 +64,36 @@ class TestDecision:
 
     def test_equal_sides_are_the_same(self):
         """Of 200 seeded comparisons, each with one chance in 300."""
-        speeds = [{each.speed for each in decide(self.drawn(seed), 10).values()} for seed in range(200)]
+        speeds = [
+            {each.speed for each in decide_speeds(self.drawn(seed), 10).values()} for seed in range(200)
+        ]
         assert sum("slower" in found for found in speeds) <= 3
         assert sum(found == {"same"} for found in speeds) > 150
 
     @pytest.mark.parametrize(("size", "speed"), [(0.1, "slower"), (-0.1, "faster"), (0.03, "same")])
     def test_what_differs_is_found(self, size, speed):
-        found = [decide(self.drawn(seed, size, 0.015), 10)["row 0"].speed for seed in range(100)]
+        found = [decide_speeds(self.drawn(seed, size, 0.015), 10)["row 0"].speed for seed in range(100)]
         assert found.count(speed) >= 90
 
     def test_too_much_noise_leaves_it_undecided(self):
-        found = decide(self.drawn(0, noise=0.2), 10)
+        found = decide_speeds(self.drawn(0, noise=0.2), 10)
         assert {each.speed for each in found.values()} == {"undecided"}
 
     def test_one_disturbed_pass_makes_no_alarm(self):
         ratios = self.drawn(1, noise=0.005)
         ratios["row 3"][2] += 1
-        assert decide(ratios, 10)["row 3"].speed != "slower"
+        assert decide_speeds(ratios, 10)["row 3"].speed != "slower"
 
     def test_a_row_alone_is_decided_by_its_own_noise(self):
-        assert decide({"row": [0.10, 0.11, 0.10, 0.11]}, 10)["row"].speed == "slower"
-        assert decide({"row": [0.001, -0.001, 0.002, 0.0]}, 10)["row"].speed == "same"
+        assert decide_speeds({"row": [0.10, 0.11, 0.10, 0.11]}, 10)["row"].speed == "slower"
+        assert decide_speeds({"row": [0.001, -0.001, 0.002, 0.0]}, 10)["row"].speed == "same"
 
     def test_learning_is_compared_over_all_seeds_of_whole_passes(self):
         better, worse = [[0.5], [0.98]], [[0.5], [0.95]]
         passes = [Made(0, (better, worse), [seed]) for seed in range(4)]
-        assert learning({"row": passes}, 1.0)["row"].outcome == "fell"
+        assert learning_changes({"row": passes}, 1.0)["row"].outcome == "fell"
         same = [Made(0, (better, better), [0]), Made(0, ([], []), [1])]
-        assert learning({"row": same}, 1.0)["row"].outcome == "identical"
+        assert learning_changes({"row": same}, 1.0)["row"].outcome == "identical"
 
 
 class FakeSide:
@@ -189,7 +191,7 @@ def test_the_worker_trains_as_train_does(monkeypatch):
     for side in sides:
         side.ask = lambda do, side=side, **request: getattr(side, do)(**request)
     pair = SimpleNamespace(sides=lambda: sides)
-    row = Row(ROW.case, ROW.module, ROW.name, {**SETTINGS, "replicates": 2})
+    row = SelectedRow(ROW.case, ROW.module, ROW.name, {**SETTINGS, "replicates": 2})
     threads, cores = torch.get_num_threads(), None
     if hasattr(os, "sched_getaffinity"):
         cores = os.sched_getaffinity(0)
@@ -317,10 +319,12 @@ class TestComparison:
                 return made(row.case, seeds[0])
 
             monkeypatch.setattr(comparison, "take_turns", take)
-            rows = [Row(name, "bench.test_x", name, SETTINGS) for name in names]
+            rows = [SelectedRow(name, "bench.test_x", name, SETTINGS) for name in names]
             checkout = Checkout("base", Path(), Path(sys.executable))
             selection = SimpleNamespace(rows=rows, settings=settings)
-            return comparison.compare(selection, checkout, checkout, percent=10, points=1), asked
+            return comparison.compare_checkouts(
+                selection, checkout, checkout, percent=10, points=1
+            ), asked
 
         return run
 
@@ -385,7 +389,7 @@ class TestComparison:
         assert found.outcome == outcome
         assert sum(case == "b" for case, *_ in asked) == 3
         assert {case: each.speed for case, each in found.speeds.items()} == {"a": "same", "c": "same"}
-        row, after = [row for row in report.rows_of(found) if row["id"] in "bc"]
+        row, after = [row for row in output.rows_of(found) if row["id"] in "bc"]
         assert after["pass_ratios"] == pytest.approx(
             [math.exp(self.ratio("c", number)) for number in range(LOOKS[0])]
         )
@@ -467,7 +471,7 @@ class TestComparison:
         settings = SimpleNamespace(
             report_dir=tmp_path / "report", scale="quick", dataset="mnist", device="cpu"
         )
-        report.write(found, settings, "main")
+        output.write_comparison(found, settings, "main")
         text = capsys.readouterr().out
         pytest.LineMatcher(text.splitlines()).fnmatch_lines(
             [
@@ -729,7 +733,7 @@ class TestInterpreter:
         return python
 
     def refused(self, path, capsys, monkeypatch):
-        monkeypatch.setattr("harness.ab.command.select", lambda _: pytest.fail("rows were selected"))
+        monkeypatch.setattr("harness.commands.ab.select", lambda _: pytest.fail("rows were selected"))
         assert main(["ab", "HEAD", "--base-python", str(path)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"--base-python is {str(path)!r}")
@@ -780,7 +784,7 @@ class TestInterpreter:
         (tmp_path / "python").symlink_to(sys.executable)
         monkeypatch.setattr(interpreter, "_ask", lambda python, *_: ((3, 11), []))
         for given in ("python", "~/python", "./a/../python"):
-            assert interpreter.checked(Path(given), tmp_path) == tmp_path / "python"
+            assert interpreter.checked_interpreter(Path(given), tmp_path) == tmp_path / "python"
 
 
 class TestSelection:
@@ -862,8 +866,8 @@ class TestCommand:
         handler = signal.getsignal(signal.SIGTERM)
         settings = SimpleNamespace(report_dir=tmp_path / "report")
         selection = SimpleNamespace(root=repository, rows=[], settings=settings)
-        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
-        monkeypatch.setattr("harness.ab.command.compare", compare)
+        monkeypatch.setattr("harness.commands.ab.select", lambda _: selection)
+        monkeypatch.setattr("harness.commands.ab.compare_checkouts", compare)
         assert main(["ab", "HEAD"]) == 130
         assert worktrees(repository) == 0
         assert signal.getsignal(signal.SIGTERM) is handler
@@ -880,9 +884,9 @@ class TestCommand:
 
         settings = SimpleNamespace(report_dir=tmp_path / "report")
         selection = SimpleNamespace(root=repository, rows=[], settings=settings)
-        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
-        monkeypatch.setattr("harness.ab.command.compare", compare)
-        monkeypatch.setattr("harness.ab.command.checked", lambda python, _: python)
+        monkeypatch.setattr("harness.commands.ab.select", lambda _: selection)
+        monkeypatch.setattr("harness.commands.ab.compare_checkouts", compare)
+        monkeypatch.setattr("harness.commands.ab.checked_interpreter", lambda python, _: python)
         with pytest.raises(KeyboardInterrupt):
             compare_with(None, Path("/opt/python"), 10, 1, [])
         assert [side.folder for side in sides] == [repository, repository]
@@ -892,7 +896,7 @@ class TestCommand:
         """As where a CI's variable is not set: the working tree beside itself would always pass."""
         settings = SimpleNamespace(report_dir=tmp_path / "report")
         selection = SimpleNamespace(root=repository, rows=[], settings=settings)
-        monkeypatch.setattr("harness.ab.command.select", lambda _: selection)
+        monkeypatch.setattr("harness.commands.ab.select", lambda _: selection)
         with pytest.raises(ValueError, match="BASE is ''; it takes a commit"):
             compare_with("", None, 10, 1, [])
 
@@ -924,6 +928,6 @@ class TestCommand:
             assert arguments == ["--scale", "huge"]
             raise ValueError(said)
 
-        monkeypatch.setattr("harness.ab.command.select", select)
+        monkeypatch.setattr("harness.commands.ab.select", select)
         assert main(["ab", "HEAD", "--", "--scale", "huge"]) == 2
         assert capsys.readouterr().err.strip() == said

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read
+from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read_saved_run
 from model.experiment import Experiment
 from model.network import MLP
 from model.optimizers import SGD, Adam
@@ -102,20 +102,20 @@ def test_what_cannot_be_is_refused(tmp_path, content, said):
         content = (content if isinstance(content, str) else json.dumps(content)).encode()
     path.write_bytes(content)
     with pytest.raises(BaselineError) as refused:
-        read(path)
+        read_saved_run(path)
     pytest.LineMatcher([str(refused.value)]).fnmatch_lines([f"the saved run {path} *{said}*"])
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path):
     with pytest.raises(BaselineError, match="No such file"):
-        read(tmp_path / "0001_base.json")
+        read_saved_run(tmp_path / "0001_base.json")
 
 
 def test_sums_are_those_of_rounded_numbers(tmp_path):
     content = with_stats(total=1 + 5e-7)
     content["benchmarks"][0]["extra_info"] = {**INFO, "seconds": 1.0005}
     (tmp_path / "a.json").write_text(json.dumps(content))
-    assert read(tmp_path / "a.json").cases[ROW].stats.total == 1 + 5e-7
+    assert read_saved_run(tmp_path / "a.json").cases[ROW].stats.total == 1 + 5e-7
 
 
 def test_cases_differ_in_what_sets_them_apart():
@@ -159,19 +159,19 @@ def test_another_experiment_under_the_same_name_is_told_by_its_settings():
 def test_the_first_thing_that_is_wrong_is_shown_if_it_is_short(tmp_path, device, shown):
     (tmp_path / "a.json").write_text(json.dumps(with_info(device=device, timing=7)))
     with pytest.raises(BaselineError) as refused:
-        read(tmp_path / "a.json")
+        read_saved_run(tmp_path / "a.json")
     said = "extra_info.device: input should be a valid string"
     assert str(refused.value).endswith(f"a.json cannot be used: {said}{shown}")
 
 
 def test_before_the_first_epoch_an_accuracy_may_be_reached(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(with_info(epochs_to={"0.90": [0], "0.97": [1]})))
-    assert read(tmp_path / "a.json").cases[ROW].extra_info.epochs_to["0.90"] == [0]
+    assert read_saved_run(tmp_path / "a.json").cases[ROW].extra_info.epochs_to["0.90"] == [0]
 
 
 def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
     with pytest.raises(BaselineError) as refused:
-        read(tmp_path / "\x1b[2J\n.json")
+        read_saved_run(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read: No such file or directory" in str(refused.value)
 
 
@@ -179,6 +179,6 @@ def test_a_whole_one_is_taken_and_other_benchmarks_in_it_are_left(tmp_path):
     path = tmp_path / "0001_base.json"
     other = {"fullname": "other", "stats": {}, "extra_info": {}}
     path.write_text(json.dumps({"machine_info": {}, "benchmarks": [CASE, other]}))
-    assert list(read(path).cases) == [ROW]
-    assert not read(path).accepted
-    assert read(path.rename(tmp_path / "0002_accepted.json")).accepted
+    assert list(read_saved_run(path).cases) == [ROW]
+    assert not read_saved_run(path).accepted
+    assert read_saved_run(path.rename(tmp_path / "0002_accepted.json")).accepted

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from harness.__main__ import main
-from harness.gates import calibration
-from harness.gates.calibration import times_of
+from harness.commands import calibrate
+from harness.commands.calibrate import times_of
 from model.experiment import Experiment
 from model.optimizers import SGD
 
@@ -22,7 +22,7 @@ def runs(count, noise=0.01):
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    monkeypatch.setattr(calibration, "DRAWS", 20)
+    monkeypatch.setattr(calibrate, "DRAWS", 20)
 
 
 def test_quiet_runs_make_no_alarm_and_show_what_they_say():

@@ -1,5 +1,6 @@
 """The commands as processes: the environment of their children, and what they answer."""
 
+import argparse
 import ast
 import os
 import re
@@ -10,10 +11,9 @@ import time
 
 import pytest
 
-from harness import __main__ as commands
 from harness import processes
 from harness.__main__ import main
-from harness.hardware import worker_overhead
+from harness.commands import times
 from harness.paths import ROOT
 
 STARTS = {"run", "Popen", "call", "check_call", "check_output", "getoutput", "getstatusoutput"}
@@ -115,7 +115,7 @@ def test_bad_input_is_refused_in_a_line(arguments, line, capsys):
         (("times", "--workers", "0"), "*--workers: '0' is not a whole number from 1 to 999999*"),
         (("times", "--workers", "9" * 5000), "*argument --workers: '9999*"),
         (("ab", "x", "--\x1b[31m"), r"*unrecognized arguments: --\x1b[[]31m*"),
-        (("report", ""), "*'' is no path*"),
+        (("report", ""), "*'' is not a path*"),
         (
             ("speed", "--report-dir=~nobody-here/x"),
             "*'~nobody-here/x', and there is no such home folder*",
@@ -135,7 +135,9 @@ def test_bad_arguments_are_refused_in_a_line(arguments, line, capsys):
 
 def test_a_home_is_a_home_behind_an_equals_sign(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    options = commands._parser().parse_args(["times", "--report-dir=~/x"])
+    parser = argparse.ArgumentParser()
+    times.add_arguments(parser)
+    options = parser.parse_args(["--report-dir=~/x"])
     assert options.report_dir == tmp_path / "x"
 
 
@@ -143,13 +145,13 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path, capsys, monkeypatch):
     def load(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("harness.report.build.load", load)
+    monkeypatch.setattr("harness.report.build.load_run", load)
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"[Errno 13] Permission denied: '{tmp_path}'\n"
 
 
 def test_times_of_a_suite_that_fails_say_why(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(worker_overhead, "MODULES", ("bench/nowhere.py",))
+    monkeypatch.setattr(times, "MODULES", ("bench/nowhere.py",))
     assert main(["times", "--report-dir", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "pytest -n 0 ended with status 4: file or directory not found: bench/nowhere.py"
@@ -162,7 +164,8 @@ def prints(options):
         print(LINE)
     print("done", file=sys.stderr, flush=True)
     return 3
-commands._report = prints
+from harness.commands import report
+report.run = prints
 sys.exit(commands.main(["report"]))
 """
 
@@ -210,7 +213,8 @@ def test_interrupted_it_says_so_in_a_line(tmp_path, end):
     code = (
         "import signal, sys, time, pathlib, harness.__main__ as commands\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "commands._report = lambda _: (pathlib.Path(sys.argv[1]).touch(), time.sleep(60))\n"
+        "from harness.commands import report\n"
+        "report.run = lambda _: (pathlib.Path(sys.argv[1]).touch(), time.sleep(60))\n"
         "sys.exit(commands.main(['report']))"
     )
     child = subprocess.Popen(

@@ -11,7 +11,8 @@ from harness.claim import claim
 from harness.files.measured import MeasurementError, checked, restored
 
 CLAIMS = """
-from harness.claim import REPRODUCED, NOT_REPRODUCED, claim
+from harness.claim import claim
+from harness.verdicts import REPRODUCED, NOT_REPRODUCED
 from harness.stats import exceeds
 
 @claim("Slow is slower.", source="Table 1", expected=REPRODUCED)

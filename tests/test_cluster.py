@@ -345,7 +345,7 @@ def test_a_planted_bug_is_found(emulated, emulator, tmp_path, found, line, inste
 def test_the_engine_and_its_kernel_have_the_same_sizes():
     said = dict(re.findall(r"constexpr int (\w+) = (\d+);", SOURCE))
     sizes = [int(said[name]) for name in ("PIXELS", "HIDDEN1", "HIDDEN2", "CLASSES", "BLOCKS")]
-    assert sizes == [*cluster.NETWORK.sizes, cluster.BLOCKS]
+    assert sizes == [*cluster._NETWORK.sizes, cluster.BLOCKS]
     assert int(said["WARPS"]) * int(said["LANES"]) == cluster.THREADS
 
 

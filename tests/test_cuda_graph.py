@@ -19,8 +19,8 @@ from model.data.presentation_order import epoch_order
 from model.engines import EngineError, choose_engine, eager, proof
 from model.engines.cuda_graph import engine as cuda_graph
 from model.engines.cuda_graph.memory import group_sizes, state_bytes, working_bytes
+from model.engines.cuda_graph.rates import graphs, schedule
 from model.engines.cuda_graph.replicates import Activations, Examples, Replicates
-from model.engines.cuda_graph.schedule import graphs, schedule
 from model.experiment import Experiment
 from model.network import MLP, stack_parameters
 from model.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -93,7 +93,7 @@ def one(parameters: list[torch.Tensor], replicate: int) -> list[torch.Tensor]:
 
 
 def test_it_is_for_gpus_and_there_for_everything(monkeypatch):
-    monkeypatch.setattr(proof, "kept_answer", lambda *_: proof.Answer(None))
+    monkeypatch.setattr(proof, "kept_answer", lambda *_: proof.ProofResult(None))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))  # not the cluster's
     with pytest.raises(EngineError, match=r"engine cuda-graph cannot.*runs on a GPU, not on cpu"):
         choose_engine("cuda-graph", experiment(), CPU)

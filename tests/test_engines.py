@@ -348,7 +348,7 @@ def test_a_refusal_says_why():
         ),
     ):
         assert numba_loop.refuses(of_network(network), CPU) == said
-        assert compilation.refuses_network(network) is not None
+        assert compilation.refuses_size(network) is not None
     without_eps = Experiment(optimizer=Adam(0.1, eps=0), batch_size=1, epochs=1)
     said = "it runs Adam with an eps of 1.2e-38 or more; this is Adam with eps 0"
     assert numba_loop.refuses(without_eps, CPU) == said
@@ -378,12 +378,12 @@ def without_llvmlite(monkeypatch):
 @pytest.fixture
 def unasked():
     """As in a process that has not asked whether Numba can run, before and after."""
-    compilation.unavailable.cache_clear()
+    compilation.numba_unavailable.cache_clear()
     yield
-    compilation.unavailable.cache_clear()
+    compilation.numba_unavailable.cache_clear()
 
 
-@pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+@pytest.mark.skipif(compilation.numba_unavailable() is not None, reason="Numba cannot run here")
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

@@ -16,7 +16,9 @@ from model.network import stack_parameters
 
 from .data import NETWORK, build_network, made_up
 
-pytestmark = pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+pytestmark = pytest.mark.skipif(
+    compilation.numba_unavailable() is not None, reason="Numba cannot run here"
+)
 
 IMAGES, LABELS = made_up().train_images, made_up().train_labels
 

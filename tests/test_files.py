@@ -11,14 +11,15 @@ from harness.exercise import Published
 from harness.files import sealed
 from harness.files.record import ClaimRecord, Resumed, read_record
 from harness.files.sealed import FileError
-from harness.files.speed import Speed, Times
-from harness.files.types import ENGINES
+from harness.files.speeds import SpeedFile, TimesFile
+from harness.files.types import ENGINE_NAMES
 from harness.results.records import to_record
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
 from model import engines
 from model.experiment import Experiment
 from model.optimizers import SGD
+from model.values import escaped, one_line
 from tests import reports
 from tests.data import made_up_training
 
@@ -160,10 +161,10 @@ ODD_TRAININGS = [
 @pytest.mark.parametrize(("place", "value", "said"), ODD_TRAININGS)
 def test_an_odd_training_is_named(report, place, value, said):
     path = reports.write_record(report, training())
-    content = sealed.load(path)
+    content = sealed.read_content(path)
     parent, last = at(content, place)
     parent[last] = value
-    sealed.write(path, content)
+    sealed.write_content(path, content)
     line = refusal(report)
     assert line.startswith(f"--resume: {path} cannot be read: ")
     assert said in line
@@ -235,7 +236,7 @@ def test_an_odd_claim_is_named(report, place, value, said):
     (path,) = (report / "claims").iterdir()
     parent, last = at(content, place)
     parent[last] = value
-    sealed.write(path, content)
+    sealed.write_content(path, content)
     line = refusal(report)
     assert str(path) in line
     assert said in line
@@ -289,20 +290,20 @@ def test_what_is_no_regular_file_is_not_waited_for(report, make, why):
 
 def test_a_file_may_not_be_of_any_size(tmp_path):
     path = tmp_path / "large.json"
-    sealed.write(path, {"text": "x" * 1000})
+    sealed.write_content(path, {"text": "x" * 1000})
     size = path.stat().st_size
-    assert sealed.load(path, max_bytes=size)
+    assert sealed.read_content(path, max_bytes=size)
     with pytest.raises(FileError, match=r"it has more than 0\.000\d+ MiB$"):
-        sealed.load(path, max_bytes=size - 1)
+        sealed.read_content(path, max_bytes=size - 1)
     path.write_bytes(b"")
     os.truncate(path, 2**40)
     with pytest.raises(FileError, match="it has more than 64 MiB"):
-        sealed.load(path)
+        sealed.read_content(path)
 
 
 def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
     with pytest.raises(FileError) as error:
-        sealed.load(tmp_path / "\x1b[2J\n.json")
+        sealed.read_content(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read" in str(error.value)
 
 
@@ -313,24 +314,24 @@ def test_what_the_system_does_not_explain_is_said_in_its_words(tmp_path, monkeyp
     monkeypatch.setattr(sealed.atomic_json, "write", fail)
     monkeypatch.setattr(sealed, "read_bytes", fail)
     with pytest.raises(FileError, match=r"a\.json could not be written: odd$"):
-        sealed.write(tmp_path / "a.json", {})
+        sealed.write_content(tmp_path / "a.json", {})
     with pytest.raises(FileError, match=r"a\.json cannot be read: odd$"):
-        sealed.load(tmp_path / "a.json")
+        sealed.read_content(tmp_path / "a.json")
 
 
 def test_what_cannot_be_printed_is_escaped():
-    assert sealed.printable("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
+    assert escaped("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
 
 
 def test_a_message_is_cut_after_500_characters():
-    assert sealed.one_line("x" * 500) == "x" * 500
-    assert sealed.one_line("x" * 501) == "x" * 500 + "…"
+    assert one_line("x" * 500) == "x" * 500
+    assert one_line("x" * 501) == "x" * 500 + "…"
 
 
 @pytest.mark.parametrize("number", [9_999_999_999_999_999_999, -9_999_999_999_999_999_999, 0.1, 1e308])
 def test_numbers_come_back_as_they_were(tmp_path, number):
-    sealed.write(tmp_path / "a.json", {"number": number})
-    assert sealed.load(tmp_path / "a.json") == {"number": number}
+    sealed.write_content(tmp_path / "a.json", {"number": number})
+    assert sealed.read_content(tmp_path / "a.json") == {"number": number}
 
 
 @pytest.mark.parametrize(
@@ -345,12 +346,12 @@ def test_larger_ones_are_refused_by_their_first_digits(tmp_path, digits, said):
     path = tmp_path / "a.json"
     path.write_text(f'{{"number": {digits}}}')
     with pytest.raises(FileError) as error:
-        sealed.load(path)
+        sealed.read_content(path)
     assert str(error.value) == f"{path} cannot be read: {said}"
 
 
 def test_a_checksum_is_of_the_content_with_sorted_names(tmp_path):
-    sealed.write(tmp_path / "a.json", {"b": 1, "a": [1.5, "é"]})
+    sealed.write_content(tmp_path / "a.json", {"b": 1, "a": [1.5, "é"]})
     stated = json.loads((tmp_path / "a.json").read_text())["checksum"]
     assert stated == hashlib.sha256(b'{"a":[1.5,"\\u00e9"],"b":1}').hexdigest()[:16]
 
@@ -358,20 +359,20 @@ def test_a_checksum_is_of_the_content_with_sorted_names(tmp_path):
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "folder").touch()
     with pytest.raises(FileError) as error:
-        sealed.write(tmp_path / "folder" / "a.json", {})
+        sealed.write_content(tmp_path / "folder" / "a.json", {})
     assert str(error.value) == f"{tmp_path}/folder/a.json could not be written: Not a directory"
 
 
 def test_layout_and_order_do_not_matter_to_a_checksum(tmp_path):
     path = tmp_path / "a.json"
-    sealed.write(path, {"a": 1.5, "b": ["Infinity", None]})
+    sealed.write_content(path, {"a": 1.5, "b": ["Infinity", None]})
     content = json.loads(path.read_text())
     path.write_text(json.dumps(dict(reversed(content.items()))))
-    assert sealed.load(path) == {"a": 1.5, "b": ["Infinity", None]}
+    assert sealed.read_content(path) == {"a": 1.5, "b": ["Infinity", None]}
 
 
 def test_all_engines_are_known():
-    assert ENGINES == tuple(engine.NAME for engine in engines.ENGINES)
+    assert ENGINE_NAMES == tuple(engine.NAME for engine in engines.ENGINES)
 
 
 TIMES = {
@@ -386,27 +387,27 @@ TIMES = {
 @pytest.mark.parametrize(
     ("kind", "content", "place", "value", "said"),
     [
-        (Speed, reports.speed(), ("rows", 0, "us_per_step"), 0, "rows.0.us_per_step"),
-        (Speed, reports.speed(), ("rows", 0, "us_per_step"), "Infinity", "valid number"),
-        (Speed, reports.speed(), ("rows", 0, "engine"), "steam", "it takes one of"),
-        (Speed, reports.speed(), ("rows", 0, "replicates"), -1, "rows.0.replicates"),
-        (Speed, reports.speed(), ("machine",), {}, "machine.device: Field required"),
-        (Times, TIMES, ("rows",), [], "at least 1 item"),
-        (Times, TIMES, ("median",), -1, "greater than 0"),
-        (Times, TIMES, ("machine", "gpus"), {}, "machine.gpus"),
+        (SpeedFile, reports.speed(), ("rows", 0, "us_per_step"), 0, "rows.0.us_per_step"),
+        (SpeedFile, reports.speed(), ("rows", 0, "us_per_step"), "Infinity", "valid number"),
+        (SpeedFile, reports.speed(), ("rows", 0, "engine"), "steam", "it takes one of"),
+        (SpeedFile, reports.speed(), ("rows", 0, "replicates"), -1, "rows.0.replicates"),
+        (SpeedFile, reports.speed(), ("machine",), {}, "machine.device: Field required"),
+        (TimesFile, TIMES, ("rows",), [], "at least 1 item"),
+        (TimesFile, TIMES, ("median",), -1, "greater than 0"),
+        (TimesFile, TIMES, ("machine", "gpus"), {}, "machine.gpus"),
         (Resumed, {"records": []}, ("records",), "all", "valid list"),
         (Resumed, {"records": ["a"]}, ("records", 0), None, "valid string"),
     ],
 )
 def test_the_other_files(tmp_path, kind, content, place, value, said):
     path = tmp_path / "a.json"
-    sealed.write(path, content)
-    assert sealed.read(path, kind)
-    content = sealed.load(path)
+    sealed.write_content(path, content)
+    assert sealed.read_model(path, kind)
+    content = sealed.read_content(path)
     parent, last = at(content, place)
     parent[last] = value
-    sealed.write(path, content)
+    sealed.write_content(path, content)
     with pytest.raises(FileError) as error:
-        sealed.read(path, kind)
+        sealed.read_model(path, kind)
     assert str(error.value).startswith(f"{path} cannot be read: ")
     assert said in str(error.value)

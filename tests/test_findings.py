@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.gates import accuracy_gate, time_gate
-from harness.gates.answer import Answer
-from harness.gates.baselines import Case, SavedRun
+from harness.gates.baselines import SavedCase, SavedRun
+from harness.gates.gate_result import GateResult
 from harness.gates.retraining import RetrainingError
 from model.experiment import Experiment
 from model.optimizers import SGD
@@ -33,7 +33,7 @@ def case(name, accuracies=(0.95,), *, epoch=1.0, late=0, seeds=None, **info):
     epochs_to = {"0.90": [1 + late] * len(seeds), "0.97": [None] * len(seeds)}
     info = {**INFO, "seeds": seeds, "seconds": 4 * epoch, "epochs_to": epochs_to, **info}
     times = {**dict.fromkeys(("min", "max", "mean", "median"), epoch), "stddev": 0, "iqr": 0}
-    return Case.model_validate(
+    return SavedCase.model_validate(
         {
             "fullname": name,
             "stats": {**times, "total": 4 * epoch, "rounds": 4},
@@ -47,7 +47,7 @@ def by_name(*cases):
 
 
 def empty():
-    return Answer(failures=[], underpowered=[], passed=[], notes=[], strict=False)
+    return GateResult(failures=[], underpowered=[], passed=[], notes=[], strict=False)
 
 
 def said(findings):
@@ -58,7 +58,7 @@ class TestAccuracy:
     def ask(self, ours, theirs, points=1.0, **options):
         answer = empty()
         run = SavedRun(Path("0007_base.json"), by_name(*theirs))
-        accuracy_gate.ask(answer, by_name(*ours), run, points, **{"bare": False, **options})
+        accuracy_gate.check_accuracies(answer, by_name(*ours), run, points, **{"bare": False, **options})
         for finding in (*answer.failures, *answer.underpowered, *answer.passed):
             assert finding.gate == "--accuracy-compare-fail"
         return answer
@@ -200,7 +200,7 @@ class TestTimes:
                 del rounds[:1]
 
         current = by_name(*(case(row, epoch=epochs.get(row, 1.0)) for row in (*self.ROWS, *epochs)))
-        time_gate.ask(answer, current, runs, percent, again)
+        time_gate.check_times(answer, current, runs, percent, again)
         return answer
 
     def test_too_few_saved_runs_fail_it(self):

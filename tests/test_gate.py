@@ -13,10 +13,11 @@ import pytest
 import torch
 
 import harness.gates.plugin
-from harness.gates.answer import ACCEPT, tell_github
-from harness.gates.baselines import read
+from harness.compare.github import tell_github
+from harness.gates.baselines import read_saved_run
+from harness.gates.gate_result import ACCEPT
 from harness.gates.retraining import RetrainingError, retrain
-from harness.settings import Settings
+from harness.session_settings import Settings
 
 ACCURACY = ("--benchmark-compare", "--accuracy-compare-fail=1")
 GATES = (*ACCURACY, "--benchmark-compare-fail=median:15%")
@@ -83,7 +84,7 @@ def saved_six(saved):
 def trained_again(saved_six, monkeypatch):
     """Which rows were trained again, in each round; they take as long as in the saved runs now."""
     rounds = []
-    cases = read(saved_six.saved_runs()[0]).cases
+    cases = read_saved_run(saved_six.saved_runs()[0]).cases
 
     def again(names, **_):
         rounds.append(sorted(names))

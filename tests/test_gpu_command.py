@@ -14,8 +14,8 @@ import torch
 
 from harness import __main__ as command_line
 from harness import atomic_json
-from harness.hardware import gpu_check
-from harness.hardware.gpu_check import Step
+from harness.commands import gpu
+from harness.commands.gpu import Step
 
 from .processes import Session, end, wait_for_the_end_of
 
@@ -31,7 +31,7 @@ def limits(tmp_path, monkeypatch) -> list[float]:
         def wait(self, timeout=None):
             if timeout is None:
                 return super().wait()
-            if timeout != gpu_check._GRACE / 2:
+            if timeout != gpu._GRACE / 2:
                 limits.append(timeout)
             hangs = tmp_path / f"hangs-{self.pid}"
             while self.poll() is None:
@@ -41,7 +41,7 @@ def limits(tmp_path, monkeypatch) -> list[float]:
             return self.returncode
 
     changed = SimpleNamespace(Popen=Process, TimeoutExpired=subprocess.TimeoutExpired)
-    monkeypatch.setattr(gpu_check, "subprocess", changed)
+    monkeypatch.setattr(gpu, "subprocess", changed)
     return limits
 
 
@@ -68,11 +68,11 @@ def notes(folder: Path, name: str, then: str = "", **fields) -> Step:
 
 
 def run(planned, folder, seconds=None, of=OF) -> int:
-    return gpu_check.run(planned, folder, of, seconds=seconds)
+    return gpu.run_steps(planned, folder, of, seconds=seconds)
 
 
 def statuses(folder: Path) -> dict[str, str]:
-    steps = atomic_json.read(folder / "steps.json")["steps"]
+    steps = atomic_json.read_json(folder / "steps.json")["steps"]
     return {name: result["status"] for name, result in steps.items()}
 
 
@@ -153,7 +153,7 @@ def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(
     assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
     assert "Left: long, last; the same command goes on with it." in capfd.readouterr().out
     assert limits[0] == 60, "its own"
-    assert limits[1] < 100 - gpu_check._GRACE, "what the command has left"
+    assert limits[1] < 100 - gpu._GRACE, "what the command has left"
     assert run(planned, tmp_path, seconds=100) == 0
     assert ran(tmp_path) == ["long+--resume", "last"]
 
@@ -177,7 +177,7 @@ def test_a_step_is_begun_again_after_the_command_itself_was_killed(tmp_path):
         "steps = notes(folder, 'first'), notes(folder, 'long', hang(folder), resume=('--resume',))\n"
         "run(list(steps), folder)\n"
     )
-    command = subprocess.Popen(python(code), cwd=gpu_check.ROOT, stdout=subprocess.PIPE)
+    command = subprocess.Popen(python(code), cwd=gpu.ROOT, stdout=subprocess.PIPE)
     while not [*tmp_path.glob("hangs-*")]:
         assert command.poll() is None
         time.sleep(0.01)
@@ -204,11 +204,11 @@ def test_damaged_results_are_none(tmp_path, content):
 
 def test_each_machine_and_code_has_a_folder_of_its_own_and_another_with_again(tmp_path, monkeypatch):
     """No result is overwritten."""
-    monkeypatch.setattr(gpu_check, "GPU", tmp_path / "gpu")
-    monkeypatch.setattr(gpu_check.run_folders, "git", lambda *_, **__: "d2cbc64")
+    monkeypatch.setattr(gpu, "GPU", tmp_path / "gpu")
+    monkeypatch.setattr(gpu.run_folders, "git", lambda *_, **__: "d2cbc64")
     folders = []
     for of, again in ((OF, False), (OF, False), (OF, True), ({**OF, "code": "another"}, False)):
-        folder = gpu_check._folder(of, again=again)
+        folder = gpu._folder(of, again=again)
         run([notes(tmp_path, "first")], folder, of=of)
         folders.append(folder)
     assert folders[0] == folders[1]
@@ -237,10 +237,10 @@ def test_without_a_gpu_it_says_so(capsys):
 
 def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
     """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
-    monkeypatch.setattr(gpu_check.shutil, "which", lambda *_, **__: "compute-sanitizer")
-    monkeypatch.setattr(gpu_check.cluster, "refuses", lambda *_: None)
-    monkeypatch.setattr(gpu_check.cluster, "unavailable", lambda *_: None)
-    planned = {step.name: step for step in gpu_check.steps(torch.device("cuda"), tmp_path)}
+    monkeypatch.setattr(gpu.shutil, "which", lambda *_, **__: "compute-sanitizer")
+    monkeypatch.setattr(gpu.cluster, "refuses", lambda *_: None)
+    monkeypatch.setattr(gpu.cluster, "unavailable", lambda *_: None)
+    planned = {step.name: step for step in gpu.steps(torch.device("cuda"), tmp_path)}
     assert list(planned) == ["tests", "speed", "memcheck", "racecheck", "synccheck", "times", "paper"]
     assert all(step.cannot is None for step in planned.values())
     for name in ("speed", "times"):
@@ -257,8 +257,6 @@ def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
         assert (python_, module, options.pop(0)) == (sys.executable, "-m", "pytest")
         options = ["cpu" if option == "cuda" else option for option in options if option != "-v"]
         output = tmp_path / f"{name}.txt"
-        session = Session(
-            [*options, "--collect-only", "-q", "-p", "no:cacheprovider"], gpu_check.ROOT, output
-        )
+        session = Session([*options, "--collect-only", "-q", "-p", "no:cacheprovider"], gpu.ROOT, output)
         assert session.wait(60) == 0, output.read_text()
         assert output.read_text().count("::") >= least

@@ -26,7 +26,7 @@ def strictly(path):
 
 def test_numbers_that_are_not_finite_survive_a_strict_parser(tmp_path):
     path = tmp_path / "numbers.json"
-    atomic_json.write(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
+    atomic_json.write_json(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
     content = strictly(path)
     assert content["b"] == [None, "text"]
     assert [float(value) for value in content["a"]] == pytest.approx(
@@ -57,19 +57,19 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
-    atomic_json.write(path, "old")
+    atomic_json.write_json(path, "old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left") as error:
-        atomic_json.write(path, "new")
+        atomic_json.write_json(path, "new")
     assert error.value.filename == str(path)
-    assert atomic_json.read(path) == "old"
+    assert atomic_json.read_json(path) == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_whoever_may_read_the_folder_may_read_the_file(tmp_path):
-    atomic_json.write(tmp_path / "file.json", 1)
+    atomic_json.write_json(tmp_path / "file.json", 1)
     assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o644

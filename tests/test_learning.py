@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.gates import learning
-from harness.gates.learning import _tests, compare
+from harness.compare import learning
+from harness.compare.learning import _tests, compare_learning
 
 
 def case(accuracies, epochs_to=None, seeds=None, epochs=3):
@@ -21,7 +21,7 @@ def case(accuracies, epochs_to=None, seeds=None, epochs=3):
 
 
 def change(before, now, points=1.0, **options):
-    return compare({"row": case(now)}, {"row": case(before)}, points, **options)["row"]
+    return compare_learning({"row": case(now)}, {"row": case(before)}, points, **options)["row"]
 
 
 def test_the_same_figures_are_identical():
@@ -76,13 +76,13 @@ def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes(monkey
 
 def test_p_and_what_is_detectable_are_those_of_a_paired_t_test():
     before, now = [0.95, 0.90, 0.99, 0.96], [0.93, 0.91, 0.95, 0.95]
-    (alone,) = compare({"row": case(now)}, {"row": case(before)}, 1.0).values()
+    (alone,) = compare_learning({"row": case(now)}, {"row": case(before)}, 1.0).values()
     assert alone.p == pytest.approx(stats.ttest_rel(before, now, alternative="greater").pvalue)
     error = 100 * stats.sem(np.subtract(before, now))
     assert alone.detectable == pytest.approx(error * sum(stats.t.ppf([0.99, 0.95], 3)))
     # Beside a row as noisy, with as many seeds: two are tested, and share what is known of the noise.
     ours, theirs = {"row": case(now), "other": case(before)}, {"row": case(before), "other": case(now)}
-    beside = compare(ours, theirs, 1.0)["row"]
+    beside = compare_learning(ours, theirs, 1.0)["row"]
     assert beside.p > alone.p
     found = _tests({"row": 100 * np.subtract(before, now), "other": 100 * np.subtract(now, before)})[
         "row"
@@ -129,7 +129,7 @@ def test_of_several_seeds_bare_falls_do_not_count():
 def test_only_seeds_of_both_are_compared():
     ours = {"row": case([0.95, 0.96, 0.97], seeds=[1, 2, 7])}
     theirs = {"row": case([0.10, 0.95, 0.96], seeds=[0, 1, 2])}
-    found = compare(ours, theirs, 1.0)["row"]
+    found = compare_learning(ours, theirs, 1.0)["row"]
     assert found.outcome == "identical"
     assert found.seeds == 2
 
@@ -138,12 +138,12 @@ def test_to_converge_later_is_to_learn_worse():
     seeds = 10
     accuracies = [0.95 + 0.001 * seed for seed in range(seeds)]
     before = {"row": case(accuracies, [1] * seeds, epochs=9)}
-    later = compare({"row": case(accuracies, [4] * seeds, epochs=9)}, before, 1.0)["row"]
+    later = compare_learning({"row": case(accuracies, [4] * seeds, epochs=9)}, before, 1.0)["row"]
     assert later.outcome == "fell"
     assert later.delay == "reaches 90% 3.0 epochs later"
-    never = compare({"row": case(accuracies, [None] * seeds, epochs=9)}, before, 1.0)["row"]
+    never = compare_learning({"row": case(accuracies, [None] * seeds, epochs=9)}, before, 1.0)["row"]
     assert never.delay == "reaches 90% 9.0 epochs later"
-    sooner = compare(before, {"row": case(accuracies, [4] * seeds, epochs=9)}, 1.0)["row"]
+    sooner = compare_learning(before, {"row": case(accuracies, [4] * seeds, epochs=9)}, 1.0)["row"]
     assert sooner.delay is None
 
 
@@ -151,7 +151,7 @@ def test_to_converge_later_is_to_learn_worse():
 def test_an_epoch_later_under_a_few_seeds_may_be_rounding(seeds, late):
     """Student's t of a variance of 1/6: p is 0.008 for four seeds, 0.003 for five; two are tested."""
     before, now = case([0.95] * seeds, [1] * seeds), case([0.95] * seeds, [2] * seeds)
-    found = compare({"row": now}, {"row": before}, 1.0)["row"]
+    found = compare_learning({"row": now}, {"row": before}, 1.0)["row"]
     assert (found.delay is not None) == (found.outcome == "fell") == late
 
 
@@ -163,12 +163,12 @@ def test_two_rounded_times_differ_by_chance_as_two_uniform_numbers_do():
 @pytest.mark.parametrize(("later", "delay"), [(99, None), (100, "reaches 90% 0.5 epochs later")])
 def test_half_an_epoch_later_is_let_pass_however_certain(later, delay):
     before, now = case([0.95] * 200, [1] * 200), case([0.95] * 200, [2] * later + [1] * (200 - later))
-    assert compare({"row": now}, {"row": before}, 1.0)["row"].delay == delay
+    assert compare_learning({"row": now}, {"row": before}, 1.0)["row"].delay == delay
 
 
 def test_an_epoch_later_under_two_seeds_may_be_rounding():
     before, now = case([0.95, 0.95], [1, 1]), case([0.95, 0.95], [2, 2])
-    assert compare({"row": now}, {"row": before}, 1.0)["row"].delay is None
+    assert compare_learning({"row": now}, {"row": before}, 1.0)["row"].delay is None
 
 
 def test_many_rows_make_one_less_sure():
@@ -181,7 +181,7 @@ def test_many_rows_make_one_less_sure():
     rows["row"] = (before, now)
     theirs = {name: case(each[0]) for name, each in rows.items()}
     ours = {name: case(each[1]) for name, each in rows.items()}
-    assert compare(ours, theirs, 1.0)["row"].outcome == "underpowered"
+    assert compare_learning(ours, theirs, 1.0)["row"].outcome == "underpowered"
 
 
 def test_hardly_any_alarm_between_seeds():
@@ -191,5 +191,7 @@ def test_hardly_any_alarm_between_seeds():
     for _ in range(200):
         sds = np.geomspace(0.001, 0.03, 20)
         draw = lambda: {f"{sd}": case(rng.normal(0.8, sd, 5)) for sd in sds}  # noqa: B023, E731
-        alarms += any(found.outcome == "fell" for found in compare(draw(), draw(), 1.0).values())
+        alarms += any(
+            found.outcome == "fell" for found in compare_learning(draw(), draw(), 1.0).values()
+        )
     assert alarms < 7

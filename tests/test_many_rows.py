@@ -14,13 +14,13 @@ from torch.optim.lr_scheduler import StepLR
 from harness.files import sealed
 from harness.report import tables
 from harness.report.alike import numeric_settings, representatives, value_of
-from harness.report.answer import answer
 from harness.report.build import build
 from harness.report.figures import figures_of
-from harness.report.lines import MOST, lines_of
-from harness.report.lists import first_few
-from harness.report.load import load
+from harness.report.headline import headline
+from harness.report.load import load_run
+from harness.report.series import MOST, lines_of
 from harness.report.settings import settings_of
+from harness.wording import first_few
 from model.experiment import Experiment
 from model.network import MLP
 from model.optimizers import SGD, Adam, Torch
@@ -38,7 +38,7 @@ def written(folder, rows, **how):
 
 
 def drawn(folder):
-    run = load(folder)
+    run = load_run(folder)
     assert run.left_out == []
     (exercise,) = run.summary.exercises
     return {each.name: each for each in figures_of(run, exercise)}, lines_of(run, exercise)
@@ -259,7 +259,7 @@ def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
     assert re.fullmatch(
         r"Best test accuracy: mnist 0\.98\d.* at .*, rate .*; fashion-mnist 0\.8\d.* at .*\. "
         r"\d+ of 154 rows learned .*",
-        answer(grid[1]),
+        headline(grid[1]),
     )
     rates = reports.GRID_RATES
     rows = {
@@ -268,8 +268,8 @@ def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
         for rate in rates
     }
     _, lines = written(tmp_path / "run", rows)
-    assert len(re.findall(r" at rate ", answer(lines))) == 7
-    assert "; SGD with momentum 0.9 and nesterov 0.9" in answer(lines)
+    assert len(re.findall(r" at rate ", headline(lines))) == 7
+    assert "; SGD with momentum 0.9 and nesterov 0.9" in headline(lines)
 
 
 def test_a_thousand_rows(thousand):
@@ -293,18 +293,18 @@ def test_a_thousand_rows(thousand):
 
 
 def test_more_than_a_thousand_are_left_out_and_said(thousand):
-    summary = sealed.load(thousand / "summary.json")
+    summary = sealed.read_content(thousand / "summary.json")
     copy = {**summary, "cases": [*summary["cases"], *summary["cases"][:5]]}
-    sealed.write(thousand / "summary.json", copy)
+    sealed.write_content(thousand / "summary.json", copy)
     try:
-        run = load(thousand)
+        run = load_run(thousand)
     finally:
-        sealed.write(thousand / "summary.json", summary)
+        sealed.write_content(thousand / "summary.json", summary)
     assert run.left_out == ["5 cases beyond the first 1000"]
 
 
 def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
-    summary = sealed.load(thousand / "summary.json")
+    summary = sealed.read_content(thousand / "summary.json")
     (exercise,) = summary["exercises"]
     missing = [f"{exercise['module']}::test_training[not-{at}]" for at in range(100)]
     exercise["cases"] += missing
@@ -322,7 +322,7 @@ def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
 
 def test_many_rows_on_another_data_set_are_counted(tmp_path):
     reports.write_grid(tmp_path / "run", seeds=1)
-    summary = sealed.load(tmp_path / "run" / "summary.json")
+    summary = sealed.read_content(tmp_path / "run" / "summary.json")
     text = tables.format_exercise(summary["exercises"][0], summary, "simple")
     assert "Not on mnist: 77 rows on fashion-mnist." in text
 
@@ -346,9 +346,9 @@ def test_nothing_is_fetched_for_a_figure_from_a_file(tmp_path: Path, place):
             panel["transform"] = [
                 {"lookup": "a", "from": {"data": address, "key": "a", "fields": ["b"]}}
             ]
-        content = sealed.load(tmp_path / "run" / "figures.json")
+        content = sealed.read_content(tmp_path / "run" / "figures.json")
         content["figures"][0]["variants"] = {"all": {"concat": [panel], "columns": 1}}
-        sealed.write(tmp_path / "run" / "figures.json", content)
+        sealed.write_content(tmp_path / "run" / "figures.json", content)
         page, left_out = build([tmp_path / "run"])
         with pytest.raises(TimeoutError):
             server.accept()

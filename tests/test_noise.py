@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from harness import noise
 from harness.__main__ import main
-from harness.ab.comparison import Comparison
-from harness.ab.decision import decide
+from harness.ab.comparison import ABComparison
+from harness.ab.decision import decide_speeds
+from harness.commands import noise
 from harness.gates.retraining import RetrainingError
-from harness.hardware.disturbance import Watch
+from harness.hardware.disturbance import DisturbanceWatch
 
 ROWS = [f"bench/test_x.py::test_training[row-{index}]" for index in range(6)]
 
@@ -46,7 +46,7 @@ def measured(monkeypatch, tmp_path):
             case: [0.01 * i * math.sin(n * (i + 1)) for n in range(4)] for i, case in enumerate(ROWS)
         }
         passes = {case: [SimpleNamespace(ratio=each) for each in of] for case, of in ratios.items()}
-        return Comparison(10, 1, passes, speeds=decide(ratios, 10))
+        return ABComparison(10, 1, passes, speeds=decide_speeds(ratios, 10))
 
     monkeypatch.setattr(noise, "select", lambda _: selection)
     monkeypatch.setattr(noise, "retrain", train)
@@ -112,7 +112,7 @@ def test_what_disturbs_a_machine_is_named(monkeypatch, changed, said):
     monkeypatch.setattr(
         psutil, "cpu_count", lambda logical=True: 4 if logical else changed.get("real", 4)
     )
-    found = Watch().found()
+    found = DisturbanceWatch().found()
     assert len(found) == len(said)
     for line, expected in zip(found, said, strict=True):
         assert expected in line

@@ -13,7 +13,9 @@ import pytest
 from model.engines.numba_loop import cached_files, compilation
 from model.engines.numba_loop.compilation import compile_first
 
-pytestmark = pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+pytestmark = pytest.mark.skipif(
+    compilation.numba_unavailable() is not None, reason="Numba cannot run here"
+)
 
 SMALL = """
 import numba

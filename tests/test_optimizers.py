@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.engine_speeds import peers, roofline
 from harness.exercise import Exercise, Published, Row
-from harness.hardware import peers, roofline
 from model.dataset import KMNIST
 from model.engines import ENGINES, EngineError, cannot_run, choose_engine, eager, prove_engines
 from model.engines.proof import distance

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.gates import plugin as gates
 from harness.plugin import options
 from harness.results.report_folder import ReportFolder
-from harness.settings import SETTINGS, STUDY
+from harness.session_settings import SESSION_STUDY, SETTINGS
 from harness.study import Study, StudyFolder
 from model.data.download import DataError, ensure_downloaded
 from model.dataset import DATASETS
@@ -87,7 +87,7 @@ def check(folder, called_from=None, **given):
         stash=pytest.Stash(),
     )
     study = Study(title="A study", scales={"quick": 1, "paper": 2}, home="..", data_root="../data")
-    config.stash[STUDY] = StudyFolder(study, folder / "bench")
+    config.stash[SESSION_STUDY] = StudyFolder(study, folder / "bench")
     options.pytest_configure(config)
     gates.pytest_configure(config)
     return config.stash[SETTINGS]

@@ -38,12 +38,12 @@ def fashion(tmp_path):
         f"from model.data import download\ndownload._UNPACKED_MD5['fashion-mnist'] = {digests}\n"
         "def pytest_configure():\n"
         "    import harness.plugin.session\n"
-        "    harness.plugin.session.draw = lambda *_: 'No page.'  # it takes ten seconds\n"
+        "    harness.plugin.session.draw_report = lambda *_: 'No page.'  # it takes ten seconds\n"
     )
     return tmp_path
 
 
-@pytest.mark.skipif(compilation.unavailable() is not None, reason="Numba cannot run here")
+@pytest.mark.skipif(compilation.numba_unavailable() is not None, reason="Numba cannot run here")
 def test_the_quick_suite_passes_on_fashion_mnist(fashion):
     report = fashion / "report"
     options = [f"--data-root={fashion / 'data'}", f"--report-dir={report}", "--timing=shared"]

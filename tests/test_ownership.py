@@ -16,7 +16,7 @@ from harness.report.build import build
 from harness.report.load import ReportError
 from harness.results.report_folder import ReportFolder
 from harness.results.store import Store
-from harness.study import load
+from harness.study import load_study
 from tests import reports
 
 RUN = {"scale": "quick"}
@@ -193,7 +193,7 @@ def test_a_session_that_trains_nothing_leaves_reports_alone(suite, option):
 def published(tmp_path, monkeypatch):
     """`reports/published/` with one run, and a document that quotes it."""
     folder = tmp_path / "reports" / "published"
-    shutil.copytree(load(BENCH).published / "epyc-1-core", folder / "kept")
+    shutil.copytree(load_study(BENCH).published / "epyc-1-core", folder / "kept")
     document = tmp_path / "README.md"
     document.write_text("<!-- overview: kept --><!-- end -->")
     study = tmp_path / "bench"
@@ -202,7 +202,7 @@ def published(tmp_path, monkeypatch):
         "from harness.study import Study\n"
         "STUDY = Study(title='A study', home='..', documents=('README.md',))\n"
     )
-    monkeypatch.setattr("harness.__main__.BENCH", study)
+    monkeypatch.setattr("harness.commands.arguments.BENCH", study)
     for command in (
         ("init", "-q"),
         ("add", "."),

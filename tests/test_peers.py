@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.hardware import peers
+from harness.engine_speeds import peers
 from model.engines import eager
 from model.engines.proof import distance
 from model.experiment import Experiment

@@ -137,7 +137,7 @@ def test_a_training_that_waits_says_for_what(tmp_path):
     for line, shown in (("waiting for a GPU", "waiting for a GPU"), ("", "begins")):
         progress.wait(line)
         (path,) = (tmp_path / "progress").iterdir()
-        assert format_state(atomic_json.read(path)) == shown
+        assert format_state(atomic_json.read_json(path)) == shown
 
 
 def test_what_is_not_among_the_rows_does_not_count():
@@ -153,7 +153,7 @@ def test_durations(seconds, said):
 
 def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
     writes = []
-    monkeypatch.setattr(atomic_json, "write", lambda path, state: writes.append(state["epoch"]))
+    monkeypatch.setattr(atomic_json, "write_json", lambda path, state: writes.append(state["epoch"]))
     clock = iter(range(1000))
     monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock) / 20)
     told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
@@ -232,7 +232,7 @@ def test_quiet_sessions_and_those_without_rows_to_train_show_nothing(
         def stop(self):
             shown.clear()
 
-    monkeypatch.setattr(watch, "Watch", Shown)
+    monkeypatch.setattr(watch, "ProgressWatch", Shown)
     config = SimpleNamespace(
         option=SimpleNamespace(verbose=verbose),
         pluginmanager=SimpleNamespace(getplugin=lambda name: SimpleNamespace(isatty=False)),

@@ -33,8 +33,8 @@ from model.engines import (
     left_out,
     proof,
     prove_engines,
-    unavailable,
     unproven,
+    why_unavailable,
 )
 from model.engines.numba_loop import engine as numba_loop
 from model.environment import available_cores
@@ -457,7 +457,7 @@ def test_one_that_cannot_run_here_is_named_and_not_tried(engines):
     assert left_out(ONLINE, CPU) == {"lacking": "its library is missing"}
     prove_engines(ONLINE, made_up())
     assert choose_engine("auto", ONLINE, CPU) is good
-    assert left_out(ONLINE, CPU) == unavailable(CPU) == {"lacking": "its library is missing"}
+    assert left_out(ONLINE, CPU) == why_unavailable(CPU) == {"lacking": "its library is missing"}
     assert lacking.steps == 0
     with pytest.raises(EngineError, match="lacking cannot run here: its library is missing"):
         choose_engine("lacking", ONLINE, CPU)
@@ -561,7 +561,7 @@ def test_the_real_one_holds(monkeypatch):
     monkeypatch.setattr(proof, "_STEPS", 200)
     ticks = SimpleNamespace(perf_counter=partial(next, itertools.count(0, 1e-3)))
     monkeypatch.setattr(stopwatch, "time", ticks)
-    assert proof.try_engine(numba_loop, ONLINE, made_up()) == proof.Answer(None)
+    assert proof.try_engine(numba_loop, ONLINE, made_up()) == proof.ProofResult(None)
 
 
 # In a process of its own, as on a GPU
@@ -614,7 +614,7 @@ def test_a_process_of_its_own_may_die_or_hang(elsewhere, monkeypatch, code, reas
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     if "sleep" in code:
         monkeypatch.setattr(proof, "_CHILD_SECONDS", 0.1)
-    assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.Answer(reason, lasting=False)
+    assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.ProofResult(reason, lasting=False)
 
 
 def test_a_process_of_its_own_that_cannot_be_started_is_no_answer(elsewhere, monkeypatch):
@@ -623,7 +623,9 @@ def test_a_process_of_its_own_that_cannot_be_started_is_no_answer(elsewhere, mon
     assert (answer.lasting, answer.reason.split(":")[0]) == (False, "its proof cannot be started")
 
 
-@pytest.mark.parametrize("answer", [proof.Answer(None), proof.Answer("no memory", lasting=False)])
+@pytest.mark.parametrize(
+    "answer", [proof.ProofResult(None), proof.ProofResult("no memory", lasting=False)]
+)
 def test_what_an_engine_prints_is_no_answer(elsewhere, monkeypatch, capfd, answer):
     """Of that process only what it runs, in this one."""
 
@@ -646,7 +648,7 @@ def test_what_an_engine_prints_is_no_answer(elsewhere, monkeypatch, capfd, answe
 def test_on_a_gpu_it_is_a_process_of_its_own(engines, monkeypatch):
     """So that a kernel that traps takes no training with it."""
     on_gpu = type("", (), {"device": torch.device("cuda")})
-    monkeypatch.setattr(proof, "_try_apart", lambda *_: proof.Answer("it traps"))
+    monkeypatch.setattr(proof, "_try_apart", lambda *_: proof.ProofResult("it traps"))
     monkeypatch.setattr(proof, "try_engine", lambda *_: pytest.fail("in this process"))
     monkeypatch.setattr(proof, "device_name", lambda device: "a GPU")
     assert not proof.prove(StandIn("fast"), ONLINE, on_gpu).holds
@@ -676,7 +678,7 @@ from model.train import train
 from tests.data import made_up
 
 every = len(available_cores())
-proof.kept_answer = lambda *_: proof.Answer(None) if len(available_cores()) == every else None
+proof.kept_answer = lambda *_: proof.ProofResult(None) if len(available_cores()) == every else None
 harness.plugin.fixtures.load = lambda *_: made_up()
 harness.plugin.fixtures.train_model = train
 """,

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from harness.__main__ import main
+from harness.commands import publish
+from harness.commands.publish import keep_run
 from harness.files import sealed
 from harness.files.record import read_record
 from harness.ownership import MARK
 from harness.paths import BENCH, ROOT
 from harness.processes import environment
-from harness.report import passages, publish
-from harness.report.load import load
+from harness.report import passages
+from harness.report.load import load_run
 from harness.report.passages import PassageError
 from harness.report.passages import rewrite as rewrite_with
-from harness.report.publish import keep
-from harness.study import load as load_study
+from harness.study import load_study
 from tests.chaos import table
 
 KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
@@ -60,12 +61,12 @@ def test_the_table_of_faults_is_that_of_the_kept_run():
 
 def test_a_published_figure_that_changes_is_noticed(tmp_path):
     """In every passage of a text, not in its first alone."""
-    keep(PUBLISHED / "epyc-1-core", tmp_path / "a")
+    keep_run(PUBLISHED / "epyc-1-core", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
-    summary = sealed.load(path)
+    summary = sealed.read_content(path)
     summary["cases"][0]["test_accuracy"] = [0.9999]
     summary["cases"][-1]["test_accuracy"] = [0.1111]
-    sealed.write(path, summary)
+    sealed.write_content(path, summary)
     text = (
         "<!-- findings test_1_minibatch_size: a -->old<!-- end --> between "
         "<!-- terminal test_4_adam_vs_sgd: a -->old<!-- end -->"
@@ -110,7 +111,7 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path):
         for engine, us in times.items()
     ]
     (tmp_path / "a").mkdir()
-    sealed.write(tmp_path / "a" / "speed.json", {"machine": machine, "rows": rows})
+    sealed.write_content(tmp_path / "a" / "speed.json", {"machine": machine, "rows": rows})
     peers, speed = (
         rewrite(f"<!-- {kind}: a -->old<!-- end -->", tmp_path) for kind in ("peers", "speed")
     )
@@ -148,7 +149,7 @@ def test_reports_are_kept_whole_and_small():
     folders = [path for path in PUBLISHED.iterdir() if path.is_dir()]
     assert folders
     for folder in folders:
-        run = load(folder)
+        run = load_run(folder)
         assert run.left_out == []
         assert run.cases.keys() == run.curves.keys()
         assert all(read_record(path) for path in (folder / "runs").iterdir())
@@ -226,7 +227,7 @@ def checkout(tmp_path, monkeypatch):
         shutil.copy(document, root / document.relative_to(ROOT))
     (root / "bench").mkdir()
     shutil.copy(BENCH / "conftest.py", root / "bench")
-    monkeypatch.setattr("harness.__main__.BENCH", root / "bench")
+    monkeypatch.setattr("harness.commands.arguments.BENCH", root / "bench")
     for module in (publish, passages):
         monkeypatch.setattr(module, "ROOT", root)
     shutil.copytree(PUBLISHED / "epyc-1-core", tmp_path / "run")
@@ -260,8 +261,8 @@ def refused(checkout, capsys, name="epyc-1-core"):
 
 
 def change(run, **fields):
-    summary = sealed.load(run / "summary.json")
-    sealed.write(run / "summary.json", {**summary, **fields})
+    summary = sealed.read_content(run / "summary.json")
+    sealed.write_content(run / "summary.json", {**summary, **fields})
 
 
 def test_a_run_is_published_and_quoted(checkout, capsys):
@@ -284,7 +285,7 @@ def test_a_run_without_a_file_that_a_passage_quotes_is_refused(checkout, name, c
 
 def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
     run = checkout.parent / "run"
-    cases = sealed.load(run / "summary.json")["cases"]
+    cases = sealed.read_content(run / "summary.json")["cases"]
     change(run, cases=cases[:-1])
     assert (
         f"the passage 'terminal test_4_adam_vs_sgd: epyc-1-core' needs the row {cases[-1]['id']}, which"
@@ -294,7 +295,7 @@ def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
 
 def test_a_run_without_a_claim_that_a_passage_quotes_is_refused(checkout, capsys):
     run = checkout.parent / "run"
-    claims = sealed.load(run / "summary.json")["claims"]
+    claims = sealed.read_content(run / "summary.json")["claims"]
     change(run, claims=claims[1:])
     assert f"'findings test_1_minibatch_size: epyc-1-core' needs the claim {claims[0]['id']}" in refused(
         checkout, capsys
@@ -303,14 +304,14 @@ def test_a_run_without_a_claim_that_a_passage_quotes_is_refused(checkout, capsys
 
 def test_a_run_without_an_exercise_that_a_passage_quotes_is_refused(checkout, capsys):
     run = checkout.parent / "run"
-    summary = sealed.load(run / "summary.json")
+    summary = sealed.read_content(run / "summary.json")
     gone = summary["exercises"][1]
     cases = [case for case in summary["cases"] if case["id"] not in gone["cases"]]
     claims = [claim for claim in summary["claims"] if claim["id"] not in gone["claims"]]
     exercises = [each for each in summary["exercises"] if each is not gone]
     change(run, cases=cases, claims=claims, exercises=exercises)
     for path in (run / "runs").glob("*.json"):
-        if sealed.load(path)["id"].startswith(gone["module"]):
+        if sealed.read_content(path)["id"].startswith(gone["module"]):
             path.unlink()
     assert "docs/findings.md, line " in (line := refused(checkout, capsys))
     assert "the passage 'findings test_2_constant_init: epyc-1-core' needs the exercise of " in line

@@ -21,11 +21,11 @@ from harness.plugin import session, shutdown
 from harness.report import load as loading
 from harness.report import own_figures
 from harness.report.build import build
-from harness.report.comparison import compare
+from harness.report.changes import compare_runs
 from harness.report.figures import Figure, figures_of, speed_figures
-from harness.report.lines import lines_of
-from harness.report.load import ReportError, load
-from harness.report.page import render
+from harness.report.load import ReportError, load_run
+from harness.report.page import render_page
+from harness.report.series import lines_of
 from harness.results.records import to_case
 from tests import reports
 
@@ -44,9 +44,9 @@ def folder(tmp_path):
 def changed(folder, name, change):
     """Has `change` alter the content of one of the folder's JSON files, and its checksum with it."""
     (path,) = folder.glob(name)
-    content = sealed.load(path)
+    content = sealed.read_content(path)
     change(content)
-    sealed.write(path, content)
+    sealed.write_content(path, content)
 
 
 class Elements(HTMLParser):
@@ -65,9 +65,9 @@ class Elements(HTMLParser):
 
 
 def page_of(folder):
-    run = load(folder)
+    run = load_run(folder)
     figures = {each.module: figures_of(run, each) for each in run.summary.exercises}
-    return render(run, figures, [], [])
+    return render_page(run, figures, [], [])
 
 
 def figures_of_all(run):
@@ -96,7 +96,7 @@ def test_the_report(folder):
 
 def test_every_chart_is_valid_vega_lite(folder):
     """By Vega-Lite's own schema, which a report has no time for."""
-    run = load(folder)
+    run = load_run(folder)
     figures = [*figures_of_all(run), *speed_figures(run)]
     assert {figure.name for figure in figures} == reports.FIGURES
     for figure in figures:
@@ -110,7 +110,7 @@ def test_every_chart_is_valid_vega_lite(folder):
 def test_bands_are_of_several_seeds_and_crosses_of_published_values(tmp_path):
     for seeds in (1, 3):
         reports.write(tmp_path / str(seeds), seeds=seeds)
-        error, *_ = figures_of_all(load(tmp_path / str(seeds)))
+        error, *_ = figures_of_all(load_run(tmp_path / str(seeds)))
         last = next(row for row in error.data["curves-1-x"] if row["epoch"] == reports.EPOCHS)
         assert last["error"] == pytest.approx(3 - (seeds - 1) / 20)
         assert ("error_low" in last) == ("intervals" in error.notes) == (seeds > 1)
@@ -121,7 +121,7 @@ def test_bands_are_of_several_seeds_and_crosses_of_published_values(tmp_path):
 
 
 def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
-    run = load(folder)
+    run = load_run(folder)
     lines = lines_of(run, run.summary.exercises[0])
     assert [line.label for line in lines][::3] == ["Adam, rate 0.001", "SGD, rate 0.001"]
     assert len({(line.dash, line.shape) for line in lines}) == len(lines)
@@ -129,7 +129,9 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
 
 
 def test_rates_near_the_best_are_unbroken_spans(folder):
-    rates = next(each for each in figures_of_all(load(folder)) if each.name.endswith("learning-rate"))
+    rates = next(
+        each for each in figures_of_all(load_run(folder)) if each.name.endswith("learning-rate")
+    )
     within = {row["within"]: row["decades"] for row in rates.data["setting-1-x-learning-rate-0-spans"]}
     assert within == {"5 points": 2, "1 point": 0}
 
@@ -185,7 +187,7 @@ def test_a_summary_of_another_kind_is_an_error_in_a_line(folder, change, said, c
 
 def test_a_folder_without_summary_and_one_that_cannot_be_written(tmp_path, folder):
     with pytest.raises(ReportError, match=r"nothing is no report of a finished run"):
-        load(tmp_path / "nothing")
+        load_run(tmp_path / "nothing")
     (folder / "report.html").mkdir()
     with pytest.raises(ReportError, match="cannot be written"):
         build([folder])
@@ -264,7 +266,7 @@ def broken_figures(folder):
 )
 def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
     damage(folder)
-    run = load(folder)
+    run = load_run(folder)
     assert any(said in line for line in run.left_out)
     assert said in Elements(page_of(folder)).text
     assert len(run.cases) >= 7
@@ -272,18 +274,18 @@ def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
 
 def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
     monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 10000)
-    run = load(folder)
+    run = load_run(folder)
     assert 0 < len(run.curves) < len(run.cases)
     assert any("the report has more than" in line for line in run.left_out)
     monkeypatch.setattr(loading, "_MAX_BYTES", 1000)
     with pytest.raises(ReportError, match="more than"):
-        load(folder)
+        load_run(folder)
 
 
 def test_long_trainings_are_thinned(tmp_path, monkeypatch):
     monkeypatch.setattr(reports, "EPOCHS", 1000)
     reports.write(tmp_path / "run", seeds=1)
-    error, *_ = figures_of_all(load(tmp_path / "run"))
+    error, *_ = figures_of_all(load_run(tmp_path / "run"))
     epochs = [row["epoch"] for row in error.data["curves-1-x"] if row["line"] == "Adam, rate 0.001"]
     assert len(epochs) == 600  # of both sets
     assert {0, 1000} <= set(epochs)
@@ -292,7 +294,7 @@ def test_long_trainings_are_thinned(tmp_path, monkeypatch):
 def test_two_runs_side_by_side(tmp_path):
     reports.write(tmp_path / "a", seeds=3, better=-0.02, slower=1.5)
     reports.write(tmp_path / "b", seeds=3)
-    found = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    found = compare_runs(load_run(tmp_path / "a"), load_run(tmp_path / "b"))
     worst = found.differences[0]
     assert worst.name == "adam-lr0.001"
     assert worst.points == pytest.approx(-2)
@@ -303,7 +305,7 @@ def test_two_runs_side_by_side(tmp_path):
     assert {each.ratio for each in found.differences[1:]} == {1}
     (best,) = (
         each
-        for each in compare(load(tmp_path / "b"), load(tmp_path / "a")).differences
+        for each in compare_runs(load_run(tmp_path / "b"), load_run(tmp_path / "a")).differences
         if each.learns == "better"
     )
     assert best.ratio == pytest.approx(1 / 1.5)
@@ -318,7 +320,7 @@ def test_two_runs_side_by_side(tmp_path):
 def test_slow_rows_come_before_those_that_are_as_they_were(tmp_path):
     reports.write(tmp_path / "a", seeds=1, slower=2)
     reports.write(tmp_path / "b", seeds=1)
-    first, second, *_ = compare(load(tmp_path / "a"), load(tmp_path / "b")).differences
+    first, second, *_ = compare_runs(load_run(tmp_path / "a"), load_run(tmp_path / "b")).differences
     assert (first.name, first.ratio, first.interval, first.learns) == ("adam-lr0.001", 2, None, "same")
     assert not second.slower
 
@@ -328,7 +330,7 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
     reports.write(tmp_path / "b")
     changed(tmp_path / "b", "summary.json", lambda s: s["cases"][0]["experiment"].update(epochs=9))
     changed(tmp_path / "b", "summary.json", lambda s: s["cases"].pop(1))
-    found = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    found = compare_runs(load_run(tmp_path / "a"), load_run(tmp_path / "b"))
     assert len(found.differences) == 6
     assert found.left_out == [
         "adam-lr0.001: epochs 4 here, 9 there",
@@ -383,7 +385,7 @@ def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkey
     spoil(monkeypatch, tmp_path / "spoilt", code)
     before = signal.signal(signal.SIGTERM, shutdown.Stopping())
     try:
-        line = session.draw(folder)
+        line = session.draw_report(folder)
     finally:
         signal.signal(signal.SIGTERM, before)
     later = f" To draw them later: {Path(sys.executable).relative_to(ROOT)} -m harness report {folder}"
@@ -392,7 +394,7 @@ def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkey
 
 def test_what_can_never_be_drawn_is_not_promised_for_later(folder):
     (folder / "summary.json").write_text("{}")
-    assert "later" not in session.draw(folder)
+    assert "later" not in session.draw_report(folder)
 
 
 def test_the_command_that_draws_can_be_typed_elsewhere(folder, tmp_path, monkeypatch):
@@ -401,7 +403,7 @@ def test_the_command_that_draws_can_be_typed_elsewhere(folder, tmp_path, monkeyp
     shutil.copytree(folder, given)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    assert session.draw(given).startswith("Page: ")
+    assert session.draw_report(given).startswith("Page: ")
     command = session._draw_command(given)
     assert command == f"cd {ROOT} && {sys.executable} -m harness report '{given}'"
 
@@ -422,7 +424,7 @@ def python(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kib", [350_000, 800_000], ids=["to import", "to draw"])
 def test_too_little_memory_is_told_in_a_line(folder, python, kib):
     python(f"ulimit -v {kib}")
-    line = session.draw(folder)
+    line = session.draw_report(folder)
     assert line.startswith("No page or figures: ")
     assert "\n" not in line
     assert not (folder / "report.html").exists()
@@ -431,7 +433,7 @@ def test_too_little_memory_is_told_in_a_line(folder, python, kib):
 def test_without_docstrings_it_is_drawn_or_a_line_says_why_not(folder, monkeypatch):
     """Altair reads its own."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
-    line = session.draw(folder)
+    line = session.draw_report(folder)
     assert line == f"Page: {folder / 'report.html'}" or "Found no doc for" in line
     assert "\n" not in line
 
@@ -478,7 +480,7 @@ def test_a_function_that_draws_none_costs_its_figure_alone():
 def test_no_figure_fetches_anything_and_one_that_cannot_be_drawn_is_left_out(folder):
     exercise = Exercise(title="x", rows=(), figures={"fetching": fetching})
     content, _ = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
-    sealed.write(folder / "figures.json", content)
+    sealed.write_content(folder / "figures.json", content)
     page, left_out = build([folder])
     (line,) = left_out
     assert line.startswith("the figure 1-x-fetching cannot be drawn: ")

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from harness import ownership, run_folders
-from harness.results import prune
+from harness.commands import prune
 from tests import reports
 from tests.processes import end
 
@@ -203,18 +203,18 @@ class TestPrune:
         return [name[18:19] for name in folders(reports_folder)]
 
     def test_the_newest_stay_and_the_others_are_named(self, four, capsys):
-        assert prune.main(2, four) == 0
+        assert prune.prune_runs(2, four) == 0
         assert self.left(four) == ["3", "4"]
         said = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in said] == ["deleted", "deleted", "2"]
-        assert prune.main(9, four) == 0
+        assert prune.prune_runs(9, four) == 0
         assert self.left(four) == ["3", "4"]
 
     def test_only_reports_are_deleted(self, four):
         (four / "published" / "kept").mkdir(parents=True)
         (four / "mine").mkdir()
         (four / "link").symlink_to(four / "2026-11-25_14-57-51.000")
-        prune.main(1, four)
+        prune.prune_runs(1, four)
         assert {path.name for path in four.iterdir()} == {
             "published", "mine", "link", "latest", "2026-11-25_14-57-54.000",
         }  # fmt: skip
@@ -222,7 +222,7 @@ class TestPrune:
     def test_what_latest_leads_to_stays_whatever_its_age(self, four):
         (four / "latest").unlink()
         (four / "latest").symlink_to("2026-11-25_14-57-51.000")
-        prune.main(1, four)
+        prune.prune_runs(1, four)
         assert self.left(four) == ["1", "4"]
 
     def test_what_is_in_use_or_has_other_files_stays(self, four, capsys):
@@ -232,7 +232,7 @@ class TestPrune:
         (third / "locks").mkdir()
         (third / "locks" / "session.lock").touch()  # of a session that was killed
         with FileLock(second / "locks" / "session.lock"):
-            assert prune.main(1, four) == 1
+            assert prune.prune_runs(1, four) == 1
         assert self.left(four) == ["1", "2", "4"]
         said = capsys.readouterr().err
         assert "thesis.txt, which no report has" in said

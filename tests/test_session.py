@@ -112,7 +112,7 @@ def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch)
 
 def test_a_command_is_kept_in_characters_that_can_be_shown(suite):
     suite.run("-k", "lr0.5", "-o", "junit_suite_name=\x1b[31m").assert_outcomes(passed=2)
-    assert "\\x1b[31m" in sealed.read(suite.report / "summary.json", Summary).command
+    assert "\\x1b[31m" in sealed.read_model(suite.report / "summary.json", Summary).command
 
 
 def test_times_that_were_shared_are_said_to_be(suite):
@@ -285,7 +285,7 @@ def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told
     row = {**speed["rows"][0], "engine": "numba", "us_per_step": 100.0}
     speed["rows"] = [{**row, "batch_size": size} for size in (10, 1)]
     ownership.make(suite.report)
-    sealed.write(suite.report / "speed.json", speed)
+    sealed.write_content(suite.report / "speed.json", speed)
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
     said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"
     assert (said in result.outlines) == told

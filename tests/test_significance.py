@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from harness.significance import Difference, _prior, combined_error, holm, moderate
+from harness.compare.significance import Difference, _prior, combined_error, holm, moderate
 
 
 def test_holm_adjusts_step_by_step():

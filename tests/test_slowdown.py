@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness.compare.significance import combined_error, holm, moderate
 from harness.gates.slowdown import CONTROLS, RETRAININGS, Trainings, judge, to_percent
-from harness.significance import combined_error, holm, moderate
 
 ROWS = [f"row {index}" for index in range(12)]
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.commands import speed, times
+from harness.engine_speeds import roofline
+from harness.engine_speeds.roofline import dense_flops
 from harness.files import sealed
-from harness.files.speed import SpeedRow, Times
-from harness.hardware import engine_speed, roofline, worker_overhead
-from harness.hardware.roofline import dense_flops
-from harness.report.figures import engine_speed as engine_speed_figure
+from harness.files.speeds import SpeedRow, TimesFile
+from harness.report.figures import per_step as engine_speed_figure
 from model.engines import eager
 from model.experiment import Experiment
 from model.optimizers import SGD, Adam, Torch
@@ -32,7 +33,7 @@ def counted(batch_size: int) -> int:
 @pytest.fixture(autouse=True)
 def without_peers(monkeypatch):
     """They take a minute to compile."""
-    monkeypatch.setattr(engine_speed.peers, "ready", lambda *_: [])
+    monkeypatch.setattr(speed.peers, "ready", lambda *_: [])
 
 
 def test_a_steps_matrix_products_are_counted_as_pytorch_does():
@@ -42,13 +43,13 @@ def test_a_steps_matrix_products_are_counted_as_pytorch_does():
 
 def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
     """A batch larger than the training set is all of it, and no more."""
-    monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
-    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
-    monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
+    monkeypatch.setattr(speed, "ENGINES", (eager,))
+    monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
+    monkeypatch.setattr(speed, "roofline_bound", lambda work, device: (1.0, "operations"))
     case = Experiment(optimizer=SGD(0.1), batch_size=60000, epochs=1)
-    (row,) = engine_speed.measure(case, made_up(), 1, {})
+    (row,) = speed.measure_engines(case, made_up(), 1, {})
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
-    assert "of peak" in engine_speed.render([row])
+    assert "of peak" in speed.format_speeds([row])
 
 
 def test_the_peak_is_that_of_one_core_however_many_there_are(monkeypatch):
@@ -69,12 +70,12 @@ def test_the_peak_is_that_of_one_core_however_many_there_are(monkeypatch):
 @pytest.fixture
 def taking(monkeypatch):
     """`taking(seconds)`: every contender's sample takes the seconds of its name; the bound is 1 s."""
-    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
-    monkeypatch.setattr(engine_speed, "roofline_bound", lambda work, device: (1.0, "operations"))
+    monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
+    monkeypatch.setattr(speed, "roofline_bound", lambda work, device: (1.0, "operations"))
 
     def set_seconds(seconds):
         monkeypatch.setattr(
-            engine_speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
+            speed.Contender, "sample", lambda self, orders, batch_size: seconds[self.engine.NAME]
         )
 
     return set_seconds
@@ -91,9 +92,9 @@ def able(*_):
 def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
     other = stand_in("other")
     taking({"other": 2.0, "eager": 4.0})
-    monkeypatch.setattr(engine_speed, "ENGINES", (other, eager))
+    monkeypatch.setattr(speed, "ENGINES", (other, eager))
     case = Experiment(optimizer=SGD(0.1), batch_size=100, epochs=1)
-    rows = engine_speed.measure(case, made_up(), 1, {})
+    rows = speed.measure_engines(case, made_up(), 1, {})
     assert {row["engine"]: row["ratio_to_eager"] for row in rows} == {"other": 2, "eager": 1}
     assert {row["engine"]: row["us_per_step"] for row in rows} == {"other": 2e6, "eager": 4e6}
     assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
@@ -101,14 +102,14 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
 
 def test_where_an_optimizers_work_is_not_known_there_is_no_bound(monkeypatch):
     """And none for a setting that the bound does not know of."""
-    monkeypatch.setattr(engine_speed, "ENGINES", (eager,))
-    monkeypatch.setattr(engine_speed, "measured_peak", lambda device: 1e9)
+    monkeypatch.setattr(speed, "ENGINES", (eager,))
+    monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
     case = Experiment(optimizer=Torch(torch.optim.NAdam, 0.1), batch_size=1000, epochs=1)
-    (row,) = engine_speed.measure(case, made_up(), 1, {})
+    (row,) = speed.measure_engines(case, made_up(), 1, {})
     row = SpeedRow.model_validate(row)
     assert (row.optimizer, row.bound_by) == ("NAdam", None)
     assert row.roofline_us_per_step is row.share_of_roofline is None
-    assert "–" in engine_speed.render([row.model_dump()])
+    assert "–" in speed.format_speeds([row.model_dump()])
     assert [each["engine"] for each in engine_speed_figure._rows([row])] == ["eager"]
 
 
@@ -133,29 +134,29 @@ def test_the_bound_counts_what_an_optimizer_reads_writes_and_computes():
 def test_the_fastest_peer_counts(monkeypatch, taking):
     """Of eager and two others; an engine is none, and replicates have none but eager."""
     engine, slow, fast = map(stand_in, ("engine", "slow", "fast"))
-    peers = [engine_speed.Peer(each.NAME, eager.HONOURS, each.Engine) for each in (slow, fast)]
+    peers = [speed.Peer(each.NAME, eager.HONOURS, each.Engine) for each in (slow, fast)]
     taking({"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0})
-    monkeypatch.setattr(engine_speed, "ENGINES", (engine, eager))
+    monkeypatch.setattr(speed, "ENGINES", (engine, eager))
     monkeypatch.setattr(
-        engine_speed.peers,
+        speed.peers,
         "ready",
         lambda experiment, data, orders: [(peer, peer.Engine(experiment, data, (0,))) for peer in peers],
     )
     case = Experiment(optimizer=SGD(0.1), batch_size=100, epochs=1)
-    rows = engine_speed.measure(case, made_up(), 1, {})
+    rows = speed.measure_engines(case, made_up(), 1, {})
     assert {row["best_peer"] for row in rows} == {"fast"}
     ratios = {"engine": 3, "eager": 0.5, "slow": 0.375, "fast": 1}
     assert {row["engine"]: row["ratio_to_best_peer"] for row in rows} == ratios
-    rows = engine_speed.measure(case, made_up(), 2, {})
+    rows = speed.measure_engines(case, made_up(), 2, {})
     assert {row["engine"]: row["ratio_to_best_peer"] for row in rows} == {"engine": 6, "eager": 1}
 
 
 def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, monkeypatch):
     """Of the medians of its times each way."""
     runs = {0: [{"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 4.0}], 2: 2 * [{"a": 3.0, "b": 3.0}]}
-    monkeypatch.setattr(worker_overhead, "measure", lambda workers: runs[workers].pop(0))
-    worker_overhead.main(workers=2, rounds=2, report=tmp_path)
-    found = sealed.read(tmp_path / "times.json", Times).model_dump()
+    monkeypatch.setattr(times, "measure_rows", lambda workers: runs[workers].pop(0))
+    times.measure_times(workers=2, rounds=2, report=tmp_path)
+    found = sealed.read_model(tmp_path / "times.json", TimesFile).model_dump()
     assert found["rows"] == [
         {"case": "a", "serial": 1.5, "parallel": 3.0, "ratio": 2.0},
         {"case": "b", "serial": 4.0, "parallel": 3.0, "ratio": 0.75},
@@ -174,7 +175,7 @@ def test_times_are_read_from_the_runs_own_report(monkeypatch, workers):
         reports.write(report, slower=1.5 + workers)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(worker_overhead.subprocess, "run", run)
-    seconds = worker_overhead.measure(workers)
+    monkeypatch.setattr(times.subprocess, "run", run)
+    seconds = times.measure_rows(workers)
     assert len(seconds) == 8
     assert seconds["test_training[adam-lr0.001]"] == reports.EPOCHS * (1.5 + workers)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.exercise import Exercise, Row
 from harness.processes import environment
-from harness.study import Study, load, study_of
+from harness.study import Study, load_study, study_of
 
 CONFTEST = """
 from harness.study import Study
@@ -19,7 +19,8 @@ STUDY = Study(title="Cold and warm", about="Which is better.", row="way", scales
 
 MODULE = """
 import pytest
-from harness.claim import HOLDS, claim
+from harness.claim import claim
+from harness.verdicts import HOLDS
 from harness.exercise import Exercise, Row
 from harness.stats import exceeds
 from model.optimizers import SGD, Adam
@@ -279,15 +280,15 @@ def test_a_row_is_checked_where_it_is_made(fields):
 
 def test_a_study_is_loaded_by_commands(tmp_path):
     with pytest.raises(ValueError, match=r"is no study: it has no conftest\.py"):
-        load(tmp_path)
+        load_study(tmp_path)
     (tmp_path / "conftest.py").write_text("x = 1")
     with pytest.raises(ValueError, match=r"is no study: its conftest\.py has no STUDY"):
-        load(tmp_path)
+        load_study(tmp_path)
     (tmp_path / "conftest.py").write_text("import nowhere_at_all")
     with pytest.raises(ValueError, match="cannot be imported: ModuleNotFoundError: No module"):
-        load(tmp_path)
+        load_study(tmp_path)
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    assert load(tmp_path).reports == tmp_path / "reports"
+    assert load_study(tmp_path).reports == tmp_path / "reports"
     assert study_of(object()) is None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.hardware import peers, roofline
+from harness.engine_speeds import peers, roofline
 from model.data.mnist import Data, load
 from model.dataset import DATASETS, EMNIST_LETTERS, FASHION_MNIST, MNIST, Dataset
 from model.engines import ENGINES, cannot_run, eager

@@ -11,7 +11,7 @@ from harness.report.figures.figure import (
     layered,
     side_by_side,
 )
-from harness.report.lines import COLOURS, SHAPES
+from harness.report.series import COLOURS, SHAPES
 from harness.stats import mean_and_interval
 
 

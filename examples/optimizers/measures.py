@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ttest_rel
 
-from harness.significance import holm
+from harness.compare.significance import holm
 from model.experiment import Training
 
 Trainings = Mapping[float, Training]

@@ -11,18 +11,18 @@ from typing import Literal
 
 from model.environment import available_cores
 
-from ..gates.answer import rows as in_words
-from ..gates.learning import Change
-from .decision import LOOKS, Verdict, decide, learning
+from ..compare.learning import Change
+from ..wording import count_rows
+from .decision import LOOKS, RowDecision, decide_speeds, learning_changes
 from .selection import Selection
 from .side import Checkout, Pair, SideError
-from .turns import Pass, Row, take_turns
+from .turns import Pass, SelectedRow, take_turns
 
-Outcome = Literal["worse", "undecided", "held"]
+ABOutcome = Literal["worse", "undecided", "held"]
 
 
 @dataclass
-class Comparison:
+class ABComparison:
     """What is known of the rows so far."""
 
     percent: float
@@ -30,7 +30,7 @@ class Comparison:
     passes: dict[str, list[Pass]]
     errors: dict[str, SideError] = field(default_factory=dict)
     """Rows that a side could not train, and are not tried again."""
-    speeds: dict[str, Verdict] = field(default_factory=dict)
+    speeds: dict[str, RowDecision] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     """Of learning."""
 
@@ -48,7 +48,7 @@ class Comparison:
         return speed is None or speed.speed == "undecided" or self.differs(case)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ABOutcome:
         """What the exit status says."""
         errors = self.errors.values()
         if any(error.side == "head" and error.kind == "failed" for error in errors):
@@ -65,18 +65,18 @@ class Comparison:
         return "undecided" if unclear else "held"
 
 
-def compare(
+def compare_checkouts(
     selection: Selection, base: Checkout, head: Checkout, *, percent: float, points: float
-) -> Comparison:
+) -> ABComparison:
     """Compares the selected rows. ValueError if none can be, and that is not for the head's fault."""
-    found = Comparison(percent, points, {row.case: [] for row in selection.rows})
+    found = ABComparison(percent, points, {row.case: [] for row in selection.rows})
     count = len(selection.settings.seeds)
     for number in range(LOOKS[-1]):
         rows = [row for row in selection.rows if found.is_open(row.case)]
         if not rows:
             break
         seeds = [number * count + seed for seed in selection.settings.seeds]
-        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {in_words(len(rows))}")
+        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {count_rows(len(rows))}")
         if len(found.errors) == len(selection.rows) and found.outcome != "worse":
             raise ValueError(f"nothing can be compared: {_why_nothing(found)}")
         if number + 1 in LOOKS:
@@ -85,23 +85,23 @@ def compare(
                 for case, of in found.passes.items()
                 if case not in found.errors
             }
-            found.speeds = {**decide(ratios, percent), **_decided(found)}
+            found.speeds = {**decide_speeds(ratios, percent), **_decided(found)}
     measured = {case: of for case, of in found.passes.items() if case not in found.errors}
-    found.changes = learning(measured, points)
+    found.changes = learning_changes(measured, points)
     return found
 
 
-def _why_nothing(found: Comparison) -> str:
+def _why_nothing(found: ABComparison) -> str:
     """Why no row was measured: for the first of those that should have been, and how many they are."""
     errors = [error for error in found.errors.values() if error.kind != "lacks it"]
     first = (errors or [*found.errors.values()])[0]
     alike = all(str(error) == str(first) for error in found.errors.values())
     others = len(found.errors) - 1
-    more = "" if alike or not others else f" ({in_words(others)} more failed, too)"
+    more = "" if alike or not others else f" ({count_rows(others)} more failed, too)"
     return f"{first.side} {first.reason}{more}"
 
 
-def _decided(found: Comparison) -> dict[str, Verdict]:
+def _decided(found: ABComparison) -> dict[str, RowDecision]:
     """What an earlier look has decided stays so."""
     return {
         case: verdict
@@ -111,14 +111,14 @@ def _decided(found: Comparison) -> dict[str, Verdict]:
 
 
 def _pass(
-    found: Comparison,
-    rows: Sequence[Row],
+    found: ABComparison,
+    rows: Sequence[SelectedRow],
     checkouts: tuple[Checkout, Checkout],
     seeds: list[int],
     title: str,
 ) -> None:
     """Takes turns on each row, on as many rows at once as there are cores; on a GPU, on one."""
-    left: SimpleQueue[Row] = SimpleQueue()
+    left: SimpleQueue[SelectedRow] = SimpleQueue()
     for row in rows:
         left.put(row)
     at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]

@@ -14,27 +14,27 @@ from typing import Literal
 
 import numpy as np
 
-from ..gates.learning import Change, Learning, compare
-from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
+from ..compare.learning import Change, Learning, compare_learning
+from ..compare.significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 from .turns import Pass
 
 LOOKS = (4, 6, 8)  # after so many passes
 
-Speed = Literal["slower", "faster", "same", "undecided"]
+SpeedOutcome = Literal["slower", "faster", "same", "undecided"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RowDecision:
     """On the speed of a row."""
 
-    speed: Speed
+    speed: SpeedOutcome
     difference: Difference
     """Of the logarithm of the head's time from the base's."""
     p: float
     """That it is not slower, adjusted for the rows."""
 
 
-def decide(ratios: Mapping[str, Sequence[float]], percent: float) -> dict[str, Verdict]:
+def decide_speeds(ratios: Mapping[str, Sequence[float]], percent: float) -> dict[str, RowDecision]:
     """The verdict on each row, of which `ratios` holds the logarithm of head over base in each pass.
 
     A row is slower if it is so significantly, and in the median pass by more than half of `percent`; it
@@ -53,22 +53,22 @@ def decide(ratios: Mapping[str, Sequence[float]], percent: float) -> dict[str, V
     for (case, difference), p, q in zip(differences.items(), slower, faster, strict=True):
         middle = float(np.median(ratios[case]))
         margin = difference.quantile(1 - (1 - DETECTION) / len(LOOKS))
-        speed: Speed = "undecided"
+        speed: SpeedOutcome = "undecided"
         if p <= level and middle >= size / 2:
             speed = "slower"
         elif q <= level and middle <= -size / 2:
             speed = "faster"
         elif abs(difference.estimate) + margin < size:
             speed = "same"
-        verdicts[case] = Verdict(speed, difference, float(p))
+        verdicts[case] = RowDecision(speed, difference, float(p))
     return verdicts
 
 
-def learning(passes: Mapping[str, Sequence[Pass]], points: float) -> dict[str, Change]:
+def learning_changes(passes: Mapping[str, Sequence[Pass]], points: float) -> dict[str, Change]:
     """How each row's learning differs, over the seeds of all passes that trained it whole."""
     whole = {case: [each for each in of if each.curves[0]] for case, of in passes.items()}
     sides = [{case: _learned(of, side) for case, of in whole.items() if of} for side in (0, 1)]
-    return compare(sides[1], sides[0], points)
+    return compare_learning(sides[1], sides[0], points)
 
 
 def _learned(passes: Sequence[Pass], side: int) -> Learning:

@@ -12,7 +12,7 @@ from ..exercise import row_name
 _COLOURS = {"slower": "#d55e00", "faster": "#009e73", "same": "#0072b2", "undecided": "#808080"}
 
 
-def draw(rows: list[dict[str, Any]], title: str, percent: float) -> str:
+def draw_forest(rows: list[dict[str, Any]], title: str, percent: float) -> str:
     """An SVG of the rows' ratios, head to base; between the dashed lines a row is the same."""
     names = [f"{index + 1}. {row_name(row['id'])}" for index, row in enumerate(rows)]
     data = [

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ..files.sealed import one_line
+from model.values import one_line
+
 from ..paths import expanded
 from ..processes import environment, reason
 
@@ -34,7 +35,7 @@ sys.stdout.write("\\n{_MARK}" + json.dumps([list(sys.version_info[:2]), found]) 
 """
 
 
-def checked(given: Path, folder: Path) -> Path:
+def checked_interpreter(given: Path, folder: Path) -> Path:
     """The interpreter's absolute path. Raises ValueError, in a line, if it cannot be a side."""
     try:
         # Links stay as they are: that of a virtual environment says whose packages it has.

@@ -17,8 +17,8 @@ from model.environment import available_cores
 from ..exercise import Exercise, module_of, row_name
 from ..hardware.machine import candidate_devices
 from ..processes import reason
-from ..settings import SETTINGS, STUDY, Settings
-from .turns import Row
+from ..session_settings import SESSION_STUDY, SETTINGS, Settings
+from .turns import SelectedRow
 
 _ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)\b")
 
@@ -68,7 +68,7 @@ class _Collected:
 class Selection:
     """Rows, and what they are trained with."""
 
-    rows: list[Row]
+    rows: list[SelectedRow]
     settings: Settings
     root: Path
     """The checkout that they are in."""
@@ -105,7 +105,7 @@ def select(arguments: Sequence[str]) -> Selection:
         "data_root": str(settings.data_root),
         "cores": len(available_cores()),
     }
-    study = collected.config.stash[STUDY].study
+    study = collected.config.stash[SESSION_STUDY].study
     rows = [
         _row(case, {**options, "epochs": study.epochs(exercise, settings.scale)})
         for case, exercise in collected.exercises.items()
@@ -113,6 +113,6 @@ def select(arguments: Sequence[str]) -> Selection:
     return Selection(rows, settings, collected.config.rootpath)
 
 
-def _row(case: str, options: dict[str, object]) -> Row:
+def _row(case: str, options: dict[str, object]) -> SelectedRow:
     module = module_of(case).removesuffix(".py").replace("/", ".")
-    return Row(case, module, row_name(case), options)
+    return SelectedRow(case, module, row_name(case), options)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files.sealed import one_line
+from model.values import one_line
+
 from ..processes import environment, reason
 
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).with_name("payload.py")
 _EXIT_SECONDS = 10
 
 

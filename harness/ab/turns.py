@@ -25,7 +25,7 @@ _FEWEST = 2  # turns of a pass
 
 
 @dataclass(frozen=True)
-class Row:
+class SelectedRow:
     """A row that pytest selected, and the options that it is trained with."""
 
     case: str
@@ -56,7 +56,7 @@ class Pass:
         return float(np.median([math.log(head / base) for base, head in self.turns]))
 
 
-def take_turns(row: Row, pair: Pair, seeds: list[int], *, whole: bool) -> Pass:
+def take_turns(row: SelectedRow, pair: Pair, seeds: list[int], *, whole: bool) -> Pass:
     """Trains the row on both sides, whole or for about a second each. Raises SideError."""
     sides = pair.sides()
     base, head = (

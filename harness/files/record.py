@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from model.experiment import Outcome
 
-from ..claim import Verdict
+from ..verdicts import Verdict
 from . import sealed
 from .names import file_name
 from .types import (
@@ -20,7 +20,7 @@ from .types import (
     DatasetName,
     Device,
     Digest,
-    Engine,
+    EngineName,
     Model,
     Number,
     Observed,
@@ -35,7 +35,7 @@ from .types import (
 )
 
 
-class Fingerprint(Model):
+class RunFingerprint(Model):
     """What a run's records depend on besides the experiment."""
 
     scale: Scale
@@ -60,7 +60,7 @@ class Record(Model):
     """What every file in `runs/` says."""
 
     id: Text
-    run: Fingerprint
+    run: RunFingerprint
     device: Device
     seeds: Seeds
 
@@ -75,7 +75,7 @@ class TrainingRecord(Record):
     """A training. Curves have the shape (epochs + 1, seeds); see `model.experiment.Training`."""
 
     experiment: AnExperiment
-    engine: Engine
+    engine: EngineName
     engines_left_out: dict[Text, Text] = Field(default_factory=dict)
     threads: Positive
     seconds: Seconds
@@ -148,7 +148,7 @@ class Decision(Model):
 class ClaimRecord(Decision):
     """The same as a file in `claims/`, with the fingerprint of its run."""
 
-    run: Fingerprint
+    run: RunFingerprint
 
 
 class Resumed(Model):
@@ -159,7 +159,7 @@ class Resumed(Model):
 
 def read_record(path: Path) -> TrainingRecord | MeasurementRecord:
     """The record in a file of `runs/`; raises FileError if it is none, or has not the file's name."""
-    content = sealed.load(path)
+    content = sealed.read_content(path)
     found: TrainingRecord | MeasurementRecord
     if "experiment" in content:
         found = sealed.parse(path, TrainingRecord, content)
@@ -171,7 +171,7 @@ def read_record(path: Path) -> TrainingRecord | MeasurementRecord:
 
 def read_claim(path: Path) -> ClaimRecord:
     """The decision in a file of `claims/`; raises FileError as `read_record` does."""
-    content = sealed.load(path)
+    content = sealed.read_content(path)
     found = sealed.parse(path, ClaimRecord, content)
     _check_name(path, content)
     return found

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from model.values import one_line
+
 from .. import atomic_json
 from .types import Model
 
@@ -32,21 +34,21 @@ class FileError(OSError):
         super().__init__(one_line(message))
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
+def write_content(path: Path, content: dict[str, Any]) -> None:
     """Writes `content` with its checksum, atomically; raises FileError if it cannot."""
     plain = json.loads(atomic_json.dumps(content))
     try:
-        atomic_json.write(path, {"checksum": _checksum(plain), **plain})
+        atomic_json.write_json(path, {"checksum": _checksum(plain), **plain})
     except OSError as error:
         raise FileError(f"{path} could not be written: {error.strerror or error}") from None
 
 
-def read(path: Path, kind: type[_Kind]) -> _Kind:
+def read_model(path: Path, kind: type[_Kind]) -> _Kind:
     """The file's content as `kind`; raises FileError if it is not one, or its checksum is wrong."""
-    return parse(path, kind, load(path))
+    return parse(path, kind, read_content(path))
 
 
-def load(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The file's content, with the checksum that it says; raises FileError."""
     try:
         content = json.loads(
@@ -77,17 +79,6 @@ def parse(path: Path, kind: type[_Kind], content: dict[str, Any]) -> _Kind:
         return kind.model_validate(content)
     except ValidationError as error:
         raise FileError(f"{path} cannot be read: {why(error)}") from None
-
-
-def one_line(text: object) -> str:
-    """At most 500 characters, all of them printable."""
-    line = printable(" ".join(str(text).split()))
-    return line if len(line) <= 500 else f"{line[:500]}…"
-
-
-def printable(text: str) -> str:
-    """The text with control characters and the like escaped."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def why(error: ValidationError) -> str:

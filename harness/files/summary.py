@@ -17,7 +17,7 @@ from .types import (
     DatasetName,
     Device,
     Digest,
-    Engine,
+    EngineName,
     Finite,
     Model,
     Positive,
@@ -45,7 +45,7 @@ class Machine(Model):
     python: Text
 
 
-class Study(Model):
+class StudySummary(Model):
     """A study in words; see `harness.study.Study`."""
 
     title: Text
@@ -54,7 +54,7 @@ class Study(Model):
     published: Text
 
 
-class Exercise(Model):
+class ExerciseSummary(Model):
     """An exercise; `cases` and `claims` are ids."""
 
     module: Text
@@ -76,12 +76,12 @@ class Reached(Model):
     seconds: list[Seconds | None]
 
 
-class Case(Model):
+class CaseSummary(Model):
     """A training in short. Accuracies are per seed; seconds are of all seeds."""
 
     id: Text
     experiment: AnExperiment
-    engine: Engine
+    engine: EngineName
     engines_left_out: dict[Text, Text] = Field(default_factory=dict)
     device: Device
     threads: Positive
@@ -106,7 +106,7 @@ class Case(Model):
         return self
 
 
-def _distinct(exercises: list[Exercise]) -> list[Exercise]:
+def _distinct(exercises: list[ExerciseSummary]) -> list[ExerciseSummary]:
     if len({slug(each.module) for each in exercises}) < len(exercises):
         raise ValueError("a module is there twice")
     return exercises
@@ -116,7 +116,7 @@ class Summary(Model):
     """All of it; its cases and claims are validated one by one."""
 
     schema_: Annotated[Literal[3], Field(alias="schema")]
-    study: Study
+    study: StudySummary
     scale: Scale
     dataset: DatasetName
     timing: Timing
@@ -125,6 +125,6 @@ class Summary(Model):
     code: Digest
     command: Text
     machine: Machine
-    exercises: Annotated[list[Exercise], Field(max_length=50), AfterValidator(_distinct)]
+    exercises: Annotated[list[ExerciseSummary], Field(max_length=50), AfterValidator(_distinct)]
     cases: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
     claims: Annotated[list[dict[str, Any]], Field(max_length=1000)]

@@ -24,10 +24,10 @@ from model.network import MLP
 from model.optimizers import Optimizer, from_dict
 from model.schedule import Schedule
 
-from ..settings import TIMINGS
 from .measured import SPELLED
 
-ENGINES = ("cluster", "numba", "cuda-graph", "eager")
+TIMINGS = ("exclusive", "shared")
+ENGINE_NAMES = ("cluster", "numba", "cuda-graph", "eager")
 """The names of `model.engines`, whose import takes PyTorch's two seconds."""
 
 
@@ -124,8 +124,8 @@ AnOptimizer = Annotated[Optimizer, _value(Optimizer, from_dict), PlainSerializer
 Scale = Annotated[str, Field(pattern=r"^\w{1,100}$")]
 DatasetName = Annotated[str, _one_of(DATASETS)]
 Timing = Annotated[str, _one_of(TIMINGS)]
-Engine = Annotated[str, _one_of(ENGINES)]
-EngineOrPeer = Annotated[str, _one_of((*ENGINES, "jax", "torch.compile"))]
+EngineName = Annotated[str, _one_of(ENGINE_NAMES)]
+EngineOrPeer = Annotated[str, _one_of((*ENGINE_NAMES, "jax", "torch.compile"))]
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:\d{1,3})?)$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .answer import Answer, Finding, listed, rows
+from ..compare.learning import Change, LearningOutcome, compare_learning
+from ..wording import count_rows, first_few
 from .baselines import FOR_ACCURACY, Cases, SavedRun
-from .learning import Change, Outcome, compare
+from .gate_result import Finding, GateResult
 
-OPTION = "--accuracy-compare-fail"
+ACCURACY_OPTION = "--accuracy-compare-fail"
 
-_OUTCOMES: dict[Outcome, str] = {
+_OUTCOMES: dict[LearningOutcome, str] = {
     "identical": "identical",
     "held": "held",
     "fell": "worse",
@@ -18,11 +19,16 @@ _OUTCOMES: dict[Outcome, str] = {
 }
 
 
-def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: bool) -> None:
-    """Adds to `answer` which rows learn worse than in the saved run, and what it could have seen."""
-    common, where = comparable(answer, OPTION, current, run, FOR_ACCURACY), f"than in {run.path.stem}"
+def check_accuracies(
+    result: GateResult, current: Cases, run: SavedRun, points: float, *, bare: bool
+) -> None:
+    """Adds to `result` which rows learn worse than in the saved run, and what it could have seen."""
+    common, where = (
+        comparable(result, ACCURACY_OPTION, current, run, FOR_ACCURACY),
+        f"than in {run.path.stem}",
+    )
     ours, theirs = ({case: side[case].extra_info for case in common} for side in (common, run.cases))
-    changes = compare(ours, theirs, points, bare=bare)
+    changes = compare_learning(ours, theirs, points, bare=bare)
     for case, change in changes.items():
         figures = {
             "before": change.before,
@@ -33,32 +39,34 @@ def ask(answer: Answer, current: Cases, run: SavedRun, points: float, *, bare: b
             "seeds_needed": change.seeds_needed,
         }
         if change.outcome == "fell":
-            answer.failures.append(
-                Finding(OPTION, case, "learns worse", f"{_worse(change)} {where}", figures)
+            result.failures.append(
+                Finding(ACCURACY_OPTION, case, "learns worse", f"{_worse(change)} {where}", figures)
             )
         elif change.outcome == "underpowered":
             text, takes = _underpowered(change, points)
-            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
+            result.underpowered.append(
+                Finding(ACCURACY_OPTION, case, "underpowered", text, figures, takes)
+            )
         else:
-            answer.passed.append(Finding(OPTION, case, change.outcome, change.outcome, figures))
+            result.passed.append(Finding(ACCURACY_OPTION, case, change.outcome, change.outcome, figures))
     counts = Counter(change.outcome for change in changes.values())
     if changes:
         told = ", ".join(f"{count} {_OUTCOMES[outcome]}" for outcome, count in counts.items())
-        answer.notes.append(f"Learning: {rows(len(changes))} against {run.path.stem}: {told}.")
-    answer.require_decided(OPTION, len(changes), counts["underpowered"], run.path.stem)
+        result.notes.append(f"Learning: {count_rows(len(changes))} against {run.path.stem}: {told}.")
+    result.require_decided(ACCURACY_OPTION, len(changes), counts["underpowered"], run.path.stem)
 
 
 def comparable(
-    answer: Answer, option: str, current: Cases, run: SavedRun, names: tuple[str, ...]
+    result: GateResult, option: str, current: Cases, run: SavedRun, names: tuple[str, ...]
 ) -> Cases:
-    """The rows that are in both and alike in `names`; adds to `answer` why others are not compared."""
+    """The rows that are in both and alike in `names`; adds to `result` why others are not compared."""
     common = {case: ours for case, ours in current.items() if case in run.cases}
     if not common:
         text = f"nothing was compared: this run and {run.path.stem} have no row in common"
-        answer.failures.append(Finding(option, None, "not compared", text))
+        result.failures.append(Finding(option, None, "not compared", text))
         return {}
     if new := [case for case in current if case not in common]:
-        answer.notes.append(f"Not in {run.path.stem}, so not compared: {listed(new)}.")
+        result.notes.append(f"Not in {run.path.stem}, so not compared: {first_few(new)}.")
     alike = {}
     for case, ours in common.items():
         theirs = run.cases[case]
@@ -67,7 +75,7 @@ def comparable(
             differing.append("no seed in common")
         if differing:
             text = f"cannot be compared with {run.path.stem}: {'; '.join(differing)}"
-            answer.failures.append(Finding(option, case, "not compared", text))
+            result.failures.append(Finding(option, case, "not compared", text))
         else:
             alike[case] = ours
     return alike

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from model.experiment import Experiment
+from model.values import one_line
 
 from ..files import sealed
 from ..files.types import (
@@ -25,7 +26,7 @@ from ..files.types import (
     Model,
     Seconds,
 )
-from ..timing.selection import WHOLE
+from ..timing.session_rows import WHOLE
 from ..timing.storage import ACCEPTED
 
 # What has to be equal in two cases for their accuracies, and for their times, to be compared.
@@ -43,7 +44,7 @@ class BaselineError(ValueError):
     """A saved run cannot be used; the message names the file and says why, in one line."""
 
     def __init__(self, message: str):
-        super().__init__(sealed.one_line(message))
+        super().__init__(one_line(message))
 
 
 class Statistics(Model):
@@ -104,7 +105,7 @@ class Info(Model):
         return self
 
 
-class Case(Model):
+class SavedCase(Model):
     """A row of this suite in a saved run, or in this one."""
 
     fullname: str
@@ -119,7 +120,7 @@ class Case(Model):
             raise ValueError("stats.total is not its training time in seconds")
         return self
 
-    def differences(self, there: Case, names: Sequence[str]) -> list[str]:
+    def differences(self, there: SavedCase, names: Sequence[str]) -> list[str]:
         """In which of the fields `names` of `extra_info` the other case differs, in words."""
         return [
             f"{name} {getattr(there.extra_info, name)} there, {getattr(self.extra_info, name)} here"
@@ -128,7 +129,7 @@ class Case(Model):
         ]
 
 
-Cases = Mapping[str, Case]  # by pytest node id
+Cases = Mapping[str, SavedCase]  # by pytest node id
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class SavedRun:
         return re.fullmatch(rf"[0-9]+_{ACCEPTED}", self.path.stem) is not None
 
 
-def read(path: Path) -> SavedRun:
+def read_saved_run(path: Path) -> SavedRun:
     """The saved run in that file. Raises BaselineError."""
     try:
         content = json.loads(sealed.read_bytes(path))
@@ -163,7 +164,7 @@ def read(path: Path) -> SavedRun:
     return SavedRun(path, cases, content.get(WHOLE) is True, _versions(content))
 
 
-def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Case]:
+def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, SavedCase]:
     """The cases of this suite among pytest-benchmark's records, which may hold others, too."""
     found = {}
     for benchmark in benchmarks:
@@ -171,7 +172,7 @@ def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Case]:
         if "test_accuracy" in info:
             if "seconds" not in info:
                 raise _OldFormError("an earlier version saved it, with a whole training as one round")
-            case = Case.model_validate(benchmark)
+            case = SavedCase.model_validate(benchmark)
             found[case.fullname] = case
     return found
 
@@ -185,9 +186,7 @@ def _versions(content: Mapping[str, Any]) -> dict[str, str]:
     machine = content.get("machine_info")
     suite = machine.get("suite") if isinstance(machine, dict) else None
     found = {name: suite.get(name) for name in SOFTWARE} if isinstance(suite, dict) else {}
-    return {
-        name: sealed.one_line(version) for name, version in found.items() if isinstance(version, str)
-    }
+    return {name: one_line(version) for name, version in found.items() if isinstance(version, str)}
 
 
 def _first(error: ValidationError) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..timing.selection import Absence
-from .answer import Answer, Finding, listed
+from ..timing.session_rows import Absence
+from ..wording import first_few
+from .gate_result import Finding, GateResult
 
 Why = Callable[[str], Absence]
 
 
-def report(answer: Answer, gate: str, rows: Mapping[str, str], why: Why) -> None:
-    """Adds to `answer` what became of `rows`, each with the name of the saved run that has it.
+def report_missing(result: GateResult, gate: str, rows: Mapping[str, str], why: Why) -> None:
+    """Adds to `result` what became of `rows`, each with the name of the saved run that has it.
 
     A row that the session selected is a failure; one that it left out is a note.
     """
@@ -20,8 +21,8 @@ def report(answer: Answer, gate: str, rows: Mapping[str, str], why: Why) -> None
         absence = why(case)
         if absence.missing:
             text = f"missing: {run} has this row, and this run does not: {absence.reason}"
-            answer.failures.append(Finding(gate, case, "missing", text))
+            result.failures.append(Finding(gate, case, "missing", text))
         else:
             left_out.setdefault((run, absence.reason), []).append(case)
     for (run, reason), cases in left_out.items():
-        answer.notes.append(f"In {run} but not timed now ({reason}): {listed(cases)}.")
+        result.notes.append(f"In {run} but not timed now ({reason}): {first_few(cases)}.")

@@ -1,4 +1,4 @@
-"""The gates' options, and the hooks that ask the gates and show their one answer.
+"""The gates' options, and the hooks that ask the gates and show their one result.
 
 `--time-compare-fail` goes by all saved runs, `--accuracy-compare-fail` and pytest-benchmark's own
 `--benchmark-compare-fail` by those that `--benchmark-compare` names. A gate that compared nothing, or
@@ -16,14 +16,24 @@ from typing import Any
 
 import pytest
 
+from ..compare.github import tell_github
 from ..hardware.machine import candidate_devices, describe_machine
-from ..settings import SETTINGS
-from ..timing.selection import SELECTION
-from ..timing.storage import ACCEPTED, INCONCLUSIVE, counts, saved_files
+from ..session_settings import SETTINGS
+from ..timing.session_rows import SESSION_ROWS
+from ..timing.storage import ACCEPTED, INCONCLUSIVE_SUFFIX, counts, saved_files
 from ..timing.xdist_bridge import benchmark_session
+from ..wording import count_rows
 from . import accuracy_gate, missing, time_gate, versions
-from .answer import Answer, Finding, rows, tell_github
-from .baselines import FOR_TIMES, KNOWN_AT_START, BaselineError, Cases, SavedRun, cases_of, read
+from .baselines import (
+    FOR_TIMES,
+    KNOWN_AT_START,
+    BaselineError,
+    Cases,
+    SavedRun,
+    cases_of,
+    read_saved_run,
+)
+from .gate_result import Finding, GateResult
 from .retraining import retrain
 
 _BENCHMARK = "--benchmark-compare-fail"
@@ -40,7 +50,7 @@ class _Saved:
 
 
 _SAVED = pytest.StashKey[_Saved]()
-_ANSWER = pytest.StashKey[Answer]()
+_ANSWER = pytest.StashKey[GateResult]()
 
 _BEFORE = pytest.StashKey[frozenset[Path]]()  # what was saved before an inconclusive run
 
@@ -51,14 +61,14 @@ _NODE = "gate"  # what a gate that fails is called among the tests
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("minibatch-bench")
     group.addoption(
-        time_gate.OPTION,
+        time_gate.TIME_OPTION,
         default=None,
         metavar="PERCENT",
         help="Fail if a row, or all together, became slower than in the saved runs: significantly, by "
         "half of PERCENT at least. Suspects are trained again first",
     )
     group.addoption(
-        accuracy_gate.OPTION,
+        accuracy_gate.ACCURACY_OPTION,
         default=None,
         metavar="POINTS",
         help="With --benchmark-compare: fail if a row learns worse, seed by seed: its accuracy dropped "
@@ -68,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fail-bare-falls",
         action="store_true",
         help="With one seed, which says nothing about noise: fail if the accuracy dropped by more than "
-        f"{accuracy_gate.OPTION}",
+        f"{accuracy_gate.ACCURACY_OPTION}",
     )
     group.addoption(
         "--fail-underpowered",
@@ -80,20 +90,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
-    _check_number(time_gate.OPTION, option.time_compare_fail, 1000, "a slowdown in percent")
-    _check_number(accuracy_gate.OPTION, option.accuracy_compare_fail, 100, "percentage points")
+    _check_number(time_gate.TIME_OPTION, option.time_compare_fail, 1000, "a slowdown in percent")
+    _check_number(accuracy_gate.ACCURACY_OPTION, option.accuracy_compare_fail, 100, "percentage points")
     gates = _gates(config)
-    if option.fail_bare_falls and accuracy_gate.OPTION not in gates:
-        raise pytest.UsageError(f"--fail-bare-falls needs {accuracy_gate.OPTION}")
-    if option.fail_underpowered and not {time_gate.OPTION, accuracy_gate.OPTION} & {*gates}:
+    if option.fail_bare_falls and accuracy_gate.ACCURACY_OPTION not in gates:
+        raise pytest.UsageError(f"--fail-bare-falls needs {accuracy_gate.ACCURACY_OPTION}")
+    if option.fail_underpowered and not {time_gate.TIME_OPTION, accuracy_gate.ACCURACY_OPTION} & {
+        *gates
+    }:
         raise pytest.UsageError(
-            f"--fail-underpowered needs {time_gate.OPTION} or {accuracy_gate.OPTION}"
+            f"--fail-underpowered needs {time_gate.TIME_OPTION} or {accuracy_gate.ACCURACY_OPTION}"
         )
     if gates and (idle := _trains_nothing(config)):
         raise pytest.UsageError(
             f"{' and '.join(gates)} cannot judge a run that trains or times nothing: leave out {idle}"
         )
-    named = [gate for gate in gates if gate != time_gate.OPTION]
+    named = [gate for gate in gates if gate != time_gate.TIME_OPTION]
     if named and not option.benchmark_compare:
         raise pytest.UsageError(
             f"{' and '.join(named)} needs --benchmark-compare, which names the saved run"
@@ -136,7 +148,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     benchmarks = benchmark_session(config)
     saved = _read(config, benchmarks)
-    if {*_gates(config)} - {time_gate.OPTION} and not saved.named:
+    if {*_gates(config)} - {time_gate.TIME_OPTION} and not saved.named:
         raise pytest.UsageError(
             f"{gates}: no saved run that counts in {benchmarks.storage}; "
             "make one with --benchmark-autosave"
@@ -165,8 +177,8 @@ def _check_enough(config: pytest.Config, benchmarks: Any, runs: list[SavedRun]) 
         told = ", ".join(f"{name} {value}" for name, value in known.items())
         of = f", of {len(runs)} that count" if len(runs) > most else ""
         raise pytest.UsageError(
-            f"{time_gate.OPTION} needs at least {time_gate.FEWEST} saved runs, found {most} with {told} "
-            f"in {benchmarks.storage}{of}; save them first with --benchmark-autosave and without "
+            f"{time_gate.TIME_OPTION} needs at least {time_gate.FEWEST} saved runs, found {most} with "
+            f"{told} in {benchmarks.storage}{of}; save them first with --benchmark-autosave and without "
             "the gate"
         )
 
@@ -183,43 +195,43 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def _finish(session: pytest.Session) -> None:
     config = session.config
     benchmarks = benchmark_session(config)
-    answer = _ask(config, benchmarks, config.stash[_SAVED])
-    config.stash[_ANSWER] = answer
+    result = _ask(config, benchmarks, config.stash[_SAVED])
+    config.stash[_ANSWER] = result
     benchmarks.compare_fail = []  # pytest-benchmark would say it again, with a traceback
     name = benchmarks.save or benchmarks.autosave
-    if not answer.holds:
+    if not result.holds:
         if name:
-            answer.notes.append("This run was not saved.")
+            result.notes.append("This run was not saved.")
             benchmarks.save = benchmarks.autosave = None
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        _report_failure(config, answer)
-    elif answer.inconclusive and name and benchmarks.save != ACCEPTED:
+        _report_failure(config, result)
+    elif result.inconclusive and name and benchmarks.save != ACCEPTED:
         config.stash[_BEFORE] = frozenset(saved_files(benchmarks.storage))
-        benchmarks.save = f"{name}{INCONCLUSIVE}"
+        benchmarks.save = f"{name}{INCONCLUSIVE_SUFFIX}"
 
 
-def _note_saved(config: pytest.Config, answer: Answer) -> None:
+def _note_saved(config: pytest.Config, result: GateResult) -> None:
     """Says how an inconclusive run, which is saved by now, becomes a baseline."""
     if _BEFORE not in config.stash:
         return
     before = config.stash[_BEFORE]
     for path in frozenset(saved_files(benchmark_session(config).storage)) - before:
-        counting = path.with_name(path.name.replace(INCONCLUSIVE, ""))
-        answer.notes.append(
+        counting = path.with_name(path.name.replace(INCONCLUSIVE_SUFFIX, ""))
+        result.notes.append(
             "This run is saved, but it is not a baseline until somebody says so: "
             f"{shlex.join(['mv', str(path), str(counting)])}"
         )
 
 
-def _report_failure(config: pytest.Config, answer: Answer) -> None:
+def _report_failure(config: pytest.Config, result: GateResult) -> None:
     """Reports the gate as a test that failed, to JUnit's file and whatever else lists tests."""
     report = pytest.TestReport(
         nodeid=_NODE,
         location=(_NODE, None, _NODE),
         keywords={},
         outcome="failed",
-        longrepr=answer.why_failed(),
+        longrepr=result.why_failed(),
         when="call",
     )
     # It is no test for --last-failed or --stepwise to run again, and none of those that the terminal's
@@ -242,47 +254,49 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     if _ANSWER not in config.stash:
         return
-    answer = config.stash[_ANSWER]
-    _note_saved(config, answer)
-    terminalreporter.section(answer.title, "=", **{answer.colour: True})
-    for line, colour in answer.lines():
+    result = config.stash[_ANSWER]
+    _note_saved(config, result)
+    terminalreporter.section(result.title, "=", **{result.colour: True})
+    for line, colour in result.lines():
         terminalreporter.write_line(line, **({colour: True} if colour else {}))
     try:
-        answer.write(config.stash[SETTINGS].report_dir)
-        tell_github(answer.markdown(), answer.annotations(), terminalreporter.write_line)
+        result.write(config.stash[SETTINGS].report_dir)
+        tell_github(result.markdown(), result.annotations(), terminalreporter.write_line)
     except OSError as error:
         terminalreporter.write_line(f"gate.json or the job's summary was not written: {error}", red=True)
 
 
-def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> Answer:
+def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateResult:
     option, settings = config.option, config.stash[SETTINGS]
-    answer = Answer([], [], [], [], strict=option.fail_underpowered)
+    result = GateResult([], [], [], [], strict=option.fail_underpowered)
     measured = [each.as_dict(include_data=False) for each in benchmarks.benchmarks if not each.has_error]
     current = cases_of(measured)
-    why = partial(config.stash[SELECTION].absence, config)
+    why = partial(config.stash[SESSION_ROWS].absence, config)
     used: list[SavedRun] = []
     if option.time_compare_fail is not None:
         again = partial(retrain, settings=settings, root=config.rootpath)
         percent = float(option.time_compare_fail)
-        used = time_gate.ask(answer, current, saved.every, percent, again)
-        missing.report(answer, time_gate.OPTION, time_gate.absent(current, saved.every, used), why)
-    named = [gate for gate in _gates(config) if gate != time_gate.OPTION]
+        used = time_gate.check_times(result, current, saved.every, percent, again)
+        missing.report_missing(
+            result, time_gate.TIME_OPTION, time_gate.absent(current, saved.every, used), why
+        )
+    named = [gate for gate in _gates(config) if gate != time_gate.TIME_OPTION]
     for run in saved.named if named else []:
         if option.accuracy_compare_fail is not None:
             points = float(option.accuracy_compare_fail)
-            accuracy_gate.ask(answer, current, run, points, bare=option.fail_bare_falls)
+            accuracy_gate.check_accuracies(result, current, run, points, bare=option.fail_bare_falls)
         if option.benchmark_compare_fail is not None:
-            _ask_benchmark(answer, current, run, option.benchmark_compare_fail)
+            _ask_benchmark(result, current, run, option.benchmark_compare_fail)
         absent = {case: run.path.stem for case in run.cases if case not in current}
-        missing.report(answer, named[0], absent, why)
+        missing.report_missing(result, named[0], absent, why)
         used = [*used, run]
-    versions.report(answer, describe_machine(candidate_devices(settings.device)[0]), used)
-    return answer
+    versions.report_versions(result, describe_machine(candidate_devices(settings.device)[0]), used)
+    return result
 
 
-def _ask_benchmark(answer: Answer, current: Cases, run: SavedRun, checks: list[Any]) -> None:
+def _ask_benchmark(result: GateResult, current: Cases, run: SavedRun, checks: list[Any]) -> None:
     """pytest-benchmark's own checks."""
-    common = accuracy_gate.comparable(answer, _BENCHMARK, current, run, FOR_TIMES)
+    common = accuracy_gate.comparable(result, _BENCHMARK, current, run, FOR_TIMES)
     for case, ours in common.items():
         now, before = ours.stats.model_dump(), run.cases[case].stats.model_dump()
         failed = [check for check in checks if check.fails(now, before)]
@@ -291,11 +305,11 @@ def _ask_benchmark(answer: Answer, current: Cases, run: SavedRun, checks: list[A
                 f"{check.field} {now[check.field]:.3g} s an epoch, {before[check.field]:.3g} s in "
                 f"{run.path.stem}"
             )
-            answer.failures.append(Finding(_BENCHMARK, case, "slower", text))
+            result.failures.append(Finding(_BENCHMARK, case, "slower", text))
         if not failed:
-            answer.passed.append(Finding(_BENCHMARK, case, "not slower", "not slower"))
+            result.passed.append(Finding(_BENCHMARK, case, "not slower", "not slower"))
     if common:
-        answer.notes.append(f"{_BENCHMARK}: {rows(len(common))} against {run.path.stem}.")
+        result.notes.append(f"{_BENCHMARK}: {count_rows(len(common))} against {run.path.stem}.")
 
 
 def _gates(config: pytest.Config) -> list[str]:
@@ -304,8 +318,8 @@ def _gates(config: pytest.Config) -> list[str]:
         return []
     option = config.option
     gates = {
-        time_gate.OPTION: option.time_compare_fail,
-        accuracy_gate.OPTION: option.accuracy_compare_fail,
+        time_gate.TIME_OPTION: option.time_compare_fail,
+        accuracy_gate.ACCURACY_OPTION: option.accuracy_compare_fail,
         _BENCHMARK: option.benchmark_compare_fail,
     }
     return [name for name, value in gates.items() if value is not None]
@@ -317,11 +331,14 @@ def _read(config: pytest.Config, benchmarks: Any) -> _Saved:
         option = config.option
         try:
             config.stash[_SAVED] = _Saved(
-                every=[read(path) for path in saved_files(benchmarks.storage) if counts(path)]
+                every=[read_saved_run(path) for path in saved_files(benchmarks.storage) if counts(path)]
                 if option.time_compare_fail
                 else [],
                 # True where the storage is empty.
-                named=[read(path) for path in saved_files(benchmarks.storage, option.benchmark_compare)]
+                named=[
+                    read_saved_run(path)
+                    for path in saved_files(benchmarks.storage, option.benchmark_compare)
+                ]
                 if option.benchmark_compare and option.benchmark_compare is not True
                 else [],
             )

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..processes import environment, reason
-from ..settings import Settings
-from .baselines import BaselineError, Cases, read
+from ..session_settings import Settings
+from .baselines import BaselineError, Cases, read_saved_run
 
 # As this session's may hold its gates, which a training has none of.
 _NOT_INHERITED = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS")
@@ -57,6 +57,6 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
             said = (ran.stdout, ran.stderr) if ran.returncode >= 0 else ()
             raise RetrainingError(reason(*said, status=ran.returncode))
         try:
-            return read(saved).cases
+            return read_saved_run(saved).cases
         except BaselineError as error:
             raise RetrainingError(str(error)) from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..significance import DETECTION, FALSE_ALARMS, Difference, combined_error, holm, moderate
+from ..compare.significance import DETECTION, FALSE_ALARMS, Difference, combined_error, holm, moderate
 
 RETRAININGS = 3  # of a suspect, before it is called slower
 CONTROLS = 5  # rows that are trained again with it, to tell the row from the machine
@@ -29,14 +29,14 @@ _SUSPICION = 0.01
 _EITHER = (1 + DETECTION) / 2
 _MEDIAN = math.pi / 2  # the variance of a median, in that of a mean
 
-Times = Mapping[str, float]  # by case: seconds of the fastest epoch, or their logarithms
+EpochTimes = Mapping[str, float]  # by case: seconds of the fastest epoch, or their logarithms
 
 
 @dataclass(frozen=True)
 class Trainings:
     """Rows trained one after the other: this run, or suspects again and their controls."""
 
-    seconds: Times
+    seconds: EpochTimes
     controls: Collection[str] = ()
     """The rows that tell what all of them share; empty: all do."""
 
@@ -93,7 +93,7 @@ def to_percent(logarithm: float) -> float:
     return 100 * math.expm1(min(logarithm, 700.0))
 
 
-def judge(now: Sequence[Trainings], saved: Sequence[Times], percent: float) -> Judgement:
+def judge(now: Sequence[Trainings], saved: Sequence[EpochTimes], percent: float) -> Judgement:
     """Judges the rows of `now[0]`, this run, that are in a saved run, too; `now[1:]` came after it.
 
     A slowdown by `percent` is to be found, and half of it let pass: by significance alone, 1 % would
@@ -151,7 +151,7 @@ def judge(now: Sequence[Trainings], saved: Sequence[Times], percent: float) -> J
 class _Noise:
     """How the logarithms of times vary from run to run."""
 
-    middles: Times
+    middles: EpochTimes
     """Of each row, without what its runs share."""
     saved: Mapping[str, int]
     """In how many runs each row is."""
@@ -195,7 +195,7 @@ class _Noise:
         )
 
 
-def _noise(runs: Sequence[Times]) -> _Noise:
+def _noise(runs: Sequence[EpochTimes]) -> _Noise:
     """The noise of saved runs, which need not have the same rows."""
     cases = sorted(set().union(*runs))
     shares = [0.0 for _ in runs]
@@ -212,7 +212,7 @@ def _noise(runs: Sequence[Times]) -> _Noise:
     )
 
 
-def _beside(runs: Sequence[Times], shares: Sequence[float], case: str) -> list[float]:
+def _beside(runs: Sequence[EpochTimes], shares: Sequence[float], case: str) -> list[float]:
     """The row in each run that has it, without what the run's rows share."""
     return [run[case] - share for run, share in zip(runs, shares, strict=True) if case in run]
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .answer import Answer, Finding, listed, rows
+from ..wording import count_rows, first_few
 from .baselines import FOR_TIMES, Cases, SavedRun
+from .gate_result import Finding, GateResult
 from .retraining import RetrainingError
 from .slowdown import RETRAININGS, Judgement, Slowdown, Trainings, judge
 
-OPTION = "--time-compare-fail"
+TIME_OPTION = "--time-compare-fail"
 
 _NEWEST = 30  # saved runs that count
 FEWEST = 5  # of a row, to know how much it varies
@@ -20,10 +21,10 @@ FEWEST = 5  # of a row, to know how much it varies
 Retrain = Callable[[Collection[str]], Cases]
 
 
-def ask(
-    answer: Answer, current: Cases, runs: Sequence[SavedRun], percent: float, retrain: Retrain
+def check_times(
+    result: GateResult, current: Cases, runs: Sequence[SavedRun], percent: float, retrain: Retrain
 ) -> list[SavedRun]:
-    """Adds to `answer` which rows are slower than in saved `runs`, and what it could have seen.
+    """Adds to `result` which rows are slower than in saved `runs`, and what it could have seen.
 
     Returns the runs that it compared with, oldest first.
     """
@@ -39,7 +40,7 @@ def ask(
             f"nothing was compared: it takes {FEWEST} saved runs of a row with the same settings, on "
             f"such hardware, and no row has more than {max(map(len, counted.values()), default=0)}"
         )
-        answer.failures.append(Finding(OPTION, None, "not compared", text))
+        result.failures.append(Finding(TIME_OPTION, None, "not compared", text))
         return []
     times: dict[Path, dict[str, float]] = {run.path: {} for run in runs}
     for case, of in enough.items():
@@ -55,16 +56,16 @@ def ask(
             now.append(Trainings(_times(again), judged.controls))
             judged = judge(now, saved, percent)
     except RetrainingError as error:
-        answer.notes.append(f"Suspect rows could not be trained again: {error}")
-    undecided = _tell(answer, judged, saved_runs=len(saved), percent=percent)
+        result.notes.append(f"Suspect rows could not be trained again: {error}")
+    undecided = _tell(result, judged, saved_runs=len(saved), percent=percent)
     new = [case for case in current if not any(case in run.cases for run in runs)]
     few = {case: len(of) for case, of in counted.items() if case not in enough and case not in new}
     for case, count in few.items():
         text = f"a row needs {FEWEST} saved runs that can be compared; how many it has is in brackets"
-        answer.underpowered.append(Finding(OPTION, case, "underpowered", text, takes=str(count)))
-    answer.require_decided(OPTION, len(judged.rows), undecided, f"{len(saved)} saved runs")
+        result.underpowered.append(Finding(TIME_OPTION, case, "underpowered", text, takes=str(count)))
+    result.require_decided(TIME_OPTION, len(judged.rows), undecided, f"{len(saved)} saved runs")
     if new:
-        answer.notes.append(f"Not in saved runs, so not compared: {listed(new)}.")
+        result.notes.append(f"Not in saved runs, so not compared: {first_few(new)}.")
     return used
 
 
@@ -113,8 +114,8 @@ def _times(cases: Cases) -> dict[str, float]:
     return {name: case.stats.min for name, case in cases.items()}
 
 
-def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float) -> int:
-    """Adds to `answer` what was found; returns how many rows could not be decided."""
+def _tell(result: GateResult, judged: Judgement, *, saved_runs: int, percent: float) -> int:
+    """Adds to `result` what was found; returns how many rows could not be decided."""
     undecided = 0
     together = [(None, judged.together)] if judged.together else []
     for case, row in (*together, *judged.rows.items()):
@@ -127,23 +128,23 @@ def _tell(answer: Answer, judged: Judgement, *, saved_runs: int, percent: float)
             "detectable": row.detectable,
         }
         if row.slower:
-            answer.failures.append(Finding(OPTION, case, "slower", _slower(case, row), figures))
+            result.failures.append(Finding(TIME_OPTION, case, "slower", _slower(case, row), figures))
         elif row.detectable > percent:
             undecided += case is not None
             text = f"may have missed a slowdown of {percent:g} %; the detectable one is in brackets"
             takes = f"{row.detectable:.0f} %"
-            answer.underpowered.append(Finding(OPTION, case, "underpowered", text, figures, takes))
+            result.underpowered.append(Finding(TIME_OPTION, case, "underpowered", text, figures, takes))
         else:
-            answer.passed.append(Finding(OPTION, case, "not slower", "not slower", figures))
+            result.passed.append(Finding(TIME_OPTION, case, "not slower", "not slower", figures))
     smallest = [row.detectable for row in judged.rows.values()]
     in_all = f", of {judged.together.detectable:.0f} % in all rows together" if judged.together else ""
-    answer.notes.append(
-        f"Times: {rows(len(judged.rows))} against {saved_runs} saved runs. A slowdown of "
+    result.notes.append(
+        f"Times: {count_rows(len(judged.rows))} against {saved_runs} saved runs. A slowdown of "
         f"{np.median(smallest):.0f} % in the median row would have been found, of "
         f"{max(smallest):.0f} % in the noisiest{in_all} (gate.json has each row's)."
     )
     if any(size > percent for size in smallest):
-        answer.notes.append(
+        result.notes.append(
             "Smaller slowdowns can be detected with more saved runs, more epochs (--scale paper), or "
             "A/B (make ab BASE=REVISION)."
         )

@@ -7,7 +7,7 @@ import os
 import psutil
 
 
-class Watch:
+class DisturbanceWatch:
     """Watches the machine from now on."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ pytest_plugins = [
     "harness.timing.timer",
     "harness.timing.durations",
     "harness.timing.xdist_bridge",
-    "harness.timing.selection",
+    "harness.timing.session_rows",
     "harness.timing.storage",
     "harness.timing.outputs",
     "harness.gates.plugin",

@@ -14,15 +14,16 @@ from model.dataset import MNIST
 from model.experiment import Training
 from model.values import printable, shown
 
-from ..claim import INCONCLUSIVE, NOT_TESTABLE, OPPOSITE, Claim, Verdict
-from ..engines_compared import unlike
+from ..claim import Claim
+from ..engine_speeds.comparable import unlike
 from ..exercise import Exercise
-from ..files.record import ClaimRecord, Fingerprint
+from ..files.record import ClaimRecord, RunFingerprint
 from ..files.sealed import FileError
 from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
 from ..results.store import Store
-from ..settings import SETTINGS, STUDY, Settings
+from ..session_settings import SESSION_STUDY, SETTINGS, Settings
+from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, OPPOSITE, Verdict
 from .fixtures import Recorded, exercise_of
 
 
@@ -101,7 +102,7 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     if mark is None or hasattr(request.node, "callspec"):
         pytest.fail("decide is for a test that is marked with @claim and runs once", pytrace=False)
     claim: Claim = mark.args[0]
-    settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
+    settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
 
     def record(
         holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
@@ -117,7 +118,7 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
         if trained.passed_over:
             reason += f" Of the published rows; not looked at: {', '.join(trained.passed_over)}."
         decision = ClaimRecord(
-            run=Fingerprint(**fingerprint_of(request.config)),
+            run=RunFingerprint(**fingerprint_of(request.config)),
             id=request.node.nodeid,
             verdict=verdict,
             evidence=evidence + reason,

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from model.data.download import DataError
 from model.data.mnist import load
 from model.dataset import DATASETS
-from model.engines import EngineError, choose_engine, left_out, prove_engines, unavailable, unproven
+from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven, why_unavailable
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
 from model.observers import Observer
@@ -35,7 +35,7 @@ from ..hardware.machine import candidate_devices
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
-from ..settings import SETTINGS, STUDY, Settings
+from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
 from .progress.writer import AfterEpoch, ProgressFile
 
@@ -76,7 +76,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if worker != "gw0" or not trains or option.collectonly or option.setuponly:
         return
     settings = config.stash[SETTINGS]
-    for name, reason in unavailable(candidate_devices(settings.device)[0]).items():
+    for name, reason in why_unavailable(candidate_devices(settings.device)[0]).items():
         if settings.engine not in ("auto", "eager"):
             continue  # it needs no other, or its rows fail with the reason
         without = "--engine auto goes without it" if settings.engine == "auto" else "PyTorch evaluates"
@@ -84,8 +84,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             print(f"\nengine {name} cannot run here, {without}: {reason}", file=sys.stderr, flush=True)
 
 
-@pytest.fixture
-def train(
+@pytest.fixture(name="train")
+def train_row(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture, recorded: Recorded
 ) -> Callable[[str], Training]:
     """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark.
@@ -138,7 +138,7 @@ def train(
 def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     """`recorded(name)`: the record of that row's training."""
     exercise = exercise_of(request)
-    settings, study = request.config.stash[SETTINGS], request.config.stash[STUDY].study
+    settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
     path = module_of(request.node.nodeid)
 
     def get(name: str, *, again: bool = False) -> TrainingRecord:

@@ -8,7 +8,7 @@ import pytest
 
 from model.dataset import MNIST
 
-from ..settings import SETTINGS
+from ..session_settings import SETTINGS
 
 _LEFT_OUT = "minibatch-bench: left out"  # a property of the test's report, with the data set's name
 

@@ -15,9 +15,10 @@ from model.engines import ENGINES
 from model.network import MLP
 
 from .. import run_folders
+from ..files.types import TIMINGS
 from ..hardware.machine import candidate_devices, check_device
 from ..paths import expanded
-from ..settings import SETTINGS, STUDY, TIMINGS, Settings
+from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -97,7 +98,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
-    study = config.stash[STUDY]
+    study = config.stash[SESSION_STUDY]
     scale = study.study.default_scale if option.scale is None else option.scale
     _one_of("--scale", scale, tuple(study.study.scales))
     _one_of("--dataset", option.dataset, (*DATASETS,))
@@ -151,7 +152,7 @@ def _check_memory(device: str, replicates: int) -> None:
 
 def _report_dir(config: pytest.Config, given: str | None, *, resume: bool) -> Path:
     """The folder to write to: the one that was given, or one of the run's own, led to by `latest`."""
-    reports = config.stash[STUDY].reports
+    reports = config.stash[SESSION_STUDY].reports
     if given is not None:
         folder = config.invocation_params.dir / _expanded("--report-dir", given)
         if Path(os.path.abspath(folder)) != reports / run_folders.LINK:

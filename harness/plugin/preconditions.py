@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ..settings import STUDY
-from ..study import StudyFolder, load, study_of
+from ..session_settings import SESSION_STUDY
+from ..study import StudyFolder, load_study, study_of
 
 if sys.platform != "win32":
     import resource
@@ -37,7 +37,7 @@ _PLUGINS = {
 def pytest_configure(config: pytest.Config) -> None:
     _check_open_files()
     _check_plugins(config)
-    config.stash[STUDY] = study = _study(config)
+    config.stash[SESSION_STUDY] = study = _study(config)
     _check_root(config, study)
     _check_names(config)
 
@@ -69,7 +69,7 @@ def _study(config: pytest.Config) -> StudyFolder:
     if not studies:  # see harness.entry
         folders = [config.rootpath / each for each in config.getini("testpaths")]
         try:
-            studies = {folder: load(folder) for folder in folders[:1]}
+            studies = {folder: load_study(folder) for folder in folders[:1]}
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
     if len(studies) > 1:

@@ -17,14 +17,14 @@ from model.data.download import DataError
 from model.data.mnist import prepare
 from model.dataset import DATASETS
 from model.experiment import Experiment
+from model.values import one_line
 
 from .. import atomic_json, ownership
 from ..claim import claims_of
+from ..engine_speeds.forecast import training_seconds
 from ..exercise import case_id
 from ..files import sealed
 from ..files.record import TrainingRecord
-from ..files.sealed import one_line
-from ..hardware.forecast import training_seconds
 from ..hardware.lock_file import LockError, lock_folder
 from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
@@ -32,8 +32,8 @@ from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
-from ..results.summary import results_of, summarise
-from ..settings import SETTINGS, STUDY
+from ..results.summarise import results_of, summarise
+from ..session_settings import SESSION_STUDY, SETTINGS
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -124,7 +124,7 @@ def _experiments(
 
     Raises pytest.UsageError for a claim of `modules`, or a row, that is none.
     """
-    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
+    settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     found: dict[str, dict[str, Experiment]] = {}
     for path, module in modules.items():
         try:
@@ -170,7 +170,7 @@ def _summarise(session: pytest.Session) -> None:
             tables.format_caption(summary),
         ]
         ownership.make_again(folder)
-        sealed.write(folder / "summary.json", summary)
+        sealed.write_content(folder / "summary.json", summary)
         _draw_own_figures(config)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
@@ -194,12 +194,12 @@ def _draw_own_figures(config: pytest.Config) -> None:
             return
         results = {path: (each, results_of(config, path, each)) for path, each in drawing.items()}
         content, errors = own_figures.drawn(results)
-        sealed.write(config.stash[SETTINGS].report_dir / FIGURES, content)
+        sealed.write_content(config.stash[SETTINGS].report_dir / FIGURES, content)
         for line in errors:
             config.issue_config_time_warning(pytest.PytestWarning(line), stacklevel=2)
 
 
-def draw(folder: Path) -> str:
+def draw_report(folder: Path) -> str:
     """Draws the page and the figures; returns a line that says where they are, or why there are none.
 
     In a process of its own, which may run out of memory or crash without taking this one with it.
@@ -243,7 +243,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if not ownership.has_run(folder):
         terminalreporter.write_line("Nothing was trained, so there is no report of this session.")
         return
-    terminalreporter.section(f"{config.stash[STUDY].study.title}: tables and claims")
+    terminalreporter.section(f"{config.stash[SESSION_STUDY].study.title}: tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
     encoding = getattr(terminalreporter._tw._file, "encoding", None)
     # Line by line: of a text that it cannot encode, pytest's terminal escapes the line breaks as well.
@@ -262,7 +262,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
                 f"To draw the page and figures of what has finished: {_draw_command(folder)}"
             )
         else:  # last of all: whatever becomes of the page, the tables are written and shown
-            terminalreporter.write_line(draw(folder))
+            terminalreporter.write_line(draw_report(folder))
 
 
 def _relative(path: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .lines import Line
+from .series import Line
 from .settings import is_number, settings_of
 
 LEAST = 3

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import vl_convert
 
-from ..files.sealed import one_line
+from model.values import one_line
+
 from ..ownership import first_without
 from ..paths import PAGE
-from .comparison import compare
+from .changes import compare_runs
 from .figures import Figure, figures_of, speed_figures
-from .load import ReportError, load
-from .page import render
+from .load import ReportError, load_run
+from .page import render_page
 from .replacement import replace_all, stage
 
 
@@ -27,7 +28,7 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     Writes `report.html` and `figures/*.svg` into the first folder. Raises ReportError where a
     folder cannot be read or the report cannot be written.
     """
-    run, *others = map(load, folders)
+    run, *others = map(load_run, folders)
     exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
     engines = speed_figures(run)
     pictures = {
@@ -39,7 +40,7 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
         module: [figure for figure in figures if pictures[figure.name]]
         for module, figures in exercises.items()
     }
-    page = render(run, drawn, engines, [compare(run, other) for other in others])
+    page = render_page(run, drawn, engines, [compare_runs(run, other) for other in others])
     try:
         _write(run.folder, {name: svg for name, svg in pictures.items() if svg}, page)
     except OSError as error:

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from model.values import one_line
+
 from ..files import sealed
-from ..files.own_figures import OwnFigure, OwnFigures
+from ..files.drawn_figures import OwnFigure, OwnFigures
 from ..files.record import Decision, MeasurementRecord, TrainingRecord, read_record
-from ..files.sealed import FileError, one_line
-from ..files.speed import Speed
-from ..files.summary import SCHEMA, Case, Summary
+from ..files.sealed import FileError
+from ..files.speeds import SpeedFile
+from ..files.summary import SCHEMA, CaseSummary, Summary
 from ..files.types import Model
 from ..paths import FIGURES, SPEED
 from ..results.records import to_case
@@ -39,17 +41,17 @@ class Run:
 
     folder: Path
     summary: Summary
-    cases: dict[str, Case]
+    cases: dict[str, CaseSummary]
     claims: dict[str, Decision]
     curves: dict[str, TrainingRecord]
     """By case, for those that have a record."""
     own_figures: list[OwnFigure]
-    speed: Speed | None
+    speed: SpeedFile | None
     left_out: list[str] = field(default_factory=list)
     """What was left out, and why: a line each."""
 
 
-def load(folder: Path) -> Run:
+def load_run(folder: Path) -> Run:
     """Reads the run in `folder`.
 
     Raises ReportError where it is none, or one that this version cannot read.
@@ -58,7 +60,7 @@ def load(folder: Path) -> Run:
     if not path.is_file():
         raise ReportError(f"{folder} is no report of a finished run: it has no summary.json")
     try:
-        content = sealed.load(path, max_bytes=_MAX_BYTES)
+        content = sealed.read_content(path, max_bytes=_MAX_BYTES)
         if (schema := content.get("schema")) != SCHEMA:
             raise FileError(f"{path} has schema {schema!r:.20}; this version reads schema {SCHEMA}")
         summary = sealed.parse(path, Summary, content)
@@ -67,7 +69,9 @@ def load(folder: Path) -> Run:
 
     left_out: list[str] = []
     listed = {case for exercise in summary.exercises for case in exercise.cases}
-    cases = {case.id: case for case in _valid(Case, summary.cases[:_MAX_CASES], "the case", left_out)}
+    cases = {
+        case.id: case for case in _valid(CaseSummary, summary.cases[:_MAX_CASES], "the case", left_out)
+    }
     if len(summary.cases) > _MAX_CASES:
         left_out.append(f"{len(summary.cases) - _MAX_CASES} cases beyond the first {_MAX_CASES}")
     for case in [case for case in cases if case not in listed]:
@@ -95,7 +99,7 @@ def load(folder: Path) -> Run:
         claims,
         curves,
         own.figures if own else [],
-        _optional(folder / SPEED, Speed, left_out),
+        _optional(folder / SPEED, SpeedFile, left_out),
         left_out,
     )
 
@@ -122,7 +126,7 @@ def _optional(path: Path, kind: type[_Kind], left_out: list[str]) -> _Kind | Non
     """The content of a file that not every report has."""
     if path.exists():
         try:
-            return sealed.read(path, kind)
+            return sealed.read_model(path, kind)
         except FileError as error:
             left_out.append(str(error))
     return None
@@ -138,7 +142,7 @@ def _valid(kind: type[_Kind], entries: list[Any], what: str, left_out: list[str]
             )
 
 
-def _difference(record: TrainingRecord, case: Case) -> str | None:
+def _difference(record: TrainingRecord, case: CaseSummary) -> str | None:
     """The first field in which the summary's case is not what its record says, or None."""
-    expected = Case.model_validate(to_case(record, resumed=case.resumed))
+    expected = CaseSummary.model_validate(to_case(record, resumed=case.resumed))
     return next((name for name, value in expected if value != getattr(case, name)), None)

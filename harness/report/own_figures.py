@@ -16,7 +16,7 @@ from model.values import one_line, shown
 
 from ..exercise import Exercise, Results, slug
 from ..files import sealed
-from ..files.own_figures import OwnFigure
+from ..files.drawn_figures import OwnFigure
 from .figures.figure import Figure
 
 
@@ -33,7 +33,7 @@ def drawn(exercises: Mapping[str, tuple[Exercise, Results]]) -> tuple[dict[str, 
                     figures.append(figure)
             except Exception as error:  # whatever a study's function raises costs its figure alone
                 said = f"{type(error).__name__}: {one_line(error)}"
-                errors.append(sealed.one_line(f"{module}: figures[{name!r}] cannot be drawn: {said}"))
+                errors.append(one_line(f"{module}: figures[{name!r}] cannot be drawn: {said}"))
     return {"figures": figures}, errors
 
 

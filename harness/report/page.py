@@ -13,7 +13,11 @@ from typing import Any
 import jinja2
 import vl_convert
 
-from ..claim import (
+from ..exercise import row_name, slug
+from ..files.record import Decision
+from ..files.summary import ExerciseSummary
+from ..stats import format_mean
+from ..verdicts import (
     DOES_NOT_HOLD,
     HOLDS,
     INCONCLUSIVE,
@@ -22,15 +26,11 @@ from ..claim import (
     REPRODUCED,
     verdicts_on,
 )
-from ..exercise import row_name, slug
-from ..files.record import Decision
-from ..files.summary import Exercise
-from ..stats import format_mean
-from .answer import answer
-from .comparison import NOTABLE, SLOWER, Comparison
+from .changes import NOTABLE, SLOWER, RunChanges
 from .figures import Figure
-from .lines import Line, lines_of, unlike_engines
+from .headline import headline
 from .load import Run
+from .series import Line, lines_of, unlike_engines
 from .tables import format_seconds
 
 _TEMPLATES = Path(__file__).parent / "template"
@@ -49,11 +49,11 @@ _NONE = "–"
 _OPEN_ROWS = 25  # of a table or a list; the others are folded
 
 
-def render(
+def render_page(
     run: Run,
     exercises: Mapping[str, Sequence[Figure]],
     engines: Sequence[Figure],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[RunChanges],
 ) -> str:
     """Renders the page of a run: figures by exercise, engine figures, comparisons with other runs."""
     figures = [figure for each in (*exercises.values(), engines) for figure in each]
@@ -102,7 +102,7 @@ def render(
     )
 
 
-def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[str, Any]:
+def _exercise(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) -> dict[str, Any]:
     lines = lines_of(run, exercise)
     return {
         "about": exercise,
@@ -110,7 +110,7 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
         "claims": [
             _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims
         ],
-        "answer": answer(lines),
+        "answer": headline(lines),
         "rows": [_row(line) for line in lines],
         "published": any(line.case.paper.test_accuracy is not None for line in lines),
         "published_seconds": any(line.case.paper.seconds is not None for line in lines),
@@ -121,7 +121,7 @@ def _exercise(run: Run, exercise: Exercise, figures: Sequence[Figure]) -> dict[s
     }
 
 
-def _claim(claim: Decision, exercise: Exercise) -> dict[str, Any]:
+def _claim(claim: Decision, exercise: ExerciseSummary) -> dict[str, Any]:
     return {
         "about": claim,
         "kind": _KINDS[claim.verdict],

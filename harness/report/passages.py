@@ -15,14 +15,16 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ..claim import verdicts_on
+from model.values import one_line
+
 from ..exercise import row_name
 from ..files import sealed
 from ..files.record import read_record
-from ..files.speed import Speed, Times
+from ..files.speeds import SpeedFile, TimesFile
 from ..files.summary import Summary
 from ..files.types import Model
 from ..paths import ROOT, SPEED, TIMES
+from ..verdicts import verdicts_on
 from . import tables
 
 _END = "<!-- end -->"
@@ -33,7 +35,7 @@ _MARK = re.compile(r" (?P<kind>[a-z]+)(?: (?P<module>test_\w+))?: (?P<name>\w[\w
 _LIKE_A_MARK = re.compile(r"\s*[\w-]+\s*(?:\d+|test_\w+)?\s*:\s*\S+\s*")
 
 # What engines are measured beside, as the tables call it.
-PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
+_PEER_NAMES = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}
 
 
 class PassageError(ValueError):
@@ -65,7 +67,7 @@ def find(text: str) -> list[Passage]:
     last = 0
     for comment in _COMMENT.finditer(text):
         line = text.count("\n", 0, comment.start()) + 1
-        written = sealed.one_line(comment[0])
+        written = one_line(comment[0])
         if comment[0] == _END:
             if opened is None:
                 raise PassageError(f"line {line}: {_END} ends no passage")
@@ -134,9 +136,7 @@ def rewrite(text: str, folder_of: Callable[[str], Path]) -> str:
             why = f"cannot be made: {type(error).__name__}: {error}"
             if type(error) is LookupError:  # of `_body`
                 why = str(error)
-            raise PassageError(
-                f"line {passage.line}: the passage '{passage}' {sealed.one_line(why)}"
-            ) from None
+            raise PassageError(f"line {passage.line}: the passage '{passage}' {one_line(why)}") from None
         parts += [text[after : passage.start], f"\n\n{body}\n\n".replace("\n", new_line)]
         after = passage.end
     return "".join([*parts, text[after:]])
@@ -277,7 +277,7 @@ def _rows(folder: Path) -> str:
 
 def _speed(folder: Path) -> str:
     """Every engine's time per step beside its peers', of one replicate, on one core and on all."""
-    measured = _file(folder, SPEED, Speed)
+    measured = _file(folder, SPEED, SpeedFile)
     cases = _measured_together(measured)
     if not _peers_in(cases):
         raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
@@ -295,13 +295,13 @@ def _speed(folder: Path) -> str:
         )
         for (optimizer, batch_size, cores), engines in cases.items()
         for name, row in engines.items()
-        if name not in PEERS
+        if name not in _PEER_NAMES
     ]
     headers = (
         "optimizer",
         "batch size",
         "cores",
-        *(PEERS[peer] for peer in peers),
+        *(_PEER_NAMES[peer] for peer in peers),
         "engine",
         "its time",
         "ratio to the best of the others",
@@ -315,7 +315,7 @@ def _speed(folder: Path) -> str:
 
 def _peers(folder: Path) -> str:
     """How many times as fast as the best of its peers the first engine is, in every case."""
-    measured = _file(folder, SPEED, Speed)
+    measured = _file(folder, SPEED, SpeedFile)
     cases = _measured_together(measured)
     if not _peers_in(cases):
         raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
@@ -332,7 +332,7 @@ def _peers(folder: Path) -> str:
         "batch size",
         *(optimizer + (f", {_cores(cores)}" if cores else "") for optimizer, cores in ways),
     )
-    *others, last = (PEERS[peer] for peer in _peers_in(cases))
+    *others, last = (_PEER_NAMES[peer] for peer in _peers_in(cases))
     names = f"the fastest of {', '.join(others)} and {last}" if others else last
     return (
         f"How many times as fast a step is as in {names}, on "
@@ -353,7 +353,7 @@ def _measured_together(measured: dict[str, Any]) -> dict[tuple[str, int, int | N
 
 def _peers_in(cases: dict[tuple[str, int, int | None], dict[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for engines in cases.values() for name in engines)
-    return [name for name in names if name in PEERS]
+    return [name for name in names if name in _PEER_NAMES]
 
 
 def _ratio(row: dict[str, Any]) -> str:
@@ -376,7 +376,7 @@ def _cores(count: int) -> str:
 
 def _times(folder: Path) -> str:
     """How far times under `-n` were from serial ones."""
-    found = _file(folder, TIMES, Times)
+    found = _file(folder, TIMES, TimesFile)
     return (
         f"On {_machine(found['machine'])}, medians of {found['rounds']} runs each way: times under "
         f"`-n {found['workers']}` were {found['lowest']:.2f} to {found['highest']:.2f} times the "
@@ -406,7 +406,7 @@ def _file(folder: Path, name: str, kind: type[Model]) -> dict[str, Any]:
     if not (folder / name).exists():
         raise LookupError(f"needs {name}, which the run lacks")
     try:
-        return sealed.read(folder / name, kind).model_dump()
+        return sealed.read_model(folder / name, kind).model_dump()
     except sealed.FileError as error:
         # Without the folder, where the run may be for a moment only.
         raise LookupError(f"needs {str(error).replace(str(folder / name), name)}") from None

@@ -10,11 +10,11 @@ from tabulate import tabulate
 
 from model.experiment import Experiment
 
-from ..claim import verdicts_on
-from ..engines_compared import unlike
+from ..engine_speeds.comparable import unlike
 from ..exercise import row_name
 from ..stats import format_mean, half_width
-from .lists import first_few
+from ..verdicts import verdicts_on
+from ..wording import first_few
 
 NONE = "–"
 _RESUMED = "*"

@@ -13,7 +13,7 @@ from model.experiment import Experiment
 
 from ..hardware.machine import candidate_devices
 from ..paths import ROOT
-from ..settings import SETTINGS, STUDY
+from ..session_settings import SESSION_STUDY, SETTINGS
 
 Fingerprint = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
             "device": device.type,
             "device_name": device_name(device),
             "torch": metadata.version("torch"),
-            "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[STUDY].path]),
+            "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[SESSION_STUDY].path]),
         }
     return config.stash[_FINGERPRINT]
 

@@ -58,7 +58,9 @@ class Store:
     def resume(self) -> None:
         """Marks all records so far as an earlier session's."""
         self.create()
-        sealed.write(self._resumed, {"records": sorted(path.name for path in self._runs.glob("*.json"))})
+        sealed.write_content(
+            self._resumed, {"records": sorted(path.name for path in self._runs.glob("*.json"))}
+        )
 
     def close(self) -> None:
         """Removes what only a running session needs: its locks."""
@@ -73,7 +75,7 @@ class Store:
         """Whether an earlier session made that record."""
         return (
             self._resumed.exists()
-            and self._path(name, key).name in sealed.read(self._resumed, Resumed).records
+            and self._path(name, key).name in sealed.read_model(self._resumed, Resumed).records
         )
 
     def is_first_timing(self, name: str, key: Mapping[str, Any]) -> bool:
@@ -96,7 +98,7 @@ class Store:
             if not path.exists():
                 record = {"id": name, **key, **make()}
                 self._recreate_folders()
-                sealed.write(path, record)
+                sealed.write_content(path, record)
                 self._lead_here()
             return self._read(kind, path)
 
@@ -104,7 +106,7 @@ class Store:
         """Writes a decided claim."""
         self._recreate_folders()
         name = file_name(claim.id, {"run": claim.run.model_dump()})
-        sealed.write(self._claims / f"{name}.json", claim.model_dump())
+        sealed.write_content(self._claims / f"{name}.json", claim.model_dump())
         self._lead_here()
 
     def _lead_here(self) -> None:

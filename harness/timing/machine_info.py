@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..hardware.machine import candidate_devices, describe_machine
-from ..settings import SETTINGS
+from ..session_settings import SETTINGS
 
 
 @pytest.hookimpl(optionalhook=True)

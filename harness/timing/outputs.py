@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.utils import get_machine_id
 
-from .storage import INCONCLUSIVE, folder, with_home
+from .storage import INCONCLUSIVE_SUFFIX, folder, with_home
 from .xdist_bridge import benchmark_session
 
 _ERRORS = pytest.StashKey[list[str]]()
@@ -48,14 +48,14 @@ def _check_saving(config: pytest.Config) -> None:
     name = option.benchmark_save or option.benchmark_autosave
     if not name:
         return
-    if f"_{option.benchmark_save}".endswith(INCONCLUSIVE):
+    if f"_{option.benchmark_save}".endswith(INCONCLUSIVE_SUFFIX):
         raise pytest.UsageError(
             f"--benchmark-save is {option.benchmark_save!r}; names that end so are those of runs that "
             "the gates could not decide: take another"
         )
     asked = "--benchmark-save" if option.benchmark_save else "--benchmark-autosave"
     # As long as the longest name that it may be saved under.
-    path = folder(config) / get_machine_id() / f".0000_{name}{INCONCLUSIVE}.json"
+    path = folder(config) / get_machine_id() / f".0000_{name}{INCONCLUSIVE_SUFFIX}.json"
     _check(asked, name, path, makes_folders=True)
 
 

@@ -14,12 +14,13 @@ import pytest
 from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import get_machine_id
 
-from ..files.sealed import one_line
+from model.values import one_line
+
 from ..paths import expanded
-from ..settings import STUDY
+from ..session_settings import SESSION_STUDY
 
 ACCEPTED = "accepted"  # the name of a saved run whose rows start a new baseline
-INCONCLUSIVE = "_inconclusive"  # ends the name of a saved run that the gates could not decide
+INCONCLUSIVE_SUFFIX = "_inconclusive"  # ends the name of a saved run that the gates could not decide
 
 _SAVED = "[0-9][0-9][0-9][0-9]_"  # how the names of saved runs begin
 _SCHEME = "file://"
@@ -41,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     # Each study has its own, wherever pytest was called.
     if option.benchmark_storage == _DEFAULT:
-        saved_runs = config.stash[STUDY].saved_runs
+        saved_runs = config.stash[SESSION_STUDY].saved_runs
         if saved_runs.parent != Path.cwd():
             option.benchmark_storage = _SCHEME + str(saved_runs)
     # In a worker, too, whose pytest-benchmark makes the folder.
@@ -84,7 +85,7 @@ def saved_files(storage: FileStorage, named: str | None = None) -> list[Path]:
 
 def counts(path: Path) -> bool:
     """Whether a saved run is a baseline: the gates could decide it, or nobody asked them."""
-    return not path.stem.endswith(INCONCLUSIVE)
+    return not path.stem.endswith(INCONCLUSIVE_SUFFIX)
 
 
 def _checked(given: str) -> str:

@@ -113,7 +113,7 @@ def left_out(experiment: Experiment, device: torch.device) -> dict[str, str]:
     return reasons
 
 
-def unavailable(device: torch.device) -> dict[str, str]:
+def why_unavailable(device: torch.device) -> dict[str, str]:
     """Why engines for such a device cannot run on this machine, whatever the experiment, by name."""
     reasons = {engine.NAME: engine.unavailable(device) for engine in ENGINES}
     return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -64,7 +64,7 @@ _MODEL = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProofResult:
     """What a proof found."""
 
     reason: str | None
@@ -79,10 +79,12 @@ class Answer:
         return self.reason is None
 
 
-_known: dict[str, Answer] = {}  # by the name of the file that it is kept in, or would be
+_known: dict[str, ProofResult] = {}  # by the name of the file that it is kept in, or would be
 
 
-def kept_answer(engine: EngineModule, experiment: Experiment, device: torch.device) -> Answer | None:
+def kept_answer(
+    engine: EngineModule, experiment: Experiment, device: torch.device
+) -> ProofResult | None:
     """What an earlier proof found; None where there was none, or its file cannot be read."""
     key = _key(engine, experiment, device)
     name, folder = _name(key), _folder()
@@ -100,11 +102,11 @@ def kept_answer(engine: EngineModule, experiment: Experiment, device: torch.devi
             type(slow_since) in (int, float) and 0 <= time.time() - slow_since < _SLOW_FOR
         ):
             return None
-        _known[name] = Answer(reason, slow=slow_since is not None)
+        _known[name] = ProofResult(reason, slow=slow_since is not None)
     return _known.get(name)
 
 
-def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+def prove(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """Tries the engine now, and keeps what it finds.
 
     Says on stderr that it does, and once more where the engine is left out. On a GPU it runs in a
@@ -128,14 +130,14 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
     return answer
 
 
-def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """Trains some steps of the experiment's kind by the engine and by eager, in turns, and compares."""
     try:
         return _compared(engine, experiment, data)
     except (EngineError, MemoryError, torch.OutOfMemoryError) as error:
-        return Answer(one_line(error), lasting=False)
+        return ProofResult(one_line(error), lasting=False)
     except Exception as error:  # whatever an engine raises here, training must not meet it
-        return Answer(f"it raises {type(error).__name__}: {one_line(error)}", lasting=False)
+        return ProofResult(f"it raises {type(error).__name__}: {one_line(error)}", lasting=False)
 
 
 def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1) -> float:
@@ -153,10 +155,10 @@ def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1
     return float(np.max(distances))  # which is NaN where one is
 
 
-def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """Compares the engine's parameters and time with eager's."""
     if reason := eager.refuses(experiment, data.device):
-        return Answer(f"eager cannot run the experiment to compare with: {reason}", lasting=False)
+        return ProofResult(f"eager cannot run the experiment to compare with: {reason}", lasting=False)
     trial = _trial(experiment)
     labels = data.train_labels.cpu().numpy()
     order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
@@ -187,15 +189,15 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Answe
     for share, allowed in trial.optimizer.tolerance.items():
         found = distance(tried.parameters(), reference.parameters(), share)
         if not found < allowed:  # nor if it is NaN
-            return Answer(
+            return ProofResult(
                 f"its parameters are {found:.1e} from eager's; rounding is at most {allowed:.0e}"
             )
     # The fastest turn of each, as what another process takes from a turn only adds to it.
     by_eager, by_engine = (min(column) * 1e6 for column in zip(*samples, strict=True))
     if by_engine >= _SLOWER * by_eager:
         reason = f"it is slower than eager here ({by_engine:,.0f} µs a step to {by_eager:,.0f})"
-        return Answer(reason, slow=True)
-    return Answer(None)
+        return ProofResult(reason, slow=True)
+    return ProofResult(None)
 
 
 def _trial(experiment: Experiment) -> Experiment:
@@ -215,7 +217,7 @@ def _trial(experiment: Experiment) -> Experiment:
     )
 
 
-def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answer:
+def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """`try_engine` in a process of its own, which may die or hang."""
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
     sent = (
@@ -235,15 +237,15 @@ def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Answ
             timeout=_CHILD_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return Answer(f"its proof does not end within {_CHILD_SECONDS} s", lasting=False)
+        return ProofResult(f"its proof does not end within {_CHILD_SECONDS} s", lasting=False)
     except OSError as error:
-        return Answer(f"its proof cannot be started: {one_line(error)}", lasting=False)
+        return ProofResult(f"its proof cannot be started: {one_line(error)}", lasting=False)
     try:
-        return Answer(**json.loads(child.stdout))
+        return ProofResult(**json.loads(child.stdout))
     except (ValueError, TypeError):
         said = child.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         reason = f"its proof dies with status {child.returncode}: {one_line(said[-1])}"
-        return Answer(reason, lasting=False)
+        return ProofResult(reason, lasting=False)
 
 
 def _environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ def set_back():
 def pytest_configure():
     harness.plugin.fixtures.load = lambda *_: made_up()
     harness.plugin.session.prepare = lambda *_: None
-    harness.plugin.session.draw = lambda *_: "No page."  # tests/test_report.py has its faults
+    harness.plugin.session.draw_report = lambda *_: "No page."  # tests/test_report.py has its faults
     threading.Thread(target=set_back, daemon=True).start()
 """
 

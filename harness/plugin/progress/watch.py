@@ -16,7 +16,7 @@ from .lines import Lines
 from .state import Display
 
 _READ_SECONDS = 0.5  # between two readings
-_WATCH = pytest.StashKey["Watch"]()
+_WATCH = pytest.StashKey["ProgressWatch"]()
 
 
 def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) -> None:
@@ -25,7 +25,7 @@ def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) ->
         return
     ownership.clear(report_dir / FOLDER)  # what a killed session left
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    config.stash[_WATCH] = Watch(report_dir / FOLDER, _display(reporter, epochs))
+    config.stash[_WATCH] = ProgressWatch(report_dir / FOLDER, _display(reporter, epochs))
     config.add_cleanup(config.stash[_WATCH].stop)  # for a session that crashes before `unwatch`
 
 
@@ -46,7 +46,7 @@ def _display(reporter: pytest.TerminalReporter, epochs: Mapping[str, int]) -> Di
     return Lines(reporter, epochs)
 
 
-class Watch:
+class ProgressWatch:
     """A thread that reads the files of `folder` and passes them to `display`."""
 
     def __init__(self, folder: Path, display: Display):
@@ -68,5 +68,5 @@ class Watch:
             states = []
             for path in sorted(filter(Path.is_file, self._folder.glob("*.json"))):
                 with suppress(OSError, ValueError):  # the folder may be removed meanwhile
-                    states.append(atomic_json.read(path))
+                    states.append(atomic_json.read_json(path))
             self._display.update(states)

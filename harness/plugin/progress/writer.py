@@ -49,4 +49,4 @@ class ProgressFile:
     def _write(self, **state: Any) -> None:
         with suppress(OSError):  # on a full disk, writing the record will fail the training
             self._path.parent.mkdir(exist_ok=True)
-            atomic_json.write(self._path, {"name": self._name, "epochs": self._epochs, **state})
+            atomic_json.write_json(self._path, {"name": self._name, "epochs": self._epochs, **state})

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from altair.utils.schemapi import debug_mode
 
-from ...files.own_figures import OwnFigure
-from ...files.summary import Exercise
-from ..lines import Line, lines_of
+from ...files.drawn_figures import OwnFigure
+from ...files.summary import ExerciseSummary
 from ..load import Run
-from . import (
-    against_setting,
-    engine_speed,
-    learning_curves,
-    time_to_accuracy,
-)
+from ..series import Line, lines_of
+from . import against_setting, learning_curves, per_step, time_to_accuracy
 from .figure import Figure
 
 __all__ = ["Figure", "figures_of", "speed_figures"]
@@ -23,18 +18,18 @@ _unchecked = debug_mode(False)
 
 
 @_unchecked
-def figures_of(run: Run, exercise: Exercise) -> list[Figure]:
+def figures_of(run: Run, exercise: ExerciseSummary) -> list[Figure]:
     """The figures of an exercise of the run, learning curves first."""
     lines: list[Line] = lines_of(run, exercise)
     return [
-        *learning_curves.figures(exercise, lines),
-        *time_to_accuracy.figures(exercise, lines),
-        *against_setting.figures(exercise, lines),
+        *learning_curves.learning_curve_figures(exercise, lines),
+        *time_to_accuracy.time_to_accuracy_figures(exercise, lines),
+        *against_setting.setting_figures(exercise, lines),
         *(_own(each, exercise) for each in run.own_figures if each.module == exercise.module),
     ]
 
 
-def _own(figure: OwnFigure, exercise: Exercise) -> Figure:
+def _own(figure: OwnFigure, exercise: ExerciseSummary) -> Figure:
     return Figure(
         name=figure.name,
         of=exercise.title,
@@ -48,4 +43,4 @@ def _own(figure: OwnFigure, exercise: Exercise) -> Figure:
 @_unchecked
 def speed_figures(run: Run) -> list[Figure]:
     """The figures of what `make speed` measured; none if it has not."""
-    return engine_speed.figures(run.speed) if run.speed else []
+    return per_step.per_step_figures(run.speed) if run.speed else []

@@ -11,26 +11,26 @@ import numpy as np
 from model.dataset import Dataset
 
 from ...exercise import slug
-from ...files.summary import Exercise
+from ...files.summary import ExerciseSummary
 from ...stats import mean_and_interval, span_around_best
+from ...wording import first_few
 from ..alike import LEAST, Alike, accuracy, numeric_settings, value_of
-from ..lines import Line, unlike_engines
-from ..lists import first_few
+from ..series import Line, unlike_engines
 from .figure import PUBLISHED_NOTE, Figure, Rows, interval_note, json_number, side_by_side
 from .setting_groups import Group, groups_of, has_panels_of_their_own
-from .setting_panel import SPANS, Panel, SettingAxis, draw
+from .setting_panel import SPANS, Panel, SettingAxis, draw_panel
 from .time_to_accuracy import percent
 
 _NAMED = 6  # groups in a sentence of the notes
 _LONGEST = 60  # characters of a setting in a file's name; one of a Torch optimizer may have any number
 
 
-def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+def setting_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
     """A figure for each numeric setting that three rows or more differ in alone."""
     return [_figure(exercise, alike, lines) for alike in numeric_settings(lines)]
 
 
-def _figure(exercise: Exercise, alike: Alike, every: list[Line]) -> Figure:
+def _figure(exercise: ExerciseSummary, alike: Alike, every: list[Line]) -> Figure:
     hyphened = alike.setting.replace(" ", "-")[:_LONGEST]
     alone = has_panels_of_their_own(alike)
     groups = groups_of(alike, every)
@@ -50,7 +50,7 @@ def _figure(exercise: Exercise, alike: Alike, every: list[Line]) -> Figure:
     looks = [*{group.look.label: group.look for group in groups}.values()]
     targets = [panel.target for panel in panels]
     variants = {
-        label: side_by_side([draw(panel, quantity, looks, data, axis) for panel in panels])
+        label: side_by_side([draw_panel(panel, quantity, looks, data, axis) for panel in panels])
         for label, quantity in _quantities(targets, alone=alone).items()
     }
     seeds = max(len(line.case.seeds) for line in lines)

@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from ..lines import Line
+from ..series import Line
 
 PUBLISHED = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"  # an x, which no line has for its shape
 PUBLISHED_NOTE = "×: as published."

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ...exercise import slug
 from ...files.record import TrainingRecord
-from ...files.summary import Exercise
+from ...files.summary import ExerciseSummary
 from ...stats import mean_and_interval
 from ..alike import representatives
-from ..lines import MOST, Line, restyled, unlike_engines
+from ..series import MOST, Line, restyled, unlike_engines
 from .figure import (
     HEIGHT,
     PUBLISHED,
@@ -36,7 +36,7 @@ _MAX_POINTS = 9000  # of all lines of an exercise, for each set
 _SHAPES_PER_LINE = 7
 
 
-def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
     """Both sets' error and loss by epoch, and error by seconds.
 
     Of more rows than can be told apart, those that stand for all.

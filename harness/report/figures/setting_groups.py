@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...exercise import row_name
 from ..alike import Alike, accuracy, best
-from ..lines import COLOURS, DASHES, MOST, SHAPES, Line, phrase, restyled, varying
+from ..series import COLOURS, DASHES, MOST, SHAPES, Line, phrase, restyled, varying
 
 _ALONE = 2  # up to so many groups have a panel each
 _MAX_PANELS = 6

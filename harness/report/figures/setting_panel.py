@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from ..lines import COLOURS, Line
+from ..series import COLOURS, Line
 from .figure import (
     HEIGHT,
     PUBLISHED,
@@ -89,7 +89,7 @@ class Panel:
     """The accuracy that times are measured to."""
 
 
-def draw(
+def draw_panel(
     panel: Panel, quantity: str, looks: Sequence[Line], data: Mapping[str, Rows], axis: SettingAxis
 ) -> Spec:
     """The panel; `looks` and `data` are those of all panels, which share their scales and legend.

@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 
 from ...exercise import slug
-from ...files.summary import Exercise
+from ...files.summary import ExerciseSummary
 from ...stats import mean_and_interval
-from ..lines import COLOURS, SHAPES, Line, unlike_engines
-from ..lists import first_few
+from ...wording import first_few
+from ..series import COLOURS, SHAPES, Line, unlike_engines
 from .figure import (
     Figure,
     Rows,
@@ -29,7 +29,7 @@ _NAMED = 12  # rows in a sentence of the notes
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
 
-def figures(exercise: Exercise, lines: list[Line]) -> list[Figure]:
+def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
     """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target.
 
     Of many rows it shows those that reach the highest targets soonest.

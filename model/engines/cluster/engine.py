@@ -34,7 +34,7 @@ HONOURS = Honours({SGD: {"learning_rate"}})
 SOURCE = Path(__file__).with_name("cluster.cu")
 
 # As cluster.cu has them.
-NETWORK = MLP()
+_NETWORK = MLP()
 BLOCKS = 8
 THREADS = 256
 
@@ -50,8 +50,8 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return "it takes batches of 1"
     if reason := HONOURS.refuses(experiment):
         return reason
-    if experiment.network != NETWORK:
-        return f"it is written for {NETWORK}, not {experiment.network}"
+    if experiment.network != _NETWORK:
+        return f"it is written for {_NETWORK}, not {experiment.network}"
     capability = torch.cuda.get_device_capability(device)
     if capability < (9, 0):
         return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)

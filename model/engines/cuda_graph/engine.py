@@ -26,8 +26,8 @@ from ...experiment import Experiment
 from ...optimizers import SGD, Adam, AdamW, RMSprop
 from ..honours import Honours
 from .memory import group_sizes, state_bytes, working_bytes
-from .replicates import ACTIVATIONS, Activations, Examples, Replicates
-from .schedule import graphs, schedule
+from .rates import graphs, schedule
+from .replicates import TORCH_ACTIVATIONS, Activations, Examples, Replicates
 
 NAME = "cuda-graph"
 
@@ -40,7 +40,7 @@ HONOURS = Honours(
         AdamW: _ADAM,
         RMSprop: {"learning_rate", "alpha", "eps", "momentum", "centered", "weight_decay"},
     },
-    activations=[*ACTIVATIONS],
+    activations=[*TORCH_ACTIVATIONS],
 )
 
 

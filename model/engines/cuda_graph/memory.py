@@ -7,8 +7,8 @@ from math import ceil
 from ...network import MLP
 from ...optimizers import Optimizer
 from ..error import EngineError
-from .replicates import padded
-from .schedule import graphs
+from .rates import graphs
+from .replicates import padded_width
 
 _FLOAT, _INDEX = 4, 8  # bytes
 _MIB = 2**20
@@ -30,7 +30,7 @@ def working_bytes(network: MLP, examples: int, batch_size: int) -> int:
     """Bytes per replicate that are needed only while it trains, and shared between groups."""
     # Each layer's inputs, their gradients before and after the activation's derivative, and three
     # tensors of the output layer.
-    floats = sum(map(padded, network.sizes[:-1])) + 2 * sum(network.hidden) + 3 * network.classes
+    floats = sum(map(padded_width, network.sizes[:-1])) + 2 * sum(network.hidden) + 3 * network.classes
     # Per example of a graph: its offset, its position in the epoch, its index, and its targets.
     example = 3 * _INDEX + network.classes * _FLOAT
     most = max(steps * size for steps, size in graphs(examples, batch_size))

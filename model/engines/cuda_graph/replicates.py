@@ -45,21 +45,21 @@ def _relu_backward(delta: Tensor, active: Tensor) -> Tensor:
 
 
 # An activation in place, and from its values its derivative times the gradient behind it.
-ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+TORCH_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "relu": (torch.relu_, _relu_backward),
     "sigmoid": (torch.sigmoid_, torch.ops.aten.sigmoid_backward),
     "tanh": (torch.tanh_, torch.ops.aten.tanh_backward),
 }
 
 
-def padded(units: int) -> int:
+def padded_width(units: int) -> int:
     """The columns of the inputs for `units`: one more, of ones, rounded up to a multiple of 4."""
     return (units + 1 + 3) // 4 * 4
 
 
 def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
     """A layer's inputs, float32 (*rows, padded(units)): zeros, with ones in column `units`."""
-    zeros = torch.zeros(*rows, padded(units), device=device)
+    zeros = torch.zeros(*rows, padded_width(units), device=device)
     zeros[..., units] = 1
     return zeros
 
@@ -103,7 +103,7 @@ class Replicates:
     ):
         device, network = examples.images.device, experiment.network
         self._pixels = network.inputs
-        self._activations = [ACTIVATIONS[name] for name in network.activations]
+        self._activations = [TORCH_ACTIVATIONS[name] for name in network.activations]
         stacked = stack_parameters([network.build(experiment.init, seed) for seed in seeds])
         self._initial = [
             torch.cat([weight, bias[:, None]], dim=1)

@@ -22,7 +22,7 @@ def sparse(images: Tensor) -> Sparse:
     return Sparse(starts, columns.astype(np.uint16), images.numpy()[rows, columns])
 
 
-def padded(network: MLP, parameters: list[Tensor]) -> Network:
+def padded_network(network: MLP, parameters: list[Tensor]) -> Network:
     """The parameters, padded, from one replicate's stacked (1, in, out) and (1, out)."""
     arrays = no_parameters(network)
     for view, parameter in zip(views(network, arrays), parameters, strict=True):

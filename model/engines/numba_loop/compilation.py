@@ -24,12 +24,12 @@ if TYPE_CHECKING:  # Numba may be missing
     from numba.core.event import Event
 
 
-ACTIVATIONS = ("relu", "sigmoid", "tanh")
+ACTIVATION_NAMES = ("relu", "sigmoid", "tanh")
 _COLUMNS = 65_535  # as uint16 counts them
 
 
 @cache
-def unavailable() -> str | None:
+def numba_unavailable() -> str | None:
     """Why nothing compiled can run here, in a few words, or None if it can."""
     try:
         from numba import config
@@ -46,9 +46,9 @@ def unavailable() -> str | None:
     return None
 
 
-def refuses_network(network: MLP) -> str | None:
+def refuses_size(network: MLP) -> str | None:
     """Why nothing is compiled for the network, in a few words, or None if it is."""
-    if reason := honours.refuses_network(network, ACTIVATIONS):
+    if reason := honours.refuses_network(network, ACTIVATION_NAMES):
         return reason
     if not network.hidden:
         return f"it runs an MLP with hidden layers, not {network}"

@@ -22,7 +22,7 @@ from ...optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from ...subnormals import flushed
 from ..honours import Honours
 from . import compilation
-from .arrays import padded, sparse, views
+from .arrays import padded_network, sparse, views
 from .layout import Chunk, Network, Steps
 from .rules import kept_at_first, rule_of, steps_of
 
@@ -44,7 +44,7 @@ HONOURS = Honours(
             "eps",
         },
     },
-    activations=compilation.ACTIVATIONS,
+    activations=compilation.ACTIVATION_NAMES,
 )
 
 # Examples between two sums into gradients: so many that the weights are seldom read, and so few that
@@ -72,12 +72,12 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
         return reason
     if getattr(optimizer, "eps", 1) < np.finfo(np.float32).tiny:
         return f"it runs {optimizer.name} with an eps of 1.2e-38 or more; this is {optimizer.label}"
-    return compilation.refuses_network(experiment.network)
+    return compilation.refuses_size(experiment.network)
 
 
 def unavailable(device: torch.device) -> str | None:
     """Why nothing compiled runs on this machine's CPU: Numba is missing, broken or switched off."""
-    return compilation.unavailable() if device.type == "cpu" else None
+    return compilation.numba_unavailable() if device.type == "cpu" else None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
@@ -105,7 +105,7 @@ class Engine:
         self._parts: list[list[_Part]] = []  # of each replicate's threads
         for seed in seeds:
             built = network.build(experiment.init, seed)
-            replicate = padded(network, stack_parameters([built]))
+            replicate = padded_network(network, stack_parameters([built]))
             kept = kept_at_first(experiment.optimizer, replicate)
             seen = np.zeros(network.inputs + 1, np.bool)
             workspace = Chunk.zeros(network, each, -(-in_a_wave // each))
@@ -114,7 +114,7 @@ class Engine:
             self._parts.append(
                 [
                     partial(
-                        kernels.train,
+                        kernels.train_steps,
                         sparse(data.train_images),
                         data.train_labels.numpy(),
                         experiment.batch_size,
@@ -132,7 +132,7 @@ class Engine:
                 ]
             )
         nothing = (np.zeros(0, np.uint32), steps_of(experiment.optimizer, 0, np.zeros(0)))
-        compilation.compile_first(kernels.train, "epoch", lambda: self._parts[0][0](*nothing))
+        compilation.compile_first(kernels.train_steps, "epoch", lambda: self._parts[0][0](*nothing))
 
     @flushed()
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...network import MLP
-from .arrays import padded, sparse
+from .arrays import padded_network, sparse
 from .compilation import compile_first, kernels
 from .layout import Chunk
 
@@ -24,12 +24,12 @@ def tally(
     All parameters must be finite: a product of 0 and an infinity would be skipped. What it returns
     does not depend on the number of threads.
     """
-    evaluation = kernels(network).evaluate
+    evaluation = kernels(network).evaluate_images
     starts = range(0, len(images), _CHUNK)
     losses = torch.zeros(len(starts))
     hits, predictions = torch.zeros(2, len(starts), network.classes, dtype=torch.int64)
     stacked = [parameter[None] for parameter in parameters]
-    shared = (sparse(images), labels.numpy(), padded(network, stacked))
+    shared = (sparse(images), labels.numpy(), padded_network(network, stacked))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())

@@ -746,7 +746,7 @@ def _step_online(network: Network, images: Sparse, example: np.uint32, step: flo
 
 
 @_entry
-def train(
+def train_steps(
     images: Sparse,
     labels: NDArray[np.int64],
     batch_size: int,
@@ -810,7 +810,7 @@ def train(
 
 
 @_entry
-def evaluate(
+def evaluate_images(
     images: Sparse,
     labels: NDArray[np.int64],
     network: Network,

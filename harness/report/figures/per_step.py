@@ -6,8 +6,8 @@ import math
 
 import altair as alt
 
-from ...files.speed import Speed, SpeedRow
-from ..lines import COLOURS, DASHES, SHAPES
+from ...files.speeds import SpeedFile, SpeedRow
+from ..series import COLOURS, DASHES, SHAPES
 from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, log_axis, side_by_side
 
 _BOUND = "roofline bound"
@@ -17,7 +17,7 @@ _QUANTITIES = {
 }
 
 
-def figures(speed: Speed) -> list[Figure]:
+def per_step_figures(speed: SpeedFile) -> list[Figure]:
     """A panel for each optimizer and number of replicates and cores."""
     groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:

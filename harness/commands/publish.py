@@ -8,6 +8,7 @@ folder and documents are replaced together, or nothing is.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from .. import ownership, processes
 from ..paths import FIGURES, ROOT, SPEED, TIMES
-from ..study import StudyFolder
-from .load import load
-from .passages import rewrite_document
-from .replacement import replace_all, stage
+from ..report.load import load_run
+from ..report.passages import rewrite_document
+from ..report.replacement import replace_all, stage
+from ..study import StudyFolder, load_study
+from .arguments import add_study, to_path
 
 _FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the files in them
 _KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, SPEED, TIMES, *_FOLDERS)
@@ -30,7 +32,19 @@ Placing = list[tuple[Path, Path]]
 """New files and folders, and their places."""
 
 
-def keep(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda _: []) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", type=to_path, metavar="FOLDER", help="the report folder of a finished run"
+    )
+    parser.add_argument("name", metavar="NAME", help="what to keep it as, such as epyc-2-cores")
+    add_study(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    publish_run(options.run, options.name, load_study(options.study))
+
+
+def keep_run(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda _: []) -> None:
     """Copies what is kept of the report folder `run` to `folder`, in place of an earlier one.
 
     The copy is made beside it. `others` is called with the copy and returns what is to be put in place
@@ -66,24 +80,24 @@ def keep(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda _: 
             _remove(placing)
 
 
-def main(run: Path, name: str, study: StudyFolder) -> None:
+def publish_run(run: Path, name: str, study: StudyFolder) -> None:
     """Keeps the report folder `run` as `name`, and makes the passages of the study's documents again.
 
     Raises ValueError, in a line, and changes nothing, if the name is not one, a file of `run` cannot be
     read, a run of that name is published and not committed, or a document's passage cannot be made
-    again: its marks do not pair, or a run lacks what it quotes. See `keep`, too.
+    again: its marks do not pair, or a run lacks what it quotes. See `keep_run`, too.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
             f"the name is {name!r}; it takes letters, digits, '.', '-' and '_', and no '.' or '-' first"
         )
-    if left_out := load(run).left_out:
+    if left_out := load_run(run).left_out:
         raise ValueError(f"{run} cannot be kept: {left_out[0]}")
     folder = study.published / name
     with _alone(study.published):
-        if ownership.owns(folder):  # `keep` refuses what else is there
+        if ownership.owns(folder):  # `keep_run` refuses what else is there
             _check_committed(folder)
-        keep(run, folder, lambda new: _documents(study, name, new))
+        keep_run(run, folder, lambda new: _documents(study, name, new))
     documents = f"; see git diff {' '.join(study.study.documents)}" if study.study.documents else ""
     print(f"kept as {_relative(folder)}{documents}")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from model.experiment import Experiment
 
-from ..engines_compared import unlike
+from ..engine_speeds.comparable import unlike
 from ..exercise import row_name
 from ..files.record import TrainingRecord
-from ..files.summary import Case, Exercise
+from ..files.summary import CaseSummary, ExerciseSummary
 from .load import Run
 from .settings import network_in_words, optimizer_in_words, schedule_in_words
 
@@ -56,7 +56,7 @@ class Line:
     """A case in the figures. Colour, or dash and shape, alone suffice to tell lines apart."""
 
     label: str
-    case: Case
+    case: CaseSummary
     curves: TrainingRecord | None
     colour: str
     dash: tuple[int, ...]
@@ -86,7 +86,7 @@ def unlike_engines(lines: list[Line]) -> str:
     return f" {note}" if note else ""
 
 
-def lines_of(run: Run, exercise: Exercise) -> list[Line]:
+def lines_of(run: Run, exercise: ExerciseSummary) -> list[Line]:
     """The exercise's cases that ran, in its order.
 
     They are named by the settings in which they differ, or as rows where that is long. Where a setting

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exercise import row_name
-from ..files.summary import Case
+from ..files.summary import CaseSummary
 from ..stats import welch_interval
 from .load import Run
 
@@ -19,12 +19,12 @@ NOTABLE = 1
 
 
 @dataclass(frozen=True)
-class Difference:
+class RowChange:
     """The difference of a case between this run and the other."""
 
     name: str
-    ours: Case
-    theirs: Case
+    ours: CaseSummary
+    theirs: CaseSummary
     points: float
     """Of mean test accuracy, this run's minus the other's, in percentage points."""
     interval: tuple[float, float] | None
@@ -47,18 +47,18 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunChanges:
     """A run compared with another; what got worse comes first."""
 
     other: Run
-    differences: list[Difference]
+    differences: list[RowChange]
     left_out: list[str]
     """Cases that are not compared, each with the reason."""
     settings: list[tuple[str, Any, Any]]
     """Other differences between the runs: name, value here, value there."""
 
 
-def compare(run: Run, other: Run) -> Comparison:
+def compare_runs(run: Run, other: Run) -> RunChanges:
     """Compares the cases that trained the same experiment in both runs."""
     differences, left_out = [], []
     for name, ours in run.cases.items():
@@ -72,7 +72,7 @@ def compare(run: Run, other: Run) -> Comparison:
     left_out += [
         f"{row_name(name)}: not in {run.folder}" for name in other.cases.keys() - run.cases.keys()
     ]
-    return Comparison(
+    return RunChanges(
         other=other,
         differences=sorted(differences, key=_badness),
         left_out=left_out,
@@ -80,7 +80,7 @@ def compare(run: Run, other: Run) -> Comparison:
     )
 
 
-def _badness(difference: Difference) -> tuple[bool, float, bool, float]:
+def _badness(difference: RowChange) -> tuple[bool, float, bool, float]:
     """A sort key: the worst accuracies first, then the slowest times."""
     worse = difference.learns == "worse"
     slower = difference.slower
@@ -92,10 +92,10 @@ def _badness(difference: Difference) -> tuple[bool, float, bool, float]:
     )
 
 
-def _difference(name: str, ours: Case, theirs: Case) -> Difference:
+def _difference(name: str, ours: CaseSummary, theirs: CaseSummary) -> RowChange:
     here, there = np.array(ours.test_accuracy) * 100, np.array(theirs.test_accuracy) * 100
     of_seed = theirs.seconds / len(theirs.seeds)
-    return Difference(
+    return RowChange(
         name=row_name(name),
         ours=ours,
         theirs=theirs,
@@ -105,7 +105,7 @@ def _difference(name: str, ours: Case, theirs: Case) -> Difference:
     )
 
 
-def _differing(ours: Case, theirs: Case) -> str:
+def _differing(ours: CaseSummary, theirs: CaseSummary) -> str:
     names = [
         name
         for name, value in vars(ours.experiment).items()

@@ -8,6 +8,7 @@ medians. Aim: every ratio within 25 % of 1, their median within 10 %. Writes
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -19,14 +20,37 @@ from tabulate import tabulate
 from .. import run_folders
 from ..files import sealed
 from ..files.summary import Summary
+from ..hardware.machine import candidate_devices, describe_machine
 from ..paths import REPORTS, ROOT, TIMES
 from ..processes import environment, reason
-from .machine import candidate_devices, describe_machine
+from .arguments import add_report_dir, at_least
 
 MODULES = ("bench/test_1_minibatch_size.py", "bench/test_4_adam_vs_sgd.py")
 
 
-def measure(workers: int) -> dict[str, float]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        default=2,
+        metavar="N",
+        help="workers to compare with none (default: 2)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=at_least(1),
+        default=3,
+        metavar="N",
+        help="runs of each kind, in turns (default: 3)",
+    )
+    add_report_dir(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    measure_times(options.workers, options.rounds, options.report_dir)
+
+
+def measure_rows(workers: int) -> dict[str, float]:
     """Runs once with `workers` workers (0: serially); returns training seconds by case."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
@@ -43,17 +67,17 @@ def measure(workers: int) -> dict[str, float]:
         if ran.returncode:
             why = reason(ran.stderr, ran.stdout, status=ran.returncode)
             raise ValueError(f"pytest -n {workers} ended with status {ran.returncode}: {why}")
-        cases = sealed.read(report / "summary.json", Summary).cases
+        cases = sealed.read_model(report / "summary.json", Summary).cases
     return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
 
 
-def main(workers: int, rounds: int, report: Path | None = None) -> None:
+def measure_times(workers: int, rounds: int, report: Path | None = None) -> None:
     """Runs both ways in turns, `rounds` times; `times.json` goes to `report` (None: the latest)."""
     report = run_folders.for_the_machine(REPORTS, report)
     serial, parallel = [], []
     for _ in range(rounds):
-        serial.append(measure(0))
-        parallel.append(measure(workers))
+        serial.append(measure_rows(0))
+        parallel.append(measure_rows(workers))
     rows, ratios = [], []
     for case in serial[0]:
         alone, beside = (median(run[case] for run in runs) for runs in (serial, parallel))
@@ -70,7 +94,7 @@ def main(workers: int, rounds: int, report: Path | None = None) -> None:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
-    sealed.write(report / TIMES, found)
+    sealed.write_content(report / TIMES, found)
     print(
         f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
         f"medians of {rounds} runs each way, in turns."

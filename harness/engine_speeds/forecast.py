@@ -14,10 +14,10 @@ from model.network import MLP
 
 from ..files import sealed
 from ..files.sealed import FileError
-from ..files.speed import Speed, SpeedRow
+from ..files.speeds import SpeedFile, SpeedRow
+from ..hardware.machine import candidate_devices
 from ..paths import SPEED
-from ..settings import Settings
-from .machine import candidate_devices
+from ..session_settings import Settings
 
 
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
@@ -27,7 +27,7 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
     """
     device = candidate_devices(settings.device)[0]
     try:
-        table = sealed.read(settings.report_dir / SPEED, Speed)
+        table = sealed.read_model(settings.report_dir / SPEED, SpeedFile)
         if table.machine.device_name != device_name(device):
             return None
         return sum(_seconds(each, settings, device, table.rows) for each in experiments)

@@ -16,7 +16,7 @@ DETECTION = 0.95  # how often a difference of the size that is called detectable
 
 _MOST_FREEDOM = 1e6  # where rows do not differ in their noise, in place of infinity
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Difference:
         return self.quantile(1 - level) + self.quantile(detection)
 
 
-def holm(p_values: ArrayLike) -> Floats:
+def holm(p_values: ArrayLike) -> _Floats:
     """Adjusted p-values: rejecting those up to a level has one false alarm at most that often.
 
     S. Holm, "A simple sequentially rejective multiple test procedure" (1979).
@@ -64,7 +64,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def moderate(samples: Iterable[Collection[float]]) -> tuple[Floats, Floats]:
+def moderate(samples: Iterable[Collection[float]]) -> tuple[_Floats, _Floats]:
     """The variance of each row's samples, drawn towards that of all rows, and its degrees of freedom.
 
     A few samples tell a row's noise badly; how much rows differ in it says how far to trust the others.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from .. import atomic_json
+from ..compare.github import Level
+from ..wording import count_rows, first_few
 
 ACCEPT = (
     "If the change is intended, accept it: run again without the gates and with "
@@ -17,7 +18,6 @@ ACCEPT = (
 _MOST_LINES = 5  # of what failed, in the report of the gate as a test
 
 
-Level = Literal["error", "warning"]
 Colour = Literal["red", "yellow", "green", ""]
 
 
@@ -42,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GateResult:
     """What all gates of a run found."""
 
     failures: list[Finding]
@@ -79,7 +79,8 @@ class Answer:
     def require_decided(self, gate: str, compared: int, undecided: int, against: str) -> None:
         """Adds a failure if `gate` compared rows, and could decide none of them."""
         if 0 < compared <= undecided:
-            text = f"no row could be decided: {rows(compared)} compared with {against}, all inconclusive"
+            what = f"{count_rows(compared)} compared with {against}"
+            text = f"no row could be decided: {what}, all inconclusive"
             self.failures.append(Finding(gate, None, "inconclusive", text))
 
     def why_failed(self) -> str:
@@ -106,7 +107,7 @@ class Answer:
             takes = f" ({finding.takes})" if finding.takes else ""
             by_text.setdefault(finding.text, []).append(f"{finding.case or 'the run'}{takes}")
         for text, cases in by_text.items():
-            yield text, listed(cases)
+            yield text, first_few(cases)
 
     def write(self, folder: Path) -> None:
         """Writes `gate.json`."""
@@ -121,7 +122,7 @@ class Answer:
             "notes": [*dict.fromkeys(self.notes)],
             "versions": self.versions,
         }
-        atomic_json.write(folder / "gate.json", content)
+        atomic_json.write_json(folder / "gate.json", content)
 
     def annotations(self) -> Iterator[tuple[Level, str, str]]:
         """For GitHub: each failure, and what could not be decided."""
@@ -145,45 +146,5 @@ class Answer:
         return "\n".join(lines) + "\n"
 
 
-def tell_github(
-    markdown: str,
-    annotations: Iterable[tuple[Level, str, str]],
-    write_line: Callable[[str], None] = print,
-) -> None:
-    """Where GitHub Actions runs this, adds to the job's summary and writes annotations.
-
-    These are levels, titles and messages.
-    """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(markdown)
-    for level, title, message in annotations:
-        properties = _escaped(f"Minibatch bench, {title}", _IN_PROPERTIES)
-        write_line(f"::{level} title={properties}::{_escaped(message, _IN_MESSAGES)}")
-
-
-# As GitHub's own @actions/core writes them; a comma in a property would begin the next one.
-_IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
-_IN_PROPERTIES = {**_IN_MESSAGES, **str.maketrans({":": "%3A", ",": "%2C"})}
-
-
-def _escaped(text: str, codes: Mapping[int, str]) -> str:
-    return text.translate(codes)
-
-
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def rows(count: int) -> str:
-    """So many rows, in words."""
-    return "1 row" if count == 1 else f"{count} rows"
-
-
-def listed(cases: Iterable[str], most: int = 5) -> str:
-    """The first of them, and how many more there are."""
-    names = list(cases)
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

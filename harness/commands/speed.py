@@ -8,6 +8,7 @@ for each, as JAX counts the cores but once.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ from model.data.download import DataError
 from model.data.mnist import Data, load
 from model.data.presentation_order import epoch_order
 from model.dataset import MNIST
-from model.engines import ENGINES, EngineModule, cannot_run, eager, unavailable
+from model.engines import ENGINES, EngineModule, cannot_run, eager, why_unavailable
 from model.engines.protocol import Runner
 from model.environment import available_cores, version
 from model.environment import device_name as name_of
@@ -34,19 +35,29 @@ from model.experiment import Experiment
 from model.optimizers import SGD, Adam
 
 from .. import run_folders
+from ..engine_speeds import peers
+from ..engine_speeds.peak_memory import peak_mib
+from ..engine_speeds.peers import Peer
+from ..engine_speeds.roofline import dense_flops, minimum_work, roofline_bound
+from ..engine_speeds.roofline import peak as measured_peak
 from ..files import sealed
+from ..hardware.lease import lease
+from ..hardware.machine import candidate_devices, check_device, describe_machine
 from ..paths import REPORTS, ROOT, SPEED, SPEED_SO_FAR
-from . import peers
-from .lease import lease
-from .machine import candidate_devices, check_device, describe_machine
-from .peak_memory import peak_mib
-from .peers import Peer
-from .roofline import dense_flops, minimum_work, roofline_bound
-from .roofline import peak as measured_peak
+from .arguments import add_report_dir
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
 SAMPLES = 7
 _SAMPLE_SECONDS = 0.1  # at least, unless a whole epoch takes less
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", nargs="?", default="auto", help="as pytest's --device (default: auto)")
+    add_report_dir(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    measure_speeds(options.device, options.report_dir)
 
 
 @dataclass
@@ -79,7 +90,7 @@ def peaks(experiment: Experiment, data: Data, replicates: int) -> dict[str, floa
     }
 
 
-def measure(
+def measure_engines(
     experiment: Experiment, data: Data, replicates: int, peak: dict[str, float | None]
 ) -> list[dict[str, Any]]:
     """Measures all engines that run `experiment`, with `replicates` at once; a row for each.
@@ -154,7 +165,7 @@ def _orders(experiment: Experiment, data: Data, replicates: int) -> torch.Tensor
     return torch.from_numpy(np.stack(drawn)).to(data.device)
 
 
-def render(rows: list[dict[str, Any]]) -> str:
+def format_speeds(rows: list[dict[str, Any]]) -> str:
     """Formats the rows as a table."""
     headers = (
         "optimizer",
@@ -200,7 +211,7 @@ def _known(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-def main(device_name: str = "auto", report: Path | None = None) -> None:
+def measure_speeds(device_name: str = "auto", report: Path | None = None) -> None:
     """Measures all of it on that device; `speed.json` goes to `report` (None: the latest run's)."""
     check_device(device_name)
     device = candidate_devices(device_name)[0]
@@ -208,7 +219,7 @@ def main(device_name: str = "auto", report: Path | None = None) -> None:
     # The numbers of replicates to measure, by how many cores they have together.
     ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
     report = run_folders.for_the_machine(REPORTS, report)
-    for name, reason in unavailable(device).items():
+    for name, reason in why_unavailable(device).items():
         print(f"engine {name} is left out: {reason}", file=sys.stderr)
     rows: list[dict[str, Any]] = []
     for cores, replicates in ways.items():
@@ -226,7 +237,7 @@ def main(device_name: str = "auto", report: Path | None = None) -> None:
                     child.kill()
                 raise
     (report / SPEED_SO_FAR).replace(report / SPEED)
-    print(render(rows))
+    print(format_speeds(rows))
     print(
         f"\nOn {name_of(device)}. Medians of {SAMPLES} samples, engines and peers in turns.\nLimit: "
         "bytes over measured bandwidth, or operations over the measured peak of a matrix product,\n"
@@ -252,11 +263,11 @@ def _measure_all(
         peak = [peaks(experiment, data, count) for experiment, count in cases]
     for (experiment, count), of_engines in zip(cases, peak, strict=True):
         with lease([device], cores):
-            rows = rows + measure(experiment, data, count, of_engines)
+            rows = rows + measure_engines(experiment, data, count, of_engines)
         print(
             f"{experiment.optimizer.label} {experiment.batch_size} x {count}, {cores}",
             end="\r",
             file=sys.stderr,
         )
-        sealed.write(path, {"rows": rows, "machine": machine})
+        sealed.write_content(path, {"rows": rows, "machine": machine})
     return rows

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from model.values import escaped
+
 from ..claim import claims_of
 from ..exercise import Exercise, Results, case_id, row_name, slug
 from ..files.measured import restored
 from ..files.record import MeasurementRecord, TrainingRecord
-from ..files.sealed import printable
 from ..files.summary import SCHEMA
 from ..hardware import machine
-from ..settings import SETTINGS, STUDY
+from ..session_settings import SESSION_STUDY, SETTINGS
 from .fingerprint import fingerprint_of, training_key
 from .records import to_case, to_training
 from .store import Store
@@ -42,7 +43,7 @@ def _records(
     config: pytest.Config, module: str, exercise: Exercise
 ) -> Iterator[tuple[TrainingRecord, dict[str, Any]]]:
     """The records of the exercise's rows that were trained, with their keys."""
-    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
+    settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     store = Store(settings.report_dir)
     for row in exercise.rows:
         experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
@@ -53,7 +54,7 @@ def _records(
 
 def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:
     """Summarises what is on disk, in the order of `modules` (see `exercises_of`)."""
-    settings, study = config.stash[SETTINGS], config.stash[STUDY].study
+    settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     exercises = [
         {
             "module": path,
@@ -83,7 +84,7 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.git_commit(config.rootpath),
         "code": fingerprint_of(config)["code"],
-        "command": printable(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
+        "command": escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
         "exercises": exercises,
         "cases": cases,

@@ -32,7 +32,7 @@ class Absence:
 
 
 @dataclass
-class Selection:
+class SessionRows:
     """The rows that a session found and kept; with xdist, its workers tell its controller."""
 
     collected: set[str] = field(default_factory=set)
@@ -78,22 +78,22 @@ class Selection:
         )
 
 
-SELECTION = pytest.StashKey[Selection]()
+SESSION_ROWS = pytest.StashKey[SessionRows]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[SELECTION] = Selection()
+    config.stash[SESSION_ROWS] = SessionRows()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "benchmark" in getattr(item, "fixturenames", ()):
-        item.config.stash[SELECTION].collected.add(item.nodeid)
+        item.config.stash[SESSION_ROWS].collected.add(item.nodeid)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    selection = config.stash[SELECTION]
+    selection = config.stash[SESSION_ROWS]
     selection.kept.update(item.nodeid for item in session.items)
     if hasattr(config, "workeroutput"):
         config.workeroutput["rows"] = sorted(selection.collected)
@@ -101,19 +101,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController, ids: Iterable[str]) -> None:
-    node.config.stash[SELECTION].kept.update(ids)
+    node.config.stash[SESSION_ROWS].kept.update(ids)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: WorkerController) -> None:
     output: dict[str, Any] = getattr(node, "workeroutput", {})  # a worker that crashed has none
-    node.config.stash[SELECTION].collected.update(output.get("rows", ()))
+    node.config.stash[SESSION_ROWS].collected.update(output.get("rows", ()))
 
 
 class _Outcomes:
     """The plugin that hears of every test's outcome."""
 
-    def __init__(self, selection: Selection):
+    def __init__(self, selection: SessionRows):
         self._outcomes = selection.outcomes
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -123,7 +123,7 @@ class _Outcomes:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    session.config.pluginmanager.register(_Outcomes(session.config.stash[SELECTION]))
+    session.config.pluginmanager.register(_Outcomes(session.config.stash[SESSION_ROWS]))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -131,7 +131,7 @@ def pytest_benchmark_update_json(
     config: pytest.Config, benchmarks: Iterable[Any], output_json: dict[str, Any]
 ) -> None:
     timed = {each.fullname for each in benchmarks}
-    output_json[WHOLE] = config.stash[SELECTION].is_whole(config, timed)
+    output_json[WHOLE] = config.stash[SESSION_ROWS].is_whole(config, timed)
 
 
 def _selects(config: pytest.Config, row: str) -> bool:

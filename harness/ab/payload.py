@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Side:
+class Trainer:
     """The row that is being trained."""
 
     def prepare(self, module: str, row: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -123,10 +123,10 @@ class Side:
         return {"accuracy": found.accuracy.tolist()}
 
 
-def main() -> None:
+def serve() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    side = Side()
+    side = Trainer()
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -141,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

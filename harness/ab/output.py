@@ -11,11 +11,11 @@ import numpy as np
 from tabulate import tabulate
 
 from .. import atomic_json, ownership
+from ..compare.github import Level, tell_github
 from ..exercise import row_name
-from ..gates.answer import Level, tell_github
 from ..hardware.machine import candidate_devices, describe_machine
-from ..settings import Settings
-from .comparison import Comparison
+from ..session_settings import Settings
+from .comparison import ABComparison
 
 _HEADERS = ("row", "base (s)", "head (s)", "ratio", "speed", "learning")
 _ALIGN = ("left", "right", "right", "right", "left", "left")
@@ -26,7 +26,7 @@ _TITLES = {
 }
 
 
-def write(found: Comparison, settings: Settings, base: str) -> None:
+def write_comparison(found: ABComparison, settings: Settings, base: str) -> None:
     """Prints the table and writes the files to the report folder."""
     rows = rows_of(found)
     title = f"{_TITLES[found.outcome]} (base: {base})"
@@ -44,14 +44,14 @@ def write(found: Comparison, settings: Settings, base: str) -> None:
         "machine": describe_machine(candidate_devices(settings.device)[0]),
         "rows": rows,
     }
-    atomic_json.write(folder / "ab.json", content)
+    atomic_json.write_json(folder / "ab.json", content)
     markdown = [f"## {title}", _table(rows, "github"), _caption(found)]
     atomic_json.write_text(folder / "ab.md", "\n\n".join(markdown) + "\n")
     tell_github("\n\n".join(markdown) + "\n", _annotations(rows))
     print(f"\nWritten to {folder}/ab.json, ab.md{_draw(rows, title, found.percent, folder)}.")
 
 
-def rows_of(found: Comparison) -> list[dict[str, Any]]:
+def rows_of(found: ABComparison) -> list[dict[str, Any]]:
     """Each row's figures, for `ab.json`: ratios of head to base with 95 % intervals."""
     return [_row(found, case) for case in found.passes]
 
@@ -70,7 +70,7 @@ def _annotations(rows: list[dict[str, Any]]) -> Iterator[tuple[Level, str, str]]
         yield "warning", "undecided", f"could not be told: {', '.join(unclear)}"
 
 
-def _row(found: Comparison, case: str) -> dict[str, Any]:
+def _row(found: ABComparison, case: str) -> dict[str, Any]:
     row: dict[str, Any] = {"id": case, "passes": len(found.passes[case])}
     if case in found.errors:
         error = found.errors[case]
@@ -127,7 +127,7 @@ def _learning(row: dict[str, Any]) -> str:
     return f"{'worse' if row['learning'] == 'fell' else 'same'} ({figures})"
 
 
-def _caption(found: Comparison) -> str:
+def _caption(found: ABComparison) -> str:
     return (
         "Seconds an epoch; the ratio is head to base, in turns, with its 95 % interval over pairs of "
         f"processes.\nSame: a change by {found.percent:g} % is excluded. Undecided: it might be one."
@@ -137,11 +137,11 @@ def _caption(found: Comparison) -> str:
 def _draw(rows: list[dict[str, Any]], title: str, percent: float, folder: Path) -> str:
     """Draws the forest plot; returns the rest of the sentence that says what was written."""
     try:
-        from .forest import draw
+        from .forest import draw_forest
     except ImportError as error:
         return f" (no figure: {error.name} is not installed)"
     measured = [row for row in rows if "ratio" in row]
     if not measured:
         return ""
-    atomic_json.write_text(folder / "ab.svg", draw(measured, title, percent))
+    atomic_json.write_text(folder / "ab.svg", draw_forest(measured, title, percent))
     return " and ab.svg"

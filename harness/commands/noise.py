@@ -7,6 +7,7 @@ folder and prints it as a table.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +17,21 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from . import atomic_json, ownership, run_folders
-from .ab.comparison import Comparison, compare
-from .ab.decision import LOOKS
-from .ab.selection import select
-from .ab.side import Checkout
-from .exercise import row_name
-from .gates.baselines import Cases
-from .gates.retraining import RetrainingError, retrain
-from .gates.slowdown import Judgement, Trainings, judge, to_percent
-from .hardware.disturbance import Watch
-from .hardware.machine import candidate_devices, describe_machine
-from .significance import FALSE_ALARMS
+from .. import atomic_json, ownership, run_folders
+from ..ab.comparison import ABComparison, compare_checkouts
+from ..ab.decision import LOOKS
+from ..ab.selection import select
+from ..ab.side import Checkout
+from ..compare.significance import FALSE_ALARMS
+from ..exercise import row_name
+from ..gates.baselines import Cases
+from ..gates.retraining import RetrainingError, retrain
+from ..gates.slowdown import Judgement, Trainings, judge, to_percent
+from ..hardware.disturbance import DisturbanceWatch
+from ..hardware.machine import candidate_devices, describe_machine
+from .arguments import at_least
 
-PERCENT = 10.0  # the slowdown that is asked for
+_PERCENT = 10.0  # the slowdown that is asked for
 
 _HEADERS = (
     "row",
@@ -41,12 +43,27 @@ _HEADERS = (
 )
 
 
-def main(runs: int, arguments: Sequence[str]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "python -m harness noise [--runs N] [-- pytest's arguments]"
+    parser.add_argument(
+        "--runs",
+        type=at_least(2),
+        default=6,
+        metavar="N",
+        help="number of runs: those used as the baseline, plus one (default: 6)",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    measure_noise(options.runs, options.pytest_arguments)
+
+
+def measure_noise(runs: int, arguments: Sequence[str]) -> None:
     """Measures; RetrainingError is a ValueError here, in a line."""
     selection = select(arguments)
     run_folders.check_free(selection.settings.report_dir, "noise.json")
     cases = [row.case for row in selection.rows]
-    watch = Watch()
+    watch = DisturbanceWatch()
     trained: list[Cases] = []
     for number in range(runs):
         print(f"\rrun {number + 1} of {runs} ", end="", file=sys.stderr, flush=True)
@@ -56,11 +73,11 @@ def main(runs: int, arguments: Sequence[str]) -> None:
             raise ValueError(f"the rows cannot be trained: {error}") from None
     print(file=sys.stderr)
     head = Checkout("head", selection.root, Path(sys.executable))
-    compared = compare(selection, head, head, percent=PERCENT, points=1)
+    compared = compare_checkouts(selection, head, head, percent=_PERCENT, points=1)
     if len(compared.errors) == len(cases):
         raise ValueError(f"the rows cannot be trained in turns: {next(iter(compared.errors.values()))}")
     times = [{case: each.stats.min for case, each in run.items()} for run in trained]
-    judged = judge([Trainings(times[-1])], times[:-1], PERCENT)
+    judged = judge([Trainings(times[-1])], times[:-1], _PERCENT)
     rows = [_row(case, trained, judged, compared) for case in cases if case not in compared.errors]
     found = {
         "machine": describe_machine(candidate_devices(selection.settings.device)[0]),
@@ -72,11 +89,13 @@ def main(runs: int, arguments: Sequence[str]) -> None:
     }
     folder = selection.settings.report_dir
     ownership.make_or_share(folder)
-    atomic_json.write(folder / "noise.json", found)
+    atomic_json.write_json(folder / "noise.json", found)
     _show(found)
 
 
-def _row(case: str, trained: Sequence[Cases], judged: Judgement, compared: Comparison) -> dict[str, Any]:
+def _row(
+    case: str, trained: Sequence[Cases], judged: Judgement, compared: ABComparison
+) -> dict[str, Any]:
     stats = [run[case].stats for run in trained if case in run]
     ratios = [each.ratio for each in compared.passes[case]]
     in_turns = compared.speeds[case].difference

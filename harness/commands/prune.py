@@ -6,15 +6,29 @@ those that a session is writing to, the one that `latest` leads to, and what was
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from .. import ownership, run_folders
+from ..study import load_study
+from .arguments import add_study, at_least
 
 
-def main(keep: int, reports: Path) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "keep", type=at_least(1), metavar="KEEP", help="how many of the newest folders to keep"
+    )
+    add_study(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    return prune_runs(options.keep, load_study(options.study).reports)
+
+
+def prune_runs(keep: int, reports: Path) -> int:
     """Keeps the newest `keep` report folders, deletes the others, and prints what it did with each.
 
     Returns 1 if one of them could not be deleted.

@@ -8,15 +8,17 @@ Slowdowns and falls are put into what was drawn.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from .baselines import FOR_TIMES, Case, SavedRun, read
-from .learning import Learning, compare, targets_of
-from .slowdown import RETRAININGS, Judgement, Times, Trainings, judge
+from ..compare.learning import Learning, compare_learning, targets_of
+from ..gates.baselines import FOR_TIMES, SavedCase, SavedRun, read_saved_run
+from ..gates.slowdown import RETRAININGS, EpochTimes, Judgement, Trainings, judge
+from .arguments import to_path
 
 SAVED = 5  # runs to judge another by
 SEEDS = 5  # of each side
@@ -27,6 +29,16 @@ DRAWS = 300
 
 _FEWEST_RUNS = SAVED + 1 + RETRAININGS
 _FEWEST_SEEDS = 2 * SEEDS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="+", type=to_path, metavar="FILE", help="saved runs of unchanged code"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    calibrate_gates(options.files)
 
 
 @dataclass(frozen=True)
@@ -41,9 +53,9 @@ class Rate:
         return f"{self.what}: {self.happened} of {self.draws} ({self.happened / self.draws:.1%})"
 
 
-def main(files: Sequence[Path]) -> None:
+def calibrate_gates(files: Sequence[Path]) -> None:
     """Prints the rates. Raises ValueError, in a line, for too little to draw from."""
-    runs = [read(path) for path in files]
+    runs = [read_saved_run(path) for path in files]
     alike = _alike(runs)
     seeds = max((len(case.extra_info.seeds) for run in runs for case in run.cases.values()), default=0)
     if len(alike) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
@@ -71,7 +83,7 @@ def _are_alike(one: SavedRun, other: SavedRun) -> bool:
     return not any(one.cases[case].differences(other.cases[case], FOR_TIMES) for case in common)
 
 
-def times_of(runs: Sequence[Times], rng: np.random.Generator) -> list[Rate | str]:
+def times_of(runs: Sequence[EpochTimes], rng: np.random.Generator) -> list[Rate | str]:
     """False alarms and detections of the time gate with SAVED saved runs."""
     cases = sorted(set.intersection(*({*run} for run in runs)))
     alarms, found, together, retrained, sizes = 0, 0, 0, 0, []
@@ -96,7 +108,7 @@ def times_of(runs: Sequence[Times], rng: np.random.Generator) -> list[Rate | str
     ]
 
 
-def _judge(drawn: Sequence[Times], slower: Mapping[str, float]) -> tuple[Judgement, int]:
+def _judge(drawn: Sequence[EpochTimes], slower: Mapping[str, float]) -> tuple[Judgement, int]:
     """Judges as the gate does, with some rows slower; also how many trainings that took again."""
     saved, (now, *others) = drawn[:SAVED], drawn[SAVED:]
     trainings = [Trainings(_slowed(now, slower))]
@@ -112,7 +124,7 @@ def _judge(drawn: Sequence[Times], slower: Mapping[str, float]) -> tuple[Judgeme
     return judged, again
 
 
-def _slowed(times: Times, slower: Mapping[str, float]) -> Times:
+def _slowed(times: EpochTimes, slower: Mapping[str, float]) -> EpochTimes:
     return {case: seconds * slower.get(case, 1.0) for case, seconds in times.items()}
 
 
@@ -136,11 +148,13 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
             {case: _drawn(each, part) for case, each in run.cases.items()}
             for part in (drawn[:SEEDS], drawn[SEEDS:])
         )
-        alarms += any(change.outcome == "fell" for change in compare(ours, theirs, POINTS).values())
+        alarms += any(
+            change.outcome == "fell" for change in compare_learning(ours, theirs, POINTS).values()
+        )
         if quiet:
             case = quiet[rng.integers(len(quiet))]
             fallen = {**ours, case: _fallen(ours[case], POINTS / 100)}
-            found += compare(fallen, theirs, POINTS)[case].outcome == "fell"
+            found += compare_learning(fallen, theirs, POINTS)[case].outcome == "fell"
     rates: list[Rate | str] = [
         f"Accuracies, {len(run.cases)} rows under {seeds} seeds ({run.path.name}), {SEEDS} by {SEEDS}:",
         Rate("  false alarms of a run", alarms, DRAWS),
@@ -151,7 +165,7 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
     return rates
 
 
-def _drawn(case: Case, places: Sequence[int]) -> Learning:
+def _drawn(case: SavedCase, places: Sequence[int]) -> Learning:
     """The case under some of its seeds, numbered anew."""
     info = case.extra_info
     return Learning(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..exercise import row_name
 from ..stats import format_mean
 from .alike import best, numeric_settings
-from .lines import LONGEST, Line, phrase, varying
+from .series import LONGEST, Line, phrase, varying
 
 _FEW = 8  # groups in the sentence
 
 
-def answer(lines: list[Line]) -> str:
+def headline(lines: list[Line]) -> str:
     """The best row, compared with the best published one, and how many rows learned.
 
     Where the rows fall into a few groups (by optimizer, by data set), the best row of each.

@@ -33,7 +33,7 @@ class SpeedRow(Model):
     peak_mib: FinitePositive | None
 
 
-class Speed(Model):
+class SpeedFile(Model):
     """`speed.json`."""
 
     rows: Annotated[list[SpeedRow], Field(max_length=1000)]
@@ -49,7 +49,7 @@ class TimesRow(Model):
     ratio: FinitePositive
 
 
-class Times(Model):
+class TimesFile(Model):
     """`times.json`."""
 
     machine: Machine

@@ -9,8 +9,6 @@ import pytest
 
 from .study import StudyFolder
 
-TIMINGS = ("exclusive", "shared")
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,5 +28,5 @@ class Settings:
 SETTINGS = pytest.StashKey[Settings]()
 """`config.stash[SETTINGS]` holds them from `pytest_configure` on."""
 
-STUDY = pytest.StashKey[StudyFolder]()
+SESSION_STUDY = pytest.StashKey[StudyFolder]()
 """`config.stash[STUDY]` is the session's study, from `pytest_configure` on."""

@@ -9,6 +9,7 @@ holds all of it; `paper/` is a report folder, with speeds and times, as `make pu
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -36,6 +37,7 @@ from model.optimizers import SGD
 from .. import atomic_json, run_folders
 from ..paths import ROOT
 from ..processes import environment
+from .arguments import at_least
 
 GPU = ROOT / "reports" / "gpu"
 _PAPER = "paper"  # in the folder of these steps
@@ -44,6 +46,20 @@ PASSED, FAILED, SKIPPED, STOPPED, NOT_RUN = "passed", "failed", "skipped", "stop
 
 _GRACE = 20.0  # seconds that a step has to end in once it is asked to, before it is killed
 _LEAST = 30.0  # seconds that must be left to start another step: PyTorch alone takes ten to begin
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seconds",
+        type=at_least(1),
+        metavar="N",
+        help="time limit; called again, the command continues with what is left (default: no limit)",
+    )
+    parser.add_argument("--again", action="store_true", help="repeat the steps that are done")
+
+
+def run(options: argparse.Namespace) -> int:
+    return check_gpu(options.seconds, options.again)
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ class Result:
     why: str = ""
 
 
-def main(seconds: float | None = None, again: bool = False) -> int:
+def check_gpu(seconds: float | None = None, again: bool = False) -> int:
     """Runs the steps that are left; returns 0 where all have passed or cannot run here, else 1.
 
     `seconds`, if given, is when to be done. `again` begins anew. Raises ValueError without a GPU.
@@ -81,7 +97,7 @@ def main(seconds: float | None = None, again: bool = False) -> int:
         "code": code_digest([ROOT / folder for folder in ("bench", "harness", "model", "tests")]),
     }
     folder = _folder(of, again=again)
-    return run(list(steps(device, folder)), folder, of, seconds=seconds)
+    return run_steps(list(steps(device, folder)), folder, of, seconds=seconds)
 
 
 def _folder(of: dict[str, str], *, again: bool) -> Path:
@@ -115,7 +131,7 @@ def steps(device: torch.device, folder: Path) -> Iterable[Step]:
     yield Step("paper", (*python, "pytest", str(ROOT / "bench"), *paper), 3600, resume=("--resume",))
 
 
-def run(planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None) -> int:
+def run_steps(planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None) -> int:
     """Runs those of the `planned` steps that have no result yet for `of`: this machine and this code."""
     deadline = time.monotonic() + (seconds if seconds is not None else 10**9)
     folder.mkdir(parents=True, exist_ok=True)
@@ -225,7 +241,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _earlier(folder: Path, of: dict[str, str]) -> dict[str, Result]:
     """The results that an earlier call wrote; none where it had another machine or other code."""
     try:
-        written = atomic_json.read(folder / "steps.json")
+        written = atomic_json.read_json(folder / "steps.json")
         if written["of"] != of:
             return {}
         return {name: Result(**result) for name, result in written["steps"].items()}
@@ -235,7 +251,7 @@ def _earlier(folder: Path, of: dict[str, str]) -> dict[str, Result]:
 
 def _write(folder: Path, of: dict[str, str], results: dict[str, Result]) -> None:
     steps: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
-    atomic_json.write(folder / "steps.json", {"of": of, "steps": steps})
+    atomic_json.write_json(folder / "steps.json", {"of": of, "steps": steps})
 
 
 def _pack(folder: Path) -> None:

@@ -15,23 +15,23 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
+from .significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 
-Outcome = Literal["identical", "held", "fell", "underpowered"]
+LearningOutcome = Literal["identical", "held", "fell", "underpowered"]
 
 _DELAY = 0.5  # epochs, on average, that are let pass
 # Whole epochs are rounded times: two of them differ by so much variance even where all seeds agree.
 _ROUNDING = 2 / 12
 _MOST_SEEDS = 1000
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Change:
     """How a row's learning changed."""
 
-    outcome: Outcome
+    outcome: LearningOutcome
     seeds: int
     """How many seeds both runs have."""
     before: float
@@ -71,7 +71,7 @@ class Learning:
     epochs_to: dict[str, list[int | None]]
 
 
-def compare(
+def compare_learning(
     ours: Mapping[str, Learned], theirs: Mapping[str, Learned], points: float, *, bare: bool = False
 ) -> dict[str, Change]:
     """Compares the rows in both. A fall by `points` is to be found, half of it let pass.
@@ -107,7 +107,7 @@ def compare(
         if case not in changed:
             changes[case] = Change("identical", seeds, before, now)
         elif seeds < 2:
-            alone: Outcome = "held" if bare else "underpowered"
+            alone: LearningOutcome = "held" if bare else "underpowered"
             fell = bare and 100 * (before - now) > points
             changes[case] = Change("fell" if fell else alone, seeds, before, now)
         else:
@@ -131,17 +131,17 @@ def compare(
 class _Pair:
     """A row in both runs, under the seeds of both; arrays of shape (seeds,)."""
 
-    before: Floats
-    now: Floats
-    epochs: Mapping[str, tuple[Floats, Floats]]
+    before: _Floats
+    now: _Floats
+    epochs: Mapping[str, tuple[_Floats, _Floats]]
     """Epochs to each target, before and now; one more than there were, where it is never reached."""
 
     @property
-    def falls(self) -> Floats:
+    def falls(self) -> _Floats:
         """In percentage points."""
         return 100 * (self.before - self.now)
 
-    def delays(self, target: str) -> Floats:
+    def delays(self, target: str) -> _Floats:
         before, now = self.epochs[target]
         return now - before
 
@@ -149,7 +149,7 @@ class _Pair:
     def identical(self) -> bool:
         return bool(len(self.now)) and not any(each.any() for each in self._differences())
 
-    def _differences(self) -> Iterator[Floats]:
+    def _differences(self) -> Iterator[_Floats]:
         yield self.falls
         yield from (self.delays(target) for target in self.epochs)
 
@@ -166,7 +166,7 @@ def targets_of(info: Learned) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f(info.epochs_to) for f in (min, max))) if info.epochs_to else ()
 
 
-def _under(info: Learned, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
+def _under(info: Learned, seeds: list[int]) -> tuple[_Floats, dict[str, _Floats]]:
     """Its accuracies, and its epochs to each target, under those seeds."""
     places = [info.seeds.index(seed) for seed in seeds]
     never = info.epochs + 1
@@ -180,7 +180,7 @@ def _under(info: Learned, seeds: list[int]) -> tuple[Floats, dict[str, Floats]]:
     )
 
 
-def _tests(differences: Mapping[str, Floats], *, least: float = 0.0) -> dict[str, Difference]:
+def _tests(differences: Mapping[str, _Floats], *, least: float = 0.0) -> dict[str, Difference]:
     """The paired difference of each row, with a variance of `least` at least."""
     variances, freedom = moderate([each.tolist() for each in differences.values()])
     return {

@@ -1,0 +1,67 @@
+"""Standard output and error of a command, which ends as it would wherever what it prints goes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from typing import IO, Any
+
+
+class Output(io.TextIOBase):
+    """Standard output or error, of which nothing that is printed ends the command.
+
+    What its encoding lacks is escaped, as a path that is not UTF-8. Where nobody reads any more
+    (`| head -1`) the rest goes nowhere, and the command ends with the status that it would have had.
+    """
+
+    def __init__(self, stream: IO[str] | None):
+        self._stream = stream
+        self._failed: OSError | None = None
+
+    def write(self, text: str) -> int:
+        if self._stream is not None and self._failed is None:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            try:
+                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            except OSError as error:
+                self._fail(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None and self._failed is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._fail(error)
+
+    def close_line(self) -> str | None:
+        """Flushes; returns why what was printed was lost, if it was and somebody wanted to read it."""
+        self.flush()
+        if self._failed is None or isinstance(self._failed, BrokenPipeError):
+            return None
+        return self._failed.strerror or str(self._failed)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = error
+        assert self._stream is not None
+        # What is buffered is flushed once more when Python exits.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()

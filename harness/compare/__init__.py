@@ -1,0 +1,1 @@
+"""What the gates and A/B share: statistics of differences, learning compared, reports to GitHub."""

@@ -1,0 +1,37 @@
+"""Annotations and job summaries of GitHub Actions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+Level = Literal["error", "warning"]
+
+
+def tell_github(
+    markdown: str,
+    annotations: Iterable[tuple[Level, str, str]],
+    write_line: Callable[[str], None] = print,
+) -> None:
+    """Where GitHub Actions runs this, adds to the job's summary and writes annotations.
+
+    These are levels, titles and messages.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(markdown)
+    for level, title, message in annotations:
+        properties = _escaped(f"Minibatch bench, {title}", _IN_PROPERTIES)
+        write_line(f"::{level} title={properties}::{_escaped(message, _IN_MESSAGES)}")
+
+
+# As GitHub's own @actions/core writes them; a comma in a property would begin the next one.
+_IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTIES = {**_IN_MESSAGES, **str.maketrans({":": "%3A", ",": "%2C"})}
+
+
+def _escaped(text: str, codes: Mapping[int, str]) -> str:
+    return text.translate(codes)

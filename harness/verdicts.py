@@ -1,0 +1,43 @@
+"""The verdicts on claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+Verdict = Literal[
+    "reproduced",
+    "not reproduced",
+    "holds",
+    "does not hold",
+    "inconclusive",
+    "not testable at this scale",
+]
+
+REPRODUCED: Verdict = "reproduced"
+NOT_REPRODUCED: Verdict = "not reproduced"
+HOLDS: Verdict = "holds"
+DOES_NOT_HOLD: Verdict = "does not hold"
+INCONCLUSIVE: Verdict = "inconclusive"
+"""The intervals of the seeds leave it open."""
+NOT_TESTABLE: Verdict = "not testable at this scale"
+"""The scale lacks what it takes."""
+
+_OPEN = (INCONCLUSIVE, NOT_TESTABLE)
+OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)
+"""The verdicts on a claim with a source."""
+OF_ITS_OWN = (HOLDS, DOES_NOT_HOLD, *_OPEN)
+"""The verdicts on a claim without one."""
+OPPOSITE = {
+    REPRODUCED: NOT_REPRODUCED,
+    NOT_REPRODUCED: REPRODUCED,
+    HOLDS: DOES_NOT_HOLD,
+    DOES_NOT_HOLD: HOLDS,
+}
+
+
+def verdicts_on(sources: Iterable[str]) -> tuple[Verdict, ...]:
+    """All verdicts that there are on claims with these sources, in the order of the tables."""
+    kinds = {bool(source) for source in sources} or {True}
+    words = (*(OF_A_PAPER[:2] if True in kinds else ()), *(OF_ITS_OWN[:2] if False in kinds else ()))
+    return (*words, *_OPEN)

@@ -1,0 +1,18 @@
+"""Lists and counts in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def count_rows(count: int) -> str:
+    """Returns "1 row", or "3 rows"."""
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def first_few(names: Iterable[str], most: int = 5, separator: str = ", ") -> str:
+    """Joins the names; of more than `most`, the first ones, and says how many more there are."""
+    names = list(names)
+    if len(names) <= most:
+        return separator.join(names)
+    return f"{separator.join(names[:most])} and {len(names) - most} more"
