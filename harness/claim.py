@@ -45,11 +45,11 @@ class Claim:
             if (given := getattr(self, name)) is not None:
                 printable(name, given)
         if not self.text.strip():
-            raise ValueError("text is empty; it takes the claim's sentence")
+            raise ValueError("text is empty; expected the claim's sentence")
         if self.expected is not None and self.expected not in self.verdicts:
             whose = "with a source" if self.source else "without a source"
             raise ValueError(
-                f"expected is {shown(self.expected)}; of a claim {whose} it takes one of "
+                f"expected is {shown(self.expected)}; expected, for a claim {whose}, one of "
                 f"{', '.join(self.verdicts)}, or None"
             )
 
@@ -74,19 +74,19 @@ def claims_of(module: ModuleType) -> dict[str, Claim]:
             inside = [method for method in vars(test).values() if _marks(method, "claim")]
             if claims or inside:
                 where = f"{name}::{inside[0].__name__}" if inside else name
-                raise ValueError(f"{where} is a claim in a class; it takes a function")
+                raise ValueError(f"{where} is a claim in a class; expected a function")
         elif not claims:
             if _decides(name, test):
                 raise ValueError(f"{name} decides a claim, and is not marked with @claim")
         elif _marks(test, "parametrize"):
-            raise ValueError(f"{name} is a parametrised claim; it takes a test that runs once")
+            raise ValueError(f"{name} is a parametrised claim; expected a test that runs once")
         elif len(claims) > 1:
-            raise ValueError(f"{name} is marked with {len(claims)} claims; it takes one")
+            raise ValueError(f"{name} is marked with {len(claims)} claims; expected one")
         elif not (claims[0].args and isinstance(claims[0].args[0], Claim)):
-            raise ValueError(f"{name} is marked with pytest.mark.claim; it takes harness.claim.claim")
+            raise ValueError(f"{name} is marked with pytest.mark.claim; expected harness.claim.claim")
         elif not name.startswith("test"):
             raise ValueError(
-                f"{name} is a claim, and no test by its name: it takes one like test_{name}"
+                f"{name} is a claim, and no test by its name; expected one like test_{name}"
             )
         else:
             found[name] = claims[0].args[0]

@@ -38,7 +38,7 @@ class Published:
                 object.__setattr__(self, name, number(name, given, least=0))
         if self.test_accuracy is not None and self.test_accuracy > 1:
             raise ValueError(
-                f"test_accuracy is {self.test_accuracy:g}; it takes a fraction of 1, not a percentage"
+                f"test_accuracy is {self.test_accuracy:g}; expected a fraction of 1, not a percentage"
             )
 
 
@@ -64,11 +64,11 @@ class Row:
             raise ValueError(f"the name {shown(self.name)} of a row takes text")
         if not isinstance(self.settings, Mapping) or not all(isinstance(n, str) for n in self.settings):
             raise ValueError(
-                f"the row {self.name!r}: settings are {shown(self.settings)}; they take values by field"
+                f"the row {self.name!r}: settings are {shown(self.settings)}; expected values by field"
             )
         if not isinstance(self.published, Published):
             raise ValueError(
-                f"the row {self.name!r}: published is {shown(self.published)}; it takes Published"
+                f"the row {self.name!r}: published is {shown(self.published)}; expected Published"
             )
         # A terminal would obey its escape sequences; pytest writes other than ASCII in another way.
         if not (self.name.isascii() and self.name.isprintable()) or {*self.name} & {*"/\\"}:
@@ -142,11 +142,11 @@ class Exercise:
         for name in ("title", "question", "source", "figure"):
             printable(name, getattr(self, name))
         if not self.title.strip():
-            raise ValueError("title is empty; it takes text")
+            raise ValueError("title is empty; expected text")
         for name, takes in _COLLECTIONS.items():
             given, kind = getattr(self, name), Mapping if "by" in takes else Iterable
             if not isinstance(given, kind) or isinstance(given, str):
-                raise ValueError(f"{name} is {shown(given)}; it takes {takes}")
+                raise ValueError(f"{name} is {shown(given)}; expected {takes}")
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
         _check_kinds(self)
@@ -197,19 +197,19 @@ def _check_kinds(exercise: Exercise) -> None:
         object.__setattr__(exercise, name, tuple(getattr(exercise, name)))
     for row in exercise.rows:
         if not isinstance(row, Row):
-            raise ValueError(f"rows has {shown(row)}; it takes harness.exercise.Row")
+            raise ValueError(f"rows has {shown(row)}; expected harness.exercise.Row")
     for name, measurement in exercise.measurements.items():
         printable("the name of a measurement", name)
         if not callable(measurement):
-            raise ValueError(f"measurements[{name!r}] is {shown(measurement)}; it takes a function")
+            raise ValueError(f"measurements[{name!r}] is {shown(measurement)}; expected a function")
     for name, draw in exercise.figures.items():
         if not (isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name)):
             raise ValueError(f"figures has {shown(name)}; a name takes a to z, digits and -")
         if not callable(draw):
-            raise ValueError(f"figures[{name!r}] is {shown(draw)}; it takes a function")
+            raise ValueError(f"figures[{name!r}] is {shown(draw)}; expected a function")
     for observer in exercise.observers:
         if not isinstance(observer, Observer):
-            raise ValueError(f"observers has {shown(observer)}; it takes model.observers.Observer")
+            raise ValueError(f"observers has {shown(observer)}; expected model.observers.Observer")
 
 
 def module_of(test: str) -> str:

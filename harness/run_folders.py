@@ -97,7 +97,7 @@ def check_free(folder: Path, name: str) -> None:
     if (folder / name).exists():
         raise ValueError(
             f"--report-dir is {folder}, which has a {name} of an earlier run; no result is overwritten, "
-            "so it takes another folder (without the option, there is a new one for each run)"
+            "so name another folder (without the option, there is a new one for each run)"
         )
 
 

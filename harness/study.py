@@ -53,10 +53,10 @@ class Study:
             printable(name, getattr(self, name))
         for name in ("title", "row", "published"):
             if not getattr(self, name).strip():
-                raise ValueError(f"{name} is empty; it takes text")
+                raise ValueError(f"{name} is empty; expected text")
         if not isinstance(self.scales, Mapping) or not self.scales:
             raise ValueError(
-                f"scales is {shown(self.scales)}; it takes epochs by scale, as {{'full': 10}}"
+                f"scales is {shown(self.scales)}; expected epochs by scale, as {{'full': 10}}"
             )
         for scale, epochs in self.scales.items():
             if not (isinstance(scale, str) and scale.isascii() and scale.isidentifier()):
@@ -66,7 +66,7 @@ class Study:
             whole(f"scales[{scale!r}]", epochs)
         object.__setattr__(self, "scales", MappingProxyType({**self.scales}))
         if isinstance(self.documents, str) or not all(isinstance(each, str) for each in self.documents):
-            raise ValueError(f"documents is {shown(self.documents)}; it takes a tuple of paths")
+            raise ValueError(f"documents is {shown(self.documents)}; expected a tuple of paths")
 
     @property
     def default_scale(self) -> str:

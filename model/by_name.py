@@ -33,7 +33,7 @@ def name_of(field: str, given: type, base: type, public: str) -> str:
     it is a subclass of `base` that its module has by name.
     """
     if not issubclass(given, base) or given is base:
-        raise ValueError(f"{field} is {shown(given)}; it takes a subclass of {public}.{base.__name__}")
+        raise ValueError(f"{field} is {shown(given)}; expected a subclass of {public}.{base.__name__}")
     in_public = getattr(importlib.import_module(public), given.__name__, None) is given
     return f"{public}.{given.__name__}" if in_public else _own_name(field, given)
 
@@ -41,7 +41,7 @@ def name_of(field: str, given: type, base: type, public: str) -> str:
 def check_name(field: str, given: object, kind: str) -> None:
     """Raises ValueError, naming the field, unless `given` may be the dotted name of a class."""
     if not (isinstance(given, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", given)):
-        raise ValueError(f"{field} is {shown(given)}; it takes {kind}")
+        raise ValueError(f"{field} is {shown(given)}; expected {kind}")
 
 
 def look_up(name: str, kind: str) -> Callable[..., Any]:
@@ -70,11 +70,11 @@ def plain_options(given: object, *, without: Collection[str]) -> tuple[tuple[str
     try:
         options = dict(cast(Any, given))
     except (TypeError, ValueError):
-        raise ValueError(f"options is {shown(given)}; it takes options by name") from None
+        raise ValueError(f"options is {shown(given)}; expected options by name") from None
     for name in options:
         if not (isinstance(name, str) and name.isidentifier()) or name in without:
             raise ValueError(
-                f"options has {shown(name)}; it takes names of options, but {' and '.join(without)}"
+                f"options has {shown(name)}; expected names of options, but {' and '.join(without)}"
             )
     return tuple((name, _plain(f"options[{name!r}]", options[name])) for name in sorted(options))
 
@@ -114,7 +114,7 @@ def _own_name(field: str, given: Any) -> str:
     name = f"{given.__module__}.{given.__qualname__}"
     if "<" in name:
         raise ValueError(
-            f"{field} is {shown(given)}, made in a function; it takes one that its module has by name"
+            f"{field} is {shown(given)}, made in a function; expected one that its module has by name"
         )
     _kept[name] = given
     return name
@@ -139,7 +139,7 @@ def _plain(field: str, value: object) -> Any:
             continue
         return int(found) if isinstance(value, int) and not isinstance(found, bool) else found
     raise ValueError(
-        f"{field} is {shown(value)}; it takes a finite number, True, False, None, a printable string, "
+        f"{field} is {shown(value)}; expected a finite number, True, False, None, a printable string, "
         "a tuple of these, or a function that its module has by name"
     )
 

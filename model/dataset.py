@@ -47,13 +47,13 @@ class Dataset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", self.name):
             raise ValueError(
-                f"name is {shown(self.name)}; it takes up to 40 of a to z, digits, dots, dashes and _"
+                f"name is {shown(self.name)}; expected up to 40 of a to z, digits, dots, dashes and _"
             )
         for field in ("inputs", "classes", "examples"):
             object.__setattr__(self, field, whole(field, getattr(self, field)))
         if not isinstance(self.targets, tuple | list) or not self.targets:
             raise ValueError(
-                f"targets is {shown(self.targets)}; it takes test accuracies, like (0.9, 0.95)"
+                f"targets is {shown(self.targets)}; expected test accuracies, like (0.9, 0.95)"
             )
         targets = tuple(number("targets", each, above=0, below=1) for each in self.targets)
         if [*targets] != sorted({round(each, 2) for each in targets}):
@@ -121,12 +121,12 @@ class Dataset:
         """The data set that `to_dict` wrote; raises ValueError where it is none."""
         if isinstance(content, str):
             if content not in DATASETS:
-                raise ValueError(f"dataset is {shown(content)}; it takes one of {', '.join(DATASETS)}")
+                raise ValueError(f"dataset is {shown(content)}; expected one of {', '.join(DATASETS)}")
             return DATASETS[content]
         known = {each.name for each in fields(cls)}
         if not isinstance(content, Mapping) or {*content} != known or not _is_digest(content["digest"]):
             raise ValueError(
-                f"dataset is {shown(content)}; it takes a name, or {', '.join(sorted(known))}"
+                f"dataset is {shown(content)}; expected a name, or {', '.join(sorted(known))}"
             )
         return cls(**content)
 
@@ -153,21 +153,21 @@ def _checked(arrays: object) -> Arrays:
         if labels.ndim != 1 or inputs.ndim < 2 or len(inputs) != len(labels):
             raise ValueError(
                 f"the {which} inputs have shape {inputs.shape}, its labels {labels.shape}; "
-                "they take (examples, inputs) and (examples,)"
+                "expected (examples, inputs) and (examples,)"
             )
     inputs, labels, test_inputs, test_labels = found
     if inputs.shape[1:] != test_inputs.shape[1:]:
         raise ValueError(f"the inputs have shapes {inputs.shape} and {test_inputs.shape}")
     flat = [each.reshape(len(each), -1).astype(np.float32) for each in (inputs, test_inputs)]
     if flat[0].shape[1] > _MAX_INPUTS:
-        raise ValueError(f"an example has {flat[0].shape[1]} inputs; it takes up to {_MAX_INPUTS}")
+        raise ValueError(f"an example has {flat[0].shape[1]} inputs; expected up to {_MAX_INPUTS}")
     if not all(np.isfinite(each).all() for each in flat):
         raise ValueError("the inputs are not all finite in float32")
     classes = [*np.unique(test_labels)]
     if classes != [*range(len(classes))] or len(classes) < 2 or not {*np.unique(labels)} <= {*classes}:
         raise ValueError(
             f"the test labels are {shown([int(each) for each in classes])}; "
-            "they take all of 0 to classes - 1, and training labels no others"
+            "expected all of 0 to classes - 1, and training labels no others"
         )
     return flat[0], labels.astype(np.int64), flat[1], test_labels.astype(np.int64)
 

@@ -48,16 +48,16 @@ class Experiment:
     def __post_init__(self) -> None:
         if not isinstance(self.optimizer, Optimizer):
             raise ValueError(
-                f"optimizer is {shown(self.optimizer)}; it takes one of model.optimizers, like SGD(0.1)"
+                f"optimizer is {shown(self.optimizer)}; expected one of model.optimizers, like SGD(0.1)"
             )
         if not (isinstance(self.order, str) and self.order in ORDERS):
-            raise ValueError(f"order is {shown(self.order)}; it takes one of {', '.join(ORDERS)}")
+            raise ValueError(f"order is {shown(self.order)}; expected one of {', '.join(ORDERS)}")
         for field in ("batch_size", "epochs"):
             object.__setattr__(self, field, whole(field, getattr(self, field)))
         if not (isinstance(self.init, str) and self.init == "default"):
             object.__setattr__(self, "init", _initial(self.init))
         if not isinstance(self.dataset, Dataset):
-            raise ValueError(f"dataset is {shown(self.dataset)}; it takes a Dataset, like MNIST")
+            raise ValueError(f"dataset is {shown(self.dataset)}; expected a Dataset, like MNIST")
         if self.dataset.digest is None and self.dataset not in DATASETS.values():
             raise ValueError(
                 f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes others"
@@ -65,7 +65,7 @@ class Experiment:
         self._check_network()
         if self.schedule is not None:
             if not isinstance(self.schedule, Schedule):
-                raise ValueError(f"schedule is {shown(self.schedule)}; it takes None or a Schedule")
+                raise ValueError(f"schedule is {shown(self.schedule)}; expected None or a Schedule")
             self.schedule.check(self.optimizer, epochs=self.epochs)
 
     def _check_network(self) -> None:
@@ -73,7 +73,7 @@ class Experiment:
         if self.network is None:
             object.__setattr__(self, "network", needed)
         elif not isinstance(self.network, MLP):
-            raise ValueError(f"network is {shown(self.network)}; it takes an MLP")
+            raise ValueError(f"network is {shown(self.network)}; expected an MLP")
         for what in ("inputs", "classes"):
             if (given := getattr(self.network, what)) != getattr(needed, what):
                 raise ValueError(
@@ -148,7 +148,7 @@ def _initial(value: object) -> float:
     try:
         return number("init", value)
     except ValueError:
-        raise ValueError(f"init is {shown(value)}; it takes 'default' or a finite number") from None
+        raise ValueError(f"init is {shown(value)}; expected 'default' or a finite number") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,19 +38,19 @@ class MLP:
         given = self.sizes
         if not isinstance(given, tuple | list) or len(given) < 2:
             raise ValueError(
-                f"sizes is {shown(given)}; it takes inputs, hidden units, classes, like (784, 300, 10)"
+                f"sizes is {shown(given)}; expected inputs, hidden units, classes, like (784, 300, 10)"
             )
         sizes = tuple(whole(f"sizes[{at}]", size) for at, size in enumerate(given))
         object.__setattr__(self, "sizes", sizes)
         named = self.activations
         if not isinstance(named, tuple | list) or len(named) != len(sizes) - 2:
             raise ValueError(
-                f"activations is {shown(named)}; it takes one for each hidden layer, {len(sizes) - 2}"
+                f"activations is {shown(named)}; expected one for each hidden layer, {len(sizes) - 2}"
             )
         for activation in named:
             if not (isinstance(activation, str) and activation in ACTIVATIONS):
                 raise ValueError(
-                    f"activations has {shown(activation)}; it takes one of {', '.join(ACTIVATIONS)}"
+                    f"activations has {shown(activation)}; expected one of {', '.join(ACTIVATIONS)}"
                 )
         object.__setattr__(self, "activations", tuple(named))
 
@@ -128,7 +128,7 @@ class MLP:
         """The network that `to_dict` wrote; raises ValueError where it is none."""
         known = {each.name for each in fields(cls)}
         if not isinstance(content, Mapping) or {*content} != known:
-            raise ValueError(f"network is {shown(content)}; it takes {' and '.join(sorted(known))}")
+            raise ValueError(f"network is {shown(content)}; expected {' and '.join(sorted(known))}")
         return cls(**content)
 
 

@@ -34,7 +34,7 @@ def _number(default: Any = MISSING, **bounds: Any) -> Any:
 def _pair(name: str, value: object) -> tuple[float, float]:
     """Two decay rates."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{name} is {shown(value)}; it takes two numbers from 0 below 1")
+        raise ValueError(f"{name} is {shown(value)}; expected two numbers from 0 below 1")
     first, second = (number(f"{name}[{i}]", each, least=0, below=1) for i, each in enumerate(value))
     return first, second
 
@@ -147,7 +147,7 @@ class SGD(Optimizer):
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError(
                 f"nesterov is True with momentum {self.momentum:g} and dampening {self.dampening:g}; "
-                "it takes a momentum above 0 and no dampening"
+                "expected a momentum above 0 and no dampening"
             )
 
     @property
@@ -315,7 +315,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 def from_dict(content: object) -> Optimizer:
     """The optimizer that `to_dict` wrote; raises ValueError where it is none."""
     if not isinstance(content, Mapping) or not isinstance(content.get("class"), str):
-        raise ValueError(f"optimizer is {shown(content)}; it takes a class and its settings")
+        raise ValueError(f"optimizer is {shown(content)}; expected a class and its settings")
     settings = dict(content)
     kind = OPTIMIZERS.get(name := settings.pop("class"))
     if kind is None:

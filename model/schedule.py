@@ -44,7 +44,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.every not in EVERY:
-            raise ValueError(f"every is {shown(self.every)}; it takes one of {', '.join(EVERY)}")
+            raise ValueError(f"every is {shown(self.every)}; expected one of {', '.join(EVERY)}")
         object.__setattr__(self, "options", plain_options(self.options, without=("optimizer",)))
         if not isinstance(self.scheduler, type):
             check_name("scheduler", self.scheduler, "a class of torch.optim.lr_scheduler")
@@ -98,7 +98,7 @@ class Schedule:
         if content is None:
             return None
         if not isinstance(content, Mapping) or {*content} != {"scheduler", "options", "every"}:
-            raise ValueError(f"schedule is {shown(content)}; it takes scheduler, options and every")
+            raise ValueError(f"schedule is {shown(content)}; expected scheduler, options and every")
         return cls(**content)
 
     def _make(self, optimizer: Optimizer) -> tuple[torch.optim.Optimizer, Any]:

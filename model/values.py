@@ -29,28 +29,28 @@ def number(
         bounds = [f"above {above:g}"] * (above > -math.inf) + [f"from {least:g}"] * (least > -math.inf)
         bounds += [f"below {below:g}"] * (below < math.inf)
         allowed = " ".join(["a finite number", *bounds])
-        raise ValueError(f"{name} is {shown(value)}; it takes {allowed}")
+        raise ValueError(f"{name} is {shown(value)}; expected {allowed}")
     return found
 
 
 def whole(name: str, value: object) -> int:
     """The whole number `value`, 1 or more, as an int; raises ValueError, naming the field."""
     if not isinstance(value, Integral) or _is_bool(value) or value < 1:
-        raise ValueError(f"{name} is {shown(value)}; it takes a whole number from 1")
+        raise ValueError(f"{name} is {shown(value)}; expected a whole number from 1")
     return int(value)
 
 
 def flag(name: str, value: object) -> bool:
     """The truth value `value`; raises ValueError, naming the field."""
     if not _is_bool(value):
-        raise ValueError(f"{name} is {shown(value)}; it takes True or False")
+        raise ValueError(f"{name} is {shown(value)}; expected True or False")
     return bool(value)
 
 
 def printable(name: str, value: object) -> str:
     """The text `value`, of characters that a terminal shows; raises ValueError, naming the field."""
     if not (isinstance(value, str) and value.isprintable()):
-        raise ValueError(f"{name} is {shown(value)}; it takes printable text in one line")
+        raise ValueError(f"{name} is {shown(value)}; expected printable text in one line")
     return value
 
 

@@ -530,7 +530,7 @@ class TestWorktree:
     @pytest.mark.parametrize("revision", ["no-such-branch", "", "--help", "HEAD:requirements.lock"])
     def test_what_is_no_revision_is_refused(self, repository, revision):
         with (
-            pytest.raises(ValueError, match=f"BASE is '{revision}'; it takes a commit, branch or tag"),
+            pytest.raises(ValueError, match=f"BASE is '{revision}'; expected a commit, branch or tag"),
             worktree(repository, revision),
         ):
             pass
@@ -747,7 +747,7 @@ class TestInterpreter:
         os.mkfifo(tmp_path / "pipe")
         for path, why in {
             tmp_path / "nope": f", and there is no file {tmp_path}/nope",
-            tmp_path: ", a folder; it takes the path of an interpreter",
+            tmp_path: ", a folder; expected the path of an interpreter",
             tmp_path / "file": ", which is no executable file",
             tmp_path / "text": ", which cannot be run: Exec format error",
             tmp_path / "link": ", a link that leads nowhere",
@@ -760,7 +760,7 @@ class TestInterpreter:
 
     def test_one_of_another_kind(self, python, capsys, monkeypatch):
         assert self.refused(python(version="(3, 8)"), capsys, monkeypatch).endswith(
-            ", which is Python 3.8; it takes 3.11 or newer"
+            ", which is Python 3.8; expected 3.11 or newer"
         )
         assert ", which cannot import torch: ModuleNotFoundError: " in self.refused(
             python(without=("torch",)), capsys, monkeypatch
@@ -815,7 +815,7 @@ class TestSelection:
         ("arguments", "why"),
         [
             (("--replicate", "3"), "unrecognized arguments: --replicate"),
-            (("--scale", "huge"), "--scale is 'huge'; it takes quick or paper"),
+            (("--scale", "huge"), "--scale is 'huge'; expected quick or paper"),
             (("bench/nowhere.py",), "file or directory not found: bench/nowhere.py"),
             (("-k", "no such row"), "*: at column 4: expected end of input; got identifier"),
             (("-k", "nothing"), "pytest with -k nothing selects no row"),
@@ -897,7 +897,7 @@ class TestCommand:
         settings = SimpleNamespace(report_dir=tmp_path / "report")
         selection = SimpleNamespace(root=repository, rows=[], settings=settings)
         monkeypatch.setattr("harness.commands.ab.select", lambda _: selection)
-        with pytest.raises(ValueError, match="BASE is ''; it takes a commit"):
+        with pytest.raises(ValueError, match="BASE is ''; expected a commit"):
             compare_with("", None, 10, 1, [])
 
     def test_it_needs_a_base(self):
@@ -922,7 +922,7 @@ class TestCommand:
         assert "is not a number from 0." in line
 
     def test_what_pytest_says_of_its_arguments_is_passed_on(self, capsys, monkeypatch):
-        said = "--scale is 'huge'; it takes quick or paper"
+        said = "--scale is 'huge'; expected quick or paper"
 
         def select(arguments):
             assert arguments == ["--scale", "huge"]

@@ -93,13 +93,13 @@ def test_the_variables_are_those_that_git_has(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("speed", "tpu"), "the device is 'tpu'; it takes auto, cpu, cuda or cuda:N"),
-        (("speed", "cuda:01"), "the device is 'cuda:01'; it takes auto, cpu, cuda or cuda:N"),
+        (("speed", "tpu"), "the device is 'tpu'; expected auto, cpu, cuda or cuda:N"),
+        (("speed", "cuda:01"), "the device is 'cuda:01'; expected auto, cpu, cuda or cuda:N"),
         (("speed", "cuda:999"), "the device is 'cuda:999'*"),
         (("report", "nowhere\x1b[31m"), r"nowhere\x1b[[]31m is no report of a finished run: *"),
         (("report", "/dev/null"), "/dev/null is no report of a finished run: *"),
         (("report", "a" * 5000), "*File name too long*"),
-        (("publish", "nowhere", "\udcff"), r"the name is '\udcff'; it takes letters*"),
+        (("publish", "nowhere", "\udcff"), r"the name is '\udcff'; expected letters*"),
         (("calibrate", "/dev/null"), "the saved run /dev/null cannot be read: *"),
     ],
 )

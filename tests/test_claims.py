@@ -105,12 +105,12 @@ TEST = "\nfrom harness.claim import claim\n"
 WRONG = {
     "class": (
         "class TestMine:\n    @claim('So.', source='x')\n    def test_so(self, decide):\n        pass\n",
-        "TestMine::test_so is a claim in a class; it takes a function",
+        "TestMine::test_so is a claim in a class; expected a function",
     ),
     "parametrised": (
         "@pytest.mark.parametrize('x', [1])\n@claim('So.', source='x')\n"
         "def test_so(x, decide):\n    pass\n",
-        "test_so is a parametrised claim; it takes a test that runs once",
+        "test_so is a parametrised claim; expected a test that runs once",
     ),
     "no mark": (
         "def test_so(decide):\n    pass\n",
@@ -118,19 +118,19 @@ WRONG = {
     ),
     "a class": (
         "@claim('So.')\nclass TestMine:\n    def test_so(self, decide):\n        pass\n",
-        "TestMine is a claim in a class; it takes a function",
+        "TestMine is a claim in a class; expected a function",
     ),
     "two": (
         "@claim('So.')\n@claim('Or so.')\ndef test_so(decide):\n    pass\n",
-        "test_so is marked with 2 claims; it takes one",
+        "test_so is marked with 2 claims; expected one",
     ),
     "another mark": (
         "@pytest.mark.claim('So.')\ndef test_so(decide):\n    pass\n",
-        "test_so is marked with pytest.mark.claim; it takes harness.claim.claim",
+        "test_so is marked with pytest.mark.claim; expected harness.claim.claim",
     ),
     "no test": (
         "@claim('So.')\ndef so(decide):\n    pass\n",
-        "so is a claim, and no test by its name: it takes one like test_so",
+        "so is a claim, and no test by its name; expected one like test_so",
     ),
 }
 
@@ -147,15 +147,15 @@ def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, worke
     [
         (
             "claim('So.', source='x', expected='reproducd')",
-            "expected is 'reproducd'; of a claim with a source it takes one of reproduced,",
+            "expected is 'reproducd'; expected, for a claim with a source, one of reproduced,",
         ),
-        ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; it takes printable text in one"),
-        ("claim('So.', source=7)", "source is 7; it takes printable text in one line"),
-        ("claim('')", "text is empty; it takes the claim's sentence"),
-        ("claim(print)", "text is <built-in function print>; it takes printable text in one line"),
+        ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; expected printable text in one"),
+        ("claim('So.', source=7)", "source is 7; expected printable text in one line"),
+        ("claim('')", "text is empty; expected the claim's sentence"),
+        ("claim(print)", "text is <built-in function print>; expected printable text in one line"),
         (
             "claim('So.', expected='reproduced')",
-            "expected is 'reproduced'; of a claim without a source it takes one of holds,",
+            "expected is 'reproduced'; expected, for a claim without a source, one of holds,",
         ),
     ],
 )
@@ -204,8 +204,8 @@ def test_a_measurement_comes_back_as_it_went_in():
         ({1: 2}, "x has the key 1; keys are text"),
         ({"a": [{2.5: 1}]}, "x['a'][0] has the key 2.5; keys are text"),
         ({"a": "NaN"}, "x['a'] is the text 'NaN', which would be read as a number"),
-        ({"a": {1, 2}}, "x['a'] is {1, 2}; it takes numbers, text, True, False, None, lists and dict"),
-        ({"a": 1j}, "x['a'] is 1j; it takes numbers"),
+        ({"a": {1, 2}}, "x['a'] is {1, 2}; expected numbers, text, True, False, None, lists and dict"),
+        ({"a": 1j}, "x['a'] is 1j; expected numbers"),
     ],
 )
 def test_a_measurement_that_would_come_back_otherwise_is_refused(value, said):
@@ -223,7 +223,7 @@ def test_a_measurement_that_is_refused_fails_in_a_line(suite):
     result = suite.run("-k", "test_measured")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["measured('odd') of seed 0[[]'a'] is {1, 2}; it takes numbers, text, *"]
+        ["measured('odd') of seed 0[[]'a'] is {1, 2}; expected numbers, text, *"]
     )
 
 

@@ -13,7 +13,7 @@ from model.experiment import Experiment
 from model.optimizers import SGD
 
 NOTHING = (
-    "nothing was compared: it takes 5 saved runs of a row with the same settings, on such hardware, and "
+    "nothing was compared: needs 5 saved runs of a row with the same settings, on such hardware, and "
     "no row has more than {}"
 )
 INFO = {

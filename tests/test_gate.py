@@ -82,7 +82,7 @@ def saved_six(saved):
 
 @pytest.fixture
 def trained_again(saved_six, monkeypatch):
-    """Which rows were trained again, in each round; they take as long as in the saved runs now."""
+    """Which rows were trained again, in each round; it takes as long as in the saved runs now."""
     rounds = []
     cases = read_saved_run(saved_six.saved_runs()[0]).cases
 
@@ -346,7 +346,7 @@ class TestTime:
         )
         result = saved_six.run(TIME)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
-        result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared: it takes 5 saved runs*"])
+        result.stdout.fnmatch_lines(["*gate: failed*", "nothing was compared: needs 5 saved runs*"])
 
     def test_a_suspect_that_cannot_be_trained_again_says_so(self, saved_six, monkeypatch):
         def fail(*_, **__):

@@ -312,7 +312,7 @@ def test_on_windows_filelock_locks(tmp_path, monkeypatch):
 def test_a_folder_that_others_can_get_into_is_refused(folder, mode):
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(LockError, match=f"others have access, by its mode {mode:04o}; it takes 0700"):
+    with pytest.raises(LockError, match=f"others have access, by its mode {mode:04o}; expected 0700"):
         lock_file.lock_folder()
 
 

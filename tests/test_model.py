@@ -51,7 +51,7 @@ def experiment(**changed):
     ],
 )
 def test_an_experiment_that_means_nothing_is_refused_by_field(field, value):
-    with pytest.raises(ValueError, match=f"^{re.escape(f'{field} is {value!r}; it takes ')}"):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{field} is {value!r}; expected ')}"):
         experiment(**{field: value})
 
 

@@ -231,29 +231,29 @@ def test_any_other_class_trains_as_pytorch_has_it(value):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: SGD(0), "learning_rate is 0; it takes a finite number above 0"),
-        (lambda: SGD(math.nan), "learning_rate is nan; it takes a finite number above 0"),
+        (lambda: SGD(0), "learning_rate is 0; expected a finite number above 0"),
+        (lambda: SGD(math.nan), "learning_rate is nan; expected a finite number above 0"),
         (lambda: SGD(10**400), "learning_rate is 1000"),
-        (lambda: SGD(True), "learning_rate is True; it takes a finite number above 0"),
-        (lambda: SGD("0.1"), "learning_rate is '0.1'; it takes a finite number above 0"),
-        (lambda: SGD(np.array(0.1)), "learning_rate is array(0.1); it takes a finite number above 0"),
-        (lambda: SGD(0.1, momentum=-1), "momentum is -1; it takes a finite number from 0"),
-        (lambda: SGD(0.1, momentum=math.inf), "momentum is inf; it takes a finite number from 0"),
-        (lambda: SGD(0.1, nesterov=1), "nesterov is 1; it takes True or False"),
+        (lambda: SGD(True), "learning_rate is True; expected a finite number above 0"),
+        (lambda: SGD("0.1"), "learning_rate is '0.1'; expected a finite number above 0"),
+        (lambda: SGD(np.array(0.1)), "learning_rate is array(0.1); expected a finite number above 0"),
+        (lambda: SGD(0.1, momentum=-1), "momentum is -1; expected a finite number from 0"),
+        (lambda: SGD(0.1, momentum=math.inf), "momentum is inf; expected a finite number from 0"),
+        (lambda: SGD(0.1, nesterov=1), "nesterov is 1; expected True or False"),
         (
             lambda: SGD(0.1, nesterov=True),
-            "nesterov is True with momentum 0 and dampening 0; it takes a momentum above 0 and no",
+            "nesterov is True with momentum 0 and dampening 0; expected a momentum above 0 and no",
         ),
         (lambda: SGD(0.1, momentum=0.9, dampening=0.1, nesterov=True), "nesterov is True with momentum"),
-        (lambda: Adam(0.1, betas=0.9), "betas is 0.9; it takes two numbers from 0 below 1"),
-        (lambda: Adam(0.1, betas=(0.9, 1)), "betas[1] is 1; it takes a finite number from 0 below 1"),
+        (lambda: Adam(0.1, betas=0.9), "betas is 0.9; expected two numbers from 0 below 1"),
+        (lambda: Adam(0.1, betas=(0.9, 1)), "betas[1] is 1; expected a finite number from 0 below 1"),
         (
             lambda: Torch("NAdam", 0.1),
-            "optimizer_class is 'NAdam'; it takes a subclass of torch.optim.O",
+            "optimizer_class is 'NAdam'; expected a subclass of torch.optim.O",
         ),
         (
             lambda: Torch(int, 0.1),
-            "optimizer_class is <class 'int'>; it takes a subclass of torch.optim",
+            "optimizer_class is <class 'int'>; expected a subclass of torch.optim",
         ),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"momentum": 0.9}),
@@ -265,17 +265,17 @@ def test_any_other_class_trains_as_pytorch_has_it(value):
         ),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"lr": 1}),
-            "options has 'lr'; it takes names of options",
+            "options has 'lr'; expected names of options",
         ),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"eps": "\x1b[31m"}),
-            "options['eps'] is '\\x1b[31m'; it takes a finite number, True, False, None, a printable",
+            "options['eps'] is '\\x1b[31m'; expected a finite number, True, False, None, a printable",
         ),
-        (lambda: Torch(torch.optim.NAdam, 0.1, {"\x1b": 1}), "options has '\\x1b'; it takes names of"),
-        (lambda: Torch(torch.optim.NAdam, 0.1, 7), "options is 7; it takes options by name"),
+        (lambda: Torch(torch.optim.NAdam, 0.1, {"\x1b": 1}), "options has '\\x1b'; expected names of"),
+        (lambda: Torch(torch.optim.NAdam, 0.1, 7), "options is 7; expected options by name"),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"eps": math.nan}),
-            "options['eps'] is nan; it takes a fi",
+            "options['eps'] is nan; expected a fi",
         ),
         (
             lambda: Torch(torch.optim.NAdam, 0.1, {"foreach": lambda: 1}),
@@ -293,7 +293,7 @@ def test_a_class_made_in_a_function_cannot_be_found_again():
     class Local(torch.optim.SGD):
         pass
 
-    with pytest.raises(ValueError, match="made in a function; it takes one that its module has"):
+    with pytest.raises(ValueError, match="made in a function; expected one that its module has"):
         Torch(Local, 0.1)
 
 
@@ -396,19 +396,19 @@ def row(name="mine", **changed):
         ),
         (
             lambda: row(dataset="mnist"),
-            "the row 'mine': dataset is 'mnist'; it takes a Dataset, like MNIST",
+            "the row 'mine': dataset is 'mnist'; expected a Dataset, like MNIST",
         ),
         (
             lambda: row(optimizer="sgd"),
-            "the row 'mine': optimizer is 'sgd'; it takes one of model.optimi",
+            "the row 'mine': optimizer is 'sgd'; expected one of model.optimi",
         ),
         (
             lambda: row(init="zero"),
-            "the row 'mine': init is 'zero'; it takes 'default' or a finite number",
+            "the row 'mine': init is 'zero'; expected 'default' or a finite number",
         ),
         (
             lambda: row(batch_size=True),
-            "the row 'mine': batch_size is True; it takes a whole number from",
+            "the row 'mine': batch_size is True; expected a whole number from",
         ),
         (lambda: Row("mine", {"batch_size": 1}), "the row 'mine': it has no optimizer"),
         (
@@ -419,8 +419,8 @@ def row(name="mine", **changed):
         (lambda: row("a\0b"), "the name 'a\\x00b' of a row takes printable ASCII but / and \\"),
         (lambda: row(""), "the name '' of a row takes 1 to 100 characters"),
         (lambda: row("x" * 101), "the name 'xxxxxxxx"),
-        (lambda: Published(98.2), "test_accuracy is 98.2; it takes a fraction of 1, not a percentage"),
-        (lambda: Published(0.98, -1), "seconds is -1; it takes a finite number from 0"),
+        (lambda: Published(98.2), "test_accuracy is 98.2; expected a fraction of 1, not a percentage"),
+        (lambda: Published(0.98, -1), "seconds is -1; expected a finite number from 0"),
     ],
 )
 def test_a_row_is_checked_where_it_is_made(make, said):
@@ -449,7 +449,7 @@ def test_an_exercise_has_one_row_of_a_name():
 
 
 def test_an_exercises_epochs_are_whole_numbers():
-    with pytest.raises(ValueError, match=r"^epochs\['quick'\] is 0; it takes a whole number from 1$"):
+    with pytest.raises(ValueError, match=r"^epochs\['quick'\] is 0; expected a whole number from 1$"):
         exercise(epochs={"quick": 0})
-    with pytest.raises(ValueError, match=r"^epochs is 3; it takes epochs by scale$"):
+    with pytest.raises(ValueError, match=r"^epochs is 3; expected epochs by scale$"):
         exercise(epochs=3)

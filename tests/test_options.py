@@ -18,24 +18,24 @@ from model.data.download import DataError, ensure_downloaded
 from model.dataset import DATASETS
 
 BAD = {
-    ("--scale", "huge"): "--scale is 'huge'; it takes quick or paper",
+    ("--scale", "huge"): "--scale is 'huge'; expected quick or paper",
     (
         "--dataset",
         "cifar10",
-    ): "--dataset is 'cifar10'; it takes mnist or fashion-mnist or kmnist or emnist-*",
-    ("--timing", "fast"): "--timing is 'fast'; it takes exclusive or shared",
-    ("--engine", "steam"): "--engine is 'steam'; it takes auto or *eager*",
-    ("--device", "tpu"): "--device is 'tpu'; it takes auto, cpu, cuda or cuda:N",
-    ("--device", "cuda:x"): "--device is 'cuda:x'; it takes auto, cpu, cuda or cuda:N",
+    ): "--dataset is 'cifar10'; expected mnist or fashion-mnist or kmnist or emnist-*",
+    ("--timing", "fast"): "--timing is 'fast'; expected exclusive or shared",
+    ("--engine", "steam"): "--engine is 'steam'; expected auto or *eager*",
+    ("--device", "tpu"): "--device is 'tpu'; expected auto, cpu, cuda or cuda:N",
+    ("--device", "cuda:x"): "--device is 'cuda:x'; expected auto, cpu, cuda or cuda:N",
     ("--device", "cuda:999"): "--device is 'cuda:999'*",
-    ("--replicates", "0"): "--replicates is '0'; it takes a whole number from 1 to 999999",
-    ("--replicates", "-3"): "--replicates is '-3'; it takes a whole number from 1 to 999999",
-    ("--replicates", "1.5"): "--replicates is '1.5'; it takes a whole number from 1 to 999999",
-    ("--replicates", "²"): "--replicates is '²'; it takes a whole number from 1 to 999999",
+    ("--replicates", "0"): "--replicates is '0'; expected a whole number from 1 to 999999",
+    ("--replicates", "-3"): "--replicates is '-3'; expected a whole number from 1 to 999999",
+    ("--replicates", "1.5"): "--replicates is '1.5'; expected a whole number from 1 to 999999",
+    ("--replicates", "²"): "--replicates is '²'; expected a whole number from 1 to 999999",
     ("--replicates", "999999"): "--replicates is '999999', which takes 2.43e+03 GiB of memory at least*",
-    ("--accuracy-compare-fail", "x"): "--accuracy-compare-fail is 'x'; it takes percentage points*",
-    ("--accuracy-compare-fail", "nan"): "--accuracy-compare-fail is 'nan'; it takes percentage points*",
-    ("--accuracy-compare-fail", "-1"): "--accuracy-compare-fail is '-1'; it takes percentage points*",
+    ("--accuracy-compare-fail", "x"): "--accuracy-compare-fail is 'x'; expected percentage points*",
+    ("--accuracy-compare-fail", "nan"): "--accuracy-compare-fail is 'nan'; expected percentage points*",
+    ("--accuracy-compare-fail", "-1"): "--accuracy-compare-fail is '-1'; expected percentage points*",
     ("--accuracy-compare-fail", "2"): "--accuracy-compare-fail needs --benchmark-compare*",
     ("--benchmark-compare-fail", "min:5%"): "--benchmark-compare-fail needs --benchmark-compare*",
 }
@@ -96,7 +96,7 @@ def check(folder, called_from=None, **given):
 @pytest.mark.parametrize("value", ["0", "-5", "abc", "inf", "nan", "", "1001"])
 def test_a_bad_percentage_is_refused(tmp_path, value):
     with pytest.raises(
-        pytest.UsageError, match=f"--time-compare-fail is '{value}'; it takes a slowdown"
+        pytest.UsageError, match=f"--time-compare-fail is '{value}'; expected a slowdown"
     ):
         check(tmp_path, time_compare_fail=value)
 
@@ -160,7 +160,7 @@ def test_cuda_without_a_gpu_is_refused(suite):
     line = suite.refused("--device", "cuda")
     assert line == (
         f"ERROR: --device is 'cuda', but PyTorch {torch.__version__} sees no GPU here; "
-        "it takes auto or cpu"
+        "expected auto or cpu"
     )
 
 

@@ -216,7 +216,7 @@ def published(tmp_path, monkeypatch):
 def test_a_name_that_leads_elsewhere_is_refused(published, tmp_path, name, capsys):
     before = content(tmp_path)
     assert main(["publish", str(published / "kept"), "--", name]) == 2
-    assert capsys.readouterr().err.startswith(f"the name is {name!r}; it takes")
+    assert capsys.readouterr().err.startswith(f"the name is {name!r}; expected")
     assert content(tmp_path) == before
 
 

@@ -160,7 +160,7 @@ def test_reports_are_kept_whole_and_small():
     ("args", "message"),
     [
         (("nowhere", "x"), "nowhere is no report of a finished run: it has no summary.json"),
-        (("nowhere", "../x"), "the name is '../x'; it takes letters*"),
+        (("nowhere", "../x"), "the name is '../x'; expected letters*"),
     ],
 )
 def test_what_cannot_be_published_is_refused(args, message, capsys):
@@ -178,7 +178,7 @@ WRONG = {
     ),
     "\n<!-- end -->": "line 2: <!-- end --> ends no passage",
     "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": "line 1: <!-- end --> ends no passage",
-    "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; it takes overview, *",
+    "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; expected overview, *",
     "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks an exercise's module*",
     "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * is no mark; *",
     "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, and no run of that name *",

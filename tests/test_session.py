@@ -173,7 +173,7 @@ def test_a_folder_that_is_no_report_is_refused(suite):
     result = suite.run("--report-dir", "mine")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: --report-dir is *mine, but * holds other files; it takes a new or empty folder*"]
+        ["ERROR: --report-dir is *mine, but * holds other files; expected a new or empty folder*"]
     )
     assert (suite.path / "mine" / "thesis.txt").exists()
 

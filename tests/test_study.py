@@ -168,7 +168,7 @@ REFUSED = {
         ("{study}", "-c{study}/../other.ini", "--rootdir={study}"),
         "ERROR: pytest's root is *",
     ),
-    "an unknown scale": (None, ("{study}", "--scale=quick"), "ERROR: --scale is 'quick'; it takes all"),
+    "an unknown scale": (None, ("{study}", "--scale=quick"), "ERROR: --scale is 'quick'; expected all"),
 }
 
 
@@ -222,14 +222,14 @@ def test_a_study_below_the_folder_that_was_named_is_refused(suite, study):
 
 
 WRONG = {
-    "title=''": "title is empty; it takes text",
-    "title='a\\x1b[31m'": "title is 'a\\x1b[31m'; it takes printable text in one line",
-    "title='a', scales={}": "scales is {}; it takes epochs by scale, as {'full': 10}",
-    "title='a', scales={'full': 0}": "scales['full'] is 0; it takes a whole number from 1",
+    "title=''": "title is empty; expected text",
+    "title='a\\x1b[31m'": "title is 'a\\x1b[31m'; expected printable text in one line",
+    "title='a', scales={}": "scales is {}; expected epochs by scale, as {'full': 10}",
+    "title='a', scales={'full': 0}": "scales['full'] is 0; expected a whole number from 1",
     "title='a', scales={'a b': 1}": "scales has the scale 'a b'; a scale's name takes letters, digits",
-    "title='a', scales=[3]": "scales is [3]; it takes epochs by scale, as {'full': 10}",
-    "title='a', documents='x'": "documents is 'x'; it takes a tuple of paths",
-    "title='a', row=''": "row is empty; it takes text",
+    "title='a', scales=[3]": "scales is [3]; expected epochs by scale, as {'full': 10}",
+    "title='a', documents='x'": "documents is 'x'; expected a tuple of paths",
+    "title='a', row=''": "row is empty; expected text",
 }
 
 
@@ -240,20 +240,20 @@ def test_a_study_is_checked_where_it_is_made(fields):
 
 
 WRONG_EXERCISES = {
-    "title=''": "title is empty; it takes text",
-    "title='a', rows=3": "rows is 3; it takes a tuple of rows",
-    "title='a', rows='abc'": "rows is 'abc'; it takes a tuple of rows",
-    "title='a', rows=['abc']": "rows has 'abc'; it takes harness.exercise.Row",
-    "title='a', epochs=3": "epochs is 3; it takes epochs by scale",
-    "title='a', epochs={'full': 0}": "epochs['full'] is 0; it takes a whole number from 1",
-    "title='a', measurements=[print]": "measurements is [<built-in function print>]; it takes functions",
-    "title='a', measurements={'x': 3}": "measurements['x'] is 3; it takes a function",
-    "title='a', observers=3": "observers is 3; it takes a tuple of observers",
-    "title='a', observers=[3]": "observers has 3; it takes model.observers.Observer",
-    "title='a', figures=print": "figures is <built-in function print>; it takes functions by name",
+    "title=''": "title is empty; expected text",
+    "title='a', rows=3": "rows is 3; expected a tuple of rows",
+    "title='a', rows='abc'": "rows is 'abc'; expected a tuple of rows",
+    "title='a', rows=['abc']": "rows has 'abc'; expected harness.exercise.Row",
+    "title='a', epochs=3": "epochs is 3; expected epochs by scale",
+    "title='a', epochs={'full': 0}": "epochs['full'] is 0; expected a whole number from 1",
+    "title='a', measurements=[print]": "measurements is [<built-in function print>]; expected functions",
+    "title='a', measurements={'x': 3}": "measurements['x'] is 3; expected a function",
+    "title='a', observers=3": "observers is 3; expected a tuple of observers",
+    "title='a', observers=[3]": "observers has 3; expected model.observers.Observer",
+    "title='a', figures=print": "figures is <built-in function print>; expected functions by name",
     "title='a', figures={'a/b': print}": "figures has 'a/b'; a name takes a to z, digits and -",
-    "title='a', figures={'x': 3}": "figures['x'] is 3; it takes a function",
-    "title='a', question=None": "question is None; it takes printable text in one line",
+    "title='a', figures={'x': 3}": "figures['x'] is 3; expected a function",
+    "title='a', question=None": "question is None; expected printable text in one line",
 }
 
 
@@ -266,8 +266,8 @@ def test_an_exercise_is_checked_where_it_is_made(fields):
 
 WRONG_ROWS = {
     "3, {}": "the name 3 of a row takes text",
-    "'a', 3": "the row 'a': settings are 3; they take values by field",
-    "'a', {}, 0.9": "the row 'a': published is 0.9; it takes Published",
+    "'a', 3": "the row 'a': settings are 3; expected values by field",
+    "'a', {}, 0.9": "the row 'a': published is 0.9; expected Published",
 }
 
 

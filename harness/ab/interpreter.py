@@ -49,7 +49,7 @@ def checked_interpreter(given: Path, folder: Path) -> Path:
         if not python.exists():
             raise ValueError(f"{what}, a link that leads nowhere")
         if python.is_dir():
-            raise ValueError(f"{what}, a folder; it takes the path of an interpreter")
+            raise ValueError(f"{what}, a folder; expected the path of an interpreter")
         if not python.is_file():
             raise ValueError(f"{what}, which is no regular file")
     except OSError as error:
@@ -59,7 +59,7 @@ def checked_interpreter(given: Path, folder: Path) -> Path:
     version, lacks = _ask(python, folder, what)
     if version < _LEAST:
         least = ".".join(map(str, _LEAST))
-        raise ValueError(f"{what}, which is Python {version[0]}.{version[1]}; it takes {least} or newer")
+        raise ValueError(f"{what}, which is Python {version[0]}.{version[1]}; expected {least} or newer")
     if lacks:
         (name, why), *_ = lacks
         raise ValueError(f"{what}, which cannot import {name}: {why}")

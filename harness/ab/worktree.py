@@ -44,7 +44,7 @@ def _commit(repository: Path, revision: str) -> str:
         return git(repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except ValueError as error:
         said = str(error).removeprefix("git rev-parse: ")
-    why = f"BASE is {revision!r}; it takes a commit, branch or tag of {repository}"
+    why = f"BASE is {revision!r}; expected a commit, branch or tag of {repository}"
     if not git(repository, "rev-list", "--max-count=1", "--all"):
         why += ", which has no commit yet"
     elif git(repository, "rev-parse", "--is-shallow-repository") == "true":

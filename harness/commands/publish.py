@@ -89,7 +89,7 @@ def publish_run(run: Path, name: str, study: StudyFolder) -> None:
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"the name is {name!r}; it takes letters, digits, '.', '-' and '_', and no '.' or '-' first"
+            f"the name is {name!r}; expected letters, digits, '.', '-' and '_', and no '.' or '-' first"
         )
     if left_out := load_run(run).left_out:
         raise ValueError(f"{run} cannot be kept: {left_out[0]}")

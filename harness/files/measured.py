@@ -35,7 +35,7 @@ def checked(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise MeasurementError(
-        f"{where} is {shown(value)}; it takes numbers, text, True, False, None, lists and dictionaries"
+        f"{where} is {shown(value)}; expected numbers, text, True, False, None, lists and dictionaries"
     )
 
 

@@ -47,7 +47,7 @@ def _printable(text: str) -> str:
 def _one_of(allowed: Sequence[str]) -> AfterValidator:
     def check(value: str) -> str:
         if value not in allowed:
-            raise ValueError(f"it takes one of {', '.join(allowed)}")
+            raise ValueError(f"expected one of {', '.join(allowed)}")
         return value
 
     return AfterValidator(check)
@@ -64,7 +64,7 @@ def _number(value: Any) -> Any:
 def _array(nested: list[Any], axes: int = _MAX_AXES) -> list[Any]:
     """The nested lists of numbers; ValueError where they are not one array's."""
     if not axes:
-        raise ValueError(f"it takes at most {_MAX_AXES} axes")
+        raise ValueError(f"expected at most {_MAX_AXES} axes")
     found = [
         _array(each, axes - 1) if isinstance(each, list) else _finite_or_not(each) for each in nested
     ]
@@ -76,7 +76,7 @@ def _array(nested: list[Any], axes: int = _MAX_AXES) -> list[Any]:
 def _finite_or_not(value: Any) -> float:
     number = _number(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError("it takes numbers")
+        raise ValueError("expected numbers")
     return float(number)
 
 

@@ -130,7 +130,7 @@ def _check_number(option: str, given: str | None, most: int, what: str) -> None:
     except ValueError:
         valid = False
     if not valid:
-        raise pytest.UsageError(f"{option} is {given!r}; it takes {what}, above 0 and up to {most}")
+        raise pytest.UsageError(f"{option} is {given!r}; expected {what}, above 0 and up to {most}")
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

@@ -37,7 +37,7 @@ def check_times(
     enough = {case: of for case, of in counted.items() if len(of) >= FEWEST}
     if not enough:
         text = (
-            f"nothing was compared: it takes {FEWEST} saved runs of a row with the same settings, on "
+            f"nothing was compared: needs {FEWEST} saved runs of a row with the same settings, on "
             f"such hardware, and no row has more than {max(map(len, counted.values()), default=0)}"
         )
         result.failures.append(Finding(TIME_OPTION, None, "not compared", text))

@@ -52,7 +52,7 @@ def lock_folder() -> Path:
     if found.st_mode & 0o077 and fcntl:
         raise LockError(
             f"{folder} cannot hold locks: others have access, by its mode "
-            f"{stat.S_IMODE(found.st_mode):04o}; it takes 0700"
+            f"{stat.S_IMODE(found.st_mode):04o}; expected 0700"
         )
     return folder
 

@@ -19,12 +19,12 @@ def check_device(given: str, what: str = "the device") -> None:
     if given in ("auto", "cpu"):
         return
     if not re.fullmatch(r"cuda(:(0|[1-9][0-9]{0,2}))?", given):
-        raise ValueError(f"{what} is {given!r}; it takes auto, cpu, cuda or cuda:N")
+        raise ValueError(f"{what} is {given!r}; expected auto, cpu, cuda or cuda:N")
     count = torch.cuda.device_count()
     if count == 0:
         raise ValueError(
             f"{what} is {given!r}, but PyTorch {torch.__version__} sees no GPU here; "
-            "it takes auto or cpu"
+            "expected auto or cpu"
         )
     if ":" in given and int(given.partition(":")[2]) >= count:
         raise ValueError(f"{what} is {given!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}")

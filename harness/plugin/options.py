@@ -107,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))
     if not re.fullmatch(r"0*[1-9][0-9]{0,5}", option.replicates):
         raise pytest.UsageError(
-            f"--replicates is {option.replicates!r}; it takes a whole number from 1 to 999999"
+            f"--replicates is {option.replicates!r}; expected a whole number from 1 to 999999"
         )
     _check_memory(option.device, int(option.replicates))
     if hasattr(config, "workerinput"):
@@ -179,7 +179,7 @@ def _expanded(option: str, given: str | Path) -> Path:
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise pytest.UsageError(f"{option} is {value!r}; it takes {' or '.join(allowed)}")
+        raise pytest.UsageError(f"{option} is {value!r}; expected {' or '.join(allowed)}")
 
 
 def _check_device(value: str) -> None:

@@ -43,7 +43,7 @@ def _draw(module: str, name: str, draw: Any, results: Results) -> dict[str, Any]
     if figure is None:
         return None
     if not isinstance(figure, Figure):
-        raise ValueError(f"it returns {shown(figure)}; it takes a Figure or None")
+        raise ValueError(f"it returns {shown(figure)}; expected a Figure or None")
     content = {
         "module": module,
         "name": f"{slug(module)}-{name}",

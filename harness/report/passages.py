@@ -108,7 +108,7 @@ def _mark(text: str, line: int, written: str) -> Passage | None:
     if kind not in (*_OF_A_RUN, *_OF_AN_EXERCISE):
         raise PassageError(
             f"line {line}: {written} has the kind {kind!r}; "
-            f"it takes {', '.join([*_OF_A_RUN, *_OF_AN_EXERCISE])}"
+            f"expected {', '.join([*_OF_A_RUN, *_OF_AN_EXERCISE])}"
         )
     if kind in _OF_AN_EXERCISE and module is None:
         raise PassageError(

@@ -37,12 +37,12 @@ class ReportFolder:
                 raise
         except ownership.ForeignFilesError as error:
             raise pytest.UsageError(
-                f"--report-dir is {folder}, but {error}; it takes a new or empty folder, or an "
+                f"--report-dir is {folder}, but {error}; expected a new or empty folder, or an "
                 f"earlier report (which has a file {ownership.MARK})"
             ) from None
         except Timeout:
             raise pytest.UsageError(
-                f"--report-dir is {folder}, which another session is writing to; it takes another folder"
+                f"--report-dir is {folder}, which another session is writing to; expected another folder"
             ) from None
         except FileError as error:
             raise pytest.UsageError(

@@ -54,7 +54,7 @@ def document() -> str:
     except ValueError as error:
         raise ValueError(f"{DOCUMENT}, {error}") from None
     if len(found) != 1:
-        raise ValueError(f"{DOCUMENT} has {len(found)} passages <!-- {CHAOS} -->; it takes one")
+        raise ValueError(f"{DOCUMENT} has {len(found)} passages <!-- {CHAOS} -->; expected one")
     return f"{text[: found[0].start]}\n\n{table()}\n\n{text[found[0].end :]}"
 
 
