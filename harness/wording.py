@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def count_rows(count: int) -> str:
+def count(number: int, noun: str) -> str:
     """Returns "1 row", or "3 rows"."""
-    return "1 row" if count == 1 else f"{count} rows"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def count_rows(number: int) -> str:
+    """Returns "1 row", or "3 rows"."""
+    return count(number, "row")
 
 
 def first_few(names: Iterable[str], most: int = 5, separator: str = ", ") -> str:
-    """Joins the names; of more than `most`, the first ones, and says how many more there are."""
+    """Joins the names; of more than `most`, the first ones, followed by the number of the others."""
     names = list(names)
     if len(names) <= most:
         return separator.join(names)

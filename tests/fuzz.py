@@ -61,7 +61,7 @@ def _record(path: Path) -> None:
 
 def _summary(path: Path) -> None:
     run = load_run(path.parent)
-    summary = run.summary.model_dump()
+    summary = run.summary
     if not run.left_out:  # as a run's own is, and a published one
         tables.format_tables(summary, "github")
         tables.format_caption(summary)

@@ -230,10 +230,10 @@ def _own_figures(records: list[dict[str, Any]]) -> dict[str, Any]:
 
     # Not imported: the suites that tests run have a package of that name, too.
     draw = {
-        name: runpy.run_path(str(ROOT / "bench" / f"{module}.py"))["figure"]
-        for name, module in (
-            ("classes", "class_accuracy_figure"),
-            ("gradient-bias", "gradient_bias_figure"),
+        name: runpy.run_path(str(ROOT / "bench" / f"{module}.py"))[function]
+        for name, module, function in (
+            ("classes", "class_accuracy_figure", "draw_class_accuracy"),
+            ("gradient-bias", "gradient_bias_figure", "draw_gradient_bias"),
         )
     }
     module = "bench/test_3_x.py"
@@ -323,6 +323,9 @@ def _summary(records: list[dict[str, Any]]) -> dict[str, Any]:
             }
             for number in (1, 3)
         ],
-        "cases": [to_case(TrainingRecord.model_validate(record), resumed=False) for record in records],
+        "cases": [
+            to_case(TrainingRecord.model_validate(record), resumed=False).model_dump()
+            for record in records
+        ],
         "claims": claims,
     }

@@ -311,7 +311,7 @@ def test_what_the_system_does_not_explain_is_said_in_its_words(tmp_path, monkeyp
     def fail(*_):
         raise OSError("odd")
 
-    monkeypatch.setattr(sealed.atomic_json, "write", fail)
+    monkeypatch.setattr(sealed.atomic_json, "write_json", fail)
     monkeypatch.setattr(sealed, "read_bytes", fail)
     with pytest.raises(FileError, match=r"a\.json could not be written: odd$"):
         sealed.write_content(tmp_path / "a.json", {})

@@ -12,6 +12,7 @@ from torch.optim import NAdam
 from torch.optim.lr_scheduler import StepLR
 
 from harness.files import sealed
+from harness.files.summary import Summary
 from harness.report import tables
 from harness.report.alike import numeric_settings, representatives, value_of
 from harness.report.build import build
@@ -304,17 +305,18 @@ def test_more_than_a_thousand_are_left_out_and_said(thousand):
 
 
 def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
-    summary = sealed.read_content(thousand / "summary.json")
-    (exercise,) = summary["exercises"]
-    missing = [f"{exercise['module']}::test_training[not-{at}]" for at in range(100)]
-    exercise["cases"] += missing
-    short, whole = (tables.format_exercise(exercise, summary, style) for style in ("simple", "github"))
+    summary = sealed.read_model(thousand / "summary.json", Summary)
+    (exercise,) = summary.exercises
+    exercise.cases.extend(f"{exercise.module}::test_training[not-{at}]" for at in range(100))
+    short, whole = (
+        "\n\n".join(tables.exercise_parts(exercise, summary, style)) for style in ("simple", "github")
+    )
     assert "These are the 60 rows with the best test accuracies; 940 more are in summary.md." in short
     assert short.count("\n") < 160
     assert re.search(r"Did not run: .*, not-59 and 40 more\.", short)
     assert all(f"| lr{rate}-batch{1}-momentum0 " in whole for rate in reports.GRID_RATES[:10])
     assert "not-99." in whole
-    accuracies = sorted(case["test_accuracy"][0] for case in summary["cases"])
+    accuracies = sorted(case.test_accuracy[0] for case in summary.cases)
     shown = [float(found) for found in re.findall(r"^lr\S+ +(0\.\d{4}) ", short, re.MULTILINE)]
     assert len(shown) == 60
     assert min(shown) == pytest.approx(accuracies[-60], abs=1e-4)
@@ -322,9 +324,9 @@ def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
 
 def test_many_rows_on_another_data_set_are_counted(tmp_path):
     reports.write_grid(tmp_path / "run", seeds=1)
-    summary = sealed.read_content(tmp_path / "run" / "summary.json")
-    text = tables.format_exercise(summary["exercises"][0], summary, "simple")
-    assert "Not on mnist: 77 rows on fashion-mnist." in text
+    summary = sealed.read_model(tmp_path / "run" / "summary.json", Summary)
+    parts = tables.exercise_parts(summary.exercises[0], summary, "simple")
+    assert "Not on mnist: 77 rows on fashion-mnist." in parts
 
 
 def test_lists_are_cut_where_they_are_long():

@@ -115,11 +115,11 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path):
     peers, speed = (
         rewrite(f"<!-- {kind}: a -->old<!-- end -->", tmp_path) for kind in ("peers", "speed")
     )
-    on = "on a CPU, 2 cores (PyTorch 2, Python 3) and JAX 1"
-    assert f"the fastest of eager and JAX, {on}" in peers
+    on = "on a CPU, 2 cores (PyTorch 2, Python 3) with JAX 1"
+    assert f"over the faster of eager and JAX, {on}" in peers
     assert _cells(peers) == [["batch size", "SGD, 1 core", "SGD, 2 cores"], ["1,000", "2.0", "4.0"]]
     header, *measured = _cells(speed)
-    assert header[2:7] == ["cores", "eager", "JAX", "engine", "its time"]
+    assert header[2:7] == ["cores", "eager", "JAX", "engine", "engine's time"]
     assert [row[1:8] for row in measured] == [
         ["1,000", "1", "40", "20", "numba", "10.0", "2.0"],
         ["1,000", "2", "20", "10", "numba", "5.0", "4.0"],

@@ -144,7 +144,7 @@ def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder
 
     changed(folder, FIRST, diverge)
     case = to_case(read_record(next(folder.glob(FIRST))), resumed=False)
-    changed(folder, "summary.json", lambda summary: summary["cases"][0].update(case))
+    changed(folder, "summary.json", lambda summary: summary["cases"][0].update(case.model_dump()))
     page, left_out = build([folder])
     assert left_out == []
     assert "NaN" not in page.read_text().partition('id="data">')[2].partition("</script>")[0]
@@ -472,8 +472,8 @@ def test_a_function_that_draws_none_costs_its_figure_alone():
     assert [figure["name"] for figure in content["figures"]] == ["1-x-fetching"]
     assert errors == [
         "bench/test_1_x.py: figures['broken'] cannot be drawn: LookupError: it has no rows",
-        "bench/test_1_x.py: figures['nonsense'] cannot be drawn: ValueError: it returns 'a figure'; it "
-        "takes a Figure or None",
+        "bench/test_1_x.py: figures['nonsense'] cannot be drawn: ValueError: it returns 'a figure'; "
+        "expected a Figure or None",
     ]
 
 

@@ -68,7 +68,7 @@ def measure_rows(workers: int) -> dict[str, float]:
             why = reason(ran.stderr, ran.stdout, status=ran.returncode)
             raise ValueError(f"pytest -n {workers} ended with status {ran.returncode}: {why}")
         cases = sealed.read_model(report / "summary.json", Summary).cases
-    return {case["id"].partition("::")[2]: case["seconds"] for case in cases}
+    return {case.id.partition("::")[2]: case.seconds for case in cases}
 
 
 def measure_times(workers: int, rounds: int, report: Path | None = None) -> None:

@@ -71,18 +71,26 @@ class Record(Model):
         return self
 
 
-class TrainingRecord(Record):
-    """A training. Curves have the shape (epochs + 1, seeds); see `model.experiment.Training`."""
+class TrainingFields(Model):
+    """What both a training's record and its entry in `summary.json` hold."""
 
+    id: Text
     experiment: AnExperiment
     engine: EngineName
     engines_left_out: dict[Text, Text] = Field(default_factory=dict)
+    device: Device
     threads: Positive
+    seeds: Seeds
     seconds: Seconds
     prepare_seconds: Seconds
     steps: Positive
-    outcomes: list[Outcome]
     paper: PublishedFigures
+
+
+class TrainingRecord(Record, TrainingFields):
+    """A training. Curves have the shape (epochs + 1, seeds); see `model.experiment.Training`."""
+
+    outcomes: list[Outcome]
     epoch_seconds: list[Seconds]
     train_loss: list[list[Number]]
     train_accuracy: list[list[Accuracy]]
@@ -149,6 +157,11 @@ class ClaimRecord(Decision):
     """The same as a file in `claims/`, with the fingerprint of its run."""
 
     run: RunFingerprint
+
+    @property
+    def decision(self) -> Decision:
+        """The decision alone."""
+        return Decision(**{name: getattr(self, name) for name in Decision.model_fields})
 
 
 class Resumed(Model):

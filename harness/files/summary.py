@@ -9,27 +9,24 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from model.experiment import Outcome
 
 from ..exercise import slug
-from .record import PublishedFigures
+from .record import Decision, TrainingFields
 from .types import (
     Accuracy,
-    AnExperiment,
     Count,
     DatasetName,
     Device,
     Digest,
-    EngineName,
     Finite,
     Model,
     Positive,
     Scale,
     Seconds,
-    Seeds,
     Text,
     Timing,
     check_shapes,
 )
 
-SCHEMA = 3
+SCHEMA: Literal[3] = 3
 
 
 class Machine(Model):
@@ -64,8 +61,8 @@ class ExerciseSummary(Model):
     source: Text = ""
     figure: Text = ""
     epochs: Positive
-    cases: Annotated[list[Text], Field(max_length=10_000)]
-    claims: Annotated[list[Text], Field(max_length=1000)]
+    cases: list[Text]
+    claims: list[Text]
 
 
 class Reached(Model):
@@ -76,26 +73,15 @@ class Reached(Model):
     seconds: list[Seconds | None]
 
 
-class CaseSummary(Model):
-    """A training in short. Accuracies are per seed; seconds are of all seeds."""
+class CaseSummary(TrainingFields):
+    """A training in short. Accuracies are per seed; seconds are for all seeds together."""
 
-    id: Text
-    experiment: AnExperiment
-    engine: EngineName
-    engines_left_out: dict[Text, Text] = Field(default_factory=dict)
-    device: Device
-    threads: Positive
     resumed: bool
     timing: Timing
-    seeds: Seeds
-    seconds: Seconds
-    prepare_seconds: Seconds
-    steps: Positive
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
     outcome: Outcome
     time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
-    paper: PublishedFigures
 
     @model_validator(mode="after")
     def _a_figure_for_each_seed(self) -> Self:
@@ -113,7 +99,9 @@ def _distinct(exercises: list[ExerciseSummary]) -> list[ExerciseSummary]:
 
 
 class Summary(Model):
-    """All of it; its cases and claims are validated one by one."""
+    """The whole file."""
+
+    model_config = ConfigDict(validate_by_name=True)
 
     schema_: Annotated[Literal[3], Field(alias="schema")]
     study: StudySummary
@@ -125,6 +113,10 @@ class Summary(Model):
     code: Digest
     command: Text
     machine: Machine
-    exercises: Annotated[list[ExerciseSummary], Field(max_length=50), AfterValidator(_distinct)]
-    cases: Annotated[list[dict[str, Any]], Field(max_length=10_000)]
-    claims: Annotated[list[dict[str, Any]], Field(max_length=1000)]
+    exercises: Annotated[list[ExerciseSummary], AfterValidator(_distinct)]
+    cases: list[CaseSummary]
+    claims: list[Decision]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of the file."""
+        return self.model_dump(by_alias=True)

@@ -170,7 +170,7 @@ def _summarise(session: pytest.Session) -> None:
             tables.format_caption(summary),
         ]
         ownership.make_again(folder)
-        sealed.write_content(folder / "summary.json", summary)
+        sealed.write_content(folder / "summary.json", summary.to_json())
         _draw_own_figures(config)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")

@@ -1,7 +1,7 @@
-"""Reads a report folder, whose files may come from anywhere, be of any size, and be damaged.
+"""Reads a report folder, whose files may be damaged, or from another version.
 
-Without a valid `summary.json` there is no page: ReportError says why in one line. A case, claim or
-record that is damaged or unknown is left out, and `Run.left_out` says so.
+Without a valid `summary.json` there is no page: ReportError says why in one line. A record, row or claim
+that is damaged or unknown is left out, with a line in `Run.left_out`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..paths import FIGURES, SPEED
 from ..results.records import to_case
 
 _MAX_BYTES = 256 * 2**20  # of a folder; 1000 rows of 5 seeds and 100 epochs have up to 80 MiB
-_MAX_CASES = 1000
+_MAX_ENTRIES = 1000  # of the rows, and of the claims
 
 _Kind = TypeVar("_Kind", bound=Model)
 
@@ -63,22 +63,21 @@ def load_run(folder: Path) -> Run:
         content = sealed.read_content(path, max_bytes=_MAX_BYTES)
         if (schema := content.get("schema")) != SCHEMA:
             raise FileError(f"{path} has schema {schema!r:.20}; this version reads schema {SCHEMA}")
+        left_out: list[str] = []
+        content["cases"] = _valid(CaseSummary, content.get("cases"), "case", left_out)
+        content["claims"] = _valid(Decision, content.get("claims"), "claim", left_out)
         summary = sealed.parse(path, Summary, content)
     except FileError as error:
         raise ReportError(str(error)) from None
 
-    left_out: list[str] = []
     listed = {case for exercise in summary.exercises for case in exercise.cases}
-    cases = {
-        case.id: case for case in _valid(CaseSummary, summary.cases[:_MAX_CASES], "the case", left_out)
-    }
-    if len(summary.cases) > _MAX_CASES:
-        left_out.append(f"{len(summary.cases) - _MAX_CASES} cases beyond the first {_MAX_CASES}")
-    for case in [case for case in cases if case not in listed]:
-        left_out.append(one_line(f"the case {case}: no exercise lists it"))
-        del cases[case]
-    claims = {claim.id: claim for claim in _valid(Decision, summary.claims, "the claim", left_out)}
-
+    cases = {case.id: case for case in summary.cases if case.id in listed}
+    left_out += [
+        one_line(f"the case {case.id}: no exercise lists it")
+        for case in summary.cases
+        if case.id not in listed
+    ]
+    claims = {claim.id: claim for claim in summary.claims}
     curves: dict[str, TrainingRecord] = {}
     for file, record in _records(folder / "runs", _MAX_BYTES - path.stat().st_size, left_out):
         if isinstance(record, TrainingRecord) and record.id in cases:
@@ -132,17 +131,24 @@ def _optional(path: Path, kind: type[_Kind], left_out: list[str]) -> _Kind | Non
     return None
 
 
-def _valid(kind: type[_Kind], entries: list[Any], what: str, left_out: list[str]) -> Iterator[_Kind]:
-    for entry in entries:
+def _valid(kind: type[_Kind], entries: Any, what: str, left_out: list[str]) -> Any:
+    """Returns the entries that are valid, and adds a line for each of the others to `left_out`."""
+    if not (isinstance(entries, list) and all(isinstance(each, dict) for each in entries)):
+        return entries
+    valid = []
+    if len(entries) > _MAX_ENTRIES:
+        left_out.append(f"{len(entries) - _MAX_ENTRIES} {what}s beyond the first {_MAX_ENTRIES}")
+    for entry in entries[:_MAX_ENTRIES]:
         try:
-            yield kind.model_validate(entry)
+            valid.append(kind.model_validate(entry))
         except ValidationError as error:
             left_out.append(
-                one_line(f"{what} {entry.get('id', 'without id')!s:.200}: {sealed.why(error)}")
+                one_line(f"the {what} {entry.get('id', 'without id')!s:.200}: {sealed.why(error)}")
             )
+    return valid
 
 
 def _difference(record: TrainingRecord, case: CaseSummary) -> str | None:
     """The first field in which the summary's case is not what its record says, or None."""
-    expected = CaseSummary.model_validate(to_case(record, resumed=case.resumed))
+    expected = to_case(record, resumed=case.resumed)
     return next((name for name, value in expected if value != getattr(case, name)), None)

@@ -31,7 +31,7 @@ from .figures import Figure
 from .headline import headline
 from .load import Run
 from .series import Line, lines_of, unlike_engines
-from .tables import format_seconds
+from .tables import NONE, cells_of, format_seconds
 
 _TEMPLATES = Path(__file__).parent / "template"
 _SIGNS = {
@@ -45,7 +45,6 @@ _KINDS = {
     **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "no"),
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
-_NONE = "–"
 _OPEN_ROWS = 25  # of a table or a list; the others are folded
 
 
@@ -91,7 +90,7 @@ def render_page(
         comparisons=comparisons,
         slower=SLOWER,
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
-        dash=_NONE,
+        dash=NONE,
         open_rows=_OPEN_ROWS,
         notable=NOTABLE,
         style=_text("style.css"),
@@ -137,22 +136,16 @@ def _soon(lines: list[Line]) -> str:
 
 
 def _row(line: Line) -> dict[str, Any]:
-    """A row of an exercise's table: ours beside the published."""
+    """A row of an exercise's table, next to the published figures."""
     case = line.case
     first = min(case.time_to_accuracy, default=None)
     epochs = (
         [epoch for epoch in case.time_to_accuracy[first].epochs if epoch is not None] if first else []
     )
     return {
+        **cells_of(case)._asdict(),
         "label": line.label,
-        "name": row_name(case.id),
-        "accuracy": format_mean(case.test_accuracy, decimals=4),
-        "published": _NONE if case.paper.test_accuracy is None else f"{case.paper.test_accuracy:.3f}",
-        "seconds": format_seconds(case.seconds),
-        "published_seconds": _NONE if case.paper.seconds is None else format_seconds(case.paper.seconds),
-        "soon": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else _NONE,
-        "outcome": case.outcome,
-        "engine": f"{case.engine}, {case.device}",
+        "soon": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else NONE,
     }
 
 

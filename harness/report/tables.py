@@ -1,72 +1,141 @@
-"""The tables, from a summary alone: the exercises' rows beside the published ones, and the claims."""
+"""The tables of a summary: the rows next to the published ones, and the claims."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from tabulate import tabulate
 
-from model.experiment import Experiment
-
 from ..engine_speeds.comparable import unlike
 from ..exercise import row_name
+from ..files.record import Decision
+from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
 from ..verdicts import verdicts_on
-from ..wording import first_few
+from ..wording import count, first_few
 
 NONE = "–"
 _RESUMED = "*"
-RESUMED_NOTE = f"{_RESUMED}: trained by an earlier session of this report, and timed by it."
+RESUMED_NOTE = f"{_RESUMED}: trained and timed by an earlier session of this report."
 _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
-_PUBLISHED = (2, 4)  # the columns of published figures
-_HOW = ("outcome", "engine", "device")
-_ROWS_ALIGN = ("left", *["right"] * 4, "left", "left", "left")
-_NAMED = 12  # rows on another data set, where each is named
+_NUMERIC = ("accuracy", "published", "seconds", "published_seconds")
+_NAMED = 12  # rows on another data set, up to which each is named
 _IN_TERMINAL = 60  # rows of an exercise, and of a list
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
-_CLAIM_WIDTHS = (44, 14, 66)
+_CLAIM_WIDTHS = {"text": 44, "verdict": 14, "evidence": 66}
 
 
-def format_tables(summary: dict[str, Any], style: str) -> list[str]:
-    """The tables of the exercises, then of the claims. `style` is one of tabulate's formats."""
-    texts = [format_exercise(exercise, summary, style) for exercise in summary["exercises"]]
-    return [*texts, _claims(summary, style)] if any(e["claims"] for e in summary["exercises"]) else texts
+class Cells(NamedTuple):
+    """The cells of a row, as every table shows them."""
+
+    name: str
+    accuracy: str
+    published: str
+    seconds: str
+    published_seconds: str
+    outcome: str
+    engine: str
+    device: str
 
 
-def format_caption(summary: dict[str, Any]) -> str:
-    """What the tables show and what was run on what, in a few lines."""
-    machine = summary["machine"]
-    replicates = max((len(case["seeds"]) for case in summary["cases"]), default=1)
+def cells_of(case: CaseSummary) -> Cells:
+    """Formats the row; missing published figures are NONE."""
+    published = case.paper
+    return Cells(
+        name=row_name(case.id) + (f" {_RESUMED}" if case.resumed else ""),
+        accuracy=format_mean(case.test_accuracy, decimals=4),
+        published=NONE if published.test_accuracy is None else f"{published.test_accuracy:.3f}",
+        seconds=format_seconds(case.seconds),
+        published_seconds=NONE if published.seconds is None else format_seconds(published.seconds),
+        outcome=case.outcome,
+        engine=case.engine,
+        device=case.device,
+    )
+
+
+def rows_table(cases: Iterable[CaseSummary], headers: Mapping[str, str], style: str) -> str:
+    """Tabulates the rows by the fields of Cells that `headers` names, in its order.
+
+    Columns of published figures are left out if no row has one.
+    """
+    rows = [cells_of(case) for case in cases]
+    shown = [
+        field
+        for field in headers
+        if not field.startswith("published") or any(getattr(row, field) != NONE for row in rows)
+    ]
+    return format_table(
+        [[getattr(row, field) for field in shown] for row in rows],
+        [headers[field] for field in shown],
+        ["right" if field in _NUMERIC else "left" for field in shown],
+        style,
+    )
+
+
+def claims_table(claims: Sequence[Decision], headers: Mapping[str, str], style: str) -> str:
+    """Tabulates the claims by the fields of Decision that `headers` names, in its order."""
+    widths = [_CLAIM_WIDTHS[field] for field in headers] if style != "github" else None
+    rows = [[getattr(claim, field) for field in headers] for claim in claims]
+    return format_table(rows, [*headers.values()], ["left"] * len(headers), style, widths)
+
+
+def format_table(
+    rows: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    align: Sequence[str],
+    style: str,
+    widths: Sequence[int] | None = None,
+) -> str:
+    """Tabulates text; `style` is one of tabulate's formats."""
+    return tabulate(
+        rows,
+        headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=align if rows else None,
+        maxcolwidths=widths,
+    )
+
+
+def format_tables(summary: Summary, style: str) -> list[str]:
+    """Formats the tables of the exercises, then that of the claims."""
+    texts = ["\n\n".join(exercise_parts(each, summary, style)) for each in summary.exercises]
+    return [*texts, _claims(summary, style)] if any(e.claims for e in summary.exercises) else texts
+
+
+def format_caption(summary: Summary) -> str:
+    """Formats what the tables show, and on which machine it was measured, in a few lines."""
+    machine = summary.machine
+    replicates = max((len(case.seeds) for case in summary.cases), default=1)
     return "\n".join(
         [
-            f"Scale {summary['scale']}, {summary['dataset']}, on {machine['device_name']} "
-            f"({machine['cores']} core{'s' if machine['cores'] > 1 else ''}, torch {machine['torch']}, "
-            f"Python {machine['python']}).",
+            f"Scale {summary.scale}, {summary.dataset}, on {machine.device_name} "
+            f"({count(machine.cores, 'core')}, torch {machine.torch}, Python {machine.python}).",
             "Accuracies are final ones on the test set, "
             + (
-                "of one seed, and so are all comparisons."
+                "from one seed, and so are all comparisons."
                 if replicates == 1
                 else f"means over {replicates} seeds with 95 % intervals."
             ),
-            "Times are training alone, all seeds together"
+            "Times are training alone, all seeds together, "
             + (
-                ", SHARED with whatever ran beside them."
-                if summary["timing"] == "shared"
-                else ", each on its own cores or GPU."
+                "SHARED with whatever else was running."
+                if summary.timing == "shared"
+                else "each on its own cores or GPU."
             )
             + " Preparing the engines (compiling, building networks) took another "
-            f"{format_seconds(sum(case['prepare_seconds'] for case in summary['cases']))} s in all.",
+            f"{format_seconds(sum(case.prepare_seconds for case in summary.cases))} s in total.",
             f"{NONE}: not published, or not reached."
-            + (f" {RESUMED_NOTE}" if any(case["resumed"] for case in summary["cases"]) else ""),
-            *_engines_left_out(summary["cases"]),
+            + (f" {RESUMED_NOTE}" if any(case.resumed for case in summary.cases) else ""),
+            *_engines_left_out(summary.cases),
         ]
     )
 
 
 def encodable(text: str, encoding: str) -> str:
-    """The text in characters that `encoding` has, ASCII's if need be."""
+    """Returns the text in characters of that encoding, replaced by ASCII's if necessary."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -74,118 +143,116 @@ def encodable(text: str, encoding: str) -> str:
     return text
 
 
-def _engines_left_out(cases: list[dict[str, Any]]) -> list[str]:
-    """A line for each engine and kind of experiment that `--engine auto` did not take it for."""
-    lines = {
-        f"Engine {name} was left out for {Experiment.from_dict(case['experiment']).kind}: {reason}."
-        for case in cases
-        for name, reason in case.get("engines_left_out", {}).items()
-    }
-    return sorted(lines)
+def format_seconds(value: float) -> str:
+    """Formats seconds with three significant digits, but whole numbers and all from 100 on in full."""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
 
 
-def format_exercise(exercise: dict[str, Any], summary: dict[str, Any], style: str) -> str:
-    """Title, table of the rows, table of time to accuracy, and the rows that did not run.
+def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> list[str]:
+    """Formats the title, the rows, their time to accuracy, and notes.
 
-    In the style "simple", a terminal's, of many rows those that end best.
+    In the style "simple", a terminal's, only the best of many rows are listed.
     """
-    by_id = {case["id"]: case for case in summary["cases"]}
-    ran = {row_name(case): by_id[case] for case in exercise["cases"] if case in by_id}
-    missing = [row_name(case) for case in exercise["cases"] if case not in by_id]
-    epochs = exercise["epochs"]
-    parts = [
-        _title(
-            f"{exercise['title']} ({epochs} epoch{'s' if epochs > 1 else ''}"
-            + (
-                f"; {summary['study']['published']}: {exercise['source']})"
-                if exercise["source"]
-                else ")"
-            ),
-            style,
-        )
-    ]
-    every, most = ran, _IN_TERMINAL if style == "simple" else len(exercise["cases"])
-    if len(ran) > most:
-        ran = _best_of(ran, most)
+    by_id = {case.id: case for case in summary.cases}
+    every = [by_id[case] for case in exercise.cases if case in by_id]
+    missing = [row_name(case) for case in exercise.cases if case not in by_id]
+    study = summary.study
+    source = f"; {study.published}: {exercise.source}" if exercise.source else ""
+    parts = [_title(f"{exercise.title} ({count(exercise.epochs, 'epoch')}{source})", style)]
+    most = _IN_TERMINAL if style == "simple" else len(exercise.cases)
+    ran = _best_of(every, most)
     if ran:
-        parts.append(_rows_table(ran, summary["study"], style))
-        for targets in dict.fromkeys(tuple(case["time_to_accuracy"]) for case in ran.values()):
-            of_targets = {
-                name: case for name, case in ran.items() if tuple(case["time_to_accuracy"]) == targets
-            }
-            parts += _time_to_accuracy(of_targets, style)
+        headers = {
+            "name": study.row,
+            "accuracy": "test\naccuracy",
+            "published": study.published,
+            "seconds": "time\n(s)",
+            "published_seconds": f"{study.published}\n(s)",
+            "outcome": "outcome",
+            "engine": "engine",
+            "device": "device",
+        }
+        parts.append(rows_table(ran, headers, style))
+        for targets in dict.fromkeys(tuple(case.time_to_accuracy) for case in ran):
+            alike = [case for case in ran if tuple(case.time_to_accuracy) == targets]
+            parts += _time_to_accuracy(alike, targets, style)
         if len(ran) < len(every):
             parts.append(
                 f"These are the {len(ran)} rows with the best test accuracies; "
                 f"{len(every) - len(ran)} more are in summary.md."
             )
-        if note := unlike({name: f"{case['engine']} on {case['device']}" for name, case in ran.items()}):
+        if note := unlike({row_name(case.id): f"{case.engine} on {case.device}" for case in ran}):
             parts.append(note)
-        parts += _other_data(every, summary["dataset"])
+        parts += _other_data(every, summary.dataset)
     if missing:
         parts.append(f"Did not run: {first_few(missing, most) if ran else 'all rows'}.")
-    return "\n\n".join(parts)
+    return parts
 
 
-def _best_of(ran: dict[str, dict[str, Any]], most: int) -> dict[str, dict[str, Any]]:
-    """The rows with the best final accuracies, in their order."""
-
-    def accuracy(name: str) -> float:
-        values: list[float] = ran[name]["test_accuracy"]
-        return sum(values) / len(values)
-
-    kept = {*sorted(ran, key=accuracy, reverse=True)[:most]}
-    return {name: case for name, case in ran.items() if name in kept}
-
-
-def _rows_table(ran: dict[str, dict[str, Any]], study: dict[str, str], style: str) -> str:
-    """The rows, without the columns of published figures where there are none."""
-    row, published = study["row"], study["published"]
-    every = (row, "test\naccuracy", published, "time\n(s)", f"{published}\n(s)", *_HOW)
-    cells = [format_row(*each) for each in ran.items()]
-    shown = [
-        at for at in range(len(every)) if at not in _PUBLISHED or any(each[at] != NONE for each in cells)
-    ]
-    headers, align = ([each[at] for at in shown] for each in (every, _ROWS_ALIGN))
-    return _table([[each[at] for at in shown] for each in cells], headers, align, style)
-
-
-def _time_to_accuracy(ran: dict[str, dict[str, Any]], style: str) -> list[str]:
-    """The table of time to accuracy, and the rows that never reach the lowest target."""
-    targets = list(next(iter(ran.values()))["time_to_accuracy"])
-    measures = ("epochs", "steps", "seconds")
-    reached = {
-        name: case for name, case in ran.items() if any(case["time_to_accuracy"][targets[0]]["epochs"])
+def _engines_left_out(cases: Iterable[CaseSummary]) -> list[str]:
+    """A line for each engine and kind of experiment that `--engine auto` did not use it for."""
+    lines = {
+        f"Engine {name} was left out for {case.experiment.kind}: {reason}."
+        for case in cases
+        for name, reason in case.engines_left_out.items()
     }
+    return sorted(lines)
+
+
+def _best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
+    """The rows with the best mean final accuracies, in their order."""
+    ranked = sorted(
+        range(len(cases)),
+        key=lambda at: sum(cases[at].test_accuracy) / len(cases[at].test_accuracy),
+        reverse=True,
+    )
+    return [cases[at] for at in sorted(ranked[:most])]
+
+
+def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str], style: str) -> list[str]:
+    """The table of time to accuracy, and the rows that never reach the lowest target."""
+    if not targets:
+        return []
+    reached = [case for case in ran if any(case.time_to_accuracy[targets[0]].epochs)]
     if not reached:
         return []
-    headers = [
-        "time to\ntest accuracy",
-        *(f"{float(target):.0%}\n{measure}" for target in targets for measure in measures),
-    ]
-    rows = [
+    columns = [(target, measure) for target in targets for measure in ("epochs", "steps", "seconds")]
+    table = format_table(
         [
-            name,
-            *(
-                _format_reached(case["time_to_accuracy"][target][measure])
-                for target in targets
-                for measure in measures
-            ),
-        ]
-        for name, case in reached.items()
-    ]
-    table = _table(rows, headers, ("left", *["right"] * (len(headers) - 1)), style)
-    never = [name for name in ran if name not in reached]
+            [
+                row_name(case.id),
+                *(
+                    _format_reached(getattr(case.time_to_accuracy[target], measure))
+                    for target, measure in columns
+                ),
+            ]
+            for case in reached
+        ],
+        ["time to\ntest accuracy", *(f"{float(target):.0%}\n{measure}" for target, measure in columns)],
+        ["left", *["right"] * len(columns)],
+        style,
+    )
+    never = [row_name(case.id) for case in ran if case not in reached]
     return [table, f"Never reached {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
 
 
-def _other_data(ran: dict[str, dict[str, Any]], dataset: str) -> list[str]:
-    """A line with the rows that have a data set of their own, if any; of many, how many."""
+def _format_reached(values: Sequence[float | None]) -> str:
+    """The mean over the seeds, or how many of them reached the target."""
+    reached = [value for value in values if value is not None]
+    if not reached:
+        return NONE
+    if len(reached) < len(values):
+        return f"{len(reached)} of {len(values)}"
+    middle, half = format_seconds(sum(reached) / len(reached)), half_width(reached)
+    return middle if half is None else f"{middle} ± {format_seconds(float(half))}"
+
+
+def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
+    """A line with the rows on other data sets than the run's; if they are many, with their number."""
     others: dict[str, list[str]] = {}
-    for name, case in ran.items():
-        other = str(Experiment.from_dict(case["experiment"]).dataset)
-        if other != dataset:
-            others.setdefault(other, []).append(name)
+    for case in ran:
+        if (other := str(case.experiment.dataset)) != dataset:
+            others.setdefault(other, []).append(row_name(case.id))
     listed = [
         f"{name} on {other}"
         for other, names in others.items()
@@ -194,23 +261,18 @@ def _other_data(ran: dict[str, dict[str, Any]], dataset: str) -> list[str]:
     return [f"Not on {dataset}: {', '.join(listed)}."] if listed else []
 
 
-def _claims(summary: dict[str, Any], style: str) -> str:
-    claims = summary["claims"]
-    counts = Counter(claim["verdict"] for claim in claims)
-    listed = sum(len(exercise["claims"]) for exercise in summary["exercises"])
-    words = verdicts_on(claim.get("source", "") for claim in claims)
-    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in words)
+def _claims(summary: Summary, style: str) -> str:
+    claims = summary.claims
+    counts = Counter(claim.verdict for claim in claims)
+    listed = sum(len(exercise.claims) for exercise in summary.exercises)
+    counted = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in verdicts_on(claim.source for claim in claims)
+    )
     parts = [_title(f"Claims: {counted}", style)]
     if claims:
-        if style == "github":
-            rows = [[c["text"], c["source"], c["verdict"], c["evidence"]] for c in claims]
-            table = _table(rows, ("claim", "where", "verdict", "evidence"), ("left",) * 4, style)
-        else:
-            rows = [[c["text"], c["verdict"], c["evidence"]] for c in claims]
-            table = _table(
-                rows, ("claim", "verdict", "evidence"), ("left",) * 3, style, widths=_CLAIM_WIDTHS
-            )
-        parts.append(table)
+        source = {"source": "where"} if style == "github" else {}
+        headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
+        parts.append(claims_table(claims, headers, style))
     if len(claims) < listed:
         parts.append(f"Not decided in this run: {listed - len(claims)} of {listed}.")
     return "\n\n".join(parts)
@@ -218,55 +280,3 @@ def _claims(summary: dict[str, Any], style: str) -> str:
 
 def _title(text: str, style: str) -> str:
     return f"## {text}" if style == "github" else text
-
-
-def _table(
-    rows: Sequence[Sequence[str]],
-    headers: Sequence[str],
-    align: Sequence[str],
-    style: str,
-    widths: Sequence[int] | None = None,
-) -> str:
-    return tabulate(
-        rows,
-        headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
-        tablefmt=style,
-        disable_numparse=True,
-        colalign=align,
-        maxcolwidths=widths,
-    )
-
-
-def format_row(name: str, case: dict[str, Any]) -> list[str]:
-    """A case's cells, in the order of the columns."""
-    published = case["paper"]
-    return [
-        f"{name} {_RESUMED}" if case["resumed"] else name,
-        format_mean(case["test_accuracy"], decimals=4),
-        NONE if published["test_accuracy"] is None else f"{published['test_accuracy']:.3f}",
-        format_seconds(case["seconds"]),
-        NONE if published["seconds"] is None else format_seconds(published["seconds"]),
-        case["outcome"],
-        case["engine"],
-        case["device"],
-    ]
-
-
-def _format_reached(values: list[float | None]) -> str:
-    """The mean over the seeds, or how many of them reached the target at all."""
-    reached = [value for value in values if value is not None]
-    if not reached:
-        return NONE
-    if len(reached) < len(values):
-        return f"{len(reached)} of {len(values)}"
-    middle, half = sum(reached) / len(reached), half_width(reached)
-    return (
-        format_seconds(middle)
-        if half is None
-        else f"{format_seconds(middle)} ± {format_seconds(float(half))}"
-    )
-
-
-def format_seconds(value: float) -> str:
-    """Seconds with three significant digits; whole numbers, and all from 100 on, without decimals."""
-    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"

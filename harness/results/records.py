@@ -11,10 +11,13 @@ import numpy as np
 from model.experiment import Training
 
 from ..exercise import Published
-from ..files.record import TrainingRecord
+from ..files.record import TrainingFields, TrainingRecord
+from ..files.summary import CaseSummary, Reached
 
-# The fields of a training that are arrays.
 _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
+_OTHERS = tuple(
+    field.name for field in fields(Training) if field.name not in (*_ARRAYS, "experiment", "observed")
+)
 
 
 def to_record(
@@ -24,20 +27,16 @@ def to_record(
     left_out: Mapping[str, str],
     published: Published,
 ) -> dict[str, Any]:
-    """The part of a `TrainingRecord` that comes from its training, as it is written.
+    """Returns the part of a `TrainingRecord` that comes from its training, as it is written.
 
-    `threads` are PyTorch's on a CPU; `left_out` says by name why "auto" did not take an engine.
+    `threads` are PyTorch's on a CPU; `left_out` has the reason for each engine that "auto" rejected.
     """
+    others = {name: getattr(training, name) for name in _OTHERS}
     return {
-        "engine": training.engine,
-        "engines_left_out": dict(left_out),
-        "device": training.device,
-        "threads": threads,
-        "seeds": list(training.seeds),
+        **{name: list(each) if isinstance(each, tuple) else each for name, each in others.items()},
         "seconds": training.seconds,
-        "prepare_seconds": training.prepare_seconds,
-        "steps": training.steps,
-        "outcomes": list(training.outcomes),
+        "engines_left_out": dict(left_out),
+        "threads": threads,
         "paper": asdict(published),
         "observed": {name: array.tolist() for name, array in training.observed.items()},
         **{name: getattr(training, name).tolist() for name in _ARRAYS},
@@ -45,48 +44,30 @@ def to_record(
 
 
 def to_training(record: TrainingRecord) -> Training:
-    """The training that `record` holds."""
-    return Training(
-        experiment=record.experiment,
-        engine=record.engine,
-        device=record.device,
-        seeds=tuple(record.seeds),
-        steps=record.steps,
-        prepare_seconds=record.prepare_seconds,
-        outcomes=tuple(record.outcomes),
-        observed={name: np.array(array, dtype=float) for name, array in record.observed.items()},
-        **{name: np.array(getattr(record, name), dtype=float) for name in _ARRAYS},
-    )
+    """Returns the training that `record` holds."""
+    values: dict[str, Any] = {name: getattr(record, name) for name in _OTHERS}
+    values = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    for name in _ARRAYS:
+        values[name] = np.array(getattr(record, name), dtype=float)
+    values["observed"] = {name: np.array(each, dtype=float) for name, each in record.observed.items()}
+    return Training(experiment=record.experiment, **values)
 
 
-def to_case(record: TrainingRecord, *, resumed: bool) -> dict[str, Any]:
-    """The case as `summary.json` lists it: the record, with only the last value of each curve.
+def to_case(record: TrainingRecord, *, resumed: bool) -> CaseSummary:
+    """Returns the record in short: with only the last value of each curve.
 
-    `resumed` says whether an earlier session made it.
+    `resumed` is whether an earlier session made it.
     """
     training = to_training(record)
-    kept = {
-        "id",
-        "experiment",
-        "engine",
-        "engines_left_out",
-        "device",
-        "threads",
-        "seeds",
-        "seconds",
-        "prepare_seconds",
-        "steps",
-        "paper",
-    }
-    return {
-        **record.model_dump(include=kept),
-        "resumed": resumed,
-        "timing": record.run.timing,
-        "test_accuracy": training.test_accuracy[-1].tolist(),
-        "train_accuracy": training.train_accuracy[-1].tolist(),
-        "outcome": training.outcome,
-        "time_to_accuracy": {
-            name: training.time_to_accuracy(target)
+    return CaseSummary(
+        **{name: getattr(record, name) for name in TrainingFields.model_fields},
+        resumed=resumed,
+        timing=record.run.timing,
+        test_accuracy=training.test_accuracy[-1].tolist(),
+        train_accuracy=training.train_accuracy[-1].tolist(),
+        outcome=training.outcome,
+        time_to_accuracy={
+            name: Reached.model_validate(training.time_to_accuracy(target))
             for name, target in training.experiment.dataset.targets_by_name.items()
         },
-    }
+    )

@@ -17,7 +17,7 @@ from ..claim import claims_of
 from ..exercise import Exercise, Results, case_id, row_name, slug
 from ..files.measured import restored
 from ..files.record import MeasurementRecord, TrainingRecord
-from ..files.summary import SCHEMA
+from ..files.summary import SCHEMA, ExerciseSummary, Machine, StudySummary, Summary
 from ..hardware import machine
 from ..session_settings import SESSION_STUDY, SETTINGS
 from .fingerprint import fingerprint_of, training_key
@@ -52,20 +52,20 @@ def _records(
             yield record, key
 
 
-def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str, Any]:
-    """Summarises what is on disk, in the order of `modules` (see `exercises_of`)."""
+def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> Summary:
+    """Returns the summary of the records on disk, in the order of `modules` (see `exercises_of`)."""
     settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     exercises = [
-        {
-            "module": path,
-            "title": module.EXERCISE.title,
-            "question": module.EXERCISE.question,
-            "source": module.EXERCISE.source,
-            "figure": module.EXERCISE.figure,
-            "epochs": study.epochs(module.EXERCISE, settings.scale),
-            "cases": [case_id(path, name) for name in module.EXERCISE.names],
-            "claims": [f"{path}::{test}" for test in claims_of(module)],
-        }
+        ExerciseSummary(
+            module=path,
+            title=module.EXERCISE.title,
+            question=module.EXERCISE.question,
+            source=module.EXERCISE.source,
+            figure=module.EXERCISE.figure,
+            epochs=study.epochs(module.EXERCISE, settings.scale),
+            cases=[case_id(path, name) for name in module.EXERCISE.names],
+            claims=[f"{path}::{test}" for test in claims_of(module)],
+        )
         for path, module in modules.items()
     ]
     store = Store(settings.report_dir)
@@ -74,19 +74,19 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> dict[str
         for path, module in modules.items()
         for record, key in _records(config, path, module.EXERCISE)
     ]
-    decided = {claim.id: claim.model_dump(exclude={"run"}) for claim in store.claims().values()}
-    return {
-        "schema": SCHEMA,
-        "study": {name: getattr(study, name) for name in ("title", "about", "row", "published")},
-        "scale": settings.scale,
-        "dataset": settings.dataset,
-        "timing": settings.timing,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.git_commit(config.rootpath),
-        "code": fingerprint_of(config)["code"],
-        "command": escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
-        "machine": machine.describe_machine(torch.device(cases[0]["device"] if cases else "cpu")),
-        "exercises": exercises,
-        "cases": cases,
-        "claims": [decided[claim] for each in exercises for claim in each["claims"] if claim in decided],
-    }
+    decided = {claim.id: claim.decision for claim in store.claims().values()}
+    return Summary(
+        schema_=SCHEMA,
+        study=StudySummary(**{name: getattr(study, name) for name in StudySummary.model_fields}),
+        scale=settings.scale,
+        dataset=settings.dataset,
+        timing=settings.timing,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=machine.git_commit(config.rootpath),
+        code=fingerprint_of(config)["code"],
+        command=escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
+        machine=Machine(**machine.describe_machine(torch.device(cases[0].device if cases else "cpu"))),
+        exercises=exercises,
+        cases=cases,
+        claims=[decided[claim] for each in exercises for claim in each.claims if claim in decided],
+    )

@@ -1,0 +1,285 @@
+"""What the passages of a document quote from a published run, each kind made by a function.
+
+The functions take the run's folder, and return Markdown. They raise LookupError with the end of a
+sentence, "needs ...", if the run lacks what they quote.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..files import sealed
+from ..files.record import TrainingRecord, read_record
+from ..files.speeds import SpeedFile, SpeedRow, TimesFile
+from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
+from ..files.types import Model
+from ..paths import SPEED, TIMES
+from ..verdicts import verdicts_on
+from ..wording import count
+from . import tables
+
+_PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # as the tables call them
+
+_Kind = TypeVar("_Kind", bound=Model)
+_Measured = dict[tuple[str, int, int | None], dict[str, SpeedRow]]
+
+
+def _overview(folder: Path) -> str:
+    """What was run on what, how long it took, and the verdicts."""
+    summary = _summary(folder)
+    cases = summary.cases
+    if not cases or not summary.exercises:
+        raise LookupError("needs rows, and the run has none")
+    epochs = sorted({case.experiment.epochs for case in cases})
+    of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + count(epochs[-1], "epoch")
+    seeds = max(len(case.seeds) for case in cases)
+    row, published = summary.study.row, summary.study.published
+    sentences = [
+        f"`{summary.command}` on {_machine(summary.machine)}: {count(len(cases), row)} of {of_epochs}, "
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds'} each, in "
+        f"{sum(case.seconds for case in cases):,.0f} s of training."
+    ]
+    if timed := [case for case in cases if case.paper.seconds]:
+        theirs = sum(case.paper.seconds or 0 for case in timed)
+        sentences.append(
+            f"The {count(len(timed), row)} with a time in the {published} took "
+            f"{sum(case.seconds for case in timed):,.0f} s, compared with {theirs:,.0f} s there."
+        )
+    if summary.claims:
+        counts = Counter(claim.verdict for claim in summary.claims)
+        verdicts = ", ".join(
+            f"{counts[verdict]} {verdict}"
+            for verdict in verdicts_on(claim.source for claim in summary.claims)
+            if counts[verdict]
+        )
+        sentences.append(f"Of {count(len(summary.claims), 'claim')} decided: {verdicts}.")
+    return " ".join(sentences)
+
+
+def _terminal(folder: Path, module: str) -> str:
+    """An exercise's title and rows as a terminal shows them."""
+    summary = _summary(folder)
+    exercise = _exercise(summary, module)
+    _rows_of(exercise, summary)
+    title, rows, *_ = tables.exercise_parts(exercise, summary, "simple")
+    return f"```text\n{title}\n\n{rows}\n```"
+
+
+def _findings(folder: Path, module: str) -> str:
+    """An exercise's rows next to the published ones, and the verdicts on its claims."""
+    summary = _summary(folder)
+    exercise = _exercise(summary, module)
+    cases = _rows_of(exercise, summary)
+    decided = {claim.id: claim for claim in summary.claims}
+    _check_there("claim", exercise.claims, decided)
+    claims = [decided[claim] for claim in exercise.claims]
+    source = {"source": "where"} if any(claim.source for claim in claims) else {}
+    headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
+    parts = [_rows_table(cases, summary)]
+    return "\n\n".join([*parts, tables.claims_table(claims, headers, "github")] if claims else parts)
+
+
+def _steps(folder: Path, module: str) -> str:
+    """Test accuracies of an exercise's timed rows after the same number of optimizer steps."""
+    summary = _summary(folder)
+    exercise = _exercise(summary, module)
+    _rows_of(exercise, summary)
+    records = map(read_record, (folder / "runs").glob("*.json"))
+    runs = {record.id: record for record in records if isinstance(record, TrainingRecord)}
+    timed = [runs[case] for case in exercise.cases if case in runs and runs[case].paper.seconds]
+    counts = sorted({run.steps for run in timed})
+    rows = [
+        [_accuracy_after(steps * run.experiment.epochs / run.steps, run) for steps in counts]
+        for run in timed
+    ]
+    # A number of steps that only one batch size has allows no comparison.
+    shown = [at for at in range(len(counts)) if sum(row[at] != tables.NONE for row in rows) > 1]
+    return _table(
+        [
+            [f"{run.experiment.batch_size:,}", *(row[at] for at in shown)]
+            for run, row in zip(timed, rows, strict=True)
+        ],
+        ["batch size", *(f"{counts[at]:,} steps" for at in shown)],
+    )
+
+
+def _accuracy_after(epoch: float, run: TrainingRecord) -> str:
+    """The mean test accuracy and the number of epochs; accuracies are known after whole epochs."""
+    if epoch != int(epoch) or not 1 <= epoch <= run.experiment.epochs:
+        return tables.NONE
+    accuracies = run.test_accuracy[int(epoch)]
+    return f"{sum(accuracies) / len(accuracies):.3f} ({count(int(epoch), 'epoch')})"
+
+
+def _rows(folder: Path) -> str:
+    """A table for each exercise that the run has rows of."""
+    summary = _summary(folder)
+    ran = {case.id: case for case in summary.cases}
+    parts = [
+        f"**{exercise.title}**\n\n{_rows_table(cases, summary)}"
+        for exercise in summary.exercises
+        if (cases := [ran[case] for case in exercise.cases if case in ran])
+    ]
+    if not parts:
+        raise LookupError("needs rows, and the run has none")
+    return "\n\n".join(parts)
+
+
+def _speed(folder: Path) -> str:
+    """Every engine's time per step next to its peers', with one replicate, on one core and on all."""
+    machine, measured, peers = _speeds(folder)
+    body = [
+        [
+            optimizer,
+            f"{batch_size:,}",
+            tables.NONE if cores is None else str(cores),
+            *(f"{of.us_per_step:,.0f}" if (of := engines.get(peer)) else tables.NONE for peer in peers),
+            name,
+            f"{row.us_per_step:,.1f}",
+            f"{row.ratio_to_best_peer:.1f}",
+            f"{row.share_of_roofline:.0%}" if row.share_of_roofline else tables.NONE,
+        ]
+        for (optimizer, batch_size, cores), engines in measured.items()
+        for name, row in engines.items()
+        if name not in _PEERS
+    ]
+    headers = ["optimizer", "batch size", "cores", *(_PEERS[peer] for peer in peers)]
+    headers += ["engine", "engine's time", "speed-up", "share of roofline bound"]
+    align = ["left", *["right"] * (2 + len(peers)), "left", *["right"] * 3]
+    return (
+        "Microseconds per step with one replicate, and the speed-up over "
+        f"{_fastest(peers)}, on {machine}:\n\n{_table(body, headers, align)}"
+    )
+
+
+def _peers(folder: Path) -> str:
+    """The speed-up of the first engine, which `auto` uses, over the fastest of its peers."""
+    machine, measured, peers = _speeds(folder)
+    ways = list(dict.fromkeys((optimizer, cores) for optimizer, _, cores in measured))
+    body = [
+        [
+            f"{size:,}",
+            *(
+                f"{next(iter(measured[optimizer, size, cores].values())).ratio_to_best_peer:.1f}"
+                for optimizer, cores in ways
+            ),
+        ]
+        for size in dict.fromkeys(batch_size for _, batch_size, _ in measured)
+    ]
+    headers = [
+        f"{optimizer}, {count(cores, 'core')}" if cores else optimizer for optimizer, cores in ways
+    ]
+    return (
+        f"Speed-up per optimizer step over {_fastest(peers)}, on {machine}:\n\n"
+        f"{_table(body, ['batch size', *headers])}"
+    )
+
+
+def _speeds(folder: Path) -> tuple[str, _Measured, list[str]]:
+    """The machine, the rows with one replicate (by their settings, by engine), and the peers."""
+    file = _file(folder, SPEED, SpeedFile)
+    measured: _Measured = {}
+    for row in file.rows:
+        if row.replicates == 1:
+            measured.setdefault((row.optimizer, row.batch_size, row.cores), {})[row.engine] = row
+    names = dict.fromkeys(name for engines in measured.values() for name in engines)
+    peers = [name for name in names if name in _PEERS]
+    if not peers:
+        raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
+    jax = (file.machine.model_extra or {}).get("jax")
+    return _machine(file.machine) + (f" with JAX {jax}" if jax else ""), measured, peers
+
+
+def _fastest(peers: Sequence[str]) -> str:
+    word = "faster" if len(peers) == 2 else "fastest"
+    return f"the {word} of {_names(peers)}" if len(peers) > 1 else _names(peers)
+
+
+def _names(peers: Sequence[str]) -> str:
+    *others, last = (_PEERS[peer] for peer in peers)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _times(folder: Path) -> str:
+    """How far times under `-n` were from serial ones."""
+    found = _file(folder, TIMES, TimesFile)
+    return (
+        f"On {_machine(found.machine)}, times under `-n {found.workers}` were {found.lowest:.2f} to "
+        f"{found.highest:.2f} times the serial ones, with a median of {found.median:.2f} over "
+        f"{count(len(found.rows), 'row')}; each time is the median of {found.rounds} runs."
+    )
+
+
+OF_A_RUN: dict[str, Callable[[Path], str]] = {
+    "overview": _overview,
+    "rows": _rows,
+    "speed": _speed,
+    "peers": _peers,
+    "times": _times,
+}
+OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {
+    "terminal": _terminal,
+    "findings": _findings,
+    "steps": _steps,
+}
+
+
+def _summary(folder: Path) -> Summary:
+    return _file(folder, "summary.json", Summary)
+
+
+def _file(folder: Path, name: str, kind: type[_Kind]) -> _Kind:
+    if not (folder / name).exists():
+        raise LookupError(f"needs {name}, which the run lacks")
+    try:
+        return sealed.read_model(folder / name, kind)
+    except sealed.FileError as error:
+        # Without the folder, where the run may be for a moment only.
+        raise LookupError(f"needs {str(error).replace(str(folder / name), name)}") from None
+
+
+def _exercise(summary: Summary, module: str) -> ExerciseSummary:
+    for exercise in summary.exercises:
+        if Path(exercise.module).stem == module:
+            return exercise
+    raise LookupError(f"needs the exercise of {module}.py, which the run lacks")
+
+
+def _rows_of(exercise: ExerciseSummary, summary: Summary) -> list[CaseSummary]:
+    """The exercise's rows, all of which the run must have."""
+    cases = {case.id: case for case in summary.cases}
+    _check_there("row", exercise.cases, cases)
+    return [cases[case] for case in exercise.cases]
+
+
+def _check_there(what: str, wanted: Iterable[str], there: dict[str, Any]) -> None:
+    if missing := [each for each in wanted if each not in there]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise LookupError(f"needs the {what} {missing[0]}{more}, which the run lacks")
+
+
+def _rows_table(cases: Iterable[CaseSummary], summary: Summary) -> str:
+    published = summary.study.published
+    headers = {
+        "name": summary.study.row,
+        "published": published,
+        "accuracy": "here",
+        "published_seconds": f"{published} (s)",
+        "seconds": "here (s)",
+        "outcome": "outcome",
+    }
+    return tables.rows_table(cases, headers, "github")
+
+
+def _machine(machine: Machine) -> str:
+    cores = f", {count(machine.cores, 'core')}" * (machine.device == "cpu")
+    return f"{machine.device_name}{cores} (PyTorch {machine.torch}, Python {machine.python})"
+
+
+def _table(
+    rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] | None = None
+) -> str:
+    return tables.format_table(rows, headers, align or ["right"] * len(headers), "github")
