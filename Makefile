@@ -1,5 +1,5 @@
-# make help lists the commands. Each sets up .venv first, once; PYTHON names the interpreter that it
-# is made with, and ARGS adds options: make bench ARGS="--scale paper --device cpu".
+# `make help` lists the commands. Each sets up .venv first, once; PYTHON is the interpreter that makes
+# it, and ARGS adds options: make bench ARGS="--scale paper --device cpu".
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ STUDY ?= bench
 
 .DEFAULT_GOAL := bench
 
-# With it, Python would not find the project's own modules in this folder.
+# If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
 .PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
@@ -19,19 +19,19 @@ help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
 	@echo "make example  train the example study, seven optimizers on MNIST, in miniature"
-	@echo "make chaos    sessions with faults at random times, then --resume"
+	@echo "make chaos    run sessions with faults at random times, then --resume"
 	@echo "make fuzz     read thousands of mutated report files"
-	@echo "make lint     ruff, mypy, import-linter, names that are defined twice"
-	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\": of a, compared with b"
+	@echo "make lint     run ruff and mypy, and check imports and names that are defined twice"
+	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\" draws a, compared with b"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
-	@echo "make noise    measure how noisy this machine is, and which slowdowns show on it"
-	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    how often the gates are wrong, and right, on these runs"
-	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" within a limit, then again"
+	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
+	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"
+	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" sets a limit; repeat it to continue"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make prune KEEP=N    delete all report folders but the newest N; no other command deletes a run"
-	@echo "make mutants  whether a test fails for every small change of what decides and measures"
+	@echo "make mutants  check that some test fails for each small change in the code that decides and measures"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
 bench: $(VENV)/installed
@@ -64,7 +64,7 @@ calibrate: $(VENV)/installed
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)
 
-# Without installing anything: by .venv where it is, else by the system's Python.
+# Installs nothing: runs with .venv if there is one, otherwise with the system's Python.
 gpu:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m harness gpu $(ARGS)
 
@@ -87,7 +87,7 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.doubled_names
 
-# Marks that are left only after everything was installed. The project itself is installed so that
+# These marks are left only after everything was installed. The project itself is installed so that
 # pytest loads it for a study in any folder.
 $(VENV)/installed: $(VENV)/packages pyproject.toml
 	$(INSTALL) --no-deps --no-build-isolation --editable .
@@ -103,9 +103,9 @@ $(VENV)/packages: requirements.lock requirements-torch.lock requirements-cuda.lo
 	$(INSTALL) -r requirements-torch.lock -c requirements-cuda.lock
 	@touch $@
 
-# PyTorch is pinned by version alone, as each kind of hardware has builds of its own under the
-# same version, from indexes of their own; so is what a build for CUDA asks for besides, which
-# is installed where it does and nowhere else. All else is pinned by its files' digests.
+# PyTorch is pinned by version alone, as each kind of hardware has its own builds of a version, from its
+# own index. So are the other packages that a build for CUDA needs, which are installed only with such
+# a build. Everything else is pinned by its files' digests.
 lock: $(VENV)/installed
 	$(INSTALL) uv
 	cat requirements*.lock | grep -v '^[#-]' > $(VENV)/all.lock

@@ -1,4 +1,4 @@
-"""Accuracy per class along the last epoch of a sorted stream."""
+"""The figure of the accuracy per class during the last epoch of a sorted stream."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from model.experiment import Training
 
 
 def draw_class_accuracy(results: Results) -> Figure | None:
-    """A panel for each row that the observer `STREAM` looked at."""
-    looked = {
+    """Draws a panel for each row with the observer `STREAM`; returns None if there is none."""
+    observed = {
         name: each
         for name, each in results.trainings.items()
         if "stream_class_accuracy" in each.observed
     }
-    if not looked:
+    if not observed:
         return None
-    data = {f"classes-{results.slug}-{index}": _rows(each) for index, each in enumerate(looked.values())}
-    seeds = max(len(each.seeds) for each in looked.values())
+    data = {
+        f"classes-{results.slug}-{index}": _rows(each) for index, each in enumerate(observed.values())
+    }
+    seeds = max(len(each.seeds) for each in observed.values())
     return Figure(
-        title="Accuracy per class along the last epoch",
-        notes="The stream brings all examples of one class after the other, zeros first; looked "
-        "at in the middle and at the end of every class."
+        title="Accuracy per class during the last epoch",
+        notes="The stream presents one class after the other, zeros first; accuracies are measured "
+        "in the middle and at the end of every class."
         + (f" Means over {seeds} seeds." if interval_note(seeds) else ""),
-        variants={"all": side_by_side([_panel(*each) for each in zip(data, looked, strict=True)])},
+        variants={"all": side_by_side([_panel(*each) for each in zip(data, observed, strict=True)])},
         data=data,
     )
 

@@ -6,9 +6,9 @@ STUDY = Study(
     title="SGD, Adam and a small network",
     about="An executable paper: each row of an assignment's tables is trained, each sentence decided.",
     published="paper",
-    # The assignment trains 100 epochs. Each exercise's module says why so few show the effect.
+    # The assignment trains for 100 epochs. Each exercise's module explains why fewer show the effect.
     scales={"quick": 3, "paper": 100},
-    # The repository's own folders.
+    # The repository's folders.
     home="..",
     data_root="../data",
     documents=("README.md", "docs/engines.md", "docs/findings.md", "docs/timing.md"),

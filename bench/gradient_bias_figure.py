@@ -1,4 +1,4 @@
-"""Gradient bias: how far the mean of the next stochastic gradients is from the full one."""
+"""The figure of the gradient bias: how far the mean of the next gradients is from the full gradient."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from harness.stats import mean_and_interval
 
 _ORDERS = {"by_class": "sorted by class", "shuffled": "shuffled"}
 _QUANTITIES = {
-    "relative error": "distance from the full gradient, of its norm",
+    "relative error": "relative distance from the full gradient",
     "cosine": "cosine to the full gradient",
 }
 _UNBIASED = "unbiased: 1/√k"
 
 
 def draw_gradient_bias(results: Results) -> Figure | None:
-    """A panel for each checkpoint, with a line for each order."""
+    """Draws a panel for each checkpoint, with a line for each order."""
     seeds = results.measurements.get("gradient-bias", [])
     orders = [*_ORDERS]
     if not seeds:
@@ -42,9 +42,9 @@ def draw_gradient_bias(results: Results) -> Figure | None:
         f"bias-{results.slug}-{index}": _rows(seeds, orders, index) for index in range(len(checkpoints))
     }
     return Figure(
-        title="How far the next gradients' mean is from the full one",
-        notes="At fixed weights, over the next k single-example gradients of either order. "
-        f"Where they are unbiased, the error falls as 1/√k (dotted).{interval_note(len(seeds))}",
+        title="How far the mean of the next gradients is from the full gradient",
+        notes="At fixed weights, over the next k single-example gradients in each order. "
+        f"If they are unbiased, the error decreases as 1/√k (dotted).{interval_note(len(seeds))}",
         variants={
             quantity: side_by_side(
                 [
@@ -60,7 +60,7 @@ def draw_gradient_bias(results: Results) -> Figure | None:
 
 def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
     key = quantity.replace(" ", "_")
-    names = [*(name for name in _ORDERS.values()), _UNBIASED]
+    names = [*_ORDERS.values(), _UNBIASED]
     colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])
     dash = alt.Scale(domain=names, range=[[6, 3], [1, 0], [2, 2]])
     legend = alt.Legend(
@@ -103,7 +103,7 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
 
 
 def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Rows:
-    """Both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
+    """Returns both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
     rows: Rows = []
     for order in orders:
         found = {

@@ -27,8 +27,8 @@ EXERCISE = Exercise(
     question="How do minibatches of different sizes compare with gradient descent?",
     source="Table 1",
     figure="Figure 2",
-    # Quick: after 5 epochs batch size 1 has fallen from its peak under all of 20 seeds, and 100,
-    # 1000 and 10000 are at test accuracies of 0.94, 0.71 to 0.77 and 0.11 to 0.12.
+    # Quick: after 5 epochs batch size 1 has dropped from its peak under all of 20 seeds, and 100,
+    # 1000 and 10000 have test accuracies of 0.94, 0.71 to 0.77 and 0.11 to 0.12.
     epochs={"quick": 5},
     rows=(
         *(
@@ -57,7 +57,7 @@ _GRADIENT_DESCENT = 60000
 
 @pytest.fixture
 def by_size(trained):
-    """Table 1's trainings by batch size: those of `sizes`, or all."""
+    """Returns Table 1's trainings by batch size: of the given sizes, or all."""
 
     def get(*sizes):
         chosen = {"batch_size": sizes} if sizes else {}
@@ -68,7 +68,7 @@ def by_size(trained):
 
 
 def without_1(trainings):
-    """The trainings with larger batches than one example."""
+    """Returns the trainings with batches of more than one example."""
     return {size: training for size, training in trainings.items() if size > 1}
 
 
@@ -88,7 +88,7 @@ def test_100_learns(trained, on_mnist):
 
 
 def test_from_100_up_the_smaller_batch_is_ahead(by_size, on_mnist):
-    """It takes more steps in the same number of epochs, with gradients that are accurate enough.
+    """It takes more steps in the same number of epochs, and its gradients are accurate enough.
 
     Final training losses of 20 seeds at the quick scale, by size: 0.204 to 0.215, 0.96 to 1.07,
     2.283 to 2.290 and 2.298 to 2.304; under one seed, two sizes differ by at least 0.0108.
@@ -99,10 +99,10 @@ def test_from_100_up_the_smaller_batch_is_ahead(by_size, on_mnist):
 
 
 def test_batch_size_1_falls_after_an_early_peak(trained, on_mnist):
-    """Its training loss ends well above its lowest: at the quick scale under each of 20 seeds.
+    """Its training loss ends well above its minimum, at the quick scale under each of 20 seeds.
 
     Peaks of the test accuracy: 0.908 to 0.943, standard deviation 0.0085. Final training losses: 2.4 to
-    9.9 times the lowest, on a logarithmic scale 4.2 standard deviations from 1.1 times.
+    9.9 times the minimum, on a logarithmic scale 4.2 standard deviations from 1.1 times.
     """
     training = trained("sgd-lr0.1-batch1")
     if on_mnist():
@@ -130,7 +130,7 @@ def test_1000_is_the_best_of_the_five(by_size, decide):
     needs="more epochs: batch sizes from 1000 up have not converged after 5",
 )
 def test_100_10000_and_60000_suffice(by_size, decide):
-    """Sufficient: above 0.862, the lowest accuracy that the assignment calls so."""
+    """Sufficient: above 0.862, the lowest accuracy that the assignment calls sufficient."""
     trainings = by_size(100, 10000, 60000)
     holds = all_hold(exceeds(training.test_accuracy[-1], 0.862) for training in trainings.values())
     decide(holds, f"Final test accuracies by batch size: {format_accuracies(trainings)}.")
@@ -150,7 +150,7 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
 @claim(
     "Batch size 1 ends near 10 % (0.101).",
     source="answer 1, Table 1",
-    needs="more epochs: after 5 it has fallen from its peak, but not yet to 10 %",
+    needs="more epochs: after 5 it has dropped from its peak, but not yet to 10 %",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
     """Near: under 0.15. Depends on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
@@ -162,7 +162,7 @@ def test_batch_size_1_ends_near_ten_percent(by_size, decide):
 @claim(
     "Batch size 1 has the lowest test accuracy of the five.",
     source="answer 1, Table 1",
-    needs="more epochs: after 5, batch size 1 is still falling and gradient descent has hardly begun",
+    needs="more epochs: after 5, batch size 1 is still dropping and gradient descent has hardly begun",
 )
 def test_batch_size_1_is_the_worst_of_the_five(by_size, decide):
     """Depends on the seed, like the final accuracy at batch size 1."""
@@ -178,7 +178,7 @@ def test_batch_size_1_is_the_worst_of_the_five(by_size, decide):
     expected=NOT_REPRODUCED,
 )
 def test_0_1_is_too_small_for_batch_size_1(trained, decide):
-    """If it were too small, the accuracy would not peak and fall, and smaller rates would do worse."""
+    """If it were too small, the accuracy would not peak and drop, and smaller rates would do worse."""
     at = {rate: trained(f"sgd-lr{rate}-batch1") for rate in (0.1, 0.01, 0.001)}
     accuracy, loss = at[0.1].test_accuracy, at[0.1].train_loss
     too_large = all_hold(

@@ -27,8 +27,8 @@ EXERCISE = Exercise(
     question="What happens when every weight and bias starts at one common value, and why?",
     source="answer 2",
     figure="Figure 4",
-    # Quick: the effect of zero on the first layers shows from the first step on, and no other
-    # value gets far in 3 epochs either (1800 steps of SGD).
+    # Quick: the effect of zero on the first layers shows from the first step, and the other values
+    # do not get far in 3 epochs either (1800 steps of SGD).
     epochs={"quick": 3},
     rows=tuple(
         Row(
@@ -54,13 +54,13 @@ FROM_ZERO = ("gd-init0", "sgd-init0")
 # From zero the ReLU layer outputs 0, so weight2 gets no gradient, stays 0, and passes none back.
 UNREACHED = ("weight1", "bias1", "weight2")
 REACHED = ("bias2", "weight3", "bias3")
-# The largest `unit_spread` of units that are copies up to float32 rounding. Of units that differ,
-# it is near 1.
+# The largest `unit_spread` of units that are copies up to float32 rounding. If units differ, it is
+# near 1.
 COPIES = 1e-4
 
 
 def moved(training):
-    """How far each parameter moved from its initial value, by name: shape (seeds,)."""
+    """Returns how far each parameter moved from its initial value, by name: shape (seeds,)."""
     return dict(zip(PARAMETERS, training.distance_from_initialisation, strict=True))
 
 
@@ -73,7 +73,7 @@ def test_training(train, row, on_mnist):
     training = train(row)
     assert "learned" not in training.outcomes
     if on_mnist():
-        # By eager, rounding drives the second layer's apart by up to 0.001 under 20 seeds, from 0.01.
+        # From 0.01, rounding in eager makes the second layer's units differ by up to 0.001 (20 seeds).
         assert (training.observed["unit_spread"] <= 0.3).all()
 
 
@@ -83,8 +83,8 @@ def test_from_zero_it_ends_near_ten_percent(trained, row, on_mnist):
     training = trained(row)
     assert set(training.outcomes) == {"constant"}
     if on_mnist():
-        # Of 10000, from 892 fives to 1135 ones. Gradient descent learns the shares of the whole
-        # training set, in which ones are most common; SGD those of its last batches.
+        # The 10000 images include from 892 fives to 1135 ones. Gradient descent learns the shares of
+        # the whole training set, in which ones are most common; SGD those of its last batches.
         assert (training.test_accuracy[-1] >= 0.0892).all()
         assert (training.test_accuracy[-1] <= 0.1135).all()
         if row == "gd-init0":
@@ -135,7 +135,7 @@ def test_zero_ends_at_0_113(trained, decide):
 def test_zero_losses_do_not_decrease(trained, decide):
     """A decrease of less than 0.01 nats cannot be seen in a figure, and does not count."""
     found = {row: trained(row) for row in FROM_ZERO}
-    falls = {
+    drops = {
         row: np.maximum(each.train_loss[0] - each.train_loss[-1], each.test_loss[0] - each.test_loss[-1])
         for row, each in found.items()
     }
@@ -144,7 +144,7 @@ def test_zero_losses_do_not_decrease(trained, decide):
         for row, each in found.items()
     )
     decide(
-        bool(all((fall < 0.01).all() for fall in falls.values())),
+        bool(all((drop < 0.01).all() for drop in drops.values())),
         f"Training losses: {figures}.",
     )
 

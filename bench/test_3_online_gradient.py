@@ -1,7 +1,7 @@
 """Exercise 3. Does online gradient descent converge on a stream that is sorted by class?
 
-Batch size 1 on the sorted stream at four learning rates, beside shuffled SGD at the largest and the
-smallest. Two assumptions of the convergence proof are tested: how far the mean of the next k
+Batch size 1 on the sorted stream at four learning rates, and shuffled SGD at the largest and the
+smallest of them. Two assumptions of the convergence proof are tested: how far the mean of the next k
 gradients is from the full gradient, in either order, and whether the loss is convex between two
 networks that compute the same function. docs/findings.md has the results.
 """
@@ -23,8 +23,8 @@ from model.diagnostics.gradient_bias import gradient_bias
 from model.observers import STREAM
 from model.optimizers import SGD
 
-# Gradient bias is measured at the rate that the assignment finds best online, for these numbers
-# of gradients, and after these epochs: at the start, in the middle of the fives, between two epochs.
+# Gradient bias is measured at the rate that the assignment finds best online, for these numbers of
+# gradients, and after these epochs: at the start, in the middle of the fives, and between two epochs.
 _RATE = 0.0001
 _COUNTS = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 60000]
 _CHECKPOINTS = [0, 0.55, 3]
@@ -45,7 +45,7 @@ def _streams(data, seed):
 
 
 def _gradient_bias(data, seed):
-    """The gradient bias in either order; see `model.diagnostics.gradient_bias`."""
+    """Returns the gradient bias in each order; see `model.diagnostics.gradient_bias`."""
     measure = partial(
         gradient_bias,
         data=data,
@@ -57,7 +57,7 @@ def _gradient_bias(data, seed):
     return {order: measure(order) for order in ("by_class", "shuffled")}
 
 
-# Altair is imported where a figure is drawn: a worker has no use for it, and a session can do without.
+# Altair is imported only to draw a figure: workers do not need it, and a session can run without it.
 def _class_accuracy_figure(results):
     from bench.class_accuracy_figure import draw_class_accuracy
 
@@ -101,13 +101,13 @@ _THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted
 
 @pytest.fixture
 def online(trained):
-    """Table 2's trainings on the sorted stream, by learning rate."""
+    """Returns Table 2's trainings on the sorted stream, by learning rate."""
     return lambda: by_learning_rate(trained.where(order="by_class", published=True).values())
 
 
 @pytest.fixture
 def shuffled(trained):
-    """Table 2's trainings in shuffled order, by learning rate."""
+    """Returns Table 2's trainings in shuffled order, by learning rate."""
     return lambda: by_learning_rate(trained.where(order="shuffled", published=True).values())
 
 
@@ -120,7 +120,7 @@ def test_training(train, row, on_mnist):
 
 @pytest.mark.parametrize("row", [row.name for row in EXERCISE.where(order="by_class")])
 def test_online_is_worse_than_shuffled_at_its_best(trained, shuffled, row, on_mnist):
-    """20 seeds at the quick scale: 0.1009 online at every rate, at best 0.820 to 0.914 shuffled."""
+    """20 seeds at the quick scale: online 0.1009 at every rate, shuffled 0.820 to 0.914 at the best."""
     best = np.max([each.test_accuracy[-1] for each in shuffled().values()], axis=0)
     if on_mnist():
         assert (trained(row).test_accuracy[-1] < best - 0.05).all()
@@ -214,7 +214,7 @@ def test_online_at_0_0001_turns_up(online, decide):
     expected=REPRODUCED,
 )
 def test_shuffled_at_0_0001_converges(shuffled, decide):
-    """It falls in every epoch, except for rises of less than 0.01 nats."""
+    """The loss decreases in every epoch, except for rises of less than 0.01 nats."""
     training = shuffled()[0.0001]
     rises = np.diff(training.train_loss, axis=0).max(axis=0)
     decide(
@@ -265,7 +265,7 @@ def test_online_learns_one_class_after_the_other(online, decide):
     expected=REPRODUCED,
 )
 def test_random_order_finds_lower_losses(online, shuffled, decide):
-    """By the lowest training loss after any epoch, at the two rates that both orders have."""
+    """Compares the lowest training losses after any epoch, at the two rates that both orders have."""
     figures, holds = [], []
     for rate, theirs in shuffled().items():
         ours = online()[rate].train_loss.min(axis=0)
@@ -391,5 +391,5 @@ def test_the_objective_is_convex(measured, decide):
 
 
 def _by_checkpoint(gains):
-    """The gain at each checkpoint, averaged over seeds, from an array (seeds, checkpoints)."""
+    """Formats the gain at each checkpoint, averaged over seeds, from an array (seeds, checkpoints)."""
     return ", ".join(f"{gain:.3g}" for gain in gains.mean(axis=0))

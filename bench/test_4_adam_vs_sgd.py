@@ -48,7 +48,7 @@ _THREE_EPOCHS = "more epochs: after 3, SGD is still converging at its small rate
 
 @pytest.fixture
 def by_rate(trained):
-    """An optimizer's trainings in Table 3 by learning rate: those at `rates`, or all."""
+    """Returns an optimizer's trainings in Table 3 by learning rate: at the given rates, or all."""
 
     def get(optimizer, *rates):
         chosen = {"learning_rate": rates} if rates else {}
@@ -59,19 +59,19 @@ def by_rate(trained):
 
 
 def ends(trainings):
-    """Final test accuracies, shape (rates, seeds)."""
+    """Returns the final test accuracies, shape (rates, seeds)."""
     return np.array([training.test_accuracy[-1] for training in trainings.values()])
 
 
 def _best(trainings):
-    """The learning rate whose final test accuracy is highest on average."""
+    """Returns the learning rate whose final test accuracy is highest on average."""
     return max(trainings, key=lambda rate: trainings[rate].final_test_accuracy)
 
 
 def tolerance(trainings, points):
-    """Decades of learning rate that end within `points` percentage points of the best, shape (seeds,).
+    """Returns the decades of rates within `points` percentage points of the best, shape (seeds,).
 
-    Counts the unbroken run of tried rates around the best.
+    Counts the unbroken sequence of tried rates around the best.
     """
     rates = list(trainings)
     spans = [span_around_best(accuracy, points / 100) for accuracy in ends(trainings).T]
@@ -86,22 +86,22 @@ def test_training(train, row, on_mnist):
 
 
 def test_sgd_at_10_learns_nothing(trained, on_mnist):
-    """It ends no better than at a single class's share of the test set."""
+    """It ends no better than by predicting a single class for the whole test set."""
     if on_mnist():
         assert (trained("sgd-lr10").test_accuracy[-1] < 0.15).all()
 
 
 @claim("Adam is best at 0.001.", source="answer 4.3, Table 3", expected=REPRODUCED)
 def test_adam_is_best_at_0_001(by_rate, decide):
-    """Five seeds at the quick scale: ahead of 0.01 by 0.016 to 0.032, and of the others by 0.68."""
+    """Five seeds at the quick scale: better than 0.01 by 0.016 to 0.032, and than the others by 0.68."""
     trainings = by_rate("adam")
     decide(is_best(trainings, 0.001), f"Final test accuracies by rate: {format_accuracies(trainings)}.")
 
 
 @claim("Adam is poor at 0.1, 1 and 10.", source="answer 4.3, Table 3", expected=REPRODUCED)
 def test_adam_is_poor_from_0_1_up(by_rate, decide):
-    """Poor: below half of its best. Five seeds at the quick scale: at most 0.103, 0.103 and 0.291,
-    where half of the best is at least 0.486."""
+    """Poor: below half of its best. Five seeds at the quick scale: at most 0.103, 0.103 and 0.291;
+    half of the best is at least 0.486."""
     trainings = by_rate("adam", 0.001, 0.1, 1, 10)
     half = trainings[0.001].test_accuracy[-1] / 2
     holds = all_hold(exceeds(half, trainings[rate].test_accuracy[-1]) for rate in (0.1, 1, 10))
@@ -162,7 +162,7 @@ def test_sgd_suffices_at_three_rates(by_rate, decide):
     needs=_THREE_EPOCHS,
 )
 def test_sgd_tolerates_more_rates(by_rate, decide):
-    """By the decades of rates within 5 points of the optimizer's best; see `tolerance`."""
+    """Compares the decades of rates within 5 points of the optimizer's best; see `tolerance`."""
     trainings = {name: by_rate(name.lower()) for name in ("SGD", "Adam")}
     spans = {name: (tolerance(each, 1), tolerance(each, 5)) for name, each in trainings.items()}
     figures = "; ".join(
@@ -227,7 +227,7 @@ def test_adam_is_faster_at_its_best(by_rate, decide):
     needs=_THREE_EPOCHS,
 )
 def test_sgd_generalises_better_at_the_same_rate(by_rate, decide):
-    """By the final test accuracy at each rate."""
+    """Compares the final test accuracies at each rate."""
     adam, sgd = by_rate("adam"), by_rate("sgd")
     differences = [exceeds(sgd[rate].test_accuracy[-1], adam[rate].test_accuracy[-1]) for rate in RATES]
     figures = ", ".join(

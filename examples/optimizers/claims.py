@@ -1,8 +1,8 @@
-"""Claims about the optimizers, the same on each data set: its module imports them.
+"""Claims about the optimizers, which the module of each data set imports.
 
-In the terms of DeepOBS (F. Schneider, L. Balles, P. Hennig, 2019), which reports the best final
-accuracy, the speed and the tunability of an optimizer, and of AlgoPerf (G. Dahl et al., 2023), which
-measures time to a target.
+They use the measures of DeepOBS (F. Schneider, L. Balles, P. Hennig, 2019), which reports the best
+final accuracy, the speed and the tunability of an optimizer, and of AlgoPerf (G. Dahl et al., 2023),
+which measures time to a target.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ NEEDS = "more epochs: after the first, small learning rates have hardly begun"
 
 
 def _best_of_all(by_optimizer):
-    """Final accuracies at the best rates in words, best first."""
+    """Formats the final accuracies at the best rates, best first."""
     means = {name: best(each).mean() for name, each in by_optimizer.items()}
     return "; ".join(
         f"{name} {format_mean(best(by_optimizer[name]), 4)} at {best_rate(by_optimizer[name]):g}"
@@ -44,7 +44,7 @@ def test_all_end_within_a_point(by_optimizer, decide):
 
 @claim("The optimizers can be ranked by their best final accuracies without a tie.", needs=NEEDS)
 def test_the_ranking_has_no_ties(by_optimizer, decide):
-    """Ties are pairs that paired tests, adjusted for all pairs, leave open."""
+    """A tie is a pair that paired tests, adjusted for all pairs, leave open."""
     ranks = ranking({name: best(each) for name, each in by_optimizer.items()})
     seeds = len(best(next(iter(by_optimizer.values()))))
     decide(
@@ -65,7 +65,7 @@ def test_adam_ends_better_than_momentum(by_optimizer, decide):
 
 @claim("AdamW ends where Adam does, to a fifth of a point.", needs=NEEDS)
 def test_adamw_ends_where_adam_does(by_optimizer, decide):
-    """By equivalence: the interval of their difference lies within 0.2 points on either side."""
+    """An equivalence test: the interval of their difference is within 0.2 points of 0."""
     adam, adamw = best(by_optimizer["Adam"]), best(by_optimizer["AdamW"])
     decide(
         all_hold([exceeds(adam, adamw, by=-0.002), exceeds(adamw, adam, by=-0.002)]),
@@ -75,7 +75,7 @@ def test_adamw_ends_where_adam_does(by_optimizer, decide):
 
 
 def _speeds(by_optimizer, target):
-    """The training of each optimizer that is first at `target`, and all of them in words."""
+    """Returns the training of each optimizer that is first at `target`, and all of them in words."""
     found = {name: fastest(each, target) for name, each in by_optimizer.items()}
     words = []
     for name, training in found.items():
@@ -94,7 +94,7 @@ def _speeds(by_optimizer, target):
 
 @claim("The adaptive methods are at the highest target in fewer steps than plain SGD.", needs=NEEDS)
 def test_adaptive_methods_take_fewer_steps(by_optimizer, decide):
-    """RMSprop, Adagrad, Adam and AdamW, each at the rate that is first there."""
+    """RMSprop, Adagrad, Adam and AdamW, each at the rate that reaches the target first."""
     target = _target(by_optimizer)
     found, figures = _speeds(by_optimizer, target)
     plain = found[SGD]
@@ -145,7 +145,7 @@ def test_adam_is_more_tunable(by_optimizer, decide):
     needs=NEEDS,
 )
 def test_adam_is_better_with_three_draws(by_optimizer, decide):
-    """By the expected accuracy of the best of the three."""
+    """Compares the expected accuracies of the best of the three."""
     expected = {
         draws: {name: expected_best(each, draws) for name, each in by_optimizer.items()}
         for draws in (1, 3, 5)
@@ -161,6 +161,6 @@ def test_adam_is_better_with_three_draws(by_optimizer, decide):
 
 
 def _target(by_optimizer):
-    """The highest of the data set's targets."""
+    """Returns the highest of the data set's targets."""
     trainings = next(iter(by_optimizer.values()))
     return next(iter(trainings.values())).experiment.dataset.targets[-1]

@@ -1,4 +1,4 @@
-"""What is particular to this study, and the trainings that its claims are about."""
+"""The study, and the trainings that its claims are about."""
 
 import pytest
 
@@ -16,5 +16,5 @@ STUDY = Study(
 
 @pytest.fixture
 def by_optimizer(trained):
-    """All trainings of the exercise: by optimizer, then by learning rate."""
+    """Returns all trainings of the exercise by optimizer, then by learning rate."""
     return measures.by_optimizer(trained.where().values())

@@ -6,7 +6,7 @@ from model.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 BATCH_SIZE = 100
 
-# All but the learning rate as PyTorch has it; the momentum is the usual one.
+# All settings but the learning rate are PyTorch's defaults, and the momentum is the usual one.
 OPTIMIZERS = {
     "sgd": SGD,
     "momentum": lambda rate: SGD(rate, momentum=0.9),
@@ -19,7 +19,7 @@ OPTIMIZERS = {
 
 
 def exercise_on(dataset, title):
-    """The exercise on a data set: a row for each optimizer and learning rate."""
+    """Returns the exercise on a data set, with a row for each optimizer and learning rate."""
     return Exercise(
         title=title,
         question="Which optimizer is best, how soon is it there, and how much does its rate matter?",
@@ -36,7 +36,7 @@ def exercise_on(dataset, title):
 
 
 def _expected_best(results):
-    """Imports what draws it, and Altair, where it is drawn."""
+    """Draws the figure; Altair is imported only then."""
     from examples.optimizers.figures import expected
 
     return expected(results)

@@ -1,4 +1,4 @@
-"""The figure of this study's own: how good a few rates drawn at random are expected to be."""
+"""The figure that this study adds: the expected best of a few rates drawn at random."""
 
 import altair as alt
 
@@ -16,7 +16,7 @@ from harness.stats import mean_and_interval
 
 
 def expected(results):
-    """A line for each optimizer: the expected accuracy of the best of 1, 2, ... rates."""
+    """Draws a line for each optimizer: the expected accuracy of the best of 1, 2, ... rates."""
     found = by_optimizer(results.trainings.values())
     if len({len(each) for each in found.values()}) != 1:  # some rows did not run
         return None
