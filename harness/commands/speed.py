@@ -241,7 +241,7 @@ def measure_speeds(device_name: str = "auto", report: Path | None = None) -> Non
     print(
         f"\nOn {name_of(device)}. Medians of {SAMPLES} samples, engines and peers in turns.\nLimit: "
         "bytes over measured bandwidth, or operations over the measured peak of a matrix product,\n"
-        "whichever takes longer (harness/hardware/roofline.py). Of peak: what the whole matrix\n"
+        "whichever takes longer (harness/engine_speeds/roofline.py). Of peak: what the whole matrix\n"
         "products, zeros and all, would take at that peak."
     )
 
