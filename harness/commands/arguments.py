@@ -1,4 +1,4 @@
-"""Kinds of arguments that several commands take."""
+"""Types of arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_report_dir(parser: argparse.ArgumentParser) -> None:
         "--report-dir",
         type=to_path,
         metavar="DIR",
-        help="the report folder to write to (default: reports/latest, or a new one if there is none)",
+        help="the report folder to write to (default: reports/latest, or a new folder if there is none)",
     )
 
 
@@ -25,7 +25,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 
 def to_path(text: str) -> Path:
-    """A path, with `~` as the home folder."""
+    """Converts an argument to a path, with `~` as the home folder."""
     if not text:
         raise argparse.ArgumentTypeError("'' is not a path")
     try:
@@ -35,7 +35,7 @@ def to_path(text: str) -> Path:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """A whole number from `least` to 999999."""
+    """Returns a type of argument: a whole number from `least` to 999999."""
 
     def whole_number(text: str) -> int:
         if not text.isdecimal() or len(text) > 6 or int(text) < least:
@@ -46,7 +46,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def between(least: float, most: float) -> Callable[[str], float]:
-    """A number from `least` to `most`."""
+    """Returns a type of argument: a number from `least` to `most`."""
 
     def real_number(text: str) -> float:
         try:
