@@ -101,7 +101,7 @@ class Trainer:
         first = self.position // self.experiment.batch_size
         rates = self.rates[first : first - (-part.shape[1] // self.experiment.batch_size)]
         takes = len(inspect.signature(self.runner.epoch).parameters)
-        arguments = (part, rates)[:takes]
+        arguments: Any = (part, rates)[:takes]
         wait = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
         wait(device)
         started = time.perf_counter()

@@ -126,9 +126,9 @@ def _show(found: dict[str, Any]) -> None:
     together = found["together_detectable"]
     print(
         "\nNoise is a standard deviation: of the epochs within a run, of the fastest epoch between "
-        f"{found['runs']} runs,\nand of the time ratio between pairs of processes that take turns (A/B). "
-        "Detectable is the smallest slowdown\nthat is detected 19 times in 20, "
-        f"with {found['runs'] - 1} saved runs (in all rows together: "
+        f"{found['runs']} runs,\nand of the time ratio between pairs of processes that take turns "
+        "(A/B). Detectable is the smallest slowdown\nthat is detected 19 times in 20, with "
+        f"{found['runs'] - 1} saved runs (in all rows together: "
         f"{'unknown' if together is None else f'{together:.0f} %'}) or with A/B. "
         + " ".join(found["disturbances"])
     )
