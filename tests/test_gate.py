@@ -615,7 +615,7 @@ class TestMissing:
         result = saved.run(*ACCURACY, "-x")
         result.stdout.fnmatch_lines(["In 0001_* but not timed in this run (the session *): *2_fake*"])
 
-    def test_a_row_is_missing_until_a_whole_run_lacks_it(self, saved_six, trained_again):
+    def test_a_removed_row_fails_until_a_whole_run_lacks_it(self, saved_six, trained_again):
         self.remove(saved_six)
         self.fails(saved_six, gates=(TIME,))
         result = saved_six.run("--benchmark-save=accepted")

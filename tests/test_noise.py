@@ -83,7 +83,7 @@ def test_rows_that_cannot_be_trained_are_reported(measured, monkeypatch, capsys)
 def test_fewer_than_two_runs_are_refused(runs, capsys):
     with pytest.raises(SystemExit):
         main(["noise", "--runs", runs])
-    assert f"{runs!r} is not a whole number from 2" in capsys.readouterr().err
+    assert f"got {runs!r}; expected a whole number from 2" in capsys.readouterr().err
 
 
 def times(idle, steal):

@@ -100,7 +100,7 @@ def _why_nothing(found: ABComparison) -> str:
     first = (errors or [*found.errors.values()])[0]
     alike = all(str(error) == str(first) for error in found.errors.values())
     others = len(found.errors) - 1
-    more = "" if alike or not others else f" (and {count_rows(others)} more)"
+    more = "" if alike or not others else f" (and {others} more)"
     return f"{first}{more}"
 
 

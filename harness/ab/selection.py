@@ -89,10 +89,10 @@ def select(arguments: Sequence[str]) -> Selection:
         raise ValueError(collected.failed or why)
     given = f"with {shlex.join(arguments)}" if arguments else "without arguments"
     if collected.config is None:
-        raise ValueError(f"pytest {given} collects no rows")
+        raise ValueError(f"pytest {given} collects nothing; expected arguments that select rows")
     if not collected.exercises:
         others = f", only tests that do not train ({collected.others})" if collected.others else ""
-        raise ValueError(f"pytest {given} selects no row{others}")
+        raise ValueError(f"pytest {given} selects no row{others}; expected arguments that select rows")
     if SETTINGS not in collected.config.stash:
         raise ValueError(f"pytest {given} does not load the suite's plugin, which trains the rows")
     settings = collected.config.stash[SETTINGS]

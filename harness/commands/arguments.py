@@ -27,7 +27,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 def to_path(text: str) -> Path:
     """Converts an argument to a path, with `~` as the home folder."""
     if not text:
-        raise argparse.ArgumentTypeError("'' is not a path")
+        raise argparse.ArgumentTypeError("got ''; expected a path")
     try:
         return expanded(text)
     except ValueError as error:
@@ -39,7 +39,9 @@ def at_least(least: int) -> Callable[[str], int]:
 
     def whole_number(text: str) -> int:
         if not text.isdecimal() or len(text) > 6 or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to 999999")
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; expected a whole number from {least} to 999999"
+            )
         return int(text)
 
     return whole_number
@@ -54,7 +56,9 @@ def between(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; expected a number from {least:g} to {most:g}"
+            )
         return value
 
     return real_number

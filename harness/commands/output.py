@@ -63,5 +63,5 @@ class Output(io.TextIOBase):
 
     def fileno(self) -> int:
         if self._stream is None:
-            raise io.UnsupportedOperation("fileno")
+            raise io.UnsupportedOperation
         return self._stream.fileno()

@@ -58,10 +58,12 @@ def keep_run(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda
     if run == folder or run in folder.parents or folder in run.parents:
         raise ValueError(f"{run} cannot be kept as {folder}: one is inside the other")
     if not ownership.owns(run):
-        raise ownership.ForeignFilesError(f"{run} is not a report of this suite")
+        raise ownership.ForeignFilesError(
+            f"{run} is not a report of this suite; expected a report folder"
+        )
     if folder.exists():
         if not ownership.owns(folder):
-            raise ownership.ForeignFilesError(f"{folder} is not a report of this suite")
+            raise ownership.ForeignFilesError(f"{folder} is not a report of this suite; move it away")
         if found := ownership.foreign_file(folder):
             raise ownership.ForeignFilesError(f"{found} is not a file of this suite; move it away")
     kept = [run / name for name in _KEPT if os.path.lexists(run / name)]

@@ -64,7 +64,7 @@ class Statistics(Model):
         if not self.min <= self.median <= self.max or not math.isclose(
             self.total, self.mean * self.rounds, rel_tol=1e-6
         ):
-            raise ValueError("min, median, max, mean, total and rounds contradict each other")
+            raise ValueError("its min, median, max, mean, total and rounds contradict each other")
         return self
 
 

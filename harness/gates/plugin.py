@@ -37,6 +37,8 @@ from .gate_result import Finding, GateResult
 from .retraining import retrain
 
 _BENCHMARK = "--benchmark-compare-fail"
+_BARE = "--fail-bare-falls"
+_UNDERPOWERED = "--fail-underpowered"
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "or it takes significantly more epochs to reach a target accuracy",
     )
     group.addoption(
-        "--fail-bare-falls",
+        _BARE,
         action="store_true",
         help="With one seed, where the noise is unknown: fail if test accuracy drops by more than the "
         f"POINTS of {accuracy_gate.ACCURACY_OPTION}",
     )
     group.addoption(
-        "--fail-underpowered",
+        _UNDERPOWERED,
         action="store_true",
         help="Also fail if a gate is inconclusive: a slowdown or drop of the requested size may have "
         "gone undetected in some rows",
@@ -96,12 +98,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_number(accuracy_gate.ACCURACY_OPTION, option.accuracy_compare_fail, 100, "percentage points")
     gates = _gates(config)
     if option.fail_bare_falls and accuracy_gate.ACCURACY_OPTION not in gates:
-        raise pytest.UsageError(f"--fail-bare-falls needs {accuracy_gate.ACCURACY_OPTION}")
+        raise pytest.UsageError(f"{_BARE} needs {accuracy_gate.ACCURACY_OPTION}")
     if option.fail_underpowered and not {time_gate.TIME_OPTION, accuracy_gate.ACCURACY_OPTION} & {
         *gates
     }:
         raise pytest.UsageError(
-            f"--fail-underpowered needs {time_gate.TIME_OPTION} or {accuracy_gate.ACCURACY_OPTION}"
+            f"{_UNDERPOWERED} needs {time_gate.TIME_OPTION} or {accuracy_gate.ACCURACY_OPTION}"
         )
     if gates and (idle := _trains_nothing(config)):
         raise pytest.UsageError(
