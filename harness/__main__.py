@@ -21,7 +21,7 @@ _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
     "prune": "delete the oldest report folders of a study",
-    "ab": "compare a revision with the working tree, in turns",
+    "ab": "compare how fast and how well a revision and the working tree train, in turns",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
     "calibrate": "measure the gates' rates of false alarms and detections on saved runs",
     "speed": "measure every engine's time per step on this machine",
@@ -61,7 +61,7 @@ def _main(given: list[str]) -> int:
     parser = _Parser(prog="python -m harness", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, what in _COMMANDS.items():
-        command = commands.add_parser(name, help=what, description=what.capitalize() + ".")
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if given[:1] == [name]:
             module = import_module(f".commands.{name}", __package__)
             module.add_arguments(command)

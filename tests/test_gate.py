@@ -777,7 +777,7 @@ class TestGitHub:
         assert summary.read_text().startswith("## Gate: inconclusive\n")
 
     def test_properties_and_messages_are_escaped_as_github_does(self, summary):
-        """Like `escapeProperty` and `escapeData` of its own @actions/core."""
+        """Like `escapeProperty` and `escapeData` in @actions/core."""
         lines = []
         tell_github("", [("error", "a: b, 5 %\r\n", "a: b, 5 %\r\n")], lines.append)
         assert lines == ["::error title=Minibatch bench%2C a%3A b%2C 5 %25%0D%0A::a: b, 5 %25%0D%0A"]

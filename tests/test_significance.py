@@ -8,7 +8,7 @@ from harness.compare.significance import Difference, _prior, combined_error, hol
 
 
 def test_holm_adjusts_step_by_step():
-    """The smallest p is multiplied by the number of tests, the next by one less, and they never fall."""
+    """The smallest p is multiplied by the number of tests, the next by one less; they stay sorted."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.9]).tolist() == [1, 1]
     assert holm([]).tolist() == []

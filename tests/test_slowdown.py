@@ -143,7 +143,7 @@ def test_the_error_after_retrainings_includes_that_of_the_controls(count):
     assert together == ([False, True, True] if count >= CONTROLS else [False] * 3)
 
 
-def test_of_runs_with_other_rows_each_row_counts_where_it_is():
+def test_each_row_is_compared_with_the_runs_that_have_it():
     machine = Machine(8, shared=0.5)
     runs = [machine.run(cases) for cases in (ROWS, ROWS[:6], ROWS[3:], ROWS[:8], ROWS)]
     now = machine.run()
@@ -153,7 +153,7 @@ def test_of_runs_with_other_rows_each_row_counts_where_it_is():
     assert found == pytest.approx(residuals - np.median(residuals))
 
 
-def test_trainings_count_alike_each_beside_its_own_controls():
+def test_trainings_have_equal_weight_and_each_its_own_controls():
     machine = Machine(6)
     runs = [machine.run() for _ in range(6)]
     now = machine.run(**{"row 4": 2.0})
@@ -172,14 +172,14 @@ def test_trainings_count_alike_each_beside_its_own_controls():
         return found.difference.estimate
 
     assert estimate() == pytest.approx(first - share)
-    beside = Trainings(again, [*controls, "missing"])
-    together = [judge(each, runs, 10).together for each in ([Trainings(now)], [Trainings(now), beside])]
-    assert together[0] == together[1], "that is of this run's rows alone"
-    assert estimate(beside) == pytest.approx((first - share + second - among) / 2)
-    # Without a control, what this run's rows share is the best that is known.
+    controlled = Trainings(again, [*controls, "missing"])
+    together = [judge([Trainings(now), *each], runs, 10).together for each in ([], [controlled])]
+    assert together[0] == together[1], "only this run decides on all rows together"
+    assert estimate(controlled) == pytest.approx((first - share + second - among) / 2)
+    # Without controls, this run's share is the best estimate.
     alone = Trainings({"row 4": 3.0})
     last = (first - share + second - among + second - share) / 3
-    assert estimate(beside, alone) == pytest.approx(last)
+    assert estimate(controlled, alone) == pytest.approx(last)
 
 
 def test_a_huge_slowdown_can_be_printed():

@@ -144,9 +144,9 @@ def _learning(row: dict[str, Any]) -> str:
 
 def _caption(found: ABComparison) -> str:
     return (
-        "Head is the working tree. The ratio is head's time to base's, measured in turns, with its "
-        f"interval over pairs of\nprocesses. Same: a change of {found.percent:g} % or more is excluded. "
-        "Inconclusive: it cannot be excluded."
+        "Head is the working tree. The ratio is of head's time to base's: above 1, head is slower. Its "
+        "interval is over\npairs of processes that take turns. Same: a change of "
+        f"{found.percent:g} % or more is excluded. Inconclusive: it is neither shown nor excluded."
     )
 
 

@@ -60,7 +60,7 @@ def _remove(repository: Path, folder: Path) -> None:
         # Twice, because git locks a worktree while creating it.
         git(repository, "worktree", "remove", "--force", "--force", str(folder))
         return
-    # It was created only in part, or not at all.
+    # It was not created, or only in part.
     with suppress(ValueError, OSError):
         common = Path(git(repository, "rev-parse", "--git-common-dir"))
         for kept in (repository / common / "worktrees").glob("*/gitdir"):

@@ -1,7 +1,7 @@
 """Deletes the oldest report folders; no other command deletes a run.
 
-`make prune KEEP=N`, or `python -m harness prune N`. Keeps the newest N folders in `reports/`, those that
-a session is writing to, the one that `latest` links to, and published runs.
+`make prune KEEP=N`, or `python -m harness prune N`. Keeps the newest N folders in `reports/`, any that a
+session is writing to, the one that `latest` links to, and published runs.
 """
 
 from __future__ import annotations

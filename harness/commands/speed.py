@@ -88,7 +88,7 @@ def peaks(experiment: Experiment, data: Data, replicates: int) -> dict[str, floa
     orders = _orders(experiment, data, replicates)
     return {
         engine.NAME: peak_mib(engine, experiment, data, tuple(range(replicates)), orders)
-        for engine in _able(experiment, data)
+        for engine in _runnable(experiment, data)
     }
 
 
@@ -103,7 +103,7 @@ def measure_engines(
     orders = _orders(experiment, data, replicates)
     contenders = [
         Contender(engine, engine.Engine(experiment, data, seeds), peak.get(engine.NAME))
-        for engine in _able(experiment, data)
+        for engine in _runnable(experiment, data)
     ]
     if data.device.type == "cpu" and replicates == 1:
         contenders += [Contender(*each, None) for each in peers.ready(experiment, data, orders)]
@@ -156,7 +156,7 @@ def measure_engines(
     ]
 
 
-def _able(experiment: Experiment, data: Data) -> list[EngineModule]:
+def _runnable(experiment: Experiment, data: Data) -> list[EngineModule]:
     return [engine for engine in ENGINES if cannot_run(engine, experiment, data.device) is None]
 
 
