@@ -265,7 +265,7 @@ class TestTimes:
         assert time_gate.absent(current, runs, runs) == {"a": "0003_base", "b": "0004_base"}
         assert time_gate.absent(current, runs, runs[:1]) == {"a": "0001_base"}
 
-    def test_five_are_enough(self):
+    def test_five_saved_runs_are_enough(self):
         answer = self.ask(self.saved(5))
         assert summarize(answer.passed) == [
             (row, "not slower", "not slower", "") for row in (None, *self.ROWS)

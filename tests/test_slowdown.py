@@ -244,7 +244,7 @@ def test_a_slowdown_must_be_large_enough_as_well_as_significant():
     assert slow(judge(now, runs, 7)) == ["row 3"]
 
 
-def test_a_few_rows_are_judged_without_the_machine():
+def test_a_few_rows_are_judged_without_a_common_share():
     machine = Machine(2)
     few = ROWS[: CONTROLS - 1]
     runs = [machine.run(few) for _ in range(6)]

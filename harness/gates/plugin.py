@@ -241,8 +241,8 @@ def _report_failure(config: pytest.Config, result: GateResult) -> None:
         longrepr=result.why_failed(),
         when="call",
     )
-    # --last-failed and --stepwise cannot run it again, so they do not hear of it. The terminal counts it
-    # as a failure but not in its progress. All tests have ended, so --maxfail must not stop the session.
+    # --last-failed and --stepwise cannot run it again, so their plugins are left out. The terminal counts
+    # it as a failure but not in its progress. All tests have ended, so --maxfail must not stop anything.
     manager = config.pluginmanager
     reporter = manager.get_plugin("terminalreporter")
     assert isinstance(reporter, pytest.TerminalReporter)
