@@ -241,7 +241,7 @@ def _report_failure(config: pytest.Config, result: GateResult) -> None:
         longrepr=result.why_failed(),
         when="call",
     )
-    # --last-failed and --stepwise cannot run it again, so their plugins are left out. The terminal counts
+    # --last-failed and --stepwise cannot run it again, so their plugins are left out. The terminal lists
     # it as a failure but not in its progress. All tests have ended, so --maxfail must not stop anything.
     manager = config.pluginmanager
     reporter = manager.get_plugin("terminalreporter")
