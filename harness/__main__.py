@@ -1,4 +1,4 @@
-"""The project's commands besides pytest: `python -m harness COMMAND`, or `make COMMAND`."""
+"""The project's commands other than pytest: `python -m harness COMMAND`, or `make COMMAND`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .processes import as_ctrl_c
 
 _INTERRUPTED = 130
 
-# Each is a module of `commands`, which is imported only to be run: some import PyTorch.
+# Each is a module of `commands`, imported only when it runs, since some import PyTorch.
 _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
     "prune": "delete the oldest report folders of a study",
-    "ab": "compare a revision with the working tree, in turns",
+    "ab": "compare how fast and how well a revision and the working tree train, in turns",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
-    "calibrate": "measure how often the gates are wrong, and right, on saved runs",
+    "calibrate": "measure the gates' rates of false alarms and detections on saved runs",
     "speed": "measure every engine's time per step on this machine",
-    "times": "measure whether training times hold under -n",
+    "times": "measure whether pytest -n changes training times",
     "gpu": "run everything that needs a GPU, step by step",
 }
-_WITH_PYTEST_ARGUMENTS = ("ab", "noise")  # after a "--"
+_WITH_PYTEST_ARGUMENTS = ("ab", "noise")  # these take them after a "--"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command that `arguments` name; returns its exit status.
+    """Runs the command that `arguments` name and returns its exit status.
 
-    Bad input is refused in one line with status 2. Ctrl-C, SIGTERM and a terminal that closes end it
-    in one line with status 130.
+    Bad input is refused in one line, with status 2. If Ctrl-C, SIGTERM or a closing terminal interrupts
+    the command, it ends with one line and status 130.
     """
     out, error = Output(sys.stdout), Output(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
@@ -61,13 +61,13 @@ def _main(given: list[str]) -> int:
     parser = _Parser(prog="python -m harness", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, what in _COMMANDS.items():
-        command = commands.add_parser(name, help=what, description=what.capitalize() + ".")
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if given[:1] == [name]:
             module = import_module(f".commands.{name}", __package__)
             module.add_arguments(command)
     options = parser.parse_args(own)
     options.pytest_arguments = given[len(own) + 1 :]
-    # Errors of what the command was given, and of files, explain themselves in one line.
+    # The messages of these errors are complete: they need no traceback.
     try:
         return module.run(options) or 0
     except (OSError, ValueError) as error:
@@ -75,14 +75,14 @@ def _main(given: list[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that refuses in one line; `--help` has the usage."""
+    """A parser that reports errors in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(REFUSED, f"{self.prog}: {one_line(message)} (--help says more)\n")
+        self.exit(REFUSED, f"{self.prog}: {one_line(message)} (see --help)\n")
 
 
 def _refuse(reason: str) -> int:
-    """Prints the reason in one line, without what a terminal would obey."""
+    """Prints the reason in one line, with control characters escaped."""
     print(one_line(reason), file=sys.stderr)
     return REFUSED
 

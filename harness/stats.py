@@ -1,7 +1,7 @@
-"""Statistics over seeds: means with 95 % intervals, tests, and comparisons that these decide.
+"""Statistics over seeds: means with 95 % intervals, tests, and comparisons based on them.
 
-Comparisons are three-valued: True, False, or None where the interval leaves it open. With
-one seed there is no interval, and the figures themselves decide; whoever shows them says so.
+Comparisons return True, False, or None if the interval leaves the answer open. With one seed there is
+no interval, and the values themselves decide; callers that show such a result must mention it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Interval = tuple[float, float]
 
 
 def half_width(values: ArrayLike) -> NDArray[np.float64] | None:
-    """Half the width of the mean's 95 % interval (Student's t), over the last axis of `values`.
+    """Returns half the width of the mean's 95 % interval (Student's t), over the last axis of `values`.
 
-    None where there is but one value.
+    Returns None if there is only one value.
     """
     values = np.asarray(values)
     count = values.shape[-1]
@@ -33,9 +33,9 @@ def half_width(values: ArrayLike) -> NDArray[np.float64] | None:
 def mean_and_interval(
     values: ArrayLike,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean, and the ends of its 95 % interval, over the last axis; one value is its own interval.
+    """Returns the mean over the last axis, and the ends of its 95 % interval.
 
-    Where a value is not finite, all three are NaN.
+    The interval of a single value is that value. If a value is not finite, all three are NaN.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         values = np.where(np.isfinite(values), values, np.nan)
@@ -46,16 +46,16 @@ def mean_and_interval(
 
 
 def format_mean(values: Sequence[float] | NDArray[np.float64], decimals: int = 3) -> str:
-    """The mean, with half its interval's width where there is one: "0.982 ± 0.001"."""
+    """Formats the mean with half the width of its interval, if it has one: "0.982 ± 0.001"."""
     text = f"{np.mean(values):.{decimals}f}"
     half = half_width(values)
     return text if half is None else f"{text} ± {half:.{decimals}f}"
 
 
 def exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0) -> bool | None:
-    """Whether `ours` is greater than `theirs` by more than `by`, on average over seeds.
+    """Returns whether `ours` exceeds `theirs` by more than `by`, on average over seeds.
 
-    Decided by the 95 % interval of the differences, seed by seed: both sides have the same seeds.
+    The 95 % interval of the differences, seed by seed, decides: both sides must have the same seeds.
     """
     differences = np.asarray(ours) - np.asarray(theirs) - by
     middle, half = differences.mean(), half_width(differences)
@@ -65,20 +65,20 @@ def exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0) -> bool | None:
 
 
 def all_hold(truths: Iterable[bool | None]) -> bool | None:
-    """Kleene's conjunction: False if one is False, else None if one is open."""
+    """Returns Kleene's conjunction: False if any is False, else None if any is None, else True."""
     found = set(truths)
     return False if False in found else None if None in found else True
 
 
 def negate(truth: bool | None) -> bool | None:
-    """Kleene's negation."""
+    """Returns Kleene's negation."""
     return None if truth is None else not truth
 
 
 def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval | None:
-    """The 95 % interval of the difference of the means of two independent samples (Welch).
+    """Returns the 95 % interval of the difference of the means of two independent samples (Welch).
 
-    None where a side has but one value.
+    Returns None if a side has only one value.
     """
     if min(len(ours), len(theirs)) < 2:
         return None
@@ -91,10 +91,10 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval |
 
 
 def span_around_best(scores: Sequence[float] | NDArray[np.float64], within: float) -> tuple[int, int]:
-    """The first and last index of the unbroken run around the highest score that is `within` it.
+    """Returns the first and last index of the unbroken run of scores `within` the highest, around it.
 
-    A measure of how sensitive an optimizer is to its learning rate, where `scores` are its results
-    by rate: F. Schneider, L. Balles, P. Hennig, "DeepOBS" (2019); R. Schmidt, F. Schneider,
+    With an optimizer's results by learning rate as `scores`, this measures how sensitive it is to the
+    rate: F. Schneider, L. Balles, P. Hennig, "DeepOBS" (2019); R. Schmidt, F. Schneider,
     P. Hennig, "Descending through a Crowded Valley" (2021).
     """
     best = int(np.argmax(scores))

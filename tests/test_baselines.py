@@ -1,4 +1,4 @@
-"""Saved runs are read by one model of what may be in them: taken whole, or refused in one line."""
+"""Saved runs are checked by one model: accepted as a whole, or refused in one line."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def with_info(**changed):
     return {"machine_info": {}, "benchmarks": [{**CASE, "extra_info": {**INFO, **changed}}]}
 
 
-UNREADABLE = "cannot be read: it is no file of pytest-benchmark's"
+UNREADABLE = "cannot be read: it is not a pytest-benchmark file"
 DAMAGED = {
     "empty": ("", UNREADABLE),
     "cut short": ('{"benchmarks": [{"fullname": ', UNREADABLE),
@@ -60,7 +60,7 @@ DAMAGED = {
     "no info": ({"benchmarks": [{"fullname": "x", "stats": STATS}]}, UNREADABLE),
     "old": (
         {"benchmarks": [{**CASE, "extra_info": {"test_accuracy": [0.9]}}]},
-        "an earlier version saved it, with a whole training as one round",
+        "it was saved by an earlier version, with one round per training",
     ),
     "accuracies in words": (
         with_info(test_accuracy="high"),
@@ -68,10 +68,10 @@ DAMAGED = {
     ),
     "accuracy -1": (with_info(test_accuracy=[-1.0]), "extra_info.test_accuracy.0: *(it is -1.0)"),
     "accuracy NaN": (with_info(test_accuracy=[math.nan]), "extra_info.test_accuracy.0: *(it is nan)"),
-    "two seeds, one accuracy": (with_info(seeds=[0, 1]), "extra_info: its lists are not of one value*"),
+    "two seeds, one accuracy": (with_info(seeds=[0, 1]), "extra_info: its lists do not have one value*"),
     "a seed twice": (
         with_info(seeds=[0, 0], test_accuracy=[1, 1], epochs_to={"0.90": [1, 1], "0.97": [1, 1]}),
-        "extra_info: its lists are not of one value*",
+        "extra_info: its lists do not have one value*",
     ),
     "another target": (with_info(epochs_to={"0.50": [1]}), "extra_info: epochs_to lacks*"),
     "an epoch before the first": (
@@ -84,53 +84,53 @@ DAMAGED = {
     "seconds 0": (with_stats(min=0), "stats.min: *(it is 0)"),
     "milliseconds": (
         with_stats(min=1000, max=1000, mean=1000, median=1000, total=1000),
-        "stats.total is not its training time in seconds",
+        "stats.total is not equal to extra_info.seconds",
     ),
-    "in disorder": (with_stats(min=2), "stats: they contradict each other"),
-    "another sum": (with_stats(mean=2, max=3), "stats: they contradict each other"),
-    "rounds that are no epochs": (
+    "in disorder": (with_stats(min=2), "stats: its min, * contradict each other"),
+    "another sum": (with_stats(mean=2, max=3), "stats: its min, * contradict each other"),
+    "rounds that are not epochs": (
         with_stats(rounds=2, total=2),
-        "stats.rounds is not its number of epochs",
+        "stats.rounds is not equal to extra_info.epochs",
     ),
 }
 
 
-@pytest.mark.parametrize(("content", "said"), DAMAGED.values(), ids=DAMAGED)
-def test_what_cannot_be_is_refused(tmp_path, content, said):
+@pytest.mark.parametrize(("content", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_refused(tmp_path, content, message):
     path = tmp_path / "0001_base.json"
     if not isinstance(content, bytes):
         content = (content if isinstance(content, str) else json.dumps(content)).encode()
     path.write_bytes(content)
     with pytest.raises(BaselineError) as refused:
         read_saved_run(path)
-    pytest.LineMatcher([str(refused.value)]).fnmatch_lines([f"the saved run {path} *{said}*"])
+    pytest.LineMatcher([str(refused.value)]).fnmatch_lines([f"the saved run {path} *{message}*"])
 
 
-def test_a_file_that_is_gone_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(BaselineError, match="No such file"):
         read_saved_run(tmp_path / "0001_base.json")
 
 
-def test_sums_are_those_of_rounded_numbers(tmp_path):
+def test_rounded_sums_are_accepted(tmp_path):
     content = with_stats(total=1 + 5e-7)
     content["benchmarks"][0]["extra_info"] = {**INFO, "seconds": 1.0005}
     (tmp_path / "a.json").write_text(json.dumps(content))
     assert read_saved_run(tmp_path / "a.json").cases[ROW].stats.total == 1 + 5e-7
 
 
-def test_cases_differ_in_what_sets_them_apart():
+def test_differences_depend_on_the_fields_compared():
     two = {"seeds": [0, 1], "test_accuracy": [1, 1], "epochs_to": {"0.90": [1, 1], "0.97": [1, 1]}}
     (ours,) = cases_of(with_info()["benchmarks"]).values()
     (theirs,) = cases_of(with_info(**two, cores=4)["benchmarks"]).values()
     assert ours.differences(theirs, FOR_TIMES) == [
-        "cores 4 there, 1 here",
-        "replicates 2 there, 1 here",
+        "cores was 4 and is now 1",
+        "replicates was 2 and is now 1",
     ]
     assert ours.differences(theirs, FOR_ACCURACY) == []
 
 
-def test_another_experiment_under_the_same_name_is_told_by_its_settings():
-    """Every field of an experiment sets cases apart, for accuracies and for times."""
+def test_another_experiment_under_the_same_name_is_distinguished_by_its_settings():
+    """Every field of an experiment is compared, for accuracies and for times."""
     assert {each.name for each in fields(Experiment)} <= {*FOR_ACCURACY} <= {*FOR_TIMES}
     network = MLP((784, 20, 10), ("tanh",))
     schedule = Schedule(torch.optim.lr_scheduler.CosineAnnealingLR, {"T_max": 2})
@@ -144,38 +144,38 @@ def test_another_experiment_under_the_same_name_is_told_by_its_settings():
     changed[0]["extra_info"]["seconds"] = 3.0
     (theirs,) = cases_of(changed).values()
     assert ours.differences(theirs, FOR_ACCURACY) == [
-        "optimizer Adam at rate 0.001 there, SGD at rate 0.1 here",
-        "batch_size 500 there, 1 here",
-        "epochs 3 there, 1 here",
-        "order by_class there, shuffled here",
-        "init 0.0 there, default here",
-        "dataset emnist-digits there, mnist here",
-        "network 784-20-10 with tanh there, 784-300-100-10 with relu, sigmoid here",
-        "schedule CosineAnnealingLR, T max 2, every epoch there, None here",
+        "optimizer was Adam at rate 0.001 and is now SGD at rate 0.1",
+        "batch_size was 500 and is now 1",
+        "epochs was 3 and is now 1",
+        "order was by_class and is now shuffled",
+        "init was 0.0 and is now default",
+        "dataset was emnist-digits and is now mnist",
+        "network was 784-20-10 with tanh and is now 784-300-100-10 with relu, sigmoid",
+        "schedule was CosineAnnealingLR, T max 2, every epoch and is now None",
     ]
 
 
 @pytest.mark.parametrize(("device", "shown"), [(10**38, f" (it is {10**38})"), (10**39, "")])
-def test_the_first_thing_that_is_wrong_is_shown_if_it_is_short(tmp_path, device, shown):
+def test_the_first_invalid_value_is_shown_if_it_is_short(tmp_path, device, shown):
     (tmp_path / "a.json").write_text(json.dumps(with_info(device=device, timing=7)))
     with pytest.raises(BaselineError) as refused:
         read_saved_run(tmp_path / "a.json")
-    said = "extra_info.device: input should be a valid string"
-    assert str(refused.value).endswith(f"a.json cannot be used: {said}{shown}")
+    message = "extra_info.device: input should be a valid string"
+    assert str(refused.value).endswith(f"a.json cannot be used: {message}{shown}")
 
 
-def test_before_the_first_epoch_an_accuracy_may_be_reached(tmp_path):
+def test_an_accuracy_may_be_reached_before_the_first_epoch(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(with_info(epochs_to={"0.90": [0], "0.97": [1]})))
     assert read_saved_run(tmp_path / "a.json").cases[ROW].extra_info.epochs_to["0.90"] == [0]
 
 
-def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
+def test_control_characters_in_a_name_are_escaped(tmp_path):
     with pytest.raises(BaselineError) as refused:
         read_saved_run(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read: No such file or directory" in str(refused.value)
 
 
-def test_a_whole_one_is_taken_and_other_benchmarks_in_it_are_left(tmp_path):
+def test_other_benchmarks_in_a_saved_run_are_ignored(tmp_path):
     path = tmp_path / "0001_base.json"
     other = {"fullname": "other", "stats": {}, "extra_info": {}}
     path.write_text(json.dumps({"machine_info": {}, "benchmarks": [CASE, other]}))

@@ -101,7 +101,9 @@ class TestOptions:
         monkeypatch.setenv("FAKE_SLOWER", "3")
         failed = suite.run(*gate, *workers)
         assert failed.ret == pytest.ExitCode.TESTS_FAILED
-        failed.stdout.fnmatch_lines(["*gate: failed*", "*median 0.75 s an epoch, 0.25 s in 0001_base"])
+        failed.stdout.fnmatch_lines(
+            ["*gate: failed*", "*median 0.75 s per epoch, compared with 0.25 s in 0001_base"]
+        )
 
     def test_disable(self, suite, workers):
         result = suite.run("--benchmark-disable", "--benchmark-json=saved.json", *workers)

@@ -25,22 +25,22 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(calibrate, "DRAWS", 20)
 
 
-def test_quiet_runs_make_no_alarm_and_show_what_they_say():
+def test_quiet_runs_cause_no_alarm_and_their_detectable_slowdowns_are_detected():
     _, alarms, found, together, *_ = times_of(runs(20), np.random.default_rng(0))
     assert alarms.happened <= 1
     assert found.happened >= 17
     assert together.happened == 20
-    assert str(together) == "  all rows slower by 10 %, found: 20 of 20 (100.0%)"
+    assert str(together) == "  detected slowdowns of all rows, of 10 %: 20 of 20 (100.0%)"
 
 
 def test_noise_hides_a_slowdown():
     *_, together, share, _ = times_of(runs(20, noise=0.2), np.random.default_rng(0))
     assert together.happened < 10
-    assert share == "  rows that can see 20 % or less: 0%"
+    assert share == "  rows whose smallest detectable slowdown is 20 % or less: 0%"
 
 
 def saved(path, number, seeds=1):
-    """A saved run in which rows learn a little differently under each seed."""
+    """Writes a saved run whose rows learn slightly differently under each seed; returns its path."""
     rng = np.random.default_rng(number)
     stats = dict.fromkeys(("min", "max", "mean", "median"), math.exp(rng.normal(0, 0.01)))
     stats |= {"stddev": 0, "iqr": 0, "total": stats["min"], "rounds": 1}
@@ -60,17 +60,18 @@ def saved(path, number, seeds=1):
     return str(file)
 
 
-def test_ten_seeds_tell_of_accuracies(tmp_path, capsys):
+def test_ten_seeds_calibrate_accuracies(tmp_path, capsys):
     assert main(["calibrate", saved(tmp_path, 1, seeds=12)]) == 0
     header, alarms, found = capsys.readouterr().out.splitlines()
-    assert header.startswith("Accuracies, 8 rows under 12 seeds (0001_base.json)")
-    assert alarms == "  false alarms of a run: 0 of 20 (0.0%)"
-    assert found.endswith("fell by 1 point, found: 20 of 20 (100.0%)")
+    assert header.startswith("Accuracies: 8 rows under 12 seeds (0001_base.json)")
+    assert alarms == "  runs of unchanged code with a false alarm: 0 of 20 (0.0%)"
+    assert found.startswith("  detected drops of 1 point in one of 8 rows ")
+    assert found.endswith(": 20 of 20 (100.0%)")
 
 
-def test_too_little_to_draw_from_is_refused(tmp_path, capsys):
+def test_too_few_runs_and_seeds_are_refused(tmp_path, capsys):
     assert main(["calibrate", saved(tmp_path, 1), saved(tmp_path, 2)]) == 2
-    assert "2 saved runs alike under 1 seeds at most are too few" in capsys.readouterr().err
+    assert "there are 2 comparable saved runs, with up to 1 seeds" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_refused(tmp_path, capsys):
@@ -79,14 +80,14 @@ def test_a_damaged_file_is_refused(tmp_path, capsys):
     assert "0001_base.json cannot be read" in capsys.readouterr().err
 
 
-def test_nine_runs_tell_of_times(tmp_path, capsys):
+def test_nine_runs_calibrate_times(tmp_path, capsys):
     assert main(["calibrate", *(saved(tmp_path, number) for number in range(9))]) == 0
-    assert capsys.readouterr().out.startswith("Times, 9 runs of 8 rows, 5 of them as saved runs:")
+    assert capsys.readouterr().out.startswith("Times: 9 runs of 8 rows, 5 drawn as the baseline:")
 
 
-def test_runs_under_other_seeds_are_no_samples_of_times(tmp_path, capsys):
+def test_runs_with_other_seeds_do_not_count_for_times(tmp_path, capsys):
     files = [saved(tmp_path, number) for number in range(9)] + [saved(tmp_path, 9, seeds=10)]
     assert main(["calibrate", *files]) == 0
     times, accuracies = (line for line in capsys.readouterr().out.splitlines() if line[0] != " ")
-    assert times.startswith("Times, 9 runs ")
-    assert accuracies.startswith("Accuracies, 8 rows under 10 seeds (0009_base.json)")
+    assert times.startswith("Times: 9 runs ")
+    assert accuracies.startswith("Accuracies: 8 rows under 10 seeds (0009_base.json)")

@@ -1,4 +1,4 @@
-"""The commands as processes: the environment of their children, and what they answer."""
+"""The commands as processes: their children's environment, and their output and exit status."""
 
 import argparse
 import ast
@@ -31,11 +31,11 @@ WITHOUT_ENVIRONMENT = (
 
 
 def started(code):
-    """The lines of calls that start a process with git's local variables."""
+    """Returns the lines of calls that start a process with git's local variables."""
     lines = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.module == "subprocess":
-            lines.append(node.lineno)  # a call by that name would not be found
+            lines.append(node.lineno)  # a call of the imported name would not be found
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         of, name = ast.unparse(node.func.value), node.func.attr
@@ -59,12 +59,12 @@ def started(code):
         "asyncio.create_subprocess_exec('x')",
     ],
 )
-def test_a_child_without_an_environment_is_noticed(code):
+def test_a_child_without_an_environment_is_found(code):
     assert started(code) == [1]
     assert started("subprocess.run(['x'], env=environment())") == []
 
 
-def test_one_with_another_environment_is_noticed():
+def test_a_child_with_another_environment_is_found():
     assert started("subprocess.run(['x'], env=os.environ)") == [1]
 
 
@@ -72,12 +72,12 @@ def test_one_with_another_environment_is_noticed():
     "path", sorted(ROOT.glob("harness/**/*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_every_child_is_given_its_environment(path):
-    # There `run_whole` passes on what it is given.
+    # `run_whole` there passes on the environment that it is given.
     allowed = 1 if path.name == "processes.py" else 0
     assert len(started(path.read_text())) == allowed
 
 
-def test_the_variables_are_those_that_git_has(monkeypatch):
+def test_children_inherit_none_of_gits_local_variables(monkeypatch):
     named = subprocess.run(
         ["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -87,7 +87,7 @@ def test_the_variables_are_those_that_git_has(monkeypatch):
     assert not {*named} & {*processes.environment()}
 
 
-# What a command answers -----------------------------------------------------------------------------
+# Output and exit status -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -103,19 +103,19 @@ def test_the_variables_are_those_that_git_has(monkeypatch):
         (("calibrate", "/dev/null"), "the saved run /dev/null cannot be read: *"),
     ],
 )
-def test_bad_input_is_refused_in_a_line(arguments, line, capsys):
+def test_bad_input_is_refused_in_one_line(arguments, line, capsys):
     assert main([*arguments]) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    pytest.LineMatcher([said]).fnmatch_lines([line])
+    (message,) = capsys.readouterr().err.splitlines()
+    pytest.LineMatcher([message]).fnmatch_lines([line])
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("times", "--workers", "0"), "*--workers: '0' is not a whole number from 1 to 999999*"),
-        (("times", "--workers", "9" * 5000), "*argument --workers: '9999*"),
+        (("times", "--workers", "0"), "*--workers: got '0'; expected a whole number from 1 to 999999*"),
+        (("times", "--workers", "9" * 5000), "*argument --workers: got '9999*"),
         (("ab", "x", "--\x1b[31m"), r"*unrecognized arguments: --\x1b[[]31m*"),
-        (("report", ""), "*'' is not a path*"),
+        (("report", ""), "*got ''; expected a path*"),
         (
             ("speed", "--report-dir=~nobody-here/x"),
             "*'~nobody-here/x', and there is no such home folder*",
@@ -124,16 +124,16 @@ def test_bad_input_is_refused_in_a_line(arguments, line, capsys):
         ((), "*COMMAND*"),
     ],
 )
-def test_bad_arguments_are_refused_in_a_line(arguments, line, capsys):
+def test_bad_arguments_are_refused_in_one_line(arguments, line, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*arguments])
     assert ended.value.code == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.isprintable()
-    pytest.LineMatcher([said]).fnmatch_lines([line])
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.isprintable()
+    pytest.LineMatcher([message]).fnmatch_lines([line])
 
 
-def test_a_home_is_a_home_behind_an_equals_sign(monkeypatch, tmp_path):
+def test_a_home_folder_is_expanded_after_an_equals_sign(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     parser = argparse.ArgumentParser()
     times.add_arguments(parser)
@@ -141,7 +141,7 @@ def test_a_home_is_a_home_behind_an_equals_sign(monkeypatch, tmp_path):
     assert options.report_dir == tmp_path / "x"
 
 
-def test_a_folder_that_may_not_be_read_is_said(tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path, capsys, monkeypatch):
     def load(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
@@ -150,7 +150,7 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == f"[Errno 13] Permission denied: '{tmp_path}'\n"
 
 
-def test_times_of_a_suite_that_fails_say_why(tmp_path, monkeypatch, capsys):
+def test_times_of_a_suite_that_fails_report_the_reason(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(times, "MODULES", ("bench/nowhere.py",))
     assert main(["times", "--report-dir", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -182,8 +182,8 @@ def printing(line, redirection, **env):
 
 
 @pytest.mark.parametrize("redirection", ["| head -1", ">&-", "| true"])
-def test_nobody_has_to_read_it_to_the_end(redirection):
-    """The command goes on, and ends with its own status."""
+def test_output_need_not_be_read_to_the_end(redirection):
+    """The command continues, and ends with its own status."""
     ran = printing("a line", redirection)
     assert (ran.returncode, ran.stderr) == (3, "done\n")
 
@@ -192,7 +192,7 @@ def test_stderr_may_be_closed_too():
     assert printing("a line", "2>&1 | head -1").returncode == 3
 
 
-def test_a_full_disk_is_said():
+def test_a_full_disk_is_reported():
     code = PRINTS.replace("LINE", "'a line'").replace("return 3", "return 0")
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
@@ -203,13 +203,13 @@ def test_a_full_disk_is_said():
     assert ran.returncode == 2
 
 
-def test_what_an_encoding_lacks_is_escaped():
+def test_characters_that_an_encoding_lacks_are_escaped():
     ran = printing("\udcff µ", "| tail -1", PYTHONIOENCODING="ascii")
     assert ran.stdout == "\\udcff \\xb5\n"
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_it_says_so_in_a_line(tmp_path, end):
+def test_an_interruption_is_reported_in_one_line(tmp_path, end):
     code = (
         "import signal, sys, time, pathlib, harness.__main__ as commands\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

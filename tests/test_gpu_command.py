@@ -1,4 +1,4 @@
-"""`make gpu`: order, resuming, limits and summary, with stand-ins for the steps."""
+"""`make gpu`: order, resuming, limits and summary, with substitutes for the steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OF = {"device": "a GPU", "torch": "2.13.0", "code": "0123456789ab"}
 
 @pytest.fixture(autouse=True)
 def limits(tmp_path, monkeypatch) -> list[float]:
-    """The limits of the steps so far, in seconds; that of one which hangs is over at once."""
+    """The limits of the steps so far, in seconds; a step that hangs reaches its limit at once."""
     limits = []
 
     class Process(subprocess.Popen):
@@ -50,7 +50,7 @@ def python(code: str) -> tuple[str, ...]:
 
 
 def ran(folder: Path) -> list[str]:
-    """What the steps noted, since the last call."""
+    """Returns the steps' notes since the last call."""
     noted = folder / "noted"
     names = noted.read_text().split() if noted.exists() else []
     noted.unlink(missing_ok=True)
@@ -58,11 +58,11 @@ def ran(folder: Path) -> list[str]:
 
 
 def notes(folder: Path, name: str, then: str = "", **fields) -> Step:
-    """A step that notes its name (and what it was called with), and goes on with `then`."""
+    """Returns a step that notes its name and arguments and then runs `then`."""
     code = (
         "import os, signal, sys, time\n"
-        f"said = '+'.join([{name!r}, *sys.argv[1:]])\n"
-        f"open({str(folder / 'noted')!r}, 'a').write(said + '\\n')\n{then}"
+        f"note = '+'.join([{name!r}, *sys.argv[1:]])\n"
+        f"open({str(folder / 'noted')!r}, 'a').write(note + '\\n')\n{then}"
     )
     return Step(name, python(code), **{"seconds": 60, **fields})
 
@@ -76,7 +76,7 @@ def statuses(folder: Path) -> dict[str, str]:
     return {name: result["status"] for name, result in steps.items()}
 
 
-def test_every_step_runs_once_in_order_whatever_the_others_do(tmp_path, capfd):
+def test_every_step_runs_once_in_order_even_if_others_fail(tmp_path, capfd):
     planned = [
         notes(tmp_path, "good", "print('fine')"),
         notes(tmp_path, "fails", "sys.exit('one test failed')"),
@@ -92,17 +92,17 @@ def test_every_step_runs_once_in_order_whatever_the_others_do(tmp_path, capfd):
     assert summary in capfd.readouterr().out
     lines = dict(line.split(maxsplit=1) for line in summary.splitlines()[1:-1])
     assert lines["good"].startswith("passed after ")
-    assert lines["fails"].endswith(": status 1; see fails.txt: one test failed")
-    assert lines["killed"].endswith(": status -9; see killed.txt: it printed nothing")
+    assert lines["fails"].endswith(": exit status 1; see fails.txt: one test failed")
+    assert lines["killed"].endswith(": exit status -9; see killed.txt: it printed nothing")
     assert "No such file" in lines["absent"]
     assert lines["cannot"] == "skipped: it is not installed"
-    assert lines["last"].endswith(": 3 skipped in 1.00s"), "which is no proof of anything"
+    assert lines["last"].endswith(": 3 skipped in 1.00s"), "so that nobody takes it for a proof"
     assert summary.splitlines()[-1] == "All done."
 
     assert run(planned, tmp_path) == 1
     assert ran(tmp_path) == [], "they are done"
     assert run(planned, tmp_path, of={**OF, "code": "another"}) == 1
-    assert ran(tmp_path) == ["good", "fails", "killed", "last"], "what other code did does not count"
+    assert ran(tmp_path) == ["good", "fails", "killed", "last"], "results of other code do not count"
     (tmp_path / "steps.json").unlink()
     assert run(planned, tmp_path, of={**OF, "code": "another"}) == 1
     assert ran(tmp_path) == ["good", "fails", "killed", "last"]
@@ -113,11 +113,11 @@ def test_all_passed_or_impossible_is_success(tmp_path):
     assert run([notes(tmp_path, "good"), impossible], tmp_path) == 0
     possible = notes(tmp_path, "impossible")
     assert run([notes(tmp_path, "good"), possible], tmp_path) == 0
-    assert ran(tmp_path) == ["good", "impossible"], "what was skipped runs once it can"
+    assert ran(tmp_path) == ["good", "impossible"], "a skipped step runs once it can"
 
 
 def hang(folder: Path) -> str:
-    """Code of a step that hangs, unless it is called to go on."""
+    """Returns the code of a step that hangs unless it is resumed."""
     return (
         "if sys.argv[1:] != ['--resume']:\n"
         f"    open({str(folder)!r} + f'/hangs-{{os.getpid()}}', 'w')\n"
@@ -125,7 +125,7 @@ def hang(folder: Path) -> str:
     )
 
 
-def test_a_step_that_does_not_end_is_ended_with_all_its_processes_and_the_next_runs(tmp_path, limits):
+def test_a_step_over_its_limit_is_ended_with_all_its_processes_and_the_next_runs(tmp_path, limits):
     child = (
         f"import os, time; open({str(tmp_path)!r} + f'/hangs-{{os.getppid()}}', 'w'); time.sleep(120)"
     )
@@ -142,7 +142,7 @@ def test_a_step_that_does_not_end_is_ended_with_all_its_processes_and_the_next_r
     wait_for_the_end_of(int(hung.name.partition("-")[2]))
 
 
-def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(tmp_path, capfd, limits):
+def test_the_limit_stops_the_step_in_progress_and_the_next_call_resumes_it(tmp_path, capfd, limits):
     planned = [
         notes(tmp_path, "first"),
         notes(tmp_path, "long", hang(tmp_path), seconds=600, resume=("--resume",)),
@@ -151,9 +151,10 @@ def test_the_limit_stops_the_step_in_progress_and_the_next_call_goes_on_with_it(
     assert run(planned, tmp_path, seconds=100) == 1
     assert ran(tmp_path) == ["first", "long"]
     assert statuses(tmp_path) == {"first": "passed", "long": "stopped"}
-    assert "Left: long, last; the same command goes on with it." in capfd.readouterr().out
+    remaining = "Remaining: long, last; run the same command again to continue."
+    assert remaining in capfd.readouterr().out
     assert limits[0] == 60, "its own"
-    assert limits[1] < 100 - gpu._GRACE, "what the command has left"
+    assert limits[1] < 100 - gpu._GRACE, "the command's remaining time"
     assert run(planned, tmp_path, seconds=100) == 0
     assert ran(tmp_path) == ["long+--resume", "last"]
 
@@ -164,13 +165,13 @@ def test_a_step_that_can_be_resumed_is_stopped_at_its_own_limit_too(tmp_path):
     assert statuses(tmp_path) == {"long": "stopped"}
 
 
-def test_no_step_begins_that_could_not_get_anywhere(tmp_path):
+def test_no_step_is_started_with_too_little_time(tmp_path):
     assert run([notes(tmp_path, "first")], tmp_path, seconds=20) == 1
     assert ran(tmp_path) == []
     assert "first      not run" in (tmp_path / "summary.txt").read_text()
 
 
-def test_a_step_is_begun_again_after_the_command_itself_was_killed(tmp_path):
+def test_a_step_is_resumed_after_the_command_itself_was_killed(tmp_path):
     code = (
         "from tests.test_gpu_command import *\n"
         f"folder = Path({str(tmp_path)!r})\n"
@@ -196,13 +197,13 @@ def test_a_step_is_begun_again_after_the_command_itself_was_killed(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"of": 1}', f'{{"of": {OF}, "steps": 1}}'])
-def test_damaged_results_are_none(tmp_path, content):
+def test_damaged_results_are_ignored(tmp_path, content):
     (tmp_path / "steps.json").write_text(content.replace("'", '"'))
     assert run([notes(tmp_path, "first")], tmp_path) == 0
     assert ran(tmp_path) == ["first"]
 
 
-def test_each_machine_and_code_has_a_folder_of_its_own_and_another_with_again(tmp_path, monkeypatch):
+def test_each_machine_and_code_has_its_own_folder_and_again_makes_a_new_one(tmp_path, monkeypatch):
     """No result is overwritten."""
     monkeypatch.setattr(gpu, "GPU", tmp_path / "gpu")
     monkeypatch.setattr(gpu.run_folders, "git", lambda *_, **__: "d2cbc64")
@@ -217,7 +218,7 @@ def test_each_machine_and_code_has_a_folder_of_its_own_and_another_with_again(tm
     assert all((folder / "steps.json").exists() for folder in folders)
 
 
-def test_results_come_in_one_file_without_anything_else(tmp_path):
+def test_results_are_packed_into_one_file_without_other_files(tmp_path):
     for report in ("paper", "other"):
         (tmp_path / report / "runs").mkdir(parents=True)
         (tmp_path / report / "runs" / "a.json").touch()
@@ -229,14 +230,14 @@ def test_results_come_in_one_file_without_anything_else(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_it_says_so(capsys):
+def test_without_a_gpu_the_command_is_refused(capsys):
     assert command_line.main(["gpu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("sees no GPU here, and `gpu` needs one.")
+    assert line.endswith("finds no GPU; `gpu` needs one")
 
 
-def test_the_real_steps_are_commands_that_there_are(tmp_path, monkeypatch):
-    """As far as it can be seen without a GPU: each parses its options, and finds its tests."""
+def test_the_real_steps_are_valid_commands(tmp_path, monkeypatch):
+    """As far as can be tested without a GPU: each parses its options and finds its tests."""
     monkeypatch.setattr(gpu.shutil, "which", lambda *_, **__: "compute-sanitizer")
     monkeypatch.setattr(gpu.cluster, "refuses", lambda *_: None)
     monkeypatch.setattr(gpu.cluster, "unavailable", lambda *_: None)

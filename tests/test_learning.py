@@ -1,4 +1,4 @@
-"""The accuracy gate's decision: fell, held, identical, or too few seeds to say."""
+"""The accuracy gate's decision: fell, held, identical, or underpowered (too few seeds)."""
 
 from types import SimpleNamespace
 
@@ -29,73 +29,73 @@ def test_the_same_figures_are_identical():
     assert change([0.95], [0.95]).outcome == "identical"
 
 
-def test_three_points_less_under_both_seeds_is_a_fall():
-    """Seeds pair: what they differ by between themselves does not count."""
+def test_three_points_less_under_both_seeds_fails():
+    """Runs are compared seed by seed: differences between seeds do not matter."""
     assert change([0.95, 0.60], [0.92, 0.57]).outcome == "fell"
 
 
-def test_better_is_no_fall():
+def test_an_improvement_passes():
     assert change([0.92, 0.90, 0.91], [0.952, 0.931, 0.94]).outcome == "held"
 
 
-@pytest.mark.parametrize(("fall", "outcome"), [(0.00497, "held"), (0.00503, "fell")])
-def test_half_of_the_points_is_let_pass(fall, outcome):
+@pytest.mark.parametrize(("drop", "outcome"), [(0.00497, "held"), (0.00503, "fell")])
+def test_a_drop_of_less_than_half_of_the_points_passes(drop, outcome):
     before = np.array([0.95, 0.96, 0.955, 0.952])
     noise = np.array([1, -1, 1, -1]) * 1e-5
-    assert change(before, before - fall + noise).outcome == outcome
+    assert change(before, before - drop + noise).outcome == outcome
 
 
-def test_a_bare_fall_is_one_by_more_than_the_points():
-    """In numbers that are exact in binary."""
+def test_a_bare_drop_of_more_than_the_points_fails():
+    """The numbers are exact in binary."""
     assert change([0.75], [0.5], points=25, bare=True).outcome == "held"
     assert change([0.75], [0.4375], points=25, bare=True).outcome == "fell"
 
 
-def test_a_fall_by_just_half_of_the_points_counts():
-    """As the docs say: by half a point at least, where one is asked for."""
+def test_a_drop_of_exactly_half_of_the_points_fails():
+    """As documented: at least half a point, if the threshold is one point."""
     assert change([0.75, 0.875], [0.625, 0.75], points=25).outcome == "fell"
 
 
-@pytest.mark.parametrize("falls", [(0.02, -0.01, 0.04), (0.0048, 0, -0.0048)], ids=["noisy", "quiet"])
-def test_a_fall_that_may_be_chance_is_underpowered_and_says_what_it_takes(monkeypatch, falls):
+@pytest.mark.parametrize("drops", [(0.02, -0.01, 0.04), (0.0048, 0, -0.0048)], ids=["noisy", "quiet"])
+def test_a_drop_that_may_be_chance_is_underpowered_and_reports_the_seeds_needed(monkeypatch, drops):
     before = np.array([0.95, 0.90, 0.94])
-    found = change(before, before - falls)
+    found = change(before, before - drops)
     assert found.outcome == "underpowered"
     assert found.detectable > 1
 
     def detectable(n):
-        false_alarm, found = stats.t.ppf([0.99, 0.95], n - 1) * 100 * np.std(falls, ddof=1) / n**0.5
+        false_alarm, found = stats.t.ppf([0.99, 0.95], n - 1) * 100 * np.std(drops, ddof=1) / n**0.5
         return found + max(false_alarm, 0.5)
 
     needed = next(n for n in range(2, 1000) if detectable(n) <= 1)
     assert found.seeds_needed == needed
-    for most, said in ((needed, needed), (needed - 1, None)):
+    for most, expected in ((needed, needed), (needed - 1, None)):
         monkeypatch.setattr(learning, "_MOST_SEEDS", most)
-        assert change(before, before - falls).seeds_needed == said
+        assert change(before, before - drops).seeds_needed == expected
 
 
-def test_p_and_what_is_detectable_are_those_of_a_paired_t_test():
+def test_p_and_the_detectable_drop_are_those_of_a_paired_t_test():
     before, now = [0.95, 0.90, 0.99, 0.96], [0.93, 0.91, 0.95, 0.95]
     (alone,) = compare_learning({"row": case(now)}, {"row": case(before)}, 1.0).values()
     assert alone.p == pytest.approx(stats.ttest_rel(before, now, alternative="greater").pvalue)
     error = 100 * stats.sem(np.subtract(before, now))
     assert alone.detectable == pytest.approx(error * sum(stats.t.ppf([0.99, 0.95], 3)))
-    # Beside a row as noisy, with as many seeds: two are tested, and share what is known of the noise.
+    # With a second row, equally noisy and with as many seeds: both tests share the noise estimate.
     ours, theirs = {"row": case(now), "other": case(before)}, {"row": case(before), "other": case(now)}
-    beside = compare_learning(ours, theirs, 1.0)["row"]
-    assert beside.p > alone.p
+    both = compare_learning(ours, theirs, 1.0)["row"]
+    assert both.p > alone.p
     found = _tests({"row": 100 * np.subtract(before, now), "other": 100 * np.subtract(now, before)})[
         "row"
     ]
-    assert beside.p == pytest.approx(2 * found.p)
-    assert beside.detectable == pytest.approx(found.detectable(0.005))
+    assert both.p == pytest.approx(2 * found.p)
+    assert both.detectable == pytest.approx(found.detectable(0.005))
     quiet = np.array([1, -1, 1, -1]) * 1e-4
     error = 100 * stats.sem(quiet)
     assert change(before, before + quiet).detectable == pytest.approx(0.5 + error * stats.t.ppf(0.95, 3))
     assert change(before, before).p == 1
 
 
-def test_so_many_seeds_as_it_asks_for_are_enough():
+def test_the_seeds_needed_are_enough():
     before, now = [0.90, 0.92, 0.91, 0.90], [0.91, 0.91, 0.90, 0.91]
     needed = change(before, now).seeds_needed
     assert 8 < needed < 100
@@ -111,22 +111,22 @@ def test_one_seed_is_underpowered():
 
 
 @pytest.mark.parametrize(("now", "outcome"), [(0.9399, "fell"), (0.9401, "held"), (0.99, "held")])
-def test_one_seed_falls_barely_where_that_counts(now, outcome):
+def test_a_bare_drop_under_one_seed_fails_if_bare_drops_count(now, outcome):
     assert change([0.95], [now], bare=True).outcome == outcome
 
 
-def test_nothing_is_known_of_the_noise_under_one_seed():
+def test_the_noise_of_one_seed_is_unknown():
     tested = _tests(
         {"one": np.array([2.0]), "two": np.array([1.0, 2.0]), "more": np.array([3.0, 1.0, 5.0])}
     )
     assert (tested["one"].freedom, tested["one"].p) == (0, 1)
 
 
-def test_of_several_seeds_bare_falls_do_not_count():
+def test_bare_drops_do_not_count_under_several_seeds():
     assert change([0.95, 0.90, 0.99], [0.93, 0.91, 0.95], bare=True).outcome == "underpowered"
 
 
-def test_only_seeds_of_both_are_compared():
+def test_only_common_seeds_are_compared():
     ours = {"row": case([0.95, 0.96, 0.97], seeds=[1, 2, 7])}
     theirs = {"row": case([0.10, 0.95, 0.96], seeds=[0, 1, 2])}
     found = compare_learning(ours, theirs, 1.0)["row"]
@@ -134,45 +134,47 @@ def test_only_seeds_of_both_are_compared():
     assert found.seeds == 2
 
 
-def test_to_converge_later_is_to_learn_worse():
+def test_converging_later_is_learning_worse():
     seeds = 10
     accuracies = [0.95 + 0.001 * seed for seed in range(seeds)]
     before = {"row": case(accuracies, [1] * seeds, epochs=9)}
     later = compare_learning({"row": case(accuracies, [4] * seeds, epochs=9)}, before, 1.0)["row"]
     assert later.outcome == "fell"
-    assert later.delay == "reaches 90% 3.0 epochs later"
+    assert later.delay == "reaches 90% accuracy 3.0 epochs later"
     never = compare_learning({"row": case(accuracies, [None] * seeds, epochs=9)}, before, 1.0)["row"]
-    assert never.delay == "reaches 90% 9.0 epochs later"
+    assert never.delay == "reaches 90% accuracy 9.0 epochs later"
     sooner = compare_learning(before, {"row": case(accuracies, [4] * seeds, epochs=9)}, 1.0)["row"]
     assert sooner.delay is None
 
 
 @pytest.mark.parametrize(("seeds", "late"), [(4, False), (5, True)])
-def test_an_epoch_later_under_a_few_seeds_may_be_rounding(seeds, late):
-    """Student's t of a variance of 1/6: p is 0.008 for four seeds, 0.003 for five; two are tested."""
+def test_a_delay_of_one_epoch_under_a_few_seeds_may_be_rounding(seeds, late):
+    """Student's t with a variance of 1/6: p is 0.008 for four seeds, 0.003 for five; two are tested."""
     before, now = case([0.95] * seeds, [1] * seeds), case([0.95] * seeds, [2] * seeds)
     found = compare_learning({"row": now}, {"row": before}, 1.0)["row"]
     assert (found.delay is not None) == (found.outcome == "fell") == late
 
 
-def test_two_rounded_times_differ_by_chance_as_two_uniform_numbers_do():
+def test_two_rounded_times_differ_by_chance_like_two_uniform_numbers():
     uniform = np.linspace(0, 1, 10_001)
     assert pytest.approx(2 * np.var(uniform), rel=1e-3) == learning._ROUNDING
 
 
-@pytest.mark.parametrize(("later", "delay"), [(99, None), (100, "reaches 90% 0.5 epochs later")])
-def test_half_an_epoch_later_is_let_pass_however_certain(later, delay):
+@pytest.mark.parametrize(
+    ("later", "delay"), [(99, None), (100, "reaches 90% accuracy 0.5 epochs later")]
+)
+def test_a_delay_of_less_than_half_an_epoch_passes_however_certain(later, delay):
     before, now = case([0.95] * 200, [1] * 200), case([0.95] * 200, [2] * later + [1] * (200 - later))
     assert compare_learning({"row": now}, {"row": before}, 1.0)["row"].delay == delay
 
 
-def test_an_epoch_later_under_two_seeds_may_be_rounding():
+def test_a_delay_of_one_epoch_under_two_seeds_may_be_rounding():
     before, now = case([0.95, 0.95], [1, 1]), case([0.95, 0.95], [2, 2])
     assert compare_learning({"row": now}, {"row": before}, 1.0)["row"].delay is None
 
 
-def test_many_rows_make_one_less_sure():
-    """A fall that is one when its row is alone is not among forty others, of which one may look so."""
+def test_a_drop_is_less_significant_among_many_rows():
+    """A drop that is significant for a single row may be chance among forty others."""
     rng = np.random.default_rng(1)
     before = rng.normal(0.9, 0.01, 6)
     now = before - 0.02 + rng.normal(0, 0.0115, 6)
@@ -184,8 +186,8 @@ def test_many_rows_make_one_less_sure():
     assert compare_learning(ours, theirs, 1.0)["row"].outcome == "underpowered"
 
 
-def test_hardly_any_alarm_between_seeds():
-    """200 seeded comparisons of 20 rows under seeds of their own: 1 in 100 may be wrong."""
+def test_different_seeds_hardly_ever_cause_a_false_alarm():
+    """200 seeded comparisons of 20 rows under different seeds: 1 in 100 may be wrong."""
     rng = np.random.default_rng(2)
     alarms = 0
     for _ in range(200):

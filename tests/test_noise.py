@@ -1,4 +1,4 @@
-"""`make noise`: what is measured of the machine, and what the gates can see there."""
+"""`make noise`: the machine's noise, and the slowdowns that the gates can detect on it."""
 
 import json
 import math
@@ -20,7 +20,7 @@ ROWS = [f"bench/test_x.py::test_training[row-{index}]" for index in range(6)]
 
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
-    """Six rows, of which each one is noisier than the last, between runs and in turns."""
+    """Six rows, each noisier than the last, between runs and in A/B."""
     settings = SimpleNamespace(device="cpu", scale="quick", report_dir=tmp_path / "report")
     selection = SimpleNamespace(
         rows=[SimpleNamespace(case=case) for case in ROWS], settings=settings, root=Path()
@@ -50,11 +50,11 @@ def measured(monkeypatch, tmp_path):
 
     monkeypatch.setattr(noise, "select", lambda _: selection)
     monkeypatch.setattr(noise, "retrain", train)
-    monkeypatch.setattr(noise, "compare", compare)
+    monkeypatch.setattr(noise, "compare_checkouts", compare)
     return settings.report_dir / "noise.json"
 
 
-def test_each_row_has_its_noise_and_what_can_be_seen(measured, capsys):
+def test_each_row_has_its_noise_and_detectable_slowdowns(measured, capsys):
     assert main(["noise", "--runs", "4"]) == 0
     found = json.loads(measured.read_text())
     rows = found["rows"]
@@ -70,7 +70,7 @@ def test_each_row_has_its_noise_and_what_can_be_seen(measured, capsys):
     assert "3 saved runs" in text
 
 
-def test_rows_that_cannot_be_trained_are_said(measured, monkeypatch, capsys):
+def test_rows_that_cannot_be_trained_are_reported(measured, monkeypatch, capsys):
     def fail(*_):
         raise RetrainingError("no space left")
 
@@ -80,10 +80,10 @@ def test_rows_that_cannot_be_trained_are_said(measured, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("runs", ["1", "0", "x"])
-def test_fewer_runs_than_two_tell_nothing(runs, capsys):
+def test_fewer_than_two_runs_are_refused(runs, capsys):
     with pytest.raises(SystemExit):
         main(["noise", "--runs", runs])
-    assert f"{runs!r} is not a whole number from 2" in capsys.readouterr().err
+    assert f"got {runs!r}; expected a whole number from 2" in capsys.readouterr().err
 
 
 def times(idle, steal):
@@ -92,7 +92,7 @@ def times(idle, steal):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({}, []),
         ({"cpu_times": [times(0, 0), times(90, 10)]}, ["took 10.0% of the time"]),
@@ -103,7 +103,7 @@ def times(idle, steal):
     ],
     ids=["quiet", "steal", "load", "clock", "no clock", "siblings"],
 )
-def test_what_disturbs_a_machine_is_named(monkeypatch, changed, said):
+def test_disturbances_are_named(monkeypatch, changed, expected):
     readings = iter(changed.get("cpu_times", [times(0, 0), times(100, 0)]))
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(readings))
     monkeypatch.setattr("os.getloadavg", lambda: changed.get("getloadavg", (0.0, 0.0, 0.0)))
@@ -113,6 +113,6 @@ def test_what_disturbs_a_machine_is_named(monkeypatch, changed, said):
         psutil, "cpu_count", lambda logical=True: 4 if logical else changed.get("real", 4)
     )
     found = DisturbanceWatch().found()
-    assert len(found) == len(said)
-    for line, expected in zip(found, said, strict=True):
-        assert expected in line
+    assert len(found) == len(expected)
+    for line, part in zip(found, expected, strict=True):
+        assert part in line

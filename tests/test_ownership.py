@@ -234,7 +234,8 @@ def test_a_folder_that_is_no_report_is_neither_published_nor_replaced(published,
     assert main(["publish", str(tmp_path / "new"), "kept"]) == 2
     assert main(["publish", str(published / "kept"), "other"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"{published / 'kept'} is not a report of this suite"] * 2
+    refused = f"{published / 'kept'} is not a report of this suite"
+    assert lines == [f"{refused}; move it away", f"{refused}; expected a report folder"]
     assert content(tmp_path) == before
 
 

@@ -1,4 +1,4 @@
-"""The peers that engines are measured beside take eager's steps, where they are installed."""
+"""The peers that engines are compared with take the same steps as eager, if they are installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDER = torch.arange(1000)[None]
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
-def test_jax_takes_eagers_steps(optimizer, rate):
+def test_jax_takes_the_same_steps_as_eager(optimizer, rate):
     pytest.importorskip("jax")
     experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, jax = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.Jax))
@@ -28,8 +28,8 @@ def test_jax_takes_eagers_steps(optimizer, rate):
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
-def test_what_is_compiled_takes_eagers_steps(monkeypatch, optimizer, rate):
-    """Not compiled here, which takes a minute."""
+def test_torch_compile_takes_the_same_steps_as_eager(monkeypatch, optimizer, rate):
+    """The function is not compiled here, since that takes a minute."""
     monkeypatch.setattr(torch, "compile", lambda function: function)
     experiment = Experiment(optimizer=NAMED[optimizer](rate), batch_size=50, epochs=1)
     reference, peer = (each(experiment, made_up(), (0,)) for each in (eager.Engine, peers.TorchCompile))
@@ -38,7 +38,7 @@ def test_what_is_compiled_takes_eagers_steps(monkeypatch, optimizer, rate):
     assert distance(peer.parameters(), reference.parameters()) == 0
 
 
-def test_a_peer_that_cannot_run_is_left_out_in_a_line(monkeypatch, capsys):
+def test_a_peer_that_cannot_run_is_left_out_and_reported(monkeypatch, capsys):
     def broken(*_):
         raise RuntimeError("no compiler\nmore of it")
 

@@ -388,7 +388,7 @@ def test_what_is_no_file_of_a_run_is_not_published(checkout, what, capsys):
         os.mkfifo(path)
     else:
         path.with_suffix(".txt").write_text("mine")
-    assert "is not of this suite; move it away" in refused(checkout, capsys)
+    assert "is not a file of this suite; move it away" in refused(checkout, capsys)
 
 
 def test_two_at_once(checkout, capsys):

@@ -363,7 +363,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
         [
             "sgd-lr0.5 *",
             f"Written to reports/{suite.report.resolve().name}/.",
-            "No page or figures: The report needs altair: `make report` installs it.",
+            "No page or figures: altair is not installed; `make report` installs it.",
         ]
     )
     assert len(suite.cases()) == 2
@@ -373,7 +373,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (MISSING, "The report needs altair: `make report` installs it"),
+        (MISSING, "altair is not installed; `make report` installs it"),
         ("raise MemoryError", "MemoryError"),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
         ("1 / 0", "ZeroDivisionError: division by zero"),

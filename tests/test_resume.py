@@ -77,8 +77,8 @@ def test_what_was_resumed_is_not_gated(killed):
     result.stdout.fnmatch_lines(
         [
             "*gate: passed*",
-            "Learning: 2 rows against 0001_base: 2 identical.",
-            "In 0001_base but not timed now (resumed): *sgd-lr0.25*",
+            "Learning: 2 rows compared with 0001_base: 2 identical.",
+            "In 0001_base but not timed in this run (resumed): *sgd-lr0.25*",
         ]
     )
     result = killed.run("-k", "test_1", *gate)

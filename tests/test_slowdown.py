@@ -1,4 +1,4 @@
-"""The time gate's decision, on made-up times: what it finds, lets pass, and how often it is wrong."""
+"""The time gate's decisions on made-up times: what it detects, and how often it is wrong."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ROWS = [f"row {index}" for index in range(12)]
 
 
 class Machine:
-    """Draws times of an epoch, log-normal: each row has its own noise, the rows of a run share some."""
+    """Draws log-normal epoch times: each row has its own noise, and the rows of a run share some."""
 
     def __init__(self, seed, shared=0.02, two_states=()):
         self.rng = np.random.default_rng(seed)
@@ -32,7 +32,7 @@ class Machine:
         }
 
     def gate(self, saved=6, percent=10, **slower):
-        """Judges a run as the gate does: suspects are trained again."""
+        """Judges a run as the gate does, training suspects again."""
         runs = [self.run() for _ in range(saved)]
         now = [Trainings(self.run(**slower))]
         judged = judge(now, runs, percent)
@@ -53,7 +53,7 @@ def to_log(percent):
 
 
 def middles_and_shares(runs, cases=ROWS):
-    """Logarithms of times, of shape (runs, rows), and of these (rows,) and (runs, 1)."""
+    """Returns the logarithms of times, (runs, rows), their middles, (rows,), and shares, (runs, 1)."""
     logs = np.log([[run.get(case, np.nan) for case in cases] for run in runs])
     shares = np.zeros((len(runs), 1))
     for _ in range(2):
@@ -63,8 +63,8 @@ def middles_and_shares(runs, cases=ROWS):
 
 
 @pytest.mark.parametrize(("saved", "shared"), [(2, 0.02), (6, 0.02), (6, 0.002)])
-def test_its_figures_are_those_of_t_tests_with_moderated_variances(saved, shared):
-    """Worked out once more, on arrays of shape (runs, rows), by SciPy."""
+def test_figures_are_those_of_t_tests_with_moderated_variances(saved, shared):
+    """Computed a second time with SciPy, on arrays of shape (runs, rows)."""
     machine = Machine(5, shared)
     runs = [machine.run() for _ in range(saved)]
     now = machine.run(**{"row 4": 1.5, "row 7": 1.08})
@@ -119,8 +119,8 @@ def test_its_figures_are_those_of_t_tests_with_moderated_variances(saved, shared
 
 
 @pytest.mark.parametrize("count", [CONTROLS - 1, CONTROLS, len(ROWS)])
-def test_the_error_after_several_trainings_has_a_part_of_the_controls(count):
-    """That of a median of CONTROLS rows, in every training but the first; not where there are fewer."""
+def test_the_error_after_retrainings_includes_that_of_the_controls(count):
+    """It is that of a median of CONTROLS rows, in each retraining, if there are that many rows."""
     machine = Machine(7)
     runs = [machine.run(ROWS[:count]) for _ in range(3)]
     now = Trainings(machine.run(ROWS[:count]))
@@ -143,7 +143,7 @@ def test_the_error_after_several_trainings_has_a_part_of_the_controls(count):
     assert together == ([False, True, True] if count >= CONTROLS else [False] * 3)
 
 
-def test_of_runs_with_other_rows_each_row_counts_where_it_is():
+def test_each_row_is_compared_with_the_runs_that_have_it():
     machine = Machine(8, shared=0.5)
     runs = [machine.run(cases) for cases in (ROWS, ROWS[:6], ROWS[3:], ROWS[:8], ROWS)]
     now = machine.run()
@@ -153,7 +153,7 @@ def test_of_runs_with_other_rows_each_row_counts_where_it_is():
     assert found == pytest.approx(residuals - np.median(residuals))
 
 
-def test_trainings_count_alike_each_beside_its_own_controls():
+def test_trainings_have_equal_weight_and_each_its_own_controls():
     machine = Machine(6)
     runs = [machine.run() for _ in range(6)]
     now = machine.run(**{"row 4": 2.0})
@@ -172,34 +172,34 @@ def test_trainings_count_alike_each_beside_its_own_controls():
         return found.difference.estimate
 
     assert estimate() == pytest.approx(first - share)
-    beside = Trainings(again, [*controls, "missing"])
-    together = [judge(each, runs, 10).together for each in ([Trainings(now)], [Trainings(now), beside])]
-    assert together[0] == together[1], "that is of this run's rows alone"
-    assert estimate(beside) == pytest.approx((first - share + second - among) / 2)
-    # Without a control, what this run's rows share is the best that is known.
+    controlled = Trainings(again, [*controls, "missing"])
+    together = [judge([Trainings(now), *each], runs, 10).together for each in ([], [controlled])]
+    assert together[0] == together[1], "only this run decides on all rows together"
+    assert estimate(controlled) == pytest.approx((first - share + second - among) / 2)
+    # Without controls, this run's share is the best estimate.
     alone = Trainings({"row 4": 3.0})
     last = (first - share + second - among + second - share) / 3
-    assert estimate(beside, alone) == pytest.approx(last)
+    assert estimate(controlled, alone) == pytest.approx(last)
 
 
-def test_a_time_beyond_all_bounds_is_a_slowdown_that_can_be_printed():
+def test_a_huge_slowdown_can_be_printed():
     assert to_percent(1e9) == pytest.approx(100 * np.expm1(700.0))
     assert to_percent(np.log(1.25)) == pytest.approx(25)
 
 
-def test_unchanged_code_is_hardly_ever_called_slower():
-    """Of 200 seeded runs: at 1 in 100 for rows and for all together, 5 or more have a chance of 5 %."""
+def test_unchanged_code_is_hardly_ever_reported_as_slower():
+    """In 200 seeded runs with 1 false alarm in 100, 5 or more of them have a probability of 5 %."""
     judged = [Machine(seed).gate() for seed in range(200)]
     assert sum(bool(slow(each)) or each.together.slower for each in judged) < 5
 
 
-def test_rows_that_are_slow_in_one_of_three_processes_make_hardly_more_alarms():
-    """As those on two cores are, where a virtual machine's cores move about."""
+def test_rows_that_are_slow_in_one_of_three_processes_hardly_cause_more_alarms():
+    """Rows on two cores behave like this if a virtual machine's cores are moved."""
     judged = [Machine(seed, two_states=ROWS[::2]).gate() for seed in range(100)]
     assert sum(bool(slow(each)) for each in judged) < 5
 
 
-def test_a_slowdown_of_the_size_that_it_states_is_found():
+def test_a_slowdown_of_the_detectable_size_is_detected():
     found = 0
     for seed in range(100):
         size = Machine(seed).gate().rows["row 5"].detectable
@@ -207,21 +207,21 @@ def test_a_slowdown_of_the_size_that_it_states_is_found():
     assert found >= 88
 
 
-def test_a_machine_that_is_busy_makes_no_row_suspect():
-    """All rows take half as long again, now and then in the saved runs, too."""
+def test_a_busy_machine_makes_no_row_suspect():
+    """All rows take half as long again, and do so in some of the saved runs."""
     judged = Machine(0, shared=0.3).gate(everything=1.5)
     assert slow(judged) == []
     assert not judged.together.slower
     assert judged.together.detectable > 50
 
 
-def test_all_rows_together_are_found_slower():
+def test_a_slowdown_of_all_rows_together_is_detected():
     judged = Machine(0, shared=0.01).gate(everything=1.1, saved=10)
     assert judged.together.slower
     assert judged.together.percent == pytest.approx(10, abs=4)
 
 
-def test_a_suspect_that_is_fast_again_is_let_go():
+def test_a_suspect_that_is_fast_when_trained_again_passes():
     machine = Machine(1)
     runs = [machine.run() for _ in range(6)]
     now = [Trainings(machine.run(**{"row 3": 2.0}))]
@@ -236,15 +236,15 @@ def test_a_suspect_that_is_fast_again_is_let_go():
     assert not judged.rows["row 3"].slower
 
 
-def test_significant_is_not_enough():
-    """Rows without noise, one of them slower by 4 %: half of 10 % is let pass, half of 7 % is not."""
+def test_a_slowdown_must_be_large_enough_as_well_as_significant():
+    """Of rows without noise, one is 4 % slower: that is less than half of 10 %, but not of 7 %."""
     runs = [dict.fromkeys(ROWS, 1.0 + 1e-06 * index) for index in range(6)]
     now = [Trainings({case: 1.04 if case == "row 3" else 1.0 for case in ROWS})]
     assert slow(judge(now, runs, 10)) == []
     assert slow(judge(now, runs, 7)) == ["row 3"]
 
 
-def test_a_few_rows_are_judged_without_the_machine():
+def test_a_few_rows_are_judged_without_a_common_share():
     machine = Machine(2)
     few = ROWS[: CONTROLS - 1]
     runs = [machine.run(few) for _ in range(6)]
@@ -261,13 +261,13 @@ def test_saved_runs_need_not_have_the_same_rows():
     assert "a new one" not in judged.rows
 
 
-def test_with_no_row_in_common_there_is_nothing_to_judge():
+def test_without_common_rows_nothing_is_judged():
     judged = judge([Trainings({"one": 1.0})], [{"another": 1.0}], 10)
     assert judged.rows == {}
     assert judged.together is None
 
 
-def test_controls_that_were_not_trained_are_done_without():
+def test_controls_that_were_not_trained_are_ignored():
     machine = Machine(4)
     runs = [machine.run() for _ in range(6)]
     now = [Trainings(machine.run(**{"row 3": 2.0})), Trainings({"row 3": 2.0}, ["row 0"])]

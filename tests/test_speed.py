@@ -1,4 +1,4 @@
-"""What engines' speeds, and times under `-n`, are measured against."""
+"""Engines' speeds compared with peers and the roofline, and times under `-n` with serial times."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from .data import EXAMPLES, NETWORK, made_up
 
 
 def counted(batch_size: int) -> int:
-    """The operations of the matrix products in one step of eager's, as PyTorch counts them."""
+    """Returns the operations of the matrix products in one step of eager, as PyTorch counts them."""
     case = Experiment(optimizer=SGD(0.1), batch_size=batch_size, epochs=1)
     with FlopCounterMode(display=False) as counter:
         order, rates = torch.arange(batch_size)[None], case.constant_rates(batch_size)
@@ -32,28 +32,28 @@ def counted(batch_size: int) -> int:
 
 @pytest.fixture(autouse=True)
 def without_peers(monkeypatch):
-    """They take a minute to compile."""
+    """Removes the peers, which take a minute to compile."""
     monkeypatch.setattr(speed.peers, "ready", lambda *_: [])
 
 
-def test_a_steps_matrix_products_are_counted_as_pytorch_does():
+def test_matrix_products_are_counted_as_pytorch_counts_them():
     for batch_size in (1, 100, 1000):
         assert dense_flops(NETWORK, batch_size) == counted(batch_size)
 
 
-def test_the_share_of_the_peak_is_of_the_examples_that_a_step_has(monkeypatch):
-    """A batch larger than the training set is all of it, and no more."""
+def test_the_share_of_the_peak_counts_only_the_examples_of_a_step(monkeypatch):
+    """A batch larger than the training set has only its examples."""
     monkeypatch.setattr(speed, "ENGINES", (eager,))
     monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(speed, "roofline_bound", lambda work, device: (1.0, "operations"))
     case = Experiment(optimizer=SGD(0.1), batch_size=60000, epochs=1)
     (row,) = speed.measure_engines(case, made_up(), 1, {})
     assert row["share_of_peak"] * row["us_per_step"] == pytest.approx(counted(EXAMPLES) / 1e9 * 1e6)
-    assert "of peak" in speed.format_speeds([row])
+    assert "share of" in speed.format_speeds([row])
 
 
-def test_the_peak_is_that_of_one_core_however_many_there_are(monkeypatch):
-    """The bound of a replicate is that of one core, divided by its cores."""
+def test_the_peak_is_measured_on_one_core(monkeypatch):
+    """A replicate's bound is that of one core, divided by its number of cores."""
     seen = []
     monkeypatch.setattr(
         roofline, "_median_seconds", lambda run, device: seen.append(torch.get_num_threads()) or 1.0
@@ -69,7 +69,7 @@ def test_the_peak_is_that_of_one_core_however_many_there_are(monkeypatch):
 
 @pytest.fixture
 def taking(monkeypatch):
-    """`taking(seconds)`: every contender's sample takes the seconds of its name; the bound is 1 s."""
+    """`taking(seconds)` sets the time of each contender's samples by name; the bound is 1 s."""
     monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
     monkeypatch.setattr(speed, "roofline_bound", lambda work, device: (1.0, "operations"))
 
@@ -86,10 +86,10 @@ def stand_in(name):
 
 
 def able(*_):
-    """Says no reason against it."""
+    """Returns no reason why it cannot run."""
 
 
-def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
+def test_an_engine_that_takes_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
     other = stand_in("other")
     taking({"other": 2.0, "eager": 4.0})
     monkeypatch.setattr(speed, "ENGINES", (other, eager))
@@ -100,8 +100,7 @@ def test_an_engine_in_half_of_eagers_time_is_twice_as_fast(monkeypatch, taking):
     assert {row["engine"]: row["share_of_roofline"] for row in rows} == {"other": 0.5, "eager": 0.25}
 
 
-def test_where_an_optimizers_work_is_not_known_there_is_no_bound(monkeypatch):
-    """And none for a setting that the bound does not know of."""
+def test_an_optimizer_whose_work_is_unknown_has_no_bound(monkeypatch):
     monkeypatch.setattr(speed, "ENGINES", (eager,))
     monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
     case = Experiment(optimizer=Torch(torch.optim.NAdam, 0.1), batch_size=1000, epochs=1)
@@ -113,8 +112,8 @@ def test_where_an_optimizers_work_is_not_known_there_is_no_bound(monkeypatch):
     assert [each["engine"] for each in engine_speed_figure._rows([row])] == ["eager"]
 
 
-def test_the_bound_counts_what_an_optimizer_reads_writes_and_computes():
-    """At batch size 1 most pixels are 0, and their weights rest, unless momentum moves them."""
+def test_the_bound_counts_an_optimizers_reads_writes_and_operations():
+    """At batch size 1 most pixels are 0, and their weights do not change except by momentum."""
 
     def work(optimizer):
         case = Experiment(optimizer=optimizer, batch_size=1, epochs=1)
@@ -131,8 +130,8 @@ def test_the_bound_counts_what_an_optimizer_reads_writes_and_computes():
     assert adam.operations - momentum.operations == (12 - 4) * weights
 
 
-def test_the_fastest_peer_counts(monkeypatch, taking):
-    """Of eager and two others; an engine is none, and replicates have none but eager."""
+def test_speeds_are_compared_with_the_fastest_peer(monkeypatch, taking):
+    """Eager and two others are peers; other engines are not. With replicates, eager is the only peer."""
     engine, slow, fast = map(stand_in, ("engine", "slow", "fast"))
     peers = [speed.Peer(each.NAME, eager.HONOURS, each.Engine) for each in (slow, fast)]
     taking({"engine": 1.0, "slow": 8.0, "eager": 6.0, "fast": 3.0})
@@ -151,8 +150,8 @@ def test_the_fastest_peer_counts(monkeypatch, taking):
     assert {row["engine"]: row["ratio_to_best_peer"] for row in rows} == {"engine": 6, "eager": 1}
 
 
-def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, monkeypatch):
-    """Of the medians of its times each way."""
+def test_a_row_that_takes_longer_with_workers_has_a_ratio_above_1(tmp_path, monkeypatch):
+    """The ratio is that of the medians of its times."""
     runs = {0: [{"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 4.0}], 2: 2 * [{"a": 3.0, "b": 3.0}]}
     monkeypatch.setattr(times, "measure_rows", lambda workers: runs[workers].pop(0))
     times.measure_times(workers=2, rounds=2, report=tmp_path)
@@ -166,7 +165,7 @@ def test_a_row_that_takes_longer_beside_others_has_a_ratio_above_1(tmp_path, mon
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_times_are_read_from_the_runs_own_report(monkeypatch, workers):
-    """Not from reports/latest, which may be of any other run."""
+    """Not from reports/latest, which may belong to another run."""
 
     def run(command, **options):
         assert command[command.index("-n") + 1] == str(workers)

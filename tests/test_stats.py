@@ -1,4 +1,4 @@
-"""Intervals, and comparisons that they decide."""
+"""Intervals, and comparisons based on them."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from harness.stats import (
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 
 
-def test_the_interval_is_students():
+def test_the_interval_is_students_t():
     low, high = stats.t.interval(0.95, 3, loc=np.mean(SEEDS), scale=stats.sem(SEEDS))
     assert half_width(SEEDS) == pytest.approx((high - low) / 2)
     assert half_width(SEEDS[:2]) == pytest.approx(stats.t.ppf(0.975, 1) * 0.01)
@@ -26,7 +26,7 @@ def test_the_interval_is_students():
 
 
 def test_intervals_are_taken_over_the_last_axis():
-    """Of two epochs under three seeds."""
+    """Two epochs under three seeds."""
     values = [[1, 2, 3], [2, 4, 6]]
     middle, low, high = mean_and_interval(values)
     half = stats.t.ppf(0.975, 2) * np.array([1, 2]) / 3**0.5
@@ -36,7 +36,7 @@ def test_intervals_are_taken_over_the_last_axis():
     assert high == pytest.approx(middle + half)
 
 
-def test_the_mean_of_single_figures_has_an_interval_too():
+def test_a_single_sample_has_a_mean_and_an_interval():
     assert np.array(mean_and_interval(SEEDS)).shape == (3,)
     assert mean_and_interval(SEEDS)[0] == np.mean(SEEDS)
 
@@ -48,14 +48,14 @@ def test_one_value_is_its_own_interval():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
-def test_the_mean_of_what_is_not_finite_is_nan(value):
-    """Or of what is too large to be summed; without a warning, which would stand between the tables."""
+def test_the_mean_of_values_that_are_not_finite_is_nan(value):
+    """The same holds for values too large to be summed. No warning is printed between the tables."""
     found = np.array(mean_and_interval([[value, value, 2.0], [1.0, 2.0, 3.0]]))
     assert not np.isfinite(found[:, 0]).any()
     assert np.isfinite(found[:, 1]).all()
 
 
-def test_a_mean_has_its_interval_and_with_one_seed_none():
+def test_a_mean_is_formatted_with_its_interval_unless_there_is_one_seed():
     assert format_mean(SEEDS, 2) == f"0.93 ± {half_width(SEEDS):.2f}"
     assert format_mean(SEEDS[:1]) == "0.910"
 
@@ -73,9 +73,9 @@ def test_a_mean_has_its_interval_and_with_one_seed_none():
         ([0.9, 0.91, 0.9], [0.8, 0.8, 0.81], 0, True),
         ([0.8, 0.8, 0.81], [0.9, 0.91, 0.9], 0, False),
         ([0.9, 0.7, 0.8], [0.8, 0.8, 0.79], 0, None),
-        # Seed by seed: they vary together, and each is ahead.
+        # Seeds vary together, and each is ahead.
         ([0.91, 0.52, 0.72], [0.9, 0.5, 0.7], 0, True),
-        # No spread at all leaves no doubt.
+        # Without any spread, the answer is certain.
         ([0.9, 0.9], [0.9, 0.9], 0, False),
         ([6, 6, 6], [1, 1, 1], 0, True),
         ([0.9, 0.9, 0.9], 0.85, 0, True),
@@ -86,25 +86,25 @@ def test_exceeds(ours, theirs, by, expected):
 
 
 @pytest.mark.parametrize(("by", "expected"), [(0.5, None), (0.51, True)])
-def test_an_interval_that_ends_at_0_decides_nothing(monkeypatch, by, expected):
+def test_an_interval_that_ends_at_0_leaves_the_answer_open(monkeypatch, by, expected):
     monkeypatch.setattr("harness.stats.half_width", lambda values: np.float64(0.5))
     assert exceeds([1.0, 1.0], [0.0, 0.0], 1 - by) is expected
 
 
-def test_logic_of_three_values():
+def test_three_valued_logic():
     assert all_hold([True, True]) is True
     assert all_hold([True, None]) is None
     assert all_hold([None, False]) is False
     assert [negate(truth) for truth in (True, False, None)] == [False, True, None]
 
 
-def test_any_difference_is_enough_where_none_is_named():
+def test_any_difference_is_enough_by_default():
     assert exceeds([0.5], [0.4]) is True
     assert exceeds([0.4], [0.5]) is False
 
 
-def test_welchs_interval_is_of_sides_that_scatter_differently():
-    """Its half width: t for Welch's degrees of freedom, times the root of the summed squared errors."""
+def test_welchs_interval_allows_for_unequal_variances():
+    """Half its width is t for Welch's degrees of freedom times the root of the summed squared errors."""
     ours, theirs = (0.90, 0.93), (0.949, 0.950, 0.950, 0.951, 0.951, 0.952)
     errors = [np.var(side, ddof=1) / len(side) for side in (ours, theirs)]
     freedom = sum(errors) ** 2 / (errors[0] ** 2 / 1 + errors[1] ** 2 / 5)
@@ -116,12 +116,12 @@ def test_welchs_interval_is_of_sides_that_scatter_differently():
 
 
 @pytest.mark.filterwarnings("error")
-def test_welchs_interval_of_sides_that_do_not_scatter_is_their_difference():
+def test_welchs_interval_of_sides_without_variance_is_their_difference():
     assert welch_interval((0.5, 0.5), (0.25, 0.25)) == (0.25, 0.25)
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")
-def test_one_side_that_scatters_is_enough_for_welchs_interval():
+def test_variance_on_one_side_is_enough_for_welchs_interval():
     assert welch_interval((0.5, 0.5), (0.25, 0.75))[0] < 0
     assert welch_interval((0.25, 0.75), (0.5, 0.5))[0] < 0
 

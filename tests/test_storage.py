@@ -76,22 +76,22 @@ def test_a_path_that_the_option_swallowed_is_said_to_be(saved, path):
 def test_the_hint_helps(saved):
     result = saved.run(GATE, "--benchmark-compare", "--", "bench/test_1_fake.py")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["Learning: * against 0002_second: *"])
+    result.stdout.fnmatch_lines(["Learning: * compared with 0002_second: *"])
 
 
 def test_without_a_value_it_is_the_newest_that_counts(saved):
     rename(saved, "0002_second", "0002_second_inconclusive")
     result = saved.run(GATE, "--benchmark-compare")
-    result.stdout.fnmatch_lines(["Learning: 6 rows against 0001_first: *"])
+    result.stdout.fnmatch_lines(["Learning: 6 rows compared with 0001_first: *"])
     result.stdout.no_fnmatch_line("*(0002_second_*")
     result = saved.run(GATE, "--benchmark-compare=0002")
-    result.stdout.fnmatch_lines(["Learning: 6 rows against 0002_second_inconclusive: *"])
+    result.stdout.fnmatch_lines(["Learning: 6 rows compared with 0002_second_inconclusive: *"])
 
 
 def test_inconclusive_runs_alone_are_none(saved):
     rename(saved, "0001_first", "0001_inconclusive")
     rename(saved, "0002_second", "0002_second_inconclusive")
-    assert "no saved run that counts in" in saved.refused(GATE, "--benchmark-compare")
+    assert "found no baseline in" in saved.refused(GATE, "--benchmark-compare")
     result = saved.run("--benchmark-compare")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
@@ -144,4 +144,4 @@ def test_storage_outside_the_checkout_with_runs_of_another_kernel(
     path.write_text(json.dumps(content))
     result = suite.run(storage, "--benchmark-compare", GATE, "-n", spread)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["Learning: 6 rows against 0001_mine: 6 identical."])
+    result.stdout.fnmatch_lines(["Learning: 6 rows compared with 0001_mine: 6 identical."])

@@ -1,6 +1,6 @@
-"""A/B: a revision against the working tree, in turns, on one machine, in one run.
+"""A/B: compares a revision with the working tree, in turns, on one machine, in one run.
 
-`command` is what `python -m harness ab` runs. `selection` asks pytest which rows; `worktree` makes the
-base; `worker` is the code that trains in either, `side` talks to it; `turns` has both take turns;
-`decision` says what their ratios mean, `report` writes it down.
+`selection` asks pytest which rows to compare; `worktree` checks out the base; `payload` is the code that
+trains in either checkout and `side` talks to it; `turns` has both sides take turns; `comparison` runs
+passes over the rows; `decision` interprets their ratios; `output` writes the result.
 """

@@ -1,4 +1,4 @@
-"""Passes over the rows, each with new pairs of processes, until every row is decided."""
+"""Runs passes over the rows, each with new pairs of processes, until every row is decided."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ ABOutcome = Literal["worse", "undecided", "held"]
 
 @dataclass
 class ABComparison:
-    """What is known of the rows so far."""
+    """The results for the rows so far."""
 
     percent: float
     points: float
     passes: dict[str, list[Pass]]
     errors: dict[str, SideError] = field(default_factory=dict)
-    """Rows that a side could not train, and are not tried again."""
+    """Rows that a side could not train; they are not tried again."""
     speeds: dict[str, RowDecision] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
-    """Of learning."""
+    """How each row's learning changed."""
 
     def differs(self, case: str) -> bool:
-        """Whether the row's learning curves differ, so that it takes more seeds to tell."""
+        """Returns whether the row's learning curves differ, so that it needs more seeds."""
         return (
             bool(self.passes[case]) and self.passes[case][0].curves[0] != self.passes[case][0].curves[1]
         )
 
     def is_open(self, case: str) -> bool:
-        """Whether another pass may tell more of the row."""
+        """Returns whether another pass may change the decision on the row."""
         if case in self.errors:
             return False
         speed = self.speeds.get(case)
@@ -49,7 +49,7 @@ class ABComparison:
 
     @property
     def outcome(self) -> ABOutcome:
-        """What the exit status says."""
+        """The overall result, which decides the exit status."""
         errors = self.errors.values()
         if any(error.side == "head" and error.kind == "failed" for error in errors):
             return "worse"
@@ -68,7 +68,10 @@ class ABComparison:
 def compare_checkouts(
     selection: Selection, base: Checkout, head: Checkout, *, percent: float, points: float
 ) -> ABComparison:
-    """Compares the selected rows. ValueError if none can be, and that is not for the head's fault."""
+    """Compares the selected rows.
+
+    Raises ValueError if no row can be compared, unless the head failed to train one.
+    """
     found = ABComparison(percent, points, {row.case: [] for row in selection.rows})
     count = len(selection.settings.seeds)
     for number in range(LOOKS[-1]):
@@ -92,17 +95,17 @@ def compare_checkouts(
 
 
 def _why_nothing(found: ABComparison) -> str:
-    """Why no row was measured: for the first of those that should have been, and how many they are."""
+    """Returns why no row was compared: the first error, and how many more there are."""
     errors = [error for error in found.errors.values() if error.kind != "lacks it"]
     first = (errors or [*found.errors.values()])[0]
     alike = all(str(error) == str(first) for error in found.errors.values())
     others = len(found.errors) - 1
-    more = "" if alike or not others else f" ({count_rows(others)} more failed, too)"
-    return f"{first.side} {first.reason}{more}"
+    more = "" if alike or not others else f" (and {others} more)"
+    return f"{first}{more}"
 
 
 def _decided(found: ABComparison) -> dict[str, RowDecision]:
-    """What an earlier look has decided stays so."""
+    """Returns the decisions of earlier looks, which are final."""
     return {
         case: verdict
         for case, verdict in found.speeds.items()
@@ -117,14 +120,14 @@ def _pass(
     seeds: list[int],
     title: str,
 ) -> None:
-    """Takes turns on each row, on as many rows at once as there are cores; on a GPU, on one."""
+    """Takes turns on the rows, with one row at a time on each core, or one in all on a GPU."""
     left: SimpleQueue[SelectedRow] = SimpleQueue()
     for row in rows:
         left.put(row)
     at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]
     pairs = [Pair(*checkouts) for _ in at_once[: len(rows)]]
     stopping, shown = threading.Event(), threading.Event()
-    wrong: list[Exception] = []
+    fatal: list[Exception] = []
 
     def work(pair: Pair) -> None:
         while not stopping.is_set():
@@ -132,15 +135,15 @@ def _pass(
                 row = left.get_nowait()
             except Empty:
                 return
-            # A row that learns alike on both sides is trained whole but once.
+            # If a row's learning curves are equal on both sides, it is trained whole only once.
             whole = not found.passes[row.case] or found.differs(row.case)
             try:
                 found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
             except Exception as error:
-                if stopping.is_set():  # by what stops us: its sides were ended under it
+                if stopping.is_set():  # the error comes from ending the sides
                     return
-                if not isinstance(error, SideError):  # no lease can be had, say
-                    wrong.append(error)
+                if not isinstance(error, SideError):  # such as a lease that cannot be taken
+                    fatal.append(error)
                     stopping.set()
                     return
                 found.errors[row.case] = error
@@ -148,7 +151,7 @@ def _pass(
             shown.set()
             print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)
 
-    # Daemons: one that waits for a lease does not keep an interrupted session from ending.
+    # Daemons, so that a thread that waits for a lease does not keep an interrupted session alive.
     threads = [threading.Thread(target=work, args=(pair,), daemon=True) for pair in pairs]
     try:
         for thread in threads:
@@ -161,5 +164,5 @@ def _pass(
             pair.close()
         if shown.is_set():
             print(file=sys.stderr)
-    if wrong:
-        raise wrong[0]
+    if fatal:
+        raise fatal[0]

@@ -1,8 +1,8 @@
-"""What the passes of a comparison say of each row: slower, faster, same, or undecided.
+"""Decides from the passes of a comparison whether each row is slower, faster, the same, or undecided.
 
-A pass, with a pair of processes of its own, is one sample of a row's ratio: neighbouring turns are not
-independent, and a process is fast or slow by where its memory happens to lie. The samples are looked at
-a few times, until every row is decided; each look has its share of the false alarms (Bonferroni).
+A pass, with its own pair of processes, is one sample of a row's ratio: neighbouring turns are not
+independent, and memory layout makes some processes slightly faster than others. The samples are examined
+a few times, until every row is decided; each look gets its share of the false alarms (Bonferroni).
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from ..compare.learning import Change, Learning, compare_learning
 from ..compare.significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 from .turns import Pass
 
-LOOKS = (4, 6, 8)  # after so many passes
+LOOKS = (4, 6, 8)  # the numbers of passes after which rows are decided
 
 SpeedOutcome = Literal["slower", "faster", "same", "undecided"]
 
 
 @dataclass(frozen=True)
 class RowDecision:
-    """On the speed of a row."""
+    """The decision on a row's speed."""
 
     speed: SpeedOutcome
     difference: Difference
-    """Of the logarithm of the head's time from the base's."""
+    """The difference of the logarithms of the head's and the base's times."""
     p: float
-    """That it is not slower, adjusted for the rows."""
+    """The p-value of its being slower, adjusted for the number of rows."""
 
 
 def decide_speeds(ratios: Mapping[str, Sequence[float]], percent: float) -> dict[str, RowDecision]:
-    """The verdict on each row, of which `ratios` holds the logarithm of head over base in each pass.
+    """Decides each row, given the logarithm of the ratio of head to base in each pass.
 
-    A row is slower if it is so significantly, and in the median pass by more than half of `percent`; it
-    is the same if a slowdown, and a speed-up, by `percent` can be excluded.
+    A row is slower if the difference is significant and the median pass is slower by at least half of
+    `percent`. It is the same if slowdowns and speed-ups of `percent` can be excluded.
     """
     variances, freedom = moderate(ratios.values())
     differences = {
@@ -65,7 +65,7 @@ def decide_speeds(ratios: Mapping[str, Sequence[float]], percent: float) -> dict
 
 
 def learning_changes(passes: Mapping[str, Sequence[Pass]], points: float) -> dict[str, Change]:
-    """How each row's learning differs, over the seeds of all passes that trained it whole."""
+    """Compares each row's learning over the seeds of all passes that trained it whole."""
     whole = {case: [each for each in of if each.curves[0]] for case, of in passes.items()}
     sides = [{case: _learned(of, side) for case, of in whole.items() if of} for side in (0, 1)]
     return compare_learning(sides[1], sides[0], points)

@@ -1,4 +1,4 @@
-"""The forest plot of a comparison: each row's ratio with its interval."""
+"""Draws the forest plot of a comparison: each row's ratio with its interval."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import vl_convert
 
 from ..exercise import row_name
 
-_COLOURS = {"slower": "#d55e00", "faster": "#009e73", "same": "#0072b2", "undecided": "#808080"}
+_COLOURS = {"slower": "#d55e00", "faster": "#009e73", "same": "#0072b2", "inconclusive": "#808080"}
 
 
 def draw_forest(rows: list[dict[str, Any]], title: str, percent: float) -> str:
-    """An SVG of the rows' ratios, head to base; between the dashed lines a row is the same."""
+    """Returns an SVG of the rows' ratios; dashed lines mark a change of `percent` either way."""
     names = [f"{index + 1}. {row_name(row['id'])}" for index, row in enumerate(rows)]
     data = [
         {"row": name, "ratio": row["ratio"], "low": row["interval"][0], "high": row["interval"][1]}
@@ -32,7 +32,7 @@ def draw_forest(rows: list[dict[str, Any]], title: str, percent: float) -> str:
     )
     ratio = alt.Scale(type="log", zero=False, nice=False, padding=10)
     intervals = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", scale=ratio, title="time, head to base"), x2="high:Q"
+        x=alt.X("low:Q", scale=ratio, title="time ratio, head to base"), x2="high:Q"
     )
     points = base.mark_point(filled=True, size=50, opacity=1).encode(x="ratio:Q")
     limits = (
@@ -40,7 +40,7 @@ def draw_forest(rows: list[dict[str, Any]], title: str, percent: float) -> str:
         .mark_rule(strokeDash=[4, 3], color="#808080")
         .encode(x="at:Q")
     )
-    # A browser's letters may be wider than those that the margin was computed for.
+    # A browser's font may be wider than the one that the margin was computed for.
     margins = {"left": 40, "right": 10, "top": 5, "bottom": 5}
     chart = alt.layer(limits, intervals, points).properties(title=title, width=480, padding=margins)
     return str(vl_convert.vegalite_to_svg(chart.to_dict()))

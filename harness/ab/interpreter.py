@@ -1,4 +1,4 @@
-"""Whether another interpreter can be a side of a comparison, looked at before anything else."""
+"""Checks, before anything else, whether another interpreter can be a side of a comparison."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..paths import expanded
 from ..processes import environment, reason
 
 _LEAST = (3, 11)
-# What every side imports, before an engine is chosen: the exercises by pytest, and `model`.
+# The packages that every side imports with the exercises and `model`, before an engine is chosen.
 _NEEDED = ("numpy", "torch", "pytest", "filelock")
 _SECONDS = 300  # PyTorch's first import from a slow disk takes a minute
-# In the Python of any version. The mark tells its answer from whatever else is printed.
+# Must run in any version of Python. The mark distinguishes its answer from other output.
 _MARK = "minibatch-bench:"
 _PROBE = f"""
 import sys
@@ -36,26 +36,27 @@ sys.stdout.write("\\n{_MARK}" + json.dumps([list(sys.version_info[:2]), found]) 
 
 
 def checked_interpreter(given: Path, folder: Path) -> Path:
-    """The interpreter's absolute path. Raises ValueError, in a line, if it cannot be a side."""
+    """Returns the interpreter's absolute path. Raises ValueError if it cannot be a side."""
     try:
-        # Links stay as they are: that of a virtual environment says whose packages it has.
+        # Links are not resolved: a virtual environment's link determines which packages it has.
         python = Path(os.path.abspath(expanded(given)))
     except ValueError as error:
         raise ValueError(f"--base-python is {error}") from None
     what = f"--base-python is {str(given)!r}"
+    expected = "expected the path of a Python interpreter"
     try:
         if not os.path.lexists(python):
-            raise ValueError(f"{what}, and there is no file {python}")
+            raise ValueError(f"{what}, and there is no file {python}; {expected}")
         if not python.exists():
-            raise ValueError(f"{what}, a link that leads nowhere")
+            raise ValueError(f"{what}, which is a broken link; {expected}")
         if python.is_dir():
-            raise ValueError(f"{what}, a folder; expected the path of an interpreter")
+            raise ValueError(f"{what}, which is a folder; {expected}")
         if not python.is_file():
-            raise ValueError(f"{what}, which is no regular file")
+            raise ValueError(f"{what}, which is not a regular file; {expected}")
     except OSError as error:
         raise ValueError(f"{what}, which cannot be read: {error.strerror}") from None
     if not os.access(python, os.X_OK):
-        raise ValueError(f"{what}, which is no executable file")
+        raise ValueError(f"{what}, which is not executable; {expected}")
     version, lacks = _ask(python, folder, what)
     if version < _LEAST:
         least = ".".join(map(str, _LEAST))
@@ -67,15 +68,15 @@ def checked_interpreter(given: Path, folder: Path) -> Path:
 
 
 def _ask(python: Path, folder: Path, what: str) -> tuple[tuple[int, int], list[tuple[str, str]]]:
-    """Its version, and the packages that it cannot import, with their errors."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    """Returns its version, and the packages that it cannot import, with their errors."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         try:
             ran = subprocess.run(
                 [python, "-c", _PROBE],
                 cwd=folder,
                 env=environment(imports=folder),
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=_SECONDS,
             )
@@ -83,8 +84,8 @@ def _ask(python: Path, folder: Path, what: str) -> tuple[tuple[int, int], list[t
             raise ValueError(f"{what}, which cannot be run: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise ValueError(f"{what}, which does not answer within {_SECONDS} s") from None
-        said.seek(0)
-        text = said.read(2**20)
+        output.seek(0)
+        text = output.read(2**20)
     for line in text.splitlines():
         if line.startswith(_MARK):
             version, lacks = json.loads(line.removeprefix(_MARK))

@@ -1,4 +1,4 @@
-"""What a comparison found, as a table, as `ab.json`, `ab.md`, and as a forest plot, `ab.svg`."""
+"""Writes the result of a comparison: a table, `ab.json`, `ab.md`, and a forest plot, `ab.svg`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from ..hardware.machine import candidate_devices, describe_machine
 from ..session_settings import Settings
 from .comparison import ABComparison
 
-_HEADERS = ("row", "base (s)", "head (s)", "ratio", "speed", "learning")
+_HEADERS = ("row", "base (s/epoch)", "head (s/epoch)", "ratio (95 % interval)", "speed", "learning")
 _ALIGN = ("left", "right", "right", "right", "left", "left")
 _TITLES = {
-    "held": "A/B: nothing became slower or learns worse",
-    "worse": "A/B: slower, or learns worse",
-    "undecided": "A/B: undecided",
+    "held": "A/B: no regression",
+    "worse": "A/B: regression",
+    "undecided": "A/B: inconclusive",
+}
+# How values of "speed" in `ab.json` are shown, if not as they are.
+_SHOWN = {
+    "undecided": "inconclusive",
+    "base lacks it": "not in the base",
+    "head lacks it": "not in the head",
 }
 
 
@@ -52,22 +58,29 @@ def write_comparison(found: ABComparison, settings: Settings, base: str) -> None
 
 
 def rows_of(found: ABComparison) -> list[dict[str, Any]]:
-    """Each row's figures, for `ab.json`: ratios of head to base with 95 % intervals."""
+    """Returns each row's figures for `ab.json`: ratios of head to base with 95 % intervals."""
     return [_row(found, case) for case in found.passes]
 
 
 def _annotations(rows: list[dict[str, Any]]) -> Iterator[tuple[Level, str, str]]:
-    """For GitHub: each row that is slower or learns worse, and which could not be told."""
+    """Yields GitHub's annotations: an error for each regression, a warning for the inconclusive rows."""
     unclear = []
     for row in rows:
         speed, learns = row["speed"], row.get("learning")
         if speed in ("slower", "head failed") or learns == "fell":
             title = "learns worse" if learns == "fell" else speed
-            yield "error", title, f"{row['id']}: {', '.join(_cells(row)[1:])}"
+            yield "error", title, f"{row['id']}: {_summary(row)}"
         elif speed not in ("same", "faster", "base lacks it") or learns == "underpowered":
             unclear.append(row["id"])
     if unclear:
-        yield "warning", "undecided", f"could not be told: {', '.join(unclear)}"
+        yield "warning", "inconclusive", f"could not be decided: {', '.join(unclear)}"
+
+
+def _summary(row: dict[str, Any]) -> str:
+    if "reason" in row:
+        return f"{row['speed']}: {row['reason']}"
+    _, base, head, ratio, speed, learning = _cells(row)
+    return f"{speed}: {base} s per epoch in the base, {head} s now, ratio {ratio}; learning: {learning}"
 
 
 def _row(found: ABComparison, case: str) -> dict[str, Any]:
@@ -104,15 +117,16 @@ def _table(rows: list[dict[str, Any]], style: str) -> str:
 def _cells(row: dict[str, Any]) -> list[str]:
     name = row_name(row["id"])
     if "reason" in row:
-        return [name, "–", "–", "–", row["speed"], row["reason"][:100]]
+        return [name, "–", "–", "–", _SHOWN.get(row["speed"], row["speed"]), row["reason"][:100]]
     low, high = row["interval"]
     base, head = row["engines"]
+    speed = _SHOWN.get(row["speed"], row["speed"])
     return [
         name,
         f"{row['base_epoch_seconds']:.3g}",
         f"{row['head_epoch_seconds']:.3g}",
         f"{row['ratio']:.3f} ({low:.3f} to {high:.3f})",
-        row["speed"] if base == head else f"{row['speed']} ({base}, now {head})",
+        speed if base == head else f"{speed} (engine was {base}, is now {head})",
         _learning(row),
     ]
 
@@ -120,27 +134,31 @@ def _cells(row: dict[str, Any]) -> list[str]:
 def _learning(row: dict[str, Any]) -> str:
     if row["learning"] == "identical":
         return "identical"
-    figures = f"{row['base_accuracy']:.4f}, now {row['head_accuracy']:.4f}, {row['seeds']} seeds"
+    figures = f"accuracy {row['base_accuracy']:.4f}, now {row['head_accuracy']:.4f}"
+    figures += f", {row['seeds']} seeds"
     if row["learning"] == "underpowered":
-        needs = f"about {row['seeds_needed']}" if row["seeds_needed"] else "too many"
-        return f"undecided, needs {needs} seeds ({figures})"
-    return f"{'worse' if row['learning'] == 'fell' else 'same'} ({figures})"
+        needs = f"about {row['seeds_needed']}" if row["seeds_needed"] else "over 1000"
+        return f"inconclusive, needs {needs} seeds ({figures})"
+    return f"{'worse' if row['learning'] == 'fell' else 'not worse'} ({figures})"
 
 
 def _caption(found: ABComparison) -> str:
     return (
-        "Seconds an epoch; the ratio is head to base, in turns, with its 95 % interval over pairs of "
-        f"processes.\nSame: a change by {found.percent:g} % is excluded. Undecided: it might be one."
+        "Head is the working tree. The ratio is of head's time to base's: above 1, head is slower. Its "
+        "interval is over\npairs of processes that take turns. Same: a change of "
+        f"{found.percent:g} % or more is excluded. Inconclusive: it is neither shown nor excluded."
     )
 
 
 def _draw(rows: list[dict[str, Any]], title: str, percent: float, folder: Path) -> str:
-    """Draws the forest plot; returns the rest of the sentence that says what was written."""
+    """Draws the forest plot, if possible, and returns the end of the message about written files."""
     try:
         from .forest import draw_forest
     except ImportError as error:
         return f" (no figure: {error.name} is not installed)"
-    measured = [row for row in rows if "ratio" in row]
+    measured = [
+        {**row, "speed": _SHOWN.get(row["speed"], row["speed"])} for row in rows if "ratio" in row
+    ]
     if not measured:
         return ""
     atomic_json.write_text(folder / "ab.svg", draw_forest(measured, title, percent))

@@ -1,9 +1,9 @@
-"""A side of a comparison: trains rows in the checkout that it is started in, as it is told.
+"""The code of a side of a comparison: trains rows, on request, in the checkout that it is started in.
 
-It is run as source text (`python -c`), also in checkouts that do not have it. So it imports nothing from
-this package, and of the checkout only what has long been there: the exercises' rows, and `model`'s
-engines, data, orders and evaluation. Requests and replies are lines of JSON, on standard input and
-output; what the checkout prints goes to standard error.
+It is run as source text (`python -c`), so that it also runs in checkouts that do not have this file. It
+imports nothing from this package, and only long-standing parts of the checkout: the exercises' rows, and
+`model`'s engines, data, orders and evaluation. Requests and replies are lines of JSON, on standard input
+and output; the checkout's own output goes to standard error.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ class Trainer:
     def prepare(self, module: str, row: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Looks up the row and chooses its engine, before any lease."""
         if not Path(*module.split(".")).with_suffix(".py").exists():
-            raise LookupError(f"it has no {module}")
+            raise LookupError(f"the checkout has no {module}")
         exercise = importlib.import_module(module).EXERCISE
         declared = next((each for each in exercise.rows if each.name == row), None)
         if declared is None:
-            raise LookupError(f"its {module} has no row {row}")
+            raise LookupError(f"{module} has no row {row}")
 
         import torch
 
         from model import engines
         from model.data.mnist import load
 
-        # Exercises of earlier revisions know their epochs themselves.
+        # In earlier revisions, exercises determine their epochs themselves.
         of_scale = "scale" in inspect.signature(exercise.experiment).parameters
         long = settings["scale" if of_scale else "epochs"]
         self.experiment = exercise.experiment(declared, long, settings["dataset"])
         device = torch.device(settings["device"])
-        # A value that loads it; in earlier revisions a name.
+        # The data set is a value; in earlier revisions it is a name.
         self.data = load(self.experiment.dataset, Path(settings["data_root"]), device)
         if settings["engine"] == "auto" and hasattr(engines, "prove_engines"):
             engines.prove_engines(self.experiment, self.data)
         self.engine = engines.choose_engine(settings["engine"], self.experiment, device)
-        # Earlier engines were not told the experiment.
-        told = (self.experiment, settings["replicates"], settings["cores"])
+        # In earlier revisions, engines do not take the experiment.
+        arguments = (self.experiment, settings["replicates"], settings["cores"])
         takes = len(inspect.signature(self.engine.cores).parameters)
         return {
             "engine": self.engine.NAME,
-            "cores": self.engine.cores(*told[-takes:]),
+            "cores": self.engine.cores(*arguments[-takes:]),
             "experiment": self._experiment(),
             "epochs": self.experiment.epochs,
             "batch_size": self.experiment.batch_size,
@@ -62,12 +62,12 @@ class Trainer:
         }
 
     def _experiment(self) -> dict[str, Any]:
-        """The experiment as JSON has it; nothing where an earlier revision cannot say."""
+        """Returns the experiment as JSON; empty in earlier revisions, which do not support that."""
         to_dict = getattr(self.experiment, "to_dict", None)
         return {} if to_dict is None else to_dict()
 
     def build(self, cores: list[int], seeds: list[int]) -> dict[str, Any]:
-        """Makes the networks, on these cores (none: a GPU's), ready to train."""
+        """Prepares the networks for training on these cores, or on a GPU if there are none."""
         import torch
 
         if cores:
@@ -77,7 +77,7 @@ class Trainer:
                         os.sched_setaffinity(int(thread), cores)
             torch.set_num_threads(len(cores))
         self.seeds, self.epoch, self.position = seeds, 0, 0
-        # Earlier engines were not told the rates.
+        # In earlier revisions, engines do not take rates.
         rates: Any = getattr(self.experiment, "rates", lambda _: repeat([]))
         self.labels = self.data.train_labels.cpu().numpy()
         self.rates_by_epoch = rates(len(self.labels))
@@ -85,7 +85,7 @@ class Trainer:
         return {}
 
     def turn(self, examples: int) -> dict[str, Any]:
-        """Trains on the epoch's next examples; returns the seconds that took."""
+        """Trains on the epoch's next examples and returns the seconds taken."""
         import numpy as np
         import torch
 
@@ -100,11 +100,12 @@ class Trainer:
         part = self.orders[:, self.position : self.position + examples]
         first = self.position // self.experiment.batch_size
         rates = self.rates[first : first - (-part.shape[1] // self.experiment.batch_size)]
-        told = (part, rates) if len(inspect.signature(self.runner.epoch).parameters) > 1 else (part,)
+        takes = len(inspect.signature(self.runner.epoch).parameters)
+        arguments: Any = (part, rates)[:takes]
         wait = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
         wait(device)
         started = time.perf_counter()
-        self.runner.epoch(*told)
+        self.runner.epoch(*arguments)
         wait(device)
         seconds = time.perf_counter() - started
         self.position += examples
@@ -113,11 +114,11 @@ class Trainer:
         return {"seconds": seconds}
 
     def evaluate(self) -> dict[str, Any]:
-        """The test accuracy of each replicate."""
+        """Returns the test accuracy of each replicate."""
         from model.evaluate import evaluate
 
         arguments: Any = (self.runner.parameters(), self.data.test_images, self.data.test_labels)
-        if hasattr(self.experiment, "network"):  # earlier revisions had a single one
+        if hasattr(self.experiment, "network"):  # earlier revisions have only one
             arguments = (self.experiment.network, *arguments)
         found = evaluate(*arguments)
         return {"accuracy": found.accuracy.tolist()}
@@ -135,8 +136,8 @@ def serve() -> None:
             raise
         except BaseException as error:  # a module may call sys.exit, or skip itself
             traceback.print_exc()
-            why = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
-            reply = {"error": why, "lacks": type(error) is LookupError}
+            reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+            reply = {"error": reason, "lacks": type(error) is LookupError}
         print(json.dumps(reply), file=replies, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Which rows to compare, and with which settings: pytest says, by its own options."""
+"""Determines, with pytest's own options, which rows to compare and with which settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)\b")
 
 
 class _Collected:
-    """A plugin of pytest that keeps what was selected, and what kept it from selecting."""
+    """A pytest plugin that records the selected rows, or why none could be selected."""
 
     def __init__(self) -> None:
         self.exercises: dict[str, Exercise] = {}
@@ -37,7 +37,7 @@ class _Collected:
         if report.failed and self.failed is None:
             lines = report.longreprtext.splitlines()
             errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-            # A SyntaxError begins with its place.
+            # The lines of a SyntaxError start with its location.
             why = (
                 next(filter(_ERROR.match, errors), None)
                 or [*errors, reason(report.longreprtext, status=1)][0]
@@ -47,11 +47,11 @@ class _Collected:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if type(excinfo.value) is KeyboardInterrupt:
             self.interrupted = True
-        elif self.failed is None:  # by pytest.exit, or by the errors of a collection
+        elif self.failed is None:  # by pytest.exit or errors during collection
             self.failed = f"pytest was ended: {excinfo.value}"
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        if self.failed is None:  # by sys.exit in a module, too
+        if self.failed is None:  # including sys.exit in a module
             self.failed = f"pytest was ended by {excinfo.typename}: {excinfo.value}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -66,7 +66,7 @@ class _Collected:
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows, and what they are trained with."""
+    """The selected rows and their settings."""
 
     rows: list[SelectedRow]
     settings: Settings
@@ -75,26 +75,26 @@ class Selection:
 
 
 def select(arguments: Sequence[str]) -> Selection:
-    """The rows that pytest selects with these arguments. ValueError, in a line, where there are none."""
-    collected, said, complained = _Collected(), io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+    """Returns the rows that pytest selects with these arguments. Raises ValueError if there are none."""
+    collected, output, errors = _Collected(), io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             status = pytest.main([*arguments, "--collect-only", "-q"], plugins=[collected])
-        except SystemExit as error:  # of a plugin, or of a conftest.py
-            raise ValueError(f"pytest ended by SystemExit: {error}") from None
+        except SystemExit as error:  # raised by a plugin or a conftest.py
+            raise ValueError(f"pytest was ended by SystemExit: {error}") from None
     if collected.interrupted:
         raise KeyboardInterrupt
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        why = reason(complained.getvalue(), said.getvalue(), status=int(status))
+        why = reason(errors.getvalue(), output.getvalue(), status=int(status))
         raise ValueError(collected.failed or why)
     given = f"with {shlex.join(arguments)}" if arguments else "without arguments"
     if collected.config is None:
-        raise ValueError(f"pytest {given} collects no rows")
+        raise ValueError(f"pytest {given} collects nothing; expected arguments that select rows")
     if not collected.exercises:
-        others = f"; it selects {collected.others} tests that train none" if collected.others else ""
-        raise ValueError(f"pytest {given} selects no row{others}")
+        others = f", only tests that do not train ({collected.others})" if collected.others else ""
+        raise ValueError(f"pytest {given} selects no row{others}; expected arguments that select rows")
     if SETTINGS not in collected.config.stash:
-        raise ValueError(f"pytest {given} does not load the suite's plugin, which rows are trained by")
+        raise ValueError(f"pytest {given} does not load the suite's plugin, which trains the rows")
     settings = collected.config.stash[SETTINGS]
     options = {
         "scale": settings.scale,

@@ -1,4 +1,4 @@
-"""The two sides of a comparison as processes, each in its checkout and with its interpreter."""
+"""The two sides of a comparison: processes, each with its own checkout and interpreter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXIT_SECONDS = 10
 
 
 class SideError(RuntimeError):
-    """A side cannot train the row; the message says which side, and why, in one line."""
+    """A side cannot train the row; the message names the side and the reason, in one line."""
 
     def __init__(self, side: str, reason: str, kind: Literal["failed", "killed", "lacks it"] = "failed"):
         super().__init__(one_line(f"{side}: {reason}"))
@@ -30,7 +30,7 @@ class SideError(RuntimeError):
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where a side runs, and with what."""
+    """The checkout and the interpreter of a side."""
 
     name: str
     """`base` or `head`."""
@@ -39,11 +39,11 @@ class Checkout:
 
 
 class Side:
-    """A process that trains in a checkout, one request after the other."""
+    """A process that trains in a checkout, one request after another."""
 
     def __init__(self, checkout: Checkout):
         self.name = checkout.name
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._output = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         try:
             self.process = subprocess.Popen(
                 [checkout.python, "-c", _WORKER.read_text(encoding="utf-8")],
@@ -51,21 +51,21 @@ class Side:
                 env=environment(imports=checkout.folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._output,
                 text=True,
             )
         except OSError as error:
-            self._said.close()
+            self._output.close()
             raise SideError(self.name, f"{checkout.python} cannot be run: {error.strerror}") from None
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """The reply to a request. Raises SideError where there is none, or an error."""
+        """Returns the reply to a request. Raises SideError if there is none, or if it is an error."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             print(json.dumps({"do": do, **request}), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
-        except (OSError, ValueError):  # ValueError: what it prints is no text
+        except (OSError, ValueError):  # ValueError: its output is not text
             line = ""
         try:
             reply: dict[str, Any] = dict(json.loads(line))
@@ -76,39 +76,39 @@ class Side:
         return reply
 
     def close(self) -> None:
-        """Ends the process, which may be in the middle of something."""
+        """Kills the process."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self._said):
-            with suppress(OSError):  # what was not sent yet
+        for stream in (self.process.stdin, self.process.stdout, self._output):
+            with suppress(OSError):  # raised if a request was not sent yet
                 stream.close()  # type: ignore[union-attr]
 
     def _ended(self, line: str) -> SideError:
-        """How it ended, and why by what it printed; or that it answered with `line`."""
+        """Returns an error that says how and why it ended, or that its reply `line` is invalid."""
         try:
             status = self.process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            what = f"it answers {line.strip()!r}, which is no reply" if line.strip() else "no reply"
-            return SideError(self.name, f"{what}; it was ended")
-        self._said.seek(0)
-        said = self._said.read()
+            what = f"invalid reply {line.strip()!r}" if line.strip() else "no reply"
+            return SideError(self.name, f"{what}, so it was killed")
+        self._output.seek(0)
+        output = self._output.read()
         if status < 0:
             return SideError(self.name, f"killed by signal {-status}", "killed")
-        why = f": {reason(said, status=status)}" if said.strip() else ""
+        why = f": {reason(output, status=status)}" if output.strip() else ""
         return SideError(self.name, f"ended with status {status}{why}")
 
 
 class Pair:
-    """Both sides, started when they are needed; after `close`, anew."""
+    """Both sides, started when they are first needed and again after `close`."""
 
     def __init__(self, base: Checkout, head: Checkout):
         self._checkouts = (base, head)
         self._sides: list[Side] = []
 
     def sides(self) -> tuple[Side, Side]:
-        """The base and the head, running."""
+        """Returns the base and the head, running."""
         while len(self._sides) < 2:
             self._sides.append(Side(self._checkouts[len(self._sides)]))
         base, head = self._sides

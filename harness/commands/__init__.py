@@ -1,1 +1,1 @@
-"""The commands besides pytest: `python -m harness NAME`, or `make NAME`, each a module of that name."""
+"""The commands other than pytest: `python -m harness NAME`, or `make NAME`. Each is a module here."""

@@ -1,7 +1,7 @@
-"""A/B of a revision, or of another interpreter, against the working tree.
+"""A/B: compares a revision, or another interpreter, with the working tree.
 
-`make ab BASE=REVISION ARGS="..."`, or `python -m harness ab REVISION -- ...`, where pytest's arguments
-select the rows. Prints a table, and writes `ab.json`, `ab.md` and `ab.svg` to the report folder.
+`make ab BASE=REVISION ARGS="..."`, or `python -m harness ab REVISION -- ...`; pytest's arguments select
+the rows. Prints a table, and writes `ab.json`, `ab.md` and `ab.svg` to the report folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-python",
         type=Path,
         metavar="PATH",
-        help="an interpreter for the base (default: this one; if the lock files differ, the base's own)",
+        help="the interpreter for the base (default: this one, or a new environment's if the lock files "
+        "differ)",
     )
     parser.add_argument(
         "--percent",
@@ -61,13 +62,15 @@ def compare_revisions(
     points: float,
     arguments: Sequence[str],
 ) -> int:
-    """Compares; returns 0, 1 where a row is slower or learns worse, or 3 where it could not tell.
+    """Compares, and returns the exit status: 0, 1 for a regression, or 3 if it is inconclusive.
 
-    Raises ValueError, in a line, for what cannot be compared. Where it is interrupted, the base's
-    worktree is removed.
+    Raises ValueError if nothing can be compared. The base's worktree is always removed.
     """
     if revision is None and base_python is None:
-        raise ValueError("ab needs BASE, a revision, or --base-python, another interpreter")
+        raise ValueError(
+            "ab was given nothing to compare with; name a revision (BASE) or an interpreter "
+            "(--base-python)"
+        )
     python = checked_interpreter(base_python, ROOT) if base_python is not None else None
     selection = select(arguments)
     run_folders.check_free(selection.settings.report_dir, "ab.json")

@@ -1,4 +1,4 @@
-"""Kinds of arguments that several commands take."""
+"""Types of arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_report_dir(parser: argparse.ArgumentParser) -> None:
         "--report-dir",
         type=to_path,
         metavar="DIR",
-        help="the report folder to write to (default: reports/latest, or a new one if there is none)",
+        help="the report folder to write to (default: reports/latest, or a new folder if there is none)",
     )
 
 
@@ -25,9 +25,9 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 
 def to_path(text: str) -> Path:
-    """A path, with `~` as the home folder."""
+    """Converts an argument to a path, with `~` as the home folder."""
     if not text:
-        raise argparse.ArgumentTypeError("'' is not a path")
+        raise argparse.ArgumentTypeError("got ''; expected a path")
     try:
         return expanded(text)
     except ValueError as error:
@@ -35,18 +35,20 @@ def to_path(text: str) -> Path:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """A whole number from `least` to 999999."""
+    """Returns a type of argument: a whole number from `least` to 999999."""
 
     def whole_number(text: str) -> int:
         if not text.isdecimal() or len(text) > 6 or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to 999999")
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; expected a whole number from {least} to 999999"
+            )
         return int(text)
 
     return whole_number
 
 
 def between(least: float, most: float) -> Callable[[str], float]:
-    """A number from `least` to `most`."""
+    """Returns a type of argument: a number from `least` to `most`."""
 
     def real_number(text: str) -> float:
         try:
@@ -54,7 +56,9 @@ def between(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; expected a number from {least:g} to {most:g}"
+            )
         return value
 
     return real_number

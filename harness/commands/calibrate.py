@@ -1,9 +1,9 @@
-"""How often the gates are wrong, and find what they say they find: resampled from real runs.
+"""Measures the gates' rates of false alarms and detections, by resampling real runs.
 
 `make calibrate RUNS=".benchmarks/*/*.json"`, or `python -m harness calibrate FILE...`, with saved runs
-of unchanged code. Of the times of nine runs or more, some are drawn as saved runs, one as the run to
-judge, others as its retrainings; of a run under ten seeds or more, two sets of seeds are compared.
-Slowdowns and falls are put into what was drawn.
+of unchanged code. For times, from at least nine runs, some are drawn as the baseline, one as the run to
+judge, and others as its retrainings. For accuracies, two sets of seeds are compared, drawn from a run of
+at least ten seeds. Slowdowns and drops are added to the drawn runs.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..gates.baselines import FOR_TIMES, SavedCase, SavedRun, read_saved_run
 from ..gates.slowdown import RETRAININGS, EpochTimes, Judgement, Trainings, judge
 from .arguments import to_path
 
-SAVED = 5  # runs to judge another by
-SEEDS = 5  # of each side
+SAVED = 5  # baseline runs in each draw
+SEEDS = 5  # on each side
 PERCENT = 10.0
 POINTS = 1.0
-QUIET = 0.3  # points of standard deviation over seeds, up to which a row's fall is to be found
+QUIET = 0.3  # the largest standard deviation over seeds, in points, of rows that get a drop
 DRAWS = 300
 
 _FEWEST_RUNS = SAVED + 1 + RETRAININGS
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something happened."""
+    """How often an event happened."""
 
     what: str
     happened: int
@@ -54,14 +54,14 @@ class Rate:
 
 
 def calibrate_gates(files: Sequence[Path]) -> None:
-    """Prints the rates. Raises ValueError, in a line, for too little to draw from."""
+    """Prints the rates. Raises ValueError if there are too few runs and seeds to draw from."""
     runs = [read_saved_run(path) for path in files]
-    alike = _alike(runs)
+    alike = _largest_group(runs)
     seeds = max((len(case.extra_info.seeds) for run in runs for case in run.cases.values()), default=0)
     if len(alike) < _FEWEST_RUNS and seeds < _FEWEST_SEEDS:
         raise ValueError(
-            f"{len(alike)} saved runs alike under {seeds} seeds at most are too few to draw from; it "
-            f"takes {_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
+            f"there are {len(alike)} comparable saved runs, with up to {seeds} seeds; expected at least "
+            f"{_FEWEST_RUNS} runs for times, or {_FEWEST_SEEDS} seeds for accuracies"
         )
     rng = np.random.default_rng(0)
     if len(alike) >= _FEWEST_RUNS:
@@ -72,19 +72,19 @@ def calibrate_gates(files: Sequence[Path]) -> None:
             print(*accuracies_of(run, rng), sep="\n")
 
 
-def _alike(runs: Sequence[SavedRun]) -> list[SavedRun]:
-    """The runs whose times can be compared: as many as are set up like one of them."""
-    groups = [[run for run in runs if _are_alike(run, other)] for other in runs]
+def _largest_group(runs: Sequence[SavedRun]) -> list[SavedRun]:
+    """Returns the largest set of runs whose times can be compared with one of them."""
+    groups = [[run for run in runs if _are_comparable(run, other)] for other in runs]
     return max(groups, key=len, default=[])
 
 
-def _are_alike(one: SavedRun, other: SavedRun) -> bool:
+def _are_comparable(one: SavedRun, other: SavedRun) -> bool:
     common = one.cases.keys() & other.cases.keys()
     return not any(one.cases[case].differences(other.cases[case], FOR_TIMES) for case in common)
 
 
 def times_of(runs: Sequence[EpochTimes], rng: np.random.Generator) -> list[Rate | str]:
-    """False alarms and detections of the time gate with SAVED saved runs."""
+    """Returns the time gate's false alarms and detections, with SAVED baseline runs."""
     cases = sorted(set.intersection(*({*run} for run in runs)))
     alarms, found, together, retrained, sizes = 0, 0, 0, 0, []
     for _ in range(DRAWS):
@@ -99,17 +99,17 @@ def times_of(runs: Sequence[EpochTimes], rng: np.random.Generator) -> list[Rate 
         together += _alarm(_judge(drawn, dict.fromkeys(cases, 1 + PERCENT / 100))[0])
     share = float(np.mean(np.array(sizes) <= 2 * PERCENT))
     return [
-        f"Times, {len(runs)} runs of {len(cases)} rows, {SAVED} of them as saved runs:",
-        Rate("  false alarms of a run", alarms, DRAWS),
-        Rate("  one row slower by what it says it can see, found", found, DRAWS),
-        Rate(f"  all rows slower by {PERCENT:g} %, found", together, DRAWS),
-        f"  rows that can see {2 * PERCENT:g} % or less: {share:.0%}",
-        f"  rows trained again in a run of unchanged code: {retrained / DRAWS:.1f}",
+        f"Times: {len(runs)} runs of {len(cases)} rows, {SAVED} drawn as the baseline:",
+        Rate("  runs of unchanged code with a false alarm", alarms, DRAWS),
+        Rate("  detected slowdowns of one row, of its smallest detectable size", found, DRAWS),
+        Rate(f"  detected slowdowns of all rows, of {PERCENT:g} %", together, DRAWS),
+        f"  rows whose smallest detectable slowdown is {2 * PERCENT:g} % or less: {share:.0%}",
+        f"  rows trained again per run of unchanged code: {retrained / DRAWS:.1f}",
     ]
 
 
 def _judge(drawn: Sequence[EpochTimes], slower: Mapping[str, float]) -> tuple[Judgement, int]:
-    """Judges as the gate does, with some rows slower; also how many trainings that took again."""
+    """Judges as the gate does, with some rows made slower; also returns the number of retrainings."""
     saved, (now, *others) = drawn[:SAVED], drawn[SAVED:]
     trainings = [Trainings(_slowed(now, slower))]
     judged = judge(trainings, saved, PERCENT)
@@ -134,7 +134,7 @@ def _alarm(judged: Judgement) -> bool:
 
 
 def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
-    """False alarms and detections of the accuracy gate, between SEEDS seeds and others."""
+    """Returns the accuracy gate's false alarms and detections, with SEEDS seeds on each side."""
     quiet = [
         case
         for case, each in run.cases.items()
@@ -153,20 +153,21 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
         )
         if quiet:
             case = quiet[rng.integers(len(quiet))]
-            fallen = {**ours, case: _fallen(ours[case], POINTS / 100)}
-            found += compare_learning(fallen, theirs, POINTS)[case].outcome == "fell"
+            worse = {**ours, case: _lowered(ours[case], POINTS / 100)}
+            found += compare_learning(worse, theirs, POINTS)[case].outcome == "fell"
     rates: list[Rate | str] = [
-        f"Accuracies, {len(run.cases)} rows under {seeds} seeds ({run.path.name}), {SEEDS} by {SEEDS}:",
-        Rate("  false alarms of a run", alarms, DRAWS),
+        f"Accuracies: {len(run.cases)} rows under {seeds} seeds ({run.path.name}), {SEEDS} drawn for "
+        "each side:",
+        Rate("  runs of unchanged code with a false alarm", alarms, DRAWS),
     ]
     if quiet:
-        of = f"  one of {len(quiet)} rows that vary by {QUIET} points or less"
-        rates.append(Rate(f"{of} fell by {POINTS:g} point, found", found, DRAWS))
+        of = f"  detected drops of {POINTS:g} point in one of {len(quiet)} rows that vary by at most"
+        rates.append(Rate(f"{of} {QUIET} points", found, DRAWS))
     return rates
 
 
 def _drawn(case: SavedCase, places: Sequence[int]) -> Learning:
-    """The case under some of its seeds, numbered anew."""
+    """Returns the case's learning under some of its seeds, which are renumbered."""
     info = case.extra_info
     return Learning(
         seeds=[*range(len(places))],
@@ -178,6 +179,6 @@ def _drawn(case: SavedCase, places: Sequence[int]) -> Learning:
     )
 
 
-def _fallen(learning: Learning, by: float) -> Learning:
-    """The same with accuracies that are lower."""
+def _lowered(learning: Learning, by: float) -> Learning:
+    """Returns the same learning with lower accuracies."""
     return replace(learning, test_accuracy=[accuracy - by for accuracy in learning.test_accuracy])

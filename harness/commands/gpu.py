@@ -1,10 +1,10 @@
-"""Everything that needs a GPU, in one command: tests, speeds, sanitizers, times, the paper's scale.
+"""Runs everything that needs a GPU: tests, speeds, sanitizers, times, and the paper's scale.
 
-`make gpu`, or `python -m harness gpu`. Each step is a process of its own with a time limit of its
-own, the most telling first. All of it goes to a folder of its own, which `reports/gpu/latest` leads to:
-what a step prints to `STEP.txt`, how it ended to `steps.json`, as it ends. Called again, the command
-goes on with the steps that are left: those not begun, and those that were stopped. `results.tar.gz`
-holds all of it; `paper/` is a report folder, with speeds and times, as `make publish` takes it.
+`make gpu`, or `python -m harness gpu`. Each step is a separate process with its own time limit; the most
+informative steps come first. Results go to a new folder, which `reports/gpu/latest` links to: a step's
+output to `STEP.txt`, and its status to `steps.json` when it ends. If called again, the command continues
+with the steps that were not started or were stopped. `results.tar.gz` contains everything; `paper/` is a
+report folder with speeds and times, for `make publish`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from ..processes import environment
 from .arguments import at_least
 
 GPU = ROOT / "reports" / "gpu"
-_PAPER = "paper"  # in the folder of these steps
+_PAPER = "paper"  # a report folder in the results folder
 
 PASSED, FAILED, SKIPPED, STOPPED, NOT_RUN = "passed", "failed", "skipped", "stopped", "not run"
 
-_GRACE = 20.0  # seconds that a step has to end in once it is asked to, before it is killed
-_LEAST = 30.0  # seconds that must be left to start another step: PyTorch alone takes ten to begin
+_GRACE = 20.0  # seconds reserved for ending a step that runs out of time
+_LEAST = 30.0  # seconds that must be left to start a step: importing PyTorch alone takes ten
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=at_least(1),
         metavar="N",
-        help="time limit; called again, the command continues with what is left (default: no limit)",
+        help="time limit in seconds; run the command again to continue with the remaining steps "
+        "(default: no limit)",
     )
-    parser.add_argument("--again", action="store_true", help="repeat the steps that are done")
+    parser.add_argument("--again", action="store_true", help="run all steps again, in a new folder")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,14 +65,15 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Step:
-    """A command, the seconds that it may take, and what keeps it from running here, if anything does."""
+    """A command with a time limit."""
 
     name: str
     command: tuple[str, ...]
     seconds: float
     cannot: str | None = None
+    """Why it cannot run here, if it cannot."""
     resume: tuple[str, ...] = ()
-    """Added to the command where an earlier call was stopped in the middle of it."""
+    """Arguments added to the command if it was stopped in an earlier call."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ class Result:
 
 
 def check_gpu(seconds: float | None = None, again: bool = False) -> int:
-    """Runs the steps that are left; returns 0 where all have passed or cannot run here, else 1.
+    """Runs the remaining steps; returns 0 if all have passed or cannot run here, else 1.
 
-    `seconds`, if given, is when to be done. `again` begins anew. Raises ValueError without a GPU.
+    `seconds` limits the time of this call; `again` starts over. Raises ValueError without a GPU.
     """
     if not torch.cuda.is_available():
-        raise ValueError(f"PyTorch {torch.__version__} sees no GPU here, and `gpu` needs one.")
+        raise ValueError(f"PyTorch {torch.__version__} finds no GPU; `gpu` needs one")
     device = torch.device("cuda", 0)
     of = {
         "device": device_name(device),
@@ -101,7 +103,7 @@ def check_gpu(seconds: float | None = None, again: bool = False) -> int:
 
 
 def _folder(of: dict[str, str], *, again: bool) -> Path:
-    """The folder of the last call, if it was with this machine and this code; else a new one."""
+    """Returns the last call's folder if it had the same machine and code, else a new one."""
     last = GPU / run_folders.LINK
     if not again and _earlier(last, of):
         return last.resolve()
@@ -112,9 +114,9 @@ def _folder(of: dict[str, str], *, again: bool) -> Path:
 
 
 def steps(device: torch.device, folder: Path) -> Iterable[Step]:
-    """The steps, the most telling first."""
+    """Yields the steps, the most informative first."""
     python, report = (sys.executable, "-m"), str(folder / _PAPER)
-    # The others may import what is not installed here.
+    # Other test files may import packages that are not installed here.
     tests = [path for path in (ROOT / "tests").glob("test_*.py") if "mark.gpu" in path.read_text()]
     yield Step("tests", (*python, "pytest", "-m", "gpu", "-v", "-rs", *map(str, sorted(tests))), 400)
     yield Step("speed", (*python, "harness", "speed", "cuda", "--report-dir", report), 500)
@@ -132,7 +134,7 @@ def steps(device: torch.device, folder: Path) -> Iterable[Step]:
 
 
 def run_steps(planned: list[Step], folder: Path, of: dict[str, str], *, seconds: float | None) -> int:
-    """Runs those of the `planned` steps that have no result yet for `of`: this machine and this code."""
+    """Runs the `planned` steps that have no result yet for `of`, which identifies machine and code."""
     deadline = time.monotonic() + (seconds if seconds is not None else 10**9)
     folder.mkdir(parents=True, exist_ok=True)
     results = _earlier(folder, of)
@@ -145,7 +147,7 @@ def run_steps(planned: list[Step], folder: Path, of: dict[str, str], *, seconds:
             if left < _LEAST:
                 break
             print(f"{step.name} ... ", end="", flush=True)
-            # Written before it begins: this process may be killed in the middle of it.
+            # Written before the step starts, in case this process is killed during it.
             results[step.name] = Result(STOPPED, why="the command was killed")
             _write(folder, of, results)
             resume = before is not None and before.status == STOPPED
@@ -157,13 +159,13 @@ def run_steps(planned: list[Step], folder: Path, of: dict[str, str], *, seconds:
     text = summary(planned, results, of)
     atomic_json.write_text(folder / "summary.txt", text)
     _pack(folder)
-    print(f"\n{text}\nWritten to {folder}/, and packed as results.tar.gz there.")
+    print(f"\n{text}\nWritten to {folder}/; results.tar.gz there contains everything.")
     done = all(results.get(step.name, _NONE).status in (PASSED, SKIPPED) for step in planned)
     return 0 if done else 1
 
 
 def summary(planned: list[Step], results: dict[str, Result], of: dict[str, str]) -> str:
-    """A line for each step, and one that says what is left."""
+    """Returns a line for each step, and one that lists the remaining steps."""
     lines = [f"{of['device']}, PyTorch {of['torch']}, code {of['code']}"]
     left = []
     for step in planned:
@@ -171,12 +173,13 @@ def summary(planned: list[Step], results: dict[str, Result], of: dict[str, str])
         lines.append(f"  {step.name:<10} {_format_result(result)}")
         if result.status in (STOPPED, NOT_RUN):
             left.append(step.name)
-    lines.append(f"Left: {', '.join(left)}; the same command goes on with it." if left else "All done.")
+    remaining = f"Remaining: {', '.join(left)}; run the same command again to continue."
+    lines.append(remaining if left else "All done.")
     return "\n".join(lines) + "\n"
 
 
 def few_cluster_steps() -> None:
-    """50 steps of two replicates by the engine `cluster`, on made-up images: for the sanitizers."""
+    """Trains two replicates for 50 steps with the engine `cluster`, on made-up images."""
     device = torch.device("cuda", 0)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(50, 784, generator=generator)
@@ -195,7 +198,7 @@ _ONLINE = Experiment(optimizer=SGD(0.01), batch_size=1, epochs=1)
 
 
 def _run(step: Step, log: Path, left: float, resume: bool) -> Result:
-    """Runs it for as long as it and the command may take; ends all its processes."""
+    """Runs a step within its own limit and the command's; ends all its processes."""
     command = [*step.command, *(step.resume if resume else ())]
     started = time.monotonic()
     with log.open("a" if resume else "w", encoding="utf-8") as output:
@@ -203,7 +206,7 @@ def _run(step: Step, log: Path, left: float, resume: bool) -> Result:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**environment(), "PYTHONUNBUFFERED": "1"},  # what a killed one printed is kept
+                env={**environment(), "PYTHONUNBUFFERED": "1"},  # keeps the output of a killed step
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -218,17 +221,17 @@ def _run(step: Step, log: Path, left: float, resume: bool) -> Result:
             if isinstance(stop, KeyboardInterrupt):
                 return Result(STOPPED, seconds, "interrupted")
             if step.seconds <= left and not step.resume:
-                return Result(FAILED, seconds, f"it may take {step.seconds:.0f} s; see {log.name}")
-            return Result(STOPPED, seconds, "no time was left")
+                return Result(FAILED, seconds, f"over its limit of {step.seconds:.0f} s; see {log.name}")
+            return Result(STOPPED, seconds, "time ran out")
     seconds = time.monotonic() - started
     last = _last_line(log)
-    if status == 0:  # with pytest's count: tests that were all skipped have passed, too
+    if status == 0:  # shows pytest's counts, since a step whose tests were all skipped passes
         return Result(PASSED, seconds, last if re.search(r"\d+ (passed|skipped)", last) else "")
-    return Result(FAILED, seconds, f"status {status}; see {log.name}: {last}")
+    return Result(FAILED, seconds, f"exit status {status}; see {log.name}: {last}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asks all processes of the step to end, as Ctrl-C would, and kills those that do not."""
+    """Terminates all processes of the step, and kills those that do not end."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
@@ -239,7 +242,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _earlier(folder: Path, of: dict[str, str]) -> dict[str, Result]:
-    """The results that an earlier call wrote; none where it had another machine or other code."""
+    """Returns the results of an earlier call; empty if it had another machine or other code."""
     try:
         written = atomic_json.read_json(folder / "steps.json")
         if written["of"] != of:
@@ -255,7 +258,7 @@ def _write(folder: Path, of: dict[str, str], results: dict[str, Result]) -> None
 
 
 def _pack(folder: Path) -> None:
-    """Everything in the folder as one file, for machines that give few files back."""
+    """Packs the folder into one file, for machines that return only a few files."""
     packed = folder / ".results.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
         for path in (*folder.glob("*.txt"), *folder.glob("*.json"), folder / _PAPER):

@@ -1,4 +1,4 @@
-"""How noisy this machine is, and which slowdowns each gate can see on it: the suite against itself.
+"""Measures how noisy this machine is, and which slowdowns the gates can detect on it.
 
 `make noise`, or `python -m harness noise`, with pytest's arguments after `--` to select rows. Trains the
 rows in several runs, then in A/B with the working tree on both sides. Writes `noise.json` to the report
@@ -31,15 +31,15 @@ from ..hardware.disturbance import DisturbanceWatch
 from ..hardware.machine import candidate_devices, describe_machine
 from .arguments import at_least
 
-_PERCENT = 10.0  # the slowdown that is asked for
+_PERCENT = 10.0  # the slowdown to detect
 
 _HEADERS = (
     "row",
-    "within a run\n(%)",
-    "between runs\n(%)",
-    "in turns\n(%)",
-    "seen against\nsaved runs (%)",
-    "seen by\nA/B (%)",
+    "noise within\na run (%)",
+    "noise between\nruns (%)",
+    "noise in\nA/B (%)",
+    "detectable with\nsaved runs (%)",
+    "detectable\nwith A/B (%)",
 )
 
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure_noise(runs: int, arguments: Sequence[str]) -> None:
-    """Measures; RetrainingError is a ValueError here, in a line."""
+    """Measures the noise and prints it. Raises ValueError if the rows cannot be trained."""
     selection = select(arguments)
     run_folders.check_free(selection.settings.report_dir, "noise.json")
     cases = [row.case for row in selection.rows]
@@ -75,7 +75,7 @@ def measure_noise(runs: int, arguments: Sequence[str]) -> None:
     head = Checkout("head", selection.root, Path(sys.executable))
     compared = compare_checkouts(selection, head, head, percent=_PERCENT, points=1)
     if len(compared.errors) == len(cases):
-        raise ValueError(f"the rows cannot be trained in turns: {next(iter(compared.errors.values()))}")
+        raise ValueError(f"the rows cannot be trained in A/B: {next(iter(compared.errors.values()))}")
     times = [{case: each.stats.min for case, each in run.items()} for run in trained]
     judged = judge([Trainings(times[-1])], times[:-1], _PERCENT)
     rows = [_row(case, trained, judged, compared) for case in cases if case not in compared.errors]
@@ -113,21 +113,22 @@ def _row(
 
 
 def _show(found: dict[str, Any]) -> None:
-    noise, seen = ("within", "between", "in_turns"), ("detectable", "ab_detectable")
+    noise, detectable = ("within", "between", "in_turns"), ("detectable", "ab_detectable")
     rows = [
         (
             row_name(row["id"]),
             *(f"{row[name]:.1f}" for name in noise),
-            *(f"{row[name]:.0f}" for name in seen),
+            *(f"{row[name]:.0f}" for name in detectable),
         )
         for row in found["rows"]
     ]
     print(tabulate(rows, _HEADERS, disable_numparse=True, colalign=("left", *["right"] * 5)))
     together = found["together_detectable"]
     print(
-        f"\nStandard deviations: of epochs within a run, of the fastest epoch between {found['runs']} "
-        "runs, of head to base\nbetween pairs of processes that take turns. Seen: the smallest slowdown "
-        f"found 19 times in 20, against {found['runs'] - 1} saved runs\n(in all rows together "
-        f"{'not known' if together is None else f'{together:.0f} %'}) and by A/B. "
+        "\nNoise is a standard deviation: of the epochs within a run, of the fastest epoch between "
+        f"{found['runs']} runs,\nand of the time ratio between pairs of processes that take turns "
+        "(A/B). Detectable is the smallest slowdown\nthat is detected 19 times in 20, with "
+        f"{found['runs'] - 1} saved runs (in all rows together: "
+        f"{'unknown' if together is None else f'{together:.0f} %'}) or with A/B. "
         + " ".join(found["disturbances"])
     )

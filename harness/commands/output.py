@@ -1,4 +1,4 @@
-"""Standard output and error of a command, which ends as it would wherever what it prints goes."""
+"""Standard output and error of a command, whose failures do not change how the command ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import IO, Any
 
 
 class Output(io.TextIOBase):
-    """Standard output or error, of which nothing that is printed ends the command.
+    """Standard output or error, to which printing never raises an error.
 
-    What its encoding lacks is escaped, as a path that is not UTF-8. Where nobody reads any more
-    (`| head -1`) the rest goes nowhere, and the command ends with the status that it would have had.
+    Characters that its encoding lacks, as in a path that is not UTF-8, are escaped. If the reader has
+    gone (`| head -1`), the rest is discarded and the command's exit status is unaffected.
     """
 
     def __init__(self, stream: IO[str] | None):
@@ -36,7 +36,7 @@ class Output(io.TextIOBase):
                 self._fail(error)
 
     def close_line(self) -> str | None:
-        """Flushes; returns why what was printed was lost, if it was and somebody wanted to read it."""
+        """Flushes, and returns why output was lost, if it was lost other than by a reader that left."""
         self.flush()
         if self._failed is None or isinstance(self._failed, BrokenPipeError):
             return None
@@ -45,7 +45,7 @@ class Output(io.TextIOBase):
     def _fail(self, error: OSError) -> None:
         self._failed = error
         assert self._stream is not None
-        # What is buffered is flushed once more when Python exits.
+        # Python flushes the buffer once more when it exits.
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
@@ -63,5 +63,5 @@ class Output(io.TextIOBase):
 
     def fileno(self) -> int:
         if self._stream is None:
-            raise io.UnsupportedOperation("fileno")
+            raise io.UnsupportedOperation
         return self._stream.fileno()

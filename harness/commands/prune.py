@@ -1,7 +1,7 @@
-"""Deletes the oldest report folders: nothing else in the suite deletes a run.
+"""Deletes the oldest report folders; no other command deletes a run.
 
-`make prune KEEP=N`, or `python -m harness prune N`. The newest N in `reports/` stay, and so do
-those that a session is writing to, the one that `latest` leads to, and what was published.
+`make prune KEEP=N`, or `python -m harness prune N`. Keeps the newest N folders in `reports/`, any that a
+session is writing to, the one that `latest` links to, and published runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .arguments import add_study, at_least
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "keep", type=at_least(1), metavar="KEEP", help="how many of the newest folders to keep"
+        "keep", type=at_least(1), metavar="KEEP", help="the number of newest folders to keep"
     )
     add_study(parser)
 
@@ -29,12 +29,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prune_runs(keep: int, reports: Path) -> int:
-    """Keeps the newest `keep` report folders, deletes the others, and prints what it did with each.
+    """Deletes all but the newest `keep` report folders and prints which were deleted.
 
-    Returns 1 if one of them could not be deleted.
+    Returns the exit status: 1 if a folder could not be deleted.
     """
     if not reports.is_dir():
-        raise ValueError(f"{reports} is no folder, so there is nothing to delete")
+        raise ValueError(f"{reports} is not a folder; there is nothing to delete")
     found, status = run_folders.runs(reports), 0
     latest = run_folders.latest(reports)
     for folder in found[keep:]:
@@ -52,7 +52,7 @@ def prune_runs(keep: int, reports: Path) -> int:
 
 
 def _delete(folder: Path) -> None:
-    """Raises an OSError that says why if the folder is in use, or holds what no report does."""
+    """Deletes a folder. Raises OSError if it is in use or contains files that no report has."""
     path = folder / "locks" / "session.lock"
     if not path.exists():
         ownership.remove(folder)

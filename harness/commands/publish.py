@@ -1,9 +1,9 @@
-"""Keeps a run among its study's published ones, and has the study's documents quote it.
+"""Keeps a run among its study's published runs, and updates the documents that quote it.
 
-`make publish RUN=reports/latest NAME=epyc-2-cores`, or `python -m harness publish`. Kept are the
-tables, the records of all trainings, the figures, and what `make speed` and `make times` measured.
-First the run is copied and every document's passages are rendered as if the copy were in place; then
-folder and documents are replaced together, or nothing is.
+`make publish RUN=reports/latest NAME=epyc-2-cores`, or `python -m harness publish`. It keeps the tables,
+the records of all trainings, the figures, and the measurements of `make speed` and `make times`. First
+the run is copied and every document's passages are rendered as if the copy were in place; then folder
+and documents are replaced together, or not at all.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from ..report.replacement import replace_all, stage
 from ..study import StudyFolder, load_study
 from .arguments import add_study, to_path
 
-_FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the files in them
+_FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the suffix of the files in them
 _KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, SPEED, TIMES, *_FOLDERS)
 
 Placing = list[tuple[Path, Path]]
-"""New files and folders, and their places."""
+"""New files and folders, and the paths that they are moved to."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=to_path, metavar="FOLDER", help="the report folder of a finished run"
     )
-    parser.add_argument("name", metavar="NAME", help="what to keep it as, such as epyc-2-cores")
+    parser.add_argument("name", metavar="NAME", help="the published run's name, such as epyc-2-cores")
     add_study(parser)
 
 
@@ -45,25 +45,27 @@ def run(options: argparse.Namespace) -> None:
 
 
 def keep_run(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda _: []) -> None:
-    """Copies what is kept of the report folder `run` to `folder`, in place of an earlier one.
+    """Copies the kept files of the report folder `run` to `folder`, replacing an earlier copy.
 
-    The copy is made beside it. `others` is called with the copy and returns what is to be put in place
-    together with it; whatever it raises leaves everything as it was. Raises ForeignFilesError if either
-    is not a report of this suite, and ValueError if one is inside the other.
+    `others` is called with a temporary copy and returns the files to put in place together with it; if
+    it raises an error, nothing is changed. Raises ForeignFilesError if either folder is not a report of
+    this suite, and ValueError if one is inside the other.
     """
     run, folder = run.resolve(), folder.absolute()
     if folder.is_symlink():
-        raise ownership.ForeignFilesError(f"{folder} is a link, and not a report of this suite")
+        raise ownership.ForeignFilesError(f"{folder} is a link, not a report of this suite")
     folder = folder.resolve()
     if run == folder or run in folder.parents or folder in run.parents:
         raise ValueError(f"{run} cannot be kept as {folder}: one is inside the other")
     if not ownership.owns(run):
-        raise ownership.ForeignFilesError(f"{run} is not a report of this suite")
+        raise ownership.ForeignFilesError(
+            f"{run} is not a report of this suite; expected a report folder"
+        )
     if folder.exists():
         if not ownership.owns(folder):
-            raise ownership.ForeignFilesError(f"{folder} is not a report of this suite")
+            raise ownership.ForeignFilesError(f"{folder} is not a report of this suite; move it away")
         if found := ownership.foreign_file(folder):
-            raise ownership.ForeignFilesError(f"{found} is not of this suite; move it away")
+            raise ownership.ForeignFilesError(f"{found} is not a file of this suite; move it away")
     kept = [run / name for name in _KEPT if os.path.lexists(run / name)]
     for path in kept:
         _check_regular(path)
@@ -81,21 +83,21 @@ def keep_run(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda
 
 
 def publish_run(run: Path, name: str, study: StudyFolder) -> None:
-    """Keeps the report folder `run` as `name`, and makes the passages of the study's documents again.
+    """Keeps the report folder `run` as `name`, and renders the passages of the study's documents again.
 
-    Raises ValueError, in a line, and changes nothing, if the name is not one, a file of `run` cannot be
-    read, a run of that name is published and not committed, or a document's passage cannot be made
-    again: its marks do not pair, or a run lacks what it quotes. See `keep_run`, too.
+    Raises ValueError, and changes nothing, if the name is invalid, a file of `run` cannot be read, the
+    published run of that name is not committed, or a document's passage cannot be rendered: its marks do
+    not pair, or a run lacks a quoted value. See also `keep_run`.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"the name is {name!r}; expected letters, digits, '.', '-' and '_', and no '.' or '-' first"
+            f"the name is {name!r}; expected letters, digits, '.', '-' and '_', with no '.' or '-' first"
         )
     if left_out := load_run(run).left_out:
         raise ValueError(f"{run} cannot be kept: {left_out[0]}")
     folder = study.published / name
     with _alone(study.published):
-        if ownership.owns(folder):  # `keep_run` refuses what else is there
+        if ownership.owns(folder):  # `keep_run` refuses any other folder
             _check_committed(folder)
         keep_run(run, folder, lambda new: _documents(study, name, new))
     documents = f"; see git diff {' '.join(study.study.documents)}" if study.study.documents else ""
@@ -107,7 +109,7 @@ def _relative(path: Path) -> Path:
 
 
 def _documents(study: StudyFolder, name: str, new: Path) -> Placing:
-    """The documents that change where the run of that `name` is the one in the folder `new`."""
+    """Stages the documents that change if `new` is the run `name`; returns them with their paths."""
     places = [document.resolve() for document in study.documents]
     texts = [
         rewrite_document(document, lambda other: new if other == name else study.published / other)
@@ -133,7 +135,7 @@ def _remove(placing: Placing) -> None:
 
 
 def _check_regular(path: Path) -> None:
-    """Raises ValueError for what is no regular file, or a folder with anything else in it."""
+    """Raises ValueError unless `path` is a regular file, or a folder with only the expected files."""
     suffix = _FOLDERS.get(path.name)
     if suffix is None:
         right, found = path.is_file() and not path.is_symlink(), path
@@ -143,32 +145,29 @@ def _check_regular(path: Path) -> None:
         found = ownership.first_without(suffix, path) or path
         right = found == path
     if not right:
-        raise ValueError(f"{found} is not of this suite; move it away")
+        raise ValueError(f"{found} is not a file of this suite; move it away")
 
 
 def _check_committed(folder: Path) -> None:
-    """Raises ValueError unless git has all that is in the published folder, which is to be replaced."""
+    """Raises ValueError unless everything in the folder, which will be replaced, is committed."""
     try:
         changed = processes.git(
             folder, "status", "--porcelain", "--untracked-files=all", "--ignored", "--", "."
         )
     except ValueError as error:
         raise ValueError(
-            f"{folder} is not replaced, as nobody can say whether it is committed: {error}"
+            f"{folder} is not replaced, because git cannot show that it is committed: {error}"
         ) from None
     if changed:
         first = changed.splitlines()[0].split(maxsplit=1)[1]
         raise ValueError(
-            f"{folder} is not replaced: {first} is not committed; commit it, or remove the folder, first"
+            f"{folder} is not replaced: {first} is not committed; commit it or remove the folder first"
         )
 
 
 @contextmanager
 def _alone(published: Path) -> Iterator[None]:
-    """Holds a lock on the folder of published runs.
-
-    Raises ValueError where another process publishes.
-    """
+    """Locks the folder of published runs. Raises ValueError if another process holds the lock."""
     with suppress(FileExistsError):
         published.mkdir(parents=True)
     try:

@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    # Altair and its like, which training does without, may be missing.
+    # Packages such as Altair, which training does not need, may be missing.
     try:
         from ..report.build import build
     except ImportError as error:
-        raise ValueError(f"The report needs {error.name}: `make report` installs it.") from None
+        raise ValueError(f"{error.name} is not installed; `make report` installs it") from None
     page, left_out = build(options.folders)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)

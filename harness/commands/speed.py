@@ -1,9 +1,9 @@
-"""Measures every engine's time per step on this machine, beside its peers' and the roofline bound.
+"""Measures every engine's time per step on this machine, and compares it with peers and the roofline.
 
 `make speed`, or `python -m harness speed`. Writes `speed.json` to the report folder and prints it as a
 table. Engines and peers (eager, and those of `peers`) take turns, sample by sample, so that drift
-affects all alike; a figure is the median of its samples. On a CPU on one core, and on all, in a process
-for each, as JAX counts the cores but once.
+affects all alike; a figure is the median of its samples. A CPU is measured on one core and on all cores,
+in separate processes because JAX counts the cores only once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _SAMPLE_SECONDS = 0.1  # at least, unless a whole epoch takes less
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("device", nargs="?", default="auto", help="as pytest's --device (default: auto)")
+    parser.add_argument(
+        "device", nargs="?", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
+    )
     add_report_dir(parser)
 
 
@@ -62,16 +64,16 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass
 class Contender:
-    """An engine or a peer, ready for one experiment, and its samples."""
+    """An engine or a peer that is ready for an experiment, and its samples."""
 
     engine: EngineModule | Peer
     runner: Runner
     peak_mib: float | None
     steps: int = 1
-    samples: list[float] = field(default_factory=list)  # seconds a step
+    samples: list[float] = field(default_factory=list)  # seconds per step
 
     def sample(self, orders: torch.Tensor, experiment: Experiment) -> float:
-        """Runs the first `steps` of an epoch; returns seconds per step."""
+        """Runs the first `steps` of an epoch and returns the seconds per step."""
         orders = orders[:, : self.steps * experiment.batch_size]
         rates = experiment.constant_rates(orders.shape[1])
         started = time.perf_counter()
@@ -82,26 +84,26 @@ class Contender:
 
 
 def peaks(experiment: Experiment, data: Data, replicates: int) -> dict[str, float | None]:
-    """The peak memory of all engines that run `experiment`, by name; see `peak_mib`."""
+    """Returns the peak memory of all engines that run `experiment`, by name; see `peak_mib`."""
     orders = _orders(experiment, data, replicates)
     return {
         engine.NAME: peak_mib(engine, experiment, data, tuple(range(replicates)), orders)
-        for engine in _able(experiment, data)
+        for engine in _runnable(experiment, data)
     }
 
 
 def measure_engines(
     experiment: Experiment, data: Data, replicates: int, peak: dict[str, float | None]
 ) -> list[dict[str, Any]]:
-    """Measures all engines that run `experiment`, with `replicates` at once; a row for each.
+    """Measures all engines that run `experiment`, with `replicates` at once; returns a row for each.
 
-    One replicate on a CPU is measured in the peers, too. `peak` is the engines' peak memory.
+    With one replicate on a CPU, peers are measured too. `peak` is the engines' peak memory.
     """
     seeds = tuple(range(replicates))
     orders = _orders(experiment, data, replicates)
     contenders = [
         Contender(engine, engine.Engine(experiment, data, seeds), peak.get(engine.NAME))
-        for engine in _able(experiment, data)
+        for engine in _runnable(experiment, data)
     ]
     if data.device.type == "cpu" and replicates == 1:
         contenders += [Contender(*each, None) for each in peers.ready(experiment, data, orders)]
@@ -117,7 +119,7 @@ def measure_engines(
         for contender in contenders:
             contender.samples.append(contender.sample(orders, experiment))
 
-    # On a CPU the bound is that of a replicate's cores; on a GPU the replicates share the device.
+    # On a CPU the bound is for a replicate's cores; on a GPU the replicates share the device.
     work = minimum_work(experiment, data, orders[0])
     limit, kind = (None, None) if work is None else roofline_bound(work, data.device)
     products = dense_flops(
@@ -127,7 +129,7 @@ def measure_engines(
     sharing = replicates if cores is None else 1 / max(1, cores // replicates)
     limit, products = None if limit is None else limit * sharing, products * sharing
     reference = median(next(c for c in contenders if c.engine is eager).samples)
-    # A peer's samples are compared with the others', an engine's with all of them.
+    # Eager counts as a peer.
     best_peer = min(
         (c for c in contenders if c.engine is eager or isinstance(c.engine, Peer)),
         key=lambda contender: median(contender.samples),
@@ -154,12 +156,12 @@ def measure_engines(
     ]
 
 
-def _able(experiment: Experiment, data: Data) -> list[EngineModule]:
+def _runnable(experiment: Experiment, data: Data) -> list[EngineModule]:
     return [engine for engine in ENGINES if cannot_run(engine, experiment, data.device) is None]
 
 
 def _orders(experiment: Experiment, data: Data, replicates: int) -> torch.Tensor:
-    """The first epoch's, (replicates, examples)."""
+    """Returns the first epoch's orders, of shape (replicates, examples)."""
     labels = data.train_labels.cpu().numpy()
     drawn = [epoch_order(experiment.order, labels, seed, 0) for seed in range(replicates)]
     return torch.from_numpy(np.stack(drawn)).to(data.device)
@@ -173,14 +175,14 @@ def format_speeds(rows: list[dict[str, Any]]) -> str:
         "replicates",
         "cores",
         "engine",
-        "µs a step",
-        "x eager",
-        "x best peer",
-        "limit (µs)",
-        "set by",
-        "of limit",
-        "of peak",
-        "memory (MiB)",
+        "µs/step",
+        "speed-up\nover eager",
+        "speed-up over\nbest peer",
+        "roofline\n(µs)",
+        "bound by",
+        "share of\nroofline",
+        "share of\npeak",
+        "memory\n(MiB)",
     )
     return tabulate(
         [
@@ -212,11 +214,11 @@ def _known(value: float | None, form: str) -> str:
 
 
 def measure_speeds(device_name: str = "auto", report: Path | None = None) -> None:
-    """Measures all of it on that device; `speed.json` goes to `report` (None: the latest run's)."""
+    """Measures all speeds on that device; `speed.json` goes to `report` (None: the latest run's)."""
     check_device(device_name)
     device = candidate_devices(device_name)[0]
     every = len(available_cores())
-    # The numbers of replicates to measure, by how many cores they have together.
+    # The numbers of replicates to measure, by the number of cores that they share.
     ways = {1: (1, 8)} if device.type == "cuda" else {1: (1,), every: tuple(dict.fromkeys((1, every)))}
     report = run_folders.for_the_machine(REPORTS, report)
     for name, reason in why_unavailable(device).items():
@@ -229,27 +231,27 @@ def measure_speeds(device_name: str = "auto", report: Path | None = None) -> Non
             try:
                 rows = measuring.result()
             except BrokenProcessPool as error:
-                raise ValueError(f"the process that measures on {cores} cores ended: {error}") from None
+                raise ValueError(f"the process measuring on {cores} cores has died: {error}") from None
             except DataError as error:
                 raise ValueError(str(error)) from None
-            except KeyboardInterrupt:  # which may be of this process alone, and is not to wait
+            except KeyboardInterrupt:  # may reach this process only; do not wait for the child
                 for child in active_children():
                     child.kill()
                 raise
     (report / SPEED_SO_FAR).replace(report / SPEED)
     print(format_speeds(rows))
     print(
-        f"\nOn {name_of(device)}. Medians of {SAMPLES} samples, engines and peers in turns.\nLimit: "
-        "bytes over measured bandwidth, or operations over the measured peak of a matrix product,\n"
-        "whichever takes longer (harness/engine_speeds/roofline.py). Of peak: what the whole matrix\n"
-        "products, zeros and all, would take at that peak."
+        f"\nOn {name_of(device)}. Medians of {SAMPLES} samples; engines and peers take turns. Roofline: "
+        "the larger of bytes over the\nmeasured bandwidth and operations over the measured peak of a "
+        "matrix product (harness/engine_speeds/roofline.py).\nShare of peak: the time that the full "
+        "matrix products, zeros included, would take at that peak, over the measured time."
     )
 
 
 def _measure_all(
     device: torch.device, cores: int, replicates: tuple[int, ...], path: Path, rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Adds to `rows` those of all optimizers and batch sizes, and writes them to `path` as they come."""
+    """Adds rows for all optimizers and batch sizes, writing them to `path` as they are measured."""
     with lease([device], cores):
         data = load(MNIST, ROOT / "data", device)
         machine = {**describe_machine(device), "jax": version("jax")}
@@ -259,11 +261,11 @@ def _measure_all(
             for batch_size in BATCH_SIZES
             for count in replicates
         ]
-        # All of them before the first peer, which leaves its own things in memory.
-        peak = [peaks(experiment, data, count) for experiment, count in cases]
-    for (experiment, count), of_engines in zip(cases, peak, strict=True):
+        # Measured before the first peer runs, since peers leave data in memory.
+        memory = [peaks(experiment, data, count) for experiment, count in cases]
+    for (experiment, count), peak in zip(cases, memory, strict=True):
         with lease([device], cores):
-            rows = rows + measure_engines(experiment, data, count, of_engines)
+            rows = rows + measure_engines(experiment, data, count, peak)
         print(
             f"{experiment.optimizer.label} {experiment.batch_size} x {count}, {cores}",
             end="\r",

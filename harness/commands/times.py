@@ -1,9 +1,8 @@
-"""Measures whether times hold under `-n`: exercises 1 and 4 serially and with workers, in turns.
+"""Measures whether `-n` changes training times: runs exercises 1 and 4 serially and with workers.
 
-`make times`, or `python -m harness times`. The two ways take
-turns, so that a drift of the machine hits both alike, and a case's ratio is that of its
-medians. Aim: every ratio within 25 % of 1, their median within 10 %. Writes
-`times.json` to the report folder and prints it as a table.
+`make times`, or `python -m harness times`. The two kinds of run take turns, so that drift affects both
+alike, and a row's ratio is that of its medians. Aim: every ratio within 25 % of 1, their median within
+10 %. Writes `times.json` to the report folder and prints it as a table.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(1),
         default=2,
         metavar="N",
-        help="workers to compare with none (default: 2)",
+        help="the number of workers, to compare with a serial run (default: 2)",
     )
     parser.add_argument(
         "--rounds",
         type=at_least(1),
         default=3,
         metavar="N",
-        help="runs of each kind, in turns (default: 3)",
+        help="the number of runs of each kind (default: 3)",
     )
     add_report_dir(parser)
 
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure_rows(workers: int) -> dict[str, float]:
-    """Runs once with `workers` workers (0: serially); returns training seconds by case."""
+    """Runs once with `workers` workers (0: serially) and returns the training seconds by row."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
         command = [sys.executable, "-m", "pytest", "-q", *MODULES, "-k", "test_training"]
@@ -72,7 +71,7 @@ def measure_rows(workers: int) -> dict[str, float]:
 
 
 def measure_times(workers: int, rounds: int, report: Path | None = None) -> None:
-    """Runs both ways in turns, `rounds` times; `times.json` goes to `report` (None: the latest)."""
+    """Runs both kinds in turns, `rounds` times; writes `times.json` to `report` (None: the latest)."""
     report = run_folders.for_the_machine(REPORTS, report)
     serial, parallel = [], []
     for _ in range(rounds):
@@ -80,10 +79,10 @@ def measure_times(workers: int, rounds: int, report: Path | None = None) -> None
         parallel.append(measure_rows(workers))
     rows, ratios = [], []
     for case in serial[0]:
-        alone, beside = (median(run[case] for run in runs) for runs in (serial, parallel))
-        ratios.append(beside / alone)
-        rows.append((case, alone, beside, beside / alone))
-    headers = ("case", "serial (s)", f"-n {workers} (s)", "ratio")
+        alone, shared = (median(run[case] for run in runs) for runs in (serial, parallel))
+        ratios.append(shared / alone)
+        rows.append((case, alone, shared, shared / alone))
+    headers = ("row", "serial (s)", f"-n {workers} (s)", "ratio")
     print(tabulate(rows, headers=headers, floatfmt=".3f"))
     found = {
         "machine": describe_machine(candidate_devices("auto")[0]),
@@ -96,6 +95,6 @@ def measure_times(workers: int, rounds: int, report: Path | None = None) -> None
     }
     sealed.write_content(report / TIMES, found)
     print(
-        f"\nMedian ratio {median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}; "
-        f"medians of {rounds} runs each way, in turns."
+        f"\nRatio of -n {workers} to serial: median {median(ratios):.3f}, from {min(ratios):.3f} to "
+        f"{max(ratios):.3f}. Times are medians of {rounds} runs of each kind, in turns."
     )

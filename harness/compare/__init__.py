@@ -1,1 +1,1 @@
-"""What the gates and A/B share: statistics of differences, learning compared, reports to GitHub."""
+"""Shared by the gates and A/B: statistics of differences, comparison of learning, GitHub reports."""

@@ -1,4 +1,4 @@
-"""Annotations and job summaries of GitHub Actions."""
+"""Annotations and job summaries for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def tell_github(
     annotations: Iterable[tuple[Level, str, str]],
     write_line: Callable[[str], None] = print,
 ) -> None:
-    """Where GitHub Actions runs this, adds to the job's summary and writes annotations.
+    """Under GitHub Actions, appends `markdown` to the job's summary and writes the annotations.
 
-    These are levels, titles and messages.
+    An annotation is a level, a title and a message.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
@@ -28,7 +28,7 @@ def tell_github(
         write_line(f"::{level} title={properties}::{_escaped(message, _IN_MESSAGES)}")
 
 
-# As GitHub's own @actions/core writes them; a comma in a property would begin the next one.
+# As GitHub's own @actions/core escapes them; a comma in a property would start the next property.
 _IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_PROPERTIES = {**_IN_MESSAGES, **str.maketrans({":": "%3A", ",": "%2C"})}
 

@@ -1,8 +1,8 @@
-"""Whether rows learn worse than in a saved run: by final test accuracy, and by epochs to an accuracy.
+"""Decides whether rows learn worse than before: by final test accuracy, and by epochs to an accuracy.
 
-Seeds pair. Under one seed both runs start from the same network and see the same order, so a
-difference, seed by seed, is free of what seeds differ by. Epochs to an accuracy are MLPerf's idea of a
-reference convergence: to converge later is to learn worse.
+Runs are compared seed by seed. With the same seed, both runs start from the same network and see the
+same order, so their difference does not contain the variation between seeds. Epochs to an accuracy are
+MLPerf's idea of a reference convergence: converging later is learning worse.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
 
 LearningOutcome = Literal["identical", "held", "fell", "underpowered"]
 
-_DELAY = 0.5  # epochs, on average, that are let pass
-# Whole epochs are rounded times: two of them differ by so much variance even where all seeds agree.
+_DELAY = 0.5  # mean delay in epochs below which a row passes
+# Whole epochs are rounded times: their difference has at least this variance, even if all seeds agree.
 _ROUNDING = 2 / 12
 _MOST_SEEDS = 1000
 
@@ -33,22 +33,22 @@ class Change:
 
     outcome: LearningOutcome
     seeds: int
-    """How many seeds both runs have."""
+    """The number of seeds that both runs have."""
     before: float
     """The mean final test accuracy of the saved run, under these seeds."""
     now: float
     p: float = 1.0
-    """Of the fall, adjusted for how many differences were tested."""
+    """The p-value of the drop, adjusted for the number of tests."""
     detectable: float | None = None
-    """The smallest fall that is found 19 times in 20, in percentage points; None if not known."""
+    """The smallest drop that is detected 19 times in 20, in percentage points; None if unknown."""
     seeds_needed: int | None = None
-    """About how many seeds find a fall by the threshold; None if not known."""
+    """About how many seeds detect a drop of the threshold's size; None if unknown or too many."""
     delay: str | None = None
-    """In words, if it converges significantly later."""
+    """A description of the delay, if it converges significantly later."""
 
 
 class Learned(Protocol):
-    """How a row learned, under each of its seeds."""
+    """How a row learned, by seed."""
 
     @property
     def seeds(self) -> Sequence[int]: ...
@@ -58,12 +58,12 @@ class Learned(Protocol):
     def test_accuracy(self) -> Sequence[float]: ...
     @property
     def epochs_to(self) -> Mapping[str, Sequence[int | None]]:
-        """The first epoch at each of its data set's targets; see `targets_of`."""
+        """The first epoch at which each target accuracy is reached; see `targets_of`."""
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How a row learned, as it was measured or drawn; a `Learned`."""
+    """A measured or resampled `Learned`."""
 
     seeds: list[int]
     epochs: int
@@ -74,14 +74,14 @@ class Learning:
 def compare_learning(
     ours: Mapping[str, Learned], theirs: Mapping[str, Learned], points: float, *, bare: bool = False
 ) -> dict[str, Change]:
-    """Compares the rows in both. A fall by `points` is to be found, half of it let pass.
+    """Compares the rows that both have. Drops of less than half of `points` pass, even if significant.
 
-    With one seed nothing is known of the noise, and a row that is not identical is underpowered; with
-    `bare`, it fell if it fell by more than `points`.
+    With one seed the noise is unknown, so a row that is not identical is "underpowered"; with `bare`, it
+    "fell" if its accuracy dropped by more than `points`.
     """
     pairs = {case: _pair(ours[case], theirs[case]) for case in ours if case in theirs}
     changed = {case: pair for case, pair in pairs.items() if not pair.identical}
-    falls = _tests({case: pair.falls for case, pair in changed.items()})
+    drops = _tests({case: pair.drops for case, pair in changed.items()})
     delays = {
         (case, target): delay
         for target in sorted({target for pair in changed.values() for target in pair.epochs})
@@ -94,16 +94,16 @@ def compare_learning(
             least=_ROUNDING,
         ).items()
     }
-    tests = {**{(case, ""): fall for case, fall in falls.items()}, **delays}
+    tests = {**{(case, ""): drop for case, drop in drops.items()}, **delays}
     p = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True))
     late = {
-        case: f"reaches {float(target):.0%} {delay.estimate:.1f} epochs later"
+        case: f"reaches {float(target):.0%} accuracy {delay.estimate:.1f} epochs later"
         for (case, target), delay in delays.items()
         if delay.estimate >= _DELAY and p[case, target] <= FALSE_ALARMS
     }
     changes = {}
     for case, pair in pairs.items():
-        seeds, before, now = len(pair.falls), float(pair.before.mean()), float(pair.now.mean())
+        seeds, before, now = len(pair.drops), float(pair.before.mean()), float(pair.now.mean())
         if case not in changed:
             changes[case] = Change("identical", seeds, before, now)
         elif seeds < 2:
@@ -111,9 +111,9 @@ def compare_learning(
             fell = bare and 100 * (before - now) > points
             changes[case] = Change("fell" if fell else alone, seeds, before, now)
         else:
-            fall, level = falls[case], FALSE_ALARMS / len(tests)
-            detectable = _detectable(fall, level, points)
-            fell = fall.estimate >= points / 2 and p[case, ""] <= FALSE_ALARMS
+            drop, level = drops[case], FALSE_ALARMS / len(tests)
+            detectable = _detectable(drop, level, points)
+            fell = drop.estimate >= points / 2 and p[case, ""] <= FALSE_ALARMS
             changes[case] = Change(
                 "fell" if fell or case in late else "held" if detectable <= points else "underpowered",
                 seeds,
@@ -121,7 +121,7 @@ def compare_learning(
                 now,
                 p=p[case, ""],
                 detectable=detectable,
-                seeds_needed=_seeds_needed(fall, seeds, level, points),
+                seeds_needed=_seeds_needed(drop, seeds, level, points),
                 delay=late.get(case),
             )
     return changes
@@ -129,16 +129,16 @@ def compare_learning(
 
 @dataclass(frozen=True)
 class _Pair:
-    """A row in both runs, under the seeds of both; arrays of shape (seeds,)."""
+    """A row in both runs, under their common seeds; arrays of shape (seeds,)."""
 
     before: _Floats
     now: _Floats
     epochs: Mapping[str, tuple[_Floats, _Floats]]
-    """Epochs to each target, before and now; one more than there were, where it is never reached."""
+    """Epochs to each target, before and now; one more than were trained if it is never reached."""
 
     @property
-    def falls(self) -> _Floats:
-        """In percentage points."""
+    def drops(self) -> _Floats:
+        """The drops in accuracy, in percentage points."""
         return 100 * (self.before - self.now)
 
     def delays(self, target: str) -> _Floats:
@@ -150,7 +150,7 @@ class _Pair:
         return bool(len(self.now)) and not any(each.any() for each in self._differences())
 
     def _differences(self) -> Iterator[_Floats]:
-        yield self.falls
+        yield self.drops
         yield from (self.delays(target) for target in self.epochs)
 
 
@@ -162,12 +162,12 @@ def _pair(ours: Learned, theirs: Learned) -> _Pair:
 
 
 def targets_of(info: Learned) -> tuple[str, ...]:
-    """The test accuracies whose time to be reached is compared: the lowest and the highest."""
+    """Returns the targets of which the epochs to reach them are compared: the lowest and the highest."""
     return tuple(dict.fromkeys(f(info.epochs_to) for f in (min, max))) if info.epochs_to else ()
 
 
 def _under(info: Learned, seeds: list[int]) -> tuple[_Floats, dict[str, _Floats]]:
-    """Its accuracies, and its epochs to each target, under those seeds."""
+    """Returns its accuracies, and its epochs to each target, under those seeds."""
     places = [info.seeds.index(seed) for seed in seeds]
     never = info.epochs + 1
     epochs = {
@@ -181,7 +181,7 @@ def _under(info: Learned, seeds: list[int]) -> tuple[_Floats, dict[str, _Floats]
 
 
 def _tests(differences: Mapping[str, _Floats], *, least: float = 0.0) -> dict[str, Difference]:
-    """The paired difference of each row, with a variance of `least` at least."""
+    """Returns the paired difference of each row, with a variance of at least `least`."""
     variances, freedom = moderate([each.tolist() for each in differences.values()])
     return {
         case: Difference(
@@ -193,17 +193,17 @@ def _tests(differences: Mapping[str, _Floats], *, least: float = 0.0) -> dict[st
     }
 
 
-def _detectable(fall: Difference, level: float, points: float) -> float:
-    """The smallest fall that is significant, and more than what is let pass, in DETECTION of cases."""
-    return max(fall.detectable(level), points / 2 + fall.quantile(DETECTION))
+def _detectable(drop: Difference, level: float, points: float) -> float:
+    """Returns the smallest drop that is significant and large enough to fail in DETECTION of cases."""
+    return max(drop.detectable(level), points / 2 + drop.quantile(DETECTION))
 
 
-def _seeds_needed(fall: Difference, seeds: int, level: float, points: float) -> int | None:
-    """About how many seeds it takes to find a fall by `points`; None for more than _MOST_SEEDS."""
+def _seeds_needed(drop: Difference, seeds: int, level: float, points: float) -> int | None:
+    """Estimates how many seeds detect a drop of `points`; None for more than _MOST_SEEDS."""
 
     def suffice(count: int) -> bool:
-        error, freedom = fall.error * (seeds / count) ** 0.5, fall.freedom + count - seeds
-        with_count = replace(fall, error=error, freedom=freedom)
+        error, freedom = drop.error * (seeds / count) ** 0.5, drop.freedom + count - seeds
+        with_count = replace(drop, error=error, freedom=freedom)
         return _detectable(with_count, level, points) <= points
 
     count = 2 + bisect_left(range(2, _MOST_SEEDS + 1), True, key=suffice)

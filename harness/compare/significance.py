@@ -1,6 +1,6 @@
-"""Many rows tested at once: which differences are more than noise, and how small a one would show.
+"""Tests many rows at once: which differences are significant, and which would be detectable.
 
-Differences are given so that a positive one is the worse. Tests are one-sided t-tests.
+A positive difference means worse. Tests are one-sided t-tests.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FALSE_ALARMS = 0.01  # at most, in all tests of a run together
-DETECTION = 0.95  # how often a difference of the size that is called detectable is found
+FALSE_ALARMS = 0.01  # the largest rate, for all tests of a run together
+DETECTION = 0.95  # how often a difference that is called detectable is detected
 
-_MOST_FREEDOM = 1e6  # where rows do not differ in their noise, in place of infinity
+_MOST_FREEDOM = 1e6  # in place of infinity, if rows do not differ in their noise
 
 _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's difference from its baseline: the estimate, and what is known of its error."""
+    """A row's difference from its baseline: an estimate and its error."""
 
     estimate: float
     error: float
     """The estimate's standard error."""
     freedom: float
-    """The standard error's degrees of freedom; 0 where nothing is known of it."""
+    """The standard error's degrees of freedom; 0 if it is unknown."""
 
     @property
     def p(self) -> float:
-        """The probability of such an estimate, or a greater one, where there is no difference."""
+        """The probability of an estimate at least this large if there is no difference."""
         if self.freedom == 0:
             return 1.0
         if self.error == 0:
@@ -41,18 +41,18 @@ class Difference:
         return float(stdtr(self.freedom, -self.estimate / self.error))
 
     def quantile(self, probability: float) -> float:
-        """How far from the true difference the estimate is at most, with that probability."""
+        """Returns the largest excess of the estimate over the true difference, with `probability`."""
         from scipy.special import stdtrit
 
         return float(self.error * stdtrit(self.freedom, probability)) if self.freedom else float("inf")
 
     def detectable(self, level: float, detection: float = DETECTION) -> float:
-        """The smallest difference that a test at `level` finds with probability `detection`."""
+        """Returns the smallest difference detected by a test at `level` with probability `detection`."""
         return self.quantile(1 - level) + self.quantile(detection)
 
 
 def holm(p_values: ArrayLike) -> _Floats:
-    """Adjusted p-values: rejecting those up to a level has one false alarm at most that often.
+    """Returns adjusted p-values: rejecting those up to a level bounds the rate of any false alarm by it.
 
     S. Holm, "A simple sequentially rejective multiple test procedure" (1979).
     """
@@ -65,11 +65,11 @@ def holm(p_values: ArrayLike) -> _Floats:
 
 
 def moderate(samples: Iterable[Collection[float]]) -> tuple[_Floats, _Floats]:
-    """The variance of each row's samples, drawn towards that of all rows, and its degrees of freedom.
+    """Returns each row's variance, shrunk towards that of all rows, and its degrees of freedom.
 
-    A few samples tell a row's noise badly; how much rows differ in it says how far to trust the others.
-    G. K. Smyth, "Linear models and empirical Bayes methods" (2004), section 6.2. Rows without any
-    freedom get the variance of all; with one row alone, it is its own.
+    A few samples estimate a row's noise poorly. The less rows differ in their noise, the more each is
+    shrunk: G. K. Smyth, "Linear models and empirical Bayes methods" (2004), section 6.2. A row without
+    degrees of freedom gets the common variance; a single row keeps its own.
     """
     rows = [np.asarray([*row]) for row in samples]
     given = np.array([max(len(row) - 1.0, 0.0) for row in rows])
@@ -81,7 +81,7 @@ def moderate(samples: Iterable[Collection[float]]) -> tuple[_Floats, _Floats]:
 
     half = given[known] / 2
     logs = np.log(sample[known]) - digamma(half) + np.log(half)
-    # By a standard error more than they seem to differ: quiet rows must not stand for noisy ones.
+    # The spread is taken one standard error larger, so that quiet rows are not trusted for noisy ones.
     total = float(np.var(logs, ddof=1)) * (1 + (2 / (len(logs) - 1)) ** 0.5)
     prior = _prior(total - float(polygamma(1, half).mean()))
     common = float(np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2)))
@@ -89,9 +89,9 @@ def moderate(samples: Iterable[Collection[float]]) -> tuple[_Floats, _Floats]:
 
 
 def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The standard error of a sum of independent parts, and its degrees of freedom.
+    """Returns the standard error of a sum of independent parts, and its degrees of freedom.
 
-    `parts` are variances and their degrees of freedom. The sum's are F. E. Satterthwaite's (1946).
+    `parts` are variances and their degrees of freedom; the sum's follow F. E. Satterthwaite (1946).
     """
     total = sum(variance for variance, _ in parts)
     if any(freedom == 0 for _, freedom in parts):
@@ -102,9 +102,9 @@ def combined_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _prior(spread: float) -> float:
-    """The degrees of freedom of noise whose logarithm varies between rows with the variance `spread`.
+    """Returns the degrees of freedom of noise whose logarithm has the variance `spread` between rows.
 
-    Twice the x with trigamma(x) = `spread`, which lies between 1 / `spread` and 1 / `spread` + 0.5.
+    This is twice the x with trigamma(x) = `spread`, which is from 1 / `spread` to 1 / `spread` + 0.5.
     """
     from scipy.optimize import brentq
     from scipy.special import polygamma

@@ -1,5 +1,6 @@
-"""The gates: does this run train slower, or learn worse, than saved ones? One answer for all of them.
+"""The gates: does this run train slower, or learn worse, than saved runs? All gates give one result.
 
-`plugin` has the options and asks the gates: `slowdown` and `learning` decide, from the saved runs that
-`baselines` reads; `gate_result` says what was found. May import `timing`, and what is below it.
+`plugin` defines the options and runs the gates: `time_gate` (decided by `slowdown`) and `accuracy_gate`
+(decided by `compare.learning`). `baselines` reads the saved runs; `gate_result` presents the result.
+May import `timing` and the layers below it.
 """

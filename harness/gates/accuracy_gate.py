@@ -1,4 +1,4 @@
-"""`--accuracy-compare-fail`: how this run learns, against a saved run."""
+"""`--accuracy-compare-fail`: compares how this run learns with a saved run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ACCURACY_OPTION = "--accuracy-compare-fail"
 
 _OUTCOMES: dict[LearningOutcome, str] = {
     "identical": "identical",
-    "held": "held",
+    "held": "not worse",
     "fell": "worse",
     "underpowered": "inconclusive",
 }
@@ -22,11 +22,8 @@ _OUTCOMES: dict[LearningOutcome, str] = {
 def check_accuracies(
     result: GateResult, current: Cases, run: SavedRun, points: float, *, bare: bool
 ) -> None:
-    """Adds to `result` which rows learn worse than in the saved run, and what it could have seen."""
-    common, where = (
-        comparable(result, ACCURACY_OPTION, current, run, FOR_ACCURACY),
-        f"than in {run.path.stem}",
-    )
+    """Adds to `result` which rows learn worse than in the saved run, and which cannot be decided."""
+    common = comparable(result, ACCURACY_OPTION, current, run, FOR_ACCURACY)
     ours, theirs = ({case: side[case].extra_info for case in common} for side in (common, run.cases))
     changes = compare_learning(ours, theirs, points, bare=bare)
     for case, change in changes.items():
@@ -39,27 +36,31 @@ def check_accuracies(
             "seeds_needed": change.seeds_needed,
         }
         if change.outcome == "fell":
-            result.failures.append(
-                Finding(ACCURACY_OPTION, case, "learns worse", f"{_worse(change)} {where}", figures)
-            )
+            text = _worse(change, run.path.stem)
+            result.failures.append(Finding(ACCURACY_OPTION, case, "learns worse", text, figures))
         elif change.outcome == "underpowered":
             text, takes = _underpowered(change, points)
             result.underpowered.append(
                 Finding(ACCURACY_OPTION, case, "underpowered", text, figures, takes)
             )
         else:
-            result.passed.append(Finding(ACCURACY_OPTION, case, change.outcome, change.outcome, figures))
+            text = _OUTCOMES[change.outcome]
+            result.passed.append(Finding(ACCURACY_OPTION, case, change.outcome, text, figures))
     counts = Counter(change.outcome for change in changes.values())
     if changes:
-        told = ", ".join(f"{count} {_OUTCOMES[outcome]}" for outcome, count in counts.items())
-        result.notes.append(f"Learning: {count_rows(len(changes))} against {run.path.stem}: {told}.")
+        summary = ", ".join(f"{count} {_OUTCOMES[outcome]}" for outcome, count in counts.items())
+        compared = f"{count_rows(len(changes))} compared with {run.path.stem}"
+        result.notes.append(f"Learning: {compared}: {summary}.")
     result.require_decided(ACCURACY_OPTION, len(changes), counts["underpowered"], run.path.stem)
 
 
 def comparable(
     result: GateResult, option: str, current: Cases, run: SavedRun, names: tuple[str, ...]
 ) -> Cases:
-    """The rows that are in both and alike in `names`; adds to `result` why others are not compared."""
+    """Returns the rows that both runs have, with equal values of the fields `names`.
+
+    Adds to `result` why the others are not compared.
+    """
     common = {case: ours for case, ours in current.items() if case in run.cases}
     if not common:
         text = f"nothing was compared: this run and {run.path.stem} have no row in common"
@@ -81,24 +82,29 @@ def comparable(
     return alike
 
 
-def _worse(change: Change) -> str:
-    text = f"test accuracy {change.before:.4f}, now {change.now:.4f}"
-    fall = 100 * (change.before - change.now)
-    by = f"{abs(fall):.2f} points {'lower' if fall > 0 else 'higher'}" if fall else "unchanged"
-    if change.seeds > 1:
-        text += f" ({by}, mean of {change.seeds} seeds, p = {change.p:.2g})"
-    else:
-        text += f" ({by}, one seed)"
-    return f"{change.delay}; {text}" if change.delay else f"learns worse: {text}"
+def _worse(change: Change, run: str) -> str:
+    drop = 100 * (change.before - change.now)
+    seeds = f"mean of {change.seeds} seeds, p = {change.p:.2g}" if change.seeds > 1 else "one seed"
+    if not change.delay:
+        return (
+            f"test accuracy dropped by {drop:.2f} points, from {change.before:.4f} in {run} to "
+            f"{change.now:.4f} ({seeds})"
+        )
+    by = f"{abs(drop):.2f} points {'lower' if drop > 0 else 'higher'}" if drop else "unchanged"
+    return (
+        f"{change.delay} than in {run}; final test accuracy was {change.before:.4f} and is now "
+        f"{change.now:.4f} ({by}, {seeds})"
+    )
 
 
 def _underpowered(change: Change, points: float) -> tuple[str, str]:
-    """What might have been missed, and what it takes to find it."""
-    drop = f"a drop of {points:g} point{'s' if points != 1 else ''}"
+    """Returns which drop may go undetected, and how many seeds would detect it."""
+    drop = f"a {points:g}-point drop in accuracy"
     if change.seeds == 1:
         return (
-            f"one seed cannot distinguish {drop} from noise (use --replicates, or --fail-bare-falls)",
+            f"one seed cannot distinguish {drop} from noise; use --replicates to train more seeds, or "
+            "--fail-bare-falls to compare accuracies regardless of noise",
             "",
         )
     needs = f"about {change.seeds_needed}" if change.seeds_needed else "over 1000"
-    return f"{change.seeds} seeds may have missed {drop}; the seeds needed are in brackets", needs
+    return f"{change.seeds} seeds cannot reliably detect {drop}; seeds needed in parentheses", needs

@@ -1,4 +1,4 @@
-"""Saved runs: pytest-benchmark's files, read by one model of what may be in them."""
+"""Saved runs: pytest-benchmark's files, read and checked by one model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..files.types import (
 from ..timing.session_rows import WHOLE
 from ..timing.storage import ACCEPTED
 
-# What has to be equal in two cases for their accuracies, and for their times, to be compared.
+# The fields that must be equal in two cases for their accuracies, or their times, to be compared.
 _EXPERIMENT = tuple(each.name for each in fields(Experiment))
 FOR_ACCURACY = ("scale", *_EXPERIMENT, "device", "engine", "timing")
 FOR_TIMES = (*FOR_ACCURACY, "device_name", "cores", "replicates")
@@ -41,14 +41,14 @@ Epoch = Annotated[int, Field(ge=0)]
 
 
 class BaselineError(ValueError):
-    """A saved run cannot be used; the message names the file and says why, in one line."""
+    """A saved run cannot be used; the message names the file and the reason, in one line."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
 
 
 class Statistics(Model):
-    """Of a case's rounds, each an epoch, in seconds."""
+    """Statistics of a case's rounds, in seconds; each round is an epoch."""
 
     min: FinitePositive
     max: FinitePositive
@@ -64,12 +64,12 @@ class Statistics(Model):
         if not self.min <= self.median <= self.max or not math.isclose(
             self.total, self.mean * self.rounds, rel_tol=1e-6
         ):
-            raise ValueError("they contradict each other")
+            raise ValueError("its min, median, max, mean, total and rounds contradict each other")
         return self
 
 
 class Info(Model):
-    """What the suite adds to a case: pytest-benchmark's `extra_info`."""
+    """The fields that the suite adds to a case, as pytest-benchmark's `extra_info`."""
 
     scale: str
     optimizer: AnOptimizer
@@ -101,12 +101,12 @@ class Info(Model):
             raise ValueError(f"epochs_to lacks one of {names[0]}, {names[-1]}")
         lengths = {len(self.test_accuracy), *(len(each) for each in self.epochs_to.values())}
         if len(set(self.seeds)) < len(self.seeds) or lengths != {len(self.seeds)}:
-            raise ValueError("its lists are not of one value for each seed")
+            raise ValueError("its lists do not have one value for each seed")
         return self
 
 
 class SavedCase(Model):
-    """A row of this suite in a saved run, or in this one."""
+    """A row of this suite, in a saved run or in this one."""
 
     fullname: str
     stats: Statistics
@@ -115,15 +115,15 @@ class SavedCase(Model):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.stats.rounds != self.extra_info.epochs:
-            raise ValueError("stats.rounds is not its number of epochs")
+            raise ValueError("stats.rounds is not equal to extra_info.epochs")
         if not math.isclose(self.stats.total, self.extra_info.seconds, rel_tol=1e-3):
-            raise ValueError("stats.total is not its training time in seconds")
+            raise ValueError("stats.total is not equal to extra_info.seconds")
         return self
 
     def differences(self, there: SavedCase, names: Sequence[str]) -> list[str]:
-        """In which of the fields `names` of `extra_info` the other case differs, in words."""
+        """Describes each of the fields `names` of `extra_info` that differs from the saved case."""
         return [
-            f"{name} {getattr(there.extra_info, name)} there, {getattr(self.extra_info, name)} here"
+            f"{name} was {getattr(there.extra_info, name)} and is now {getattr(self.extra_info, name)}"
             for name in names
             if getattr(there.extra_info, name) != getattr(self.extra_info, name)
         ]
@@ -134,23 +134,23 @@ Cases = Mapping[str, SavedCase]  # by pytest node id
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A file that pytest-benchmark saved, with this suite's cases in it."""
+    """This suite's cases in a file that pytest-benchmark saved."""
 
     path: Path
     cases: Cases
     whole: bool = False
-    """Whether it was a run of the whole suite: a row that it lacks did not exist."""
+    """Whether it was a run of the whole suite, so that a row that it lacks did not exist."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the software that it ran with, as far as it says."""
+    """The versions of the software that it ran with, as far as they are recorded."""
 
     @property
     def accepted(self) -> bool:
-        """Whether runs before it no longer count, for the rows that it has."""
+        """Whether earlier runs are ignored for the rows that this one has."""
         return re.fullmatch(rf"[0-9]+_{ACCEPTED}", self.path.stem) is not None
 
 
 def read_saved_run(path: Path) -> SavedRun:
-    """The saved run in that file. Raises BaselineError."""
+    """Reads the saved run in that file. Raises BaselineError if it cannot be used."""
     try:
         content = json.loads(sealed.read_bytes(path))
         cases = cases_of(content["benchmarks"])
@@ -159,19 +159,19 @@ def read_saved_run(path: Path) -> SavedRun:
     except _OldFormError as error:
         raise BaselineError(f"the saved run {path} cannot be used: {error}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no file of pytest-benchmark's"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a pytest-benchmark file"
         raise BaselineError(f"the saved run {path} cannot be read: {reason}") from None
     return SavedRun(path, cases, content.get(WHOLE) is True, _versions(content))
 
 
 def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, SavedCase]:
-    """The cases of this suite among pytest-benchmark's records, which may hold others, too."""
+    """Returns this suite's cases among pytest-benchmark's records, which may have others as well."""
     found = {}
     for benchmark in benchmarks:
         info = benchmark["extra_info"]
         if "test_accuracy" in info:
             if "seconds" not in info:
-                raise _OldFormError("an earlier version saved it, with a whole training as one round")
+                raise _OldFormError("it was saved by an earlier version, with one round per training")
             case = SavedCase.model_validate(benchmark)
             found[case.fullname] = case
     return found
@@ -182,7 +182,7 @@ class _OldFormError(ValueError):
 
 
 def _versions(content: Mapping[str, Any]) -> dict[str, str]:
-    """What a saved run says of its software, which is shown, but decides nothing."""
+    """Returns the software versions that a saved run records; they are shown but decide nothing."""
     machine = content.get("machine_info")
     suite = machine.get("suite") if isinstance(machine, dict) else None
     found = {name: suite.get(name) for name in SOFTWARE} if isinstance(suite, dict) else {}
@@ -190,7 +190,7 @@ def _versions(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in a line."""
+    """Describes the first error, in one line."""
     detail = error.errors(include_url=False)[0]
     where = ".".join(map(str, detail["loc"])) or "a case"
     reason = detail["msg"].removeprefix("Value error, ")

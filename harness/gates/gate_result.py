@@ -1,4 +1,4 @@
-"""What the gates found, said once: in the terminal, in `gate.json`, and to GitHub Actions."""
+"""The result of all gates, for the terminal, `gate.json`, and GitHub Actions."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from ..compare.github import Level
 from ..wording import count_rows, first_few
 
 ACCEPT = (
-    "If the change is intended, accept it: run again without the gates and with "
-    "--benchmark-save=accepted. For the rows of that run, runs saved earlier no longer count."
+    "If the change is intended, accept it as the new baseline: run again without the gate options and "
+    "with --benchmark-save=accepted. Earlier saved runs are then ignored for the rows of that run."
 )
-_MOST_LINES = 5  # of what failed, in the report of the gate as a test
-
+_MOST_LINES = 5  # failures listed when the gate is reported as a failed test
 
 Colour = Literal["red", "yellow", "green", ""]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a gate says of a row, or of the run where `case` is None."""
+    """A gate's finding about a row, or about the run if `case` is None."""
 
     gate: str
-    """The option that asked."""
+    """The gate's option."""
     case: str | None
     verdict: str
-    """In a word: slower, learns worse, missing, not compared, underpowered, not slower, ..."""
+    """One of: slower, learns worse, missing, not compared, underpowered, not slower, ..."""
     text: str
-    """In a sentence, without the row's name."""
+    """The explanation, without the row's name."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     takes: str = ""
-    """Where it is underpowered: what could have been seen, or what it takes."""
+    """If it is underpowered: what would have been detected, or what detecting it needs."""
 
     @property
     def line(self) -> str:
@@ -43,18 +42,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What all gates of a run found."""
+    """The findings of all gates of a run."""
 
     failures: list[Finding]
     underpowered: list[Finding]
-    """What they could not have seen; it fails the run only where an option asks for that."""
+    """The inconclusive rows; they fail the run only if it is `strict`."""
     passed: list[Finding]
     notes: list[str]
-    """What was compared with what, and what was left out."""
+    """Which runs were compared, and what was left out."""
     strict: bool
-    """Whether to fail where a gate is underpowered."""
+    """Whether inconclusive rows fail the run."""
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Where saved runs ran with other software: this run's version, and theirs, by name."""
+    """By name, the software whose version differs from the saved runs': this run's, and theirs."""
 
     @property
     def holds(self) -> bool:
@@ -62,7 +61,7 @@ class GateResult:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether nothing failed, but some rows could not be decided: this run is no baseline yet."""
+        """Whether nothing failed but some rows are inconclusive, so this run is not yet a baseline."""
         return self.holds and bool(self.underpowered)
 
     @property
@@ -73,25 +72,26 @@ class GateResult:
 
     @property
     def colour(self) -> Colour:
-        """Of the title."""
+        """The title's colour."""
         return ("yellow" if self.inconclusive else "green") if self.holds else "red"
 
     def require_decided(self, gate: str, compared: int, undecided: int, against: str) -> None:
-        """Adds a failure if `gate` compared rows, and could decide none of them."""
+        """Adds a failure if `gate` compared rows but could not decide any of them."""
         if 0 < compared <= undecided:
             what = f"{count_rows(compared)} compared with {against}"
             text = f"no row could be decided: {what}, all inconclusive"
             self.failures.append(Finding(gate, None, "inconclusive", text))
 
     def why_failed(self) -> str:
-        """The lines that say what failed: the first of them, and how many more there are."""
+        """Returns the first lines that say what failed, and how many more there are."""
         failed = [text for text, colour in self.lines() if colour == "red"]
         rest = [f"and {len(failed) - _MOST_LINES} more"] if len(failed) > _MOST_LINES else []
         return "\n".join([*failed[:_MOST_LINES], *rest])
 
     def lines(self) -> Iterator[tuple[str, Colour]]:
-        """The block that the terminal shows, each line with its colour."""
-        for line in dict.fromkeys(finding.line for finding in self.failures):  # of several gates
+        """Yields the lines of the terminal's block, each with its colour."""
+        # Several gates may report the same failure.
+        for line in dict.fromkeys(finding.line for finding in self.failures):
             yield line, "red"
         for text, cases in self._grouped():
             yield f"inconclusive: {text}: {cases}", "red" if self.strict else "yellow"
@@ -101,11 +101,12 @@ class GateResult:
             yield ACCEPT, ""
 
     def _grouped(self) -> Iterator[tuple[str, str]]:
-        """What could not be decided for the same reason, in one line."""
+        """Yields each reason for which rows are inconclusive, with these rows."""
         by_text: dict[str, list[str]] = {}
         for finding in self.underpowered:
             takes = f" ({finding.takes})" if finding.takes else ""
-            by_text.setdefault(finding.text, []).append(f"{finding.case or 'the run'}{takes}")
+            name = finding.case or "all rows together"
+            by_text.setdefault(finding.text, []).append(f"{name}{takes}")
         for text, cases in by_text.items():
             yield text, first_few(cases)
 
@@ -125,18 +126,18 @@ class GateResult:
         atomic_json.write_json(folder / "gate.json", content)
 
     def annotations(self) -> Iterator[tuple[Level, str, str]]:
-        """For GitHub: each failure, and what could not be decided."""
+        """Yields GitHub's annotations: a level, title and message for each failure or reason."""
         yield from dict.fromkeys(("error", finding.verdict, finding.line) for finding in self.failures)
         for text, cases in self._grouped():
             yield "error" if self.strict else "warning", "inconclusive", f"{text}: {cases}"
 
     def markdown(self) -> str:
-        """The same for a job's summary on GitHub."""
+        """Returns the block as Markdown, for GitHub's job summary."""
         lines = [f"## {self.title[0].upper()}{self.title[1:]}", ""]
         if self.failures:
-            lines += ["| row | verdict | |", "| --- | --- | --- |"]
+            lines += ["| row | verdict | details |", "| --- | --- | --- |"]
             lines += dict.fromkeys(
-                f"| {_cell(finding.case or 'all')} | {finding.verdict} | {_cell(finding.text)} |"
+                f"| {_cell(finding.case or 'all rows')} | {finding.verdict} | {_cell(finding.text)} |"
                 for finding in self.failures
             )
             lines.append("")

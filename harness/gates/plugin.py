@@ -1,8 +1,8 @@
-"""The gates' options, and the hooks that ask the gates and show their one result.
+"""The gates' options, and the hooks that run the gates and show their common result.
 
-`--time-compare-fail` goes by all saved runs, `--accuracy-compare-fail` and pytest-benchmark's own
-`--benchmark-compare-fail` by those that `--benchmark-compare` names. A gate that compared nothing, or
-could decide nothing, fails. A run of which it could not decide some rows is saved, but as no baseline.
+`--time-compare-fail` compares with all saved runs; `--accuracy-compare-fail` and pytest-benchmark's own
+`--benchmark-compare-fail` compare with the runs that `--benchmark-compare` names. A gate that compared
+nothing or could decide nothing fails. A run with inconclusive rows is saved, but not as a baseline.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from .gate_result import Finding, GateResult
 from .retraining import retrain
 
 _BENCHMARK = "--benchmark-compare-fail"
+_BARE = "--fail-bare-falls"
+_UNDERPOWERED = "--fail-underpowered"
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,18 @@ class _Saved:
     """The saved runs, oldest first."""
 
     every: list[SavedRun]
-    """Those that count."""
+    """All baselines."""
     named: list[SavedRun]
-    """Those that `--benchmark-compare` names."""
+    """The runs that `--benchmark-compare` names."""
 
 
 _SAVED = pytest.StashKey[_Saved]()
-_ANSWER = pytest.StashKey[GateResult]()
+_RESULT = pytest.StashKey[GateResult]()
 
-_BEFORE = pytest.StashKey[frozenset[Path]]()  # what was saved before an inconclusive run
+_BEFORE = pytest.StashKey[frozenset[Path]]()  # the files saved before an inconclusive run
 
-_RERUNNING = ("lfplugin", "stepwiseplugin")  # plugins of pytest's that remember what failed
-_NODE = "gate"  # what a gate that fails is called among the tests
+_RERUNNING = ("lfplugin", "stepwiseplugin")  # pytest's plugins that remember failures
+_NODE = "gate"  # the name of a failed gate among the tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,26 +66,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         time_gate.TIME_OPTION,
         default=None,
         metavar="PERCENT",
-        help="Fail if a row, or all together, became slower than in the saved runs: significantly, by "
-        "half of PERCENT at least. Suspects are trained again first",
+        help="Fail if a row, or all rows together, train significantly slower than in the saved runs, "
+        "by at least half of PERCENT. Rows that look slower are first trained again, to confirm it",
     )
     group.addoption(
         accuracy_gate.ACCURACY_OPTION,
         default=None,
         metavar="POINTS",
-        help="With --benchmark-compare: fail if a row learns worse, seed by seed: its accuracy dropped "
-        "significantly, by half of POINTS percentage points at least, or is reached significantly later",
+        help="With --benchmark-compare: fail if a row learns worse than in the saved run, compared seed "
+        "by seed: its test accuracy drops significantly, by at least half of POINTS percentage points, "
+        "or it takes significantly more epochs to reach a target accuracy",
     )
     group.addoption(
-        "--fail-bare-falls",
+        _BARE,
         action="store_true",
-        help="With one seed, which says nothing about noise: fail if the accuracy dropped by more than "
-        f"{accuracy_gate.ACCURACY_OPTION}",
+        help="With one seed, where the noise is unknown: fail if test accuracy drops by more than the "
+        f"POINTS of {accuracy_gate.ACCURACY_OPTION}",
     )
     group.addoption(
-        "--fail-underpowered",
+        _UNDERPOWERED,
         action="store_true",
-        help="Fail also if a gate is inconclusive: it could not have detected what it was asked for",
+        help="Also fail if a gate is inconclusive: a slowdown or drop of the requested size may have "
+        "gone undetected in some rows",
     )
 
 
@@ -94,26 +98,26 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_number(accuracy_gate.ACCURACY_OPTION, option.accuracy_compare_fail, 100, "percentage points")
     gates = _gates(config)
     if option.fail_bare_falls and accuracy_gate.ACCURACY_OPTION not in gates:
-        raise pytest.UsageError(f"--fail-bare-falls needs {accuracy_gate.ACCURACY_OPTION}")
+        raise pytest.UsageError(f"{_BARE} needs {accuracy_gate.ACCURACY_OPTION}")
     if option.fail_underpowered and not {time_gate.TIME_OPTION, accuracy_gate.ACCURACY_OPTION} & {
         *gates
     }:
         raise pytest.UsageError(
-            f"--fail-underpowered needs {time_gate.TIME_OPTION} or {accuracy_gate.ACCURACY_OPTION}"
+            f"{_UNDERPOWERED} needs {time_gate.TIME_OPTION} or {accuracy_gate.ACCURACY_OPTION}"
         )
     if gates and (idle := _trains_nothing(config)):
         raise pytest.UsageError(
-            f"{' and '.join(gates)} cannot judge a run that trains or times nothing: leave out {idle}"
+            f"{' and '.join(gates)} cannot judge a run that trains or times nothing; leave out {idle}"
         )
     named = [gate for gate in gates if gate != time_gate.TIME_OPTION]
     if named and not option.benchmark_compare:
         raise pytest.UsageError(
-            f"{' and '.join(named)} needs --benchmark-compare, which names the saved run"
+            f"{' and '.join(named)} needs --benchmark-compare, which names the saved run to compare with"
         )
 
 
 def _trains_nothing(config: pytest.Config) -> str | None:
-    """The option, if any, by which this session trains nothing, or times nothing."""
+    """Returns the option, if any, that makes this session train or time nothing."""
     option = config.option
     options = {
         "--collect-only": option.collectonly,
@@ -135,13 +139,13 @@ def _check_number(option: str, given: str | None, most: int, what: str) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_benchmark_compare_machine_info(config: pytest.Config, benchmarksession: Any) -> None:
-    """Reads what is compared before pytest-benchmark does, which checks little of it."""
+    """Reads and checks the saved runs before pytest-benchmark does, which checks little."""
     _read(config, benchmarksession)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuses saved runs that are known not to be comparable before anything trains."""
+    """Refuses, before anything trains, saved runs that are already known not to be comparable."""
     config = session.config
     gates = " and ".join(_gates(config))
     if not gates and not config.option.benchmark_compare:
@@ -150,20 +154,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     saved = _read(config, benchmarks)
     if {*_gates(config)} - {time_gate.TIME_OPTION} and not saved.named:
         raise pytest.UsageError(
-            f"{gates}: no saved run that counts in {benchmarks.storage}; "
-            "make one with --benchmark-autosave"
+            f"{gates} found no baseline in {benchmarks.storage}; save a run first, with "
+            "--benchmark-autosave and without the gate"
         )
     if config.option.time_compare_fail is not None:
         _check_enough(config, benchmarks, saved.every)
     for run in saved.named if gates else []:
         if not run.cases:
-            raise pytest.UsageError(f"{gates}: {run.path} has no row of this suite")
+            raise pytest.UsageError(
+                f"{gates}: {run.path} has no row of this suite; name another saved run"
+            )
         for name in KNOWN_AT_START:
             ours = getattr(config.stash[SETTINGS], name)
             theirs = sorted({str(getattr(case.extra_info, name)) for case in run.cases.values()})
             if ours not in theirs:  # a row may have a data set of its own
+                expected = ", ".join(theirs)
                 raise pytest.UsageError(
-                    f"{gates}: {run.path} has {name} {', '.join(theirs)}, this run has {ours}"
+                    f"{gates}: this run has {name} {ours}; expected {expected}, as in {run.path}"
                 )
 
 
@@ -174,18 +181,18 @@ def _check_enough(config: pytest.Config, benchmarks: Any, runs: list[SavedRun]) 
     known["replicates"] = len(settings.seeds)
     most = time_gate.most_that_could_count(runs, known)
     if most < time_gate.FEWEST:
-        told = ", ".join(f"{name} {value}" for name, value in known.items())
-        of = f", of {len(runs)} that count" if len(runs) > most else ""
+        described = ", ".join(f"{name} {value}" for name, value in known.items())
+        of = f" (of {len(runs)} baselines)" if len(runs) > most else ""
         raise pytest.UsageError(
-            f"{time_gate.TIME_OPTION} needs at least {time_gate.FEWEST} saved runs, found {most} with "
-            f"{told} in {benchmarks.storage}{of}; save them first with --benchmark-autosave and without "
-            "the gate"
+            f"{time_gate.TIME_OPTION} needs at least {time_gate.FEWEST} saved runs, found {most}{of} "
+            f"with {described} in {benchmarks.storage}; save more first, with --benchmark-autosave and "
+            "without the gate"
         )
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Asks the gates before pytest-benchmark saves this run: one that fails is no baseline."""
+    """Runs the gates before pytest-benchmark saves this run, since a run that fails is not saved."""
     config = session.config
     if _SAVED in config.stash and _gates(config) and session.testscollected:
         _finish(session)
@@ -195,13 +202,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def _finish(session: pytest.Session) -> None:
     config = session.config
     benchmarks = benchmark_session(config)
-    result = _ask(config, benchmarks, config.stash[_SAVED])
-    config.stash[_ANSWER] = result
-    benchmarks.compare_fail = []  # pytest-benchmark would say it again, with a traceback
+    result = _run_gates(config, benchmarks, config.stash[_SAVED])
+    config.stash[_RESULT] = result
+    benchmarks.compare_fail = []  # pytest-benchmark would report it again, with a traceback
     name = benchmarks.save or benchmarks.autosave
     if not result.holds:
         if name:
-            result.notes.append("This run was not saved.")
+            result.notes.append("This run was not saved, because it failed the gate.")
             benchmarks.save = benchmarks.autosave = None
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -212,20 +219,20 @@ def _finish(session: pytest.Session) -> None:
 
 
 def _note_saved(config: pytest.Config, result: GateResult) -> None:
-    """Says how an inconclusive run, which is saved by now, becomes a baseline."""
+    """Adds a note on how to make an inconclusive run, which has just been saved, a baseline."""
     if _BEFORE not in config.stash:
         return
     before = config.stash[_BEFORE]
     for path in frozenset(saved_files(benchmark_session(config).storage)) - before:
-        counting = path.with_name(path.name.replace(INCONCLUSIVE_SUFFIX, ""))
+        baseline = path.with_name(path.name.replace(INCONCLUSIVE_SUFFIX, ""))
         result.notes.append(
-            "This run is saved, but it is not a baseline until somebody says so: "
-            f"{shlex.join(['mv', str(path), str(counting)])}"
+            "This run was saved as inconclusive and is not a baseline. To make it one: "
+            f"{shlex.join(['mv', str(path), str(baseline)])}"
         )
 
 
 def _report_failure(config: pytest.Config, result: GateResult) -> None:
-    """Reports the gate as a test that failed, to JUnit's file and whatever else lists tests."""
+    """Reports the gate as a failed test to plugins that list tests, such as JUnit's."""
     report = pytest.TestReport(
         nodeid=_NODE,
         location=(_NODE, None, _NODE),
@@ -234,9 +241,8 @@ def _report_failure(config: pytest.Config, result: GateResult) -> None:
         longrepr=result.why_failed(),
         when="call",
     )
-    # It is no test for --last-failed or --stepwise to run again, and none of those that the terminal's
-    # progress counts, but one of its failures. And all tests have ended: a limit to failures stops
-    # nothing any more.
+    # --last-failed and --stepwise cannot run it again, so their plugins are left out. The terminal lists
+    # it as a failure but not in its progress. All tests have ended, so --maxfail must not stop anything.
     manager = config.pluginmanager
     reporter = manager.get_plugin("terminalreporter")
     assert isinstance(reporter, pytest.TerminalReporter)
@@ -252,9 +258,9 @@ def _report_failure(config: pytest.Config, result: GateResult) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
-    if _ANSWER not in config.stash:
+    if _RESULT not in config.stash:
         return
-    result = config.stash[_ANSWER]
+    result = config.stash[_RESULT]
     _note_saved(config, result)
     terminalreporter.section(result.title, "=", **{result.colour: True})
     for line, colour in result.lines():
@@ -263,10 +269,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         result.write(config.stash[SETTINGS].report_dir)
         tell_github(result.markdown(), result.annotations(), terminalreporter.write_line)
     except OSError as error:
-        terminalreporter.write_line(f"gate.json or the job's summary was not written: {error}", red=True)
+        terminalreporter.write_line(
+            f"gate.json or the GitHub job summary cannot be written: {error}", red=True
+        )
 
 
-def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateResult:
+def _run_gates(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateResult:
     option, settings = config.option, config.stash[SETTINGS]
     result = GateResult([], [], [], [], strict=option.fail_underpowered)
     measured = [each.as_dict(include_data=False) for each in benchmarks.benchmarks if not each.has_error]
@@ -286,7 +294,7 @@ def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateResult:
             points = float(option.accuracy_compare_fail)
             accuracy_gate.check_accuracies(result, current, run, points, bare=option.fail_bare_falls)
         if option.benchmark_compare_fail is not None:
-            _ask_benchmark(result, current, run, option.benchmark_compare_fail)
+            _check_benchmarks(result, current, run, option.benchmark_compare_fail)
         absent = {case: run.path.stem for case in run.cases if case not in current}
         missing.report_missing(result, named[0], absent, why)
         used = [*used, run]
@@ -294,26 +302,26 @@ def _ask(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateResult:
     return result
 
 
-def _ask_benchmark(result: GateResult, current: Cases, run: SavedRun, checks: list[Any]) -> None:
-    """pytest-benchmark's own checks."""
+def _check_benchmarks(result: GateResult, current: Cases, run: SavedRun, checks: list[Any]) -> None:
+    """Adds to `result` which rows fail pytest-benchmark's own checks."""
     common = accuracy_gate.comparable(result, _BENCHMARK, current, run, FOR_TIMES)
     for case, ours in common.items():
         now, before = ours.stats.model_dump(), run.cases[case].stats.model_dump()
         failed = [check for check in checks if check.fails(now, before)]
         for check in failed:
             text = (
-                f"{check.field} {now[check.field]:.3g} s an epoch, {before[check.field]:.3g} s in "
-                f"{run.path.stem}"
+                f"{check.field} {now[check.field]:.3g} s per epoch, compared with "
+                f"{before[check.field]:.3g} s in {run.path.stem}"
             )
             result.failures.append(Finding(_BENCHMARK, case, "slower", text))
         if not failed:
             result.passed.append(Finding(_BENCHMARK, case, "not slower", "not slower"))
     if common:
-        result.notes.append(f"{_BENCHMARK}: {count_rows(len(common))} against {run.path.stem}.")
+        result.notes.append(f"{_BENCHMARK}: {count_rows(len(common))} compared with {run.path.stem}.")
 
 
 def _gates(config: pytest.Config) -> list[str]:
-    """The options of the active gates; none in a worker."""
+    """Returns the options of the active gates; a worker has none."""
     if hasattr(config, "workerinput"):
         return []
     option = config.option
@@ -326,7 +334,7 @@ def _gates(config: pytest.Config) -> list[str]:
 
 
 def _read(config: pytest.Config, benchmarks: Any) -> _Saved:
-    """Reads the saved runs that this session needs, once."""
+    """Returns the saved runs that this session needs, which it reads once."""
     if _SAVED not in config.stash:
         option = config.option
         try:
@@ -334,7 +342,7 @@ def _read(config: pytest.Config, benchmarks: Any) -> _Saved:
                 every=[read_saved_run(path) for path in saved_files(benchmarks.storage) if counts(path)]
                 if option.time_compare_fail
                 else [],
-                # True where the storage is empty.
+                # True if the storage is empty.
                 named=[
                     read_saved_run(path)
                     for path in saved_files(benchmarks.storage, option.benchmark_compare)

@@ -1,4 +1,4 @@
-"""Rows trained once more, in a new process: what one process was unlucky with, the next may not be."""
+"""Trains rows again in a new process, since a single process may be slow by chance."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..processes import environment, reason
 from ..session_settings import Settings
 from .baselines import BaselineError, Cases, read_saved_run
 
-# As this session's may hold its gates, which a training has none of.
+# These variables may hold this session's gates or mark it as a worker; a retraining has neither.
 _NOT_INHERITED = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "GITHUB_ACTIONS")
 
 
 class RetrainingError(RuntimeError):
-    """The rows could not be trained again; the message says why, in one line."""
+    """The rows could not be trained again; the message gives the reason, in one line."""
 
 
 def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
-    """Trains the rows with these node ids under `settings`, one after the other, in one new process."""
+    """Trains the rows with these node ids under `settings`, one after another, in one new process."""
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder, "saved.json")
         command = [
@@ -44,7 +44,7 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
             ran = subprocess.run(
                 command,
                 cwd=root,
-                # pytest cuts its lines to the terminal's width, but not where it is as wide as this.
+                # pytest truncates its lines to the terminal's width.
                 env={**environment(*_NOT_INHERITED), "COLUMNS": "1000"},
                 capture_output=True,
                 encoding="utf-8",
@@ -53,9 +53,9 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
         except OSError as error:
             raise RetrainingError(f"no process could be started: {error.strerror or error}") from None
         if not saved.exists():
-            # A process that was killed has not said why.
-            said = (ran.stdout, ran.stderr) if ran.returncode >= 0 else ()
-            raise RetrainingError(reason(*said, status=ran.returncode))
+            # The output of a killed process does not explain why it ended.
+            output = (ran.stdout, ran.stderr) if ran.returncode >= 0 else ()
+            raise RetrainingError(reason(*output, status=ran.returncode))
         try:
             return read_saved_run(saved).cases
         except BaselineError as error:

@@ -1,10 +1,10 @@
-"""Whether rows train slower than in saved runs, judged by how much they vary from run to run.
+"""Decides whether rows train slower than in saved runs, given how much they vary from run to run.
 
-A row's time in a run is that of its fastest epoch: what disturbs an epoch only ever slows it down. The
-logarithm of it is the row's own, plus what all rows of a run share (a busy machine slows them all down),
-plus noise, of each row's own amount. So a row is compared with its saved runs by how it stands to the
-other rows; whether all rows have become slower together is a test of its own, which knows how much runs
-differ as a whole.
+A row's time in a run is that of its fastest epoch, since disturbances only ever slow an epoch down. Its
+logarithm is modelled as the row's mean, plus a share common to all rows of the run (a busy machine slows
+them all down), plus noise whose variance differs between rows. So a row is compared with its saved runs
+relative to the other rows. A separate test decides whether all rows together are slower, given how much
+whole runs differ.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ import numpy as np
 
 from ..compare.significance import DETECTION, FALSE_ALARMS, Difference, combined_error, holm, moderate
 
-RETRAININGS = 3  # of a suspect, before it is called slower
-CONTROLS = 5  # rows that are trained again with it, to tell the row from the machine
+RETRAININGS = 3  # of a suspect, before it is reported as slower
+CONTROLS = 5  # rows trained again with it, to distinguish a slow row from a slow machine
 
-# All rows together are one test, the rows by themselves are many: each kind has a quarter of the false
-# alarms. The rest is in reserve, for noise that is not quite as assumed.
+# The test of all rows together, and the tests of single rows, each get a quarter of the false alarms.
+# The rest is a margin for noise that differs from the model.
 _LEVEL = FALSE_ALARMS / 4
-# How unlikely a first training has to be, by itself, for its row to be trained again.
+# The p-value of a first training, unadjusted, up to which its row is trained again.
 _SUSPICION = 0.01
-# How often each of two tests has to find what both find in DETECTION of cases.
+# The detection rate of each of two tests such that both detect in DETECTION of cases.
 _EITHER = (1 + DETECTION) / 2
-_MEDIAN = math.pi / 2  # the variance of a median, in that of a mean
+_MEDIAN = math.pi / 2  # the ratio of the variance of a median to that of a mean
 
-EpochTimes = Mapping[str, float]  # by case: seconds of the fastest epoch, or their logarithms
+EpochTimes = Mapping[str, float]  # by case: seconds of the fastest epoch, or the logarithm of these
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """Rows trained one after the other: this run, or suspects again and their controls."""
+    """Rows trained one after another: this run, or a retraining of suspects and their controls."""
 
     seconds: EpochTimes
     controls: Collection[str] = ()
-    """The rows that tell what all of them share; empty: all do."""
+    """The rows from which the common share is estimated; if empty, all rows."""
 
 
 @dataclass(frozen=True)
 class Slowdown:
-    """How much slower a row is than in the saved runs, or all rows together."""
+    """How much slower a row, or all rows together, is than in the saved runs."""
 
     saved: int
-    """How many saved runs there are of it."""
+    """The number of saved runs that have it."""
     trainings: int
-    """How often it was trained now."""
+    """How many times it was trained in this session."""
     difference: Difference
-    """Of the logarithms of times."""
+    """The difference of the logarithms of times."""
     p: float
-    """Of the difference, adjusted for how many were tested."""
+    """The p-value of the difference, adjusted for the number of tests."""
     detectable: float
-    """The smallest slowdown that is found 19 times in 20, in percent."""
+    """The smallest slowdown that is detected 19 times in 20, in percent."""
     suspect: bool
-    """Whether to train it again: what it shows so far is unlikely, and it matters."""
+    """Whether to train it again, because it looks slower by an unlikely and relevant amount."""
     slower: bool
-    """Whether it is significantly slower, and by what matters."""
+    """Whether it is slower by a significant and relevant amount."""
 
     @property
     def percent(self) -> float:
-        """By how many percent it is slower."""
+        """The slowdown in percent."""
         return to_percent(self.difference.estimate)
 
     @property
@@ -75,10 +75,11 @@ class Slowdown:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The rows that could be compared, and all of them together (None: too few rows or runs to say)."""
+    """The slowdowns of the compared rows, and of all rows together."""
 
     rows: dict[str, Slowdown]
     together: Slowdown | None
+    """None if there are too few rows or runs."""
     controls: list[str]
     """The rows to train again with suspects: the least noisy of the others."""
 
@@ -89,15 +90,15 @@ class Judgement:
 
 
 def to_percent(logarithm: float) -> float:
-    """A difference of logarithms of times as a slowdown in percent."""
+    """Converts a difference of logarithms of times to a slowdown in percent."""
     return 100 * math.expm1(min(logarithm, 700.0))
 
 
 def judge(now: Sequence[Trainings], saved: Sequence[EpochTimes], percent: float) -> Judgement:
-    """Judges the rows of `now[0]`, this run, that are in a saved run, too; `now[1:]` came after it.
+    """Judges the rows of this run, `now[0]`, that a saved run has; `now[1:]` are retrainings.
 
-    A slowdown by `percent` is to be found, and half of it let pass: by significance alone, 1 % would
-    fail a very quiet row.
+    Slowdowns of less than half of `percent` pass, even if significant: otherwise 1 % would fail a very
+    quiet row.
     """
     cases = now[0].seconds
     noise = _noise([{case: math.log(run[case]) for case in run if case in cases} for run in saved])
@@ -110,11 +111,11 @@ def judge(now: Sequence[Trainings], saved: Sequence[EpochTimes], percent: float)
             for case, seconds in trainings.seconds.items()
             if case in samples
         }
-        telling = [residuals[case] for case in trainings.controls if case in residuals]
-        if shares and not telling:
+        controls = [residuals[case] for case in trainings.controls if case in residuals]
+        if shares and not controls:
             shares.append(shares[0])
         else:
-            shares.append(_share(telling or residuals.values(), among=len(samples)))
+            shares.append(_share(controls or residuals.values(), among=len(samples)))
         for case in residuals.keys() - {*trainings.controls}:
             samples[case].append(residuals[case] - shares[-1])
 
@@ -126,7 +127,7 @@ def judge(now: Sequence[Trainings], saved: Sequence[EpochTimes], percent: float)
     rows = {}
     for (case, difference), p in zip(found.items(), adjusted, strict=True):
         first, last = (noise.difference(case, 0.0, n) for n in (1, 1 + RETRAININGS))
-        # In every training: some rows are slow in one of three processes, by where their threads lie.
+        # In every training: thread placement makes some rows slow in one of three processes.
         worse = min(samples[case]) >= matters
         rows[case] = Slowdown(
             saved=noise.saved[case],
@@ -152,13 +153,13 @@ class _Noise:
     """How the logarithms of times vary from run to run."""
 
     middles: EpochTimes
-    """Of each row, without what its runs share."""
+    """The mean of each row, without the shares of its runs."""
     saved: Mapping[str, int]
-    """In how many runs each row is."""
+    """The number of runs that have each row."""
     own: Mapping[str, tuple[float, float]]
-    """Of each row beside the others: the variance, and its degrees of freedom."""
+    """The variance of each row relative to the others, and its degrees of freedom."""
     shares: Sequence[float]
-    """What the rows of a run share, for each run."""
+    """The share of each run, common to its rows."""
 
     @property
     def quietest(self) -> list[str]:
@@ -166,7 +167,10 @@ class _Noise:
         return sorted(self.own, key=lambda case: self.own[case][0])
 
     def difference(self, case: str, estimate: float, trainings: int) -> Difference:
-        """The row's difference after so many trainings, all but the first with controls alone."""
+        """Returns the row's difference after `trainings`.
+
+        In all but the first, the share is estimated from the controls alone.
+        """
         variance, freedom = self.own[case]
         parts = [(variance * (1 / trainings + 1 / self.saved[case]), freedom)]
         if len(self.own) >= CONTROLS and trainings > 1:
@@ -176,7 +180,7 @@ class _Noise:
         return Difference(estimate, *combined_error(parts))
 
     def together(self, share: float, matters: float) -> Slowdown | None:
-        """All rows together, by what the rows of this run share."""
+        """Returns the slowdown of all rows together, estimated from this run's share."""
         count = len(self.shares)
         if count < 2 or len(self.middles) < CONTROLS:
             return None
@@ -196,13 +200,13 @@ class _Noise:
 
 
 def _noise(runs: Sequence[EpochTimes]) -> _Noise:
-    """The noise of saved runs, which need not have the same rows."""
+    """Estimates the noise of saved runs, which need not have the same rows."""
     cases = sorted(set().union(*runs))
     shares = [0.0 for _ in runs]
     for _ in range(2):  # the second time, middles are without shares
-        middles = {case: float(np.mean(_beside(runs, shares, case))) for case in cases}
+        middles = {case: float(np.mean(_without_shares(runs, shares, case))) for case in cases}
         shares = [_share([run[case] - middles[case] for case in run], among=len(cases)) for run in runs]
-    own = {case: _beside(runs, shares, case) for case in cases}
+    own = {case: _without_shares(runs, shares, case) for case in cases}
     variances, freedom = moderate(own.values())
     return _Noise(
         middles=middles,
@@ -212,11 +216,11 @@ def _noise(runs: Sequence[EpochTimes]) -> _Noise:
     )
 
 
-def _beside(runs: Sequence[EpochTimes], shares: Sequence[float], case: str) -> list[float]:
-    """The row in each run that has it, without what the run's rows share."""
+def _without_shares(runs: Sequence[EpochTimes], shares: Sequence[float], case: str) -> list[float]:
+    """Returns the row's times in the runs that have it, each without the run's share."""
     return [run[case] - share for run, share in zip(runs, shares, strict=True) if case in run]
 
 
 def _share(residuals: Collection[float], *, among: int) -> float:
-    """What rows share: their median. With fewer than CONTROLS rows in all, nothing is known of it."""
+    """Estimates the common share as the rows' median, or as 0 with fewer than CONTROLS rows in all."""
     return float(np.median([*residuals])) if residuals and among >= CONTROLS else 0.0

@@ -1,4 +1,4 @@
-"""`--time-compare-fail`: this run's times against all saved ones that can be compared."""
+"""`--time-compare-fail`: compares this run's times with all comparable saved runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .slowdown import RETRAININGS, Judgement, Slowdown, Trainings, judge
 
 TIME_OPTION = "--time-compare-fail"
 
-_NEWEST = 30  # saved runs that count
-FEWEST = 5  # of a row, to know how much it varies
+_NEWEST = 30  # saved runs that are compared
+FEWEST = 5  # saved runs of a row that are needed to estimate its noise
 
 Retrain = Callable[[Collection[str]], Cases]
 
@@ -24,7 +24,7 @@ Retrain = Callable[[Collection[str]], Cases]
 def check_times(
     result: GateResult, current: Cases, runs: Sequence[SavedRun], percent: float, retrain: Retrain
 ) -> list[SavedRun]:
-    """Adds to `result` which rows are slower than in saved `runs`, and what it could have seen.
+    """Adds to `result` which rows are slower than in the saved `runs`, and which cannot be decided.
 
     Returns the runs that it compared with, oldest first.
     """
@@ -37,8 +37,8 @@ def check_times(
     enough = {case: of for case, of in counted.items() if len(of) >= FEWEST}
     if not enough:
         text = (
-            f"nothing was compared: needs {FEWEST} saved runs of a row with the same settings, on "
-            f"such hardware, and no row has more than {max(map(len, counted.values()), default=0)}"
+            f"nothing was compared: a row needs {FEWEST} saved runs with the same settings and "
+            f"hardware, and no row has more than {max(map(len, counted.values()), default=0)}"
         )
         result.failures.append(Finding(TIME_OPTION, None, "not compared", text))
         return []
@@ -56,28 +56,28 @@ def check_times(
             now.append(Trainings(_times(again), judged.controls))
             judged = judge(now, saved, percent)
     except RetrainingError as error:
-        result.notes.append(f"Suspect rows could not be trained again: {error}")
-    undecided = _tell(result, judged, saved_runs=len(saved), percent=percent)
+        result.notes.append(f"Rows that look slower could not be trained again: {error}")
+    undecided = _report(result, judged, saved_runs=len(saved), percent=percent)
     new = [case for case in current if not any(case in run.cases for run in runs)]
     few = {case: len(of) for case, of in counted.items() if case not in enough and case not in new}
     for case, count in few.items():
-        text = f"a row needs {FEWEST} saved runs that can be compared; how many it has is in brackets"
+        text = f"fewer than {FEWEST} comparable saved runs; number found in parentheses"
         result.underpowered.append(Finding(TIME_OPTION, case, "underpowered", text, takes=str(count)))
     result.require_decided(TIME_OPTION, len(judged.rows), undecided, f"{len(saved)} saved runs")
     if new:
-        result.notes.append(f"Not in saved runs, so not compared: {first_few(new)}.")
+        result.notes.append(f"Not in any saved run, so not compared: {first_few(new)}.")
     return used
 
 
 def counting(case: str, runs: Sequence[SavedRun]) -> list[SavedRun]:
-    """The runs with that row, from the last accepted one of them on."""
+    """Returns the runs that have the row, starting with the last accepted one among them."""
     having = [run for run in runs if case in run.cases]
     accepted = [index for index, run in enumerate(having) if run.accepted]
     return having[accepted[-1] :] if accepted else having
 
 
 def most_that_could_count(runs: Sequence[SavedRun], known: Mapping[str, object]) -> int:
-    """How many runs any row has at most with these settings, all that is known before it trains."""
+    """Returns the largest number of runs that any row has with the settings `known` before training."""
     cases = set().union(*(run.cases for run in runs))
     return max(
         (
@@ -95,9 +95,9 @@ def most_that_could_count(runs: Sequence[SavedRun], known: Mapping[str, object])
 
 
 def absent(current: Cases, runs: Sequence[SavedRun], used: Sequence[SavedRun]) -> dict[str, str]:
-    """The rows that this run lacks and the runs `used` have, each with the last run that has it.
+    """Returns the rows that `used` has and this run lacks, each with the newest run that has it.
 
-    A row that a later whole run lacks is left out: somebody removed it, and saved a run without it.
+    Leaves out a row that a later run of the whole suite lacks: it was removed, and a run saved since.
     """
     newest = {case: run for run in used for case in run.cases if case not in current}
     return {
@@ -114,8 +114,8 @@ def _times(cases: Cases) -> dict[str, float]:
     return {name: case.stats.min for name, case in cases.items()}
 
 
-def _tell(result: GateResult, judged: Judgement, *, saved_runs: int, percent: float) -> int:
-    """Adds to `result` what was found; returns how many rows could not be decided."""
+def _report(result: GateResult, judged: Judgement, *, saved_runs: int, percent: float) -> int:
+    """Adds the findings to `result`; returns how many rows are inconclusive."""
     undecided = 0
     together = [(None, judged.together)] if judged.together else []
     for case, row in (*together, *judged.rows.items()):
@@ -131,30 +131,35 @@ def _tell(result: GateResult, judged: Judgement, *, saved_runs: int, percent: fl
             result.failures.append(Finding(TIME_OPTION, case, "slower", _slower(case, row), figures))
         elif row.detectable > percent:
             undecided += case is not None
-            text = f"may have missed a slowdown of {percent:g} %; the detectable one is in brackets"
+            text = (
+                f"slowdowns of {percent:g} % may go undetected; smallest detectable slowdown in "
+                "parentheses"
+            )
             takes = f"{row.detectable:.0f} %"
             result.underpowered.append(Finding(TIME_OPTION, case, "underpowered", text, figures, takes))
         else:
             result.passed.append(Finding(TIME_OPTION, case, "not slower", "not slower", figures))
     smallest = [row.detectable for row in judged.rows.values()]
-    in_all = f", of {judged.together.detectable:.0f} % in all rows together" if judged.together else ""
+    in_all = f", {judged.together.detectable:.0f} % in all rows together" if judged.together else ""
     result.notes.append(
-        f"Times: {count_rows(len(judged.rows))} against {saved_runs} saved runs. A slowdown of "
-        f"{np.median(smallest):.0f} % in the median row would have been found, of "
-        f"{max(smallest):.0f} % in the noisiest{in_all} (gate.json has each row's)."
+        f"Times: {count_rows(len(judged.rows))} compared with {saved_runs} saved runs. Smallest "
+        f"detectable slowdown: {np.median(smallest):.0f} % in the median row, {max(smallest):.0f} % in "
+        f"the noisiest row{in_all}; gate.json lists every row."
     )
     if any(size > percent for size in smallest):
         result.notes.append(
-            "Smaller slowdowns can be detected with more saved runs, more epochs (--scale paper), or "
-            "A/B (make ab BASE=REVISION)."
+            "To detect smaller slowdowns, save more runs, train more epochs (--scale paper), or use A/B "
+            "(make ab BASE=REVISION)."
         )
     return undecided
 
 
 def _slower(case: str | None, row: Slowdown) -> str:
     low, high = row.interval
-    by = f"slower by {row.percent:.0f} % (95 % interval {low:.0f} to {high:.0f} %)"
+    text = (
+        f"{row.percent:.0f} % slower than in {row.saved} saved runs (95 % interval {low:.0f} to "
+        f"{high:.0f} %)"
+    )
     if case is None:
-        return f"All rows together are {by} than in {row.saved} saved runs."
-    times = "once" if row.trainings == 1 else f"{row.trainings} times"
-    return f"{by} than in {row.saved} saved runs, trained {times}"
+        return f"all rows together are {text}"
+    return f"{text}, trained {'once' if row.trainings == 1 else f'{row.trainings} times'}"
