@@ -86,7 +86,7 @@ def main(modules: Sequence[str]) -> int:
                 failed = True
                 print(f"{module}: listed as equivalent, but detected: {change}", flush=True)
             print(f"{module}: {len(tried)} mutants, {len(survived)} survived", flush=True)
-    print(f"{killed} of {count} mutants were detected ({killed / count:.1%}), not counting equivalent ones")
+    print(f"{killed} of {count} mutants were detected ({killed / count:.1%}), without equivalent ones")
     return 1 if failed else 0
 
 

@@ -51,7 +51,8 @@ def mutants(source: str) -> Iterator[Mutant]:
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
     for first, last, text in sorted(_changes(ast.parse(source)), key=lambda change: change[:2]):
         begin, end = (starts[line - 1] + column for line, column in (first, last))
-        head, old, tail = (part.decode() for part in (encoded[:begin], encoded[begin:end], encoded[end:]))
+        parts = encoded[:begin], encoded[begin:end], encoded[end:]
+        head, old, tail = (part.decode() for part in parts)
         before, after = head.rpartition("\n")[2], tail.partition("\n")[0].partition("  #")[0]
         change = " ".join(f"{before}{{{old} -> {text}}}{after}".split())
         yield Mutant(first[0], change, head + text + tail)

@@ -1,4 +1,4 @@
-"""Trials of mutants, each in a fork of a process that has imported the libraries, which takes seconds."""
+"""Trials of mutants, each in a fork of a process that has already imported the slow libraries."""
 
 from __future__ import annotations
 
