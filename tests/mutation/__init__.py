@@ -1,5 +1,5 @@
-"""Mutation testing, by `make mutants`: whatever is changed in the code, a test has to fail.
+"""Mutation testing, run by `make mutants`: any small change in the code has to fail a test.
 
-`mutants` makes the changed sources, `trial` runs the tests on one, and `__main__` says which modules and
-tests belong together. `equivalent.toml` lists the changes that no test can see, and why.
+`mutants` generates the changed sources, `trial` runs the tests on one, and `__main__` maps modules to
+their tests. `equivalent.toml` lists the changes that no test can detect, and why.
 """

@@ -1,10 +1,10 @@
-"""`make mutants`: whether a test fails for every small change of the code that decides and measures.
+"""`make mutants`: checks that every small change in the code that decides and measures fails a test.
 
-    make mutants                                   # all of them
-    make mutants ARGS="harness/stats.py"           # those of some modules
+    make mutants                                   # all modules
+    make mutants ARGS="harness/stats.py"           # some modules
 
-It prints the mutants that no test noticed. Exit status 1 where one of them is not among the equivalent
-ones in `equivalent.toml`, or where one of those is noticed by now.
+It prints the mutants that no test detected. The exit status is 1 if one of them is not listed as
+equivalent in `equivalent.toml`, or if a listed one was detected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from model.environment import available_cores
 from .mutants import Mutant, mutants
 from .trial import ROOT, Copies, Trial
 
-# The modules, and the tests that are to notice: the quickest first, as one that fails ends a trial.
+# The modules and the test files that judge them, the fastest first: the first failure ends a trial.
 TESTS = {
     "harness/claim.py": ("claims",),
     "harness/files/record.py": ("files",),
@@ -48,51 +48,46 @@ TESTS = {
     "model/stopwatch.py": ("model",),
     "model/train.py": ("model", "proof"),
 }
-_EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text())
 
 
 def main(modules: Sequence[str]) -> int:
     if unknown := sorted({*modules} - {*TESTS}):
-        print(
-            f"no tests are named for {', '.join(unknown)}; there are {', '.join(TESTS)}", file=sys.stderr
-        )
+        print(f"{', '.join(unknown)} not in TESTS; expected some of {', '.join(TESTS)}", file=sys.stderr)
         return 2
-    modules = modules or tuple(TESTS)
-    equivalent = tomllib.loads(_EQUIVALENT.read_text())
-    found: list[str] = []
+    failed = False
     count = killed = 0
     workers = len(available_cores())
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         copies = Copies(Path(folder), workers)
-        for module in modules:
+        for module in modules or TESTS:
             source = (ROOT / module).read_text()
             tests = [f"tests/test_{name}.py" for name in TESTS[module]]
             plain = copies.run(module, source, tests, seconds=600)
             if plain.killed:
-                print(f"{plain.output}\nThe tests of {module} fail as it is.", file=sys.stderr)
+                print(f"{plain.output}\nthe tests of {module} fail without a mutant", file=sys.stderr)
                 return 2
 
             def attempt(mutant: Mutant, module=module, tests=tests, plain=plain) -> Trial:
                 return copies.run(module, mutant.source, tests, seconds=10 + 5 * plain.seconds)
 
-            all_of_it = list(mutants(source))
-            known = {(each["before"], each["after"]) for each in equivalent.get(module, [])}
-            lived = set()
-            for mutant, trial in zip(all_of_it, pool.map(attempt, all_of_it), strict=True):
-                change = mutant.before, mutant.after
-                count += change not in known
-                killed += trial.killed and change not in known
+            tried = list(mutants(source))
+            known = {change for changes in EQUIVALENT.get(module, {}).values() for change in changes}
+            survived = set()
+            for mutant, trial in zip(tried, pool.map(attempt, tried), strict=True):
+                count += mutant.change not in known
+                killed += trial.killed and mutant.change not in known
                 if not trial.killed:
-                    lived.add(change)
-                    if change not in known:
-                        found.append(f"{module}:{mutant.line}: {mutant.before}  ->  {mutant.after}")
-                        print(found[-1], flush=True)
-            for before, after in sorted(known - lived):
-                found.append(f"{module}: listed as equivalent, but noticed: {before}  ->  {after}")
-                print(found[-1], flush=True)
-            print(f"{module}: {len(all_of_it)} mutants, {len(lived)} lived", flush=True)
-    print(f"{killed} of {count} mutants were noticed ({killed / count:.1%}), equivalent ones apart.")
-    return 1 if found else 0
+                    survived.add(mutant.change)
+                    if mutant.change not in known:
+                        failed = True
+                        print(f"{module}:{mutant.line}: {mutant.change}", flush=True)
+            for change in sorted(known - survived):
+                failed = True
+                print(f"{module}: listed as equivalent, but detected: {change}", flush=True)
+            print(f"{module}: {len(tried)} mutants, {len(survived)} survived", flush=True)
+    print(f"{killed} of {count} mutants were detected ({killed / count:.1%}), without equivalent ones")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The mutants of a module: its source with one small change each, such as a programmer might make."""
+"""The mutants of a module: copies of its source, each with one small mistake."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -31,43 +32,33 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed source."""
+    """A module with one change."""
 
     line: int
-    before: str
-    """The lines that were changed, stripped and joined by spaces."""
-    after: str
+    change: str
+    """Its lines joined by spaces, with the change in braces: "if {a < b -> (a <= b)}:"."""
     source: str
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Every mutant of a module's source.
+    """Yields every mutant of a module's source.
 
-    Left alone are strings, most of which are messages, annotations, what is only there for types, and
-    what only keeps programmers from mistakes: the arguments of `@dataclass`, and `strict` of `zip`.
+    Strings (most are messages), annotations and code that only the type checker needs stay as they
+    are, and so do the arguments of `@dataclass` and the `strict` of `zip`, which only guard against
+    programming errors.
     """
-    lines = source.encode().splitlines(keepends=True)  # ast counts columns in bytes
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    encoded = source.encode()
+    encoded = source.encode()  # ast counts columns in bytes
+    starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
     for first, last, text in sorted(_changes(ast.parse(source)), key=lambda change: change[:2]):
         begin, end = (starts[line - 1] + column for line, column in (first, last))
-        changed = (encoded[:begin] + text.encode() + encoded[end:]).decode()
-        extra = text.count("\n") - (last[0] - first[0])
-        yield Mutant(
-            line=first[0],
-            before=_joined(source, first[0], last[0]),
-            after=_joined(changed, first[0], last[0] + extra),
-            source=changed,
-        )
+        parts = encoded[:begin], encoded[begin:end], encoded[end:]
+        head, old, tail = (part.decode() for part in parts)
+        before, after = head.rpartition("\n")[2], tail.partition("\n")[0].partition("  #")[0]
+        change = " ".join(f"{before}{{{old} -> {text}}}{after}".split())
+        yield Mutant(first[0], change, head + text + tail)
 
 
-def _joined(source: str, first: int, last: int) -> str:
-    return " ".join(line.strip() for line in source.splitlines()[first - 1 : last])
-
-
-# From a line and column to another, and the text that is put there.
+# The first and last (line, column) of a span, and its replacement.
 _Change = tuple[tuple[int, int], tuple[int, int], str]
 
 
@@ -91,7 +82,7 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
 
 
 def _expressions(node: ast.AST) -> Iterator[str]:
-    """What may stand in the place of an expression."""
+    """Yields the replacements of an expression."""
     match node:
         case ast.Compare(left, [operator], [right]):
             for other in _COMPARISONS[type(operator)]:
@@ -122,7 +113,7 @@ def _expressions(node: ast.AST) -> Iterator[str]:
 
 
 def _statements(node: ast.AST) -> Iterator[_Change]:
-    """What may stand in the place of a statement, or of its head."""
+    """Yields the changes of a statement or of its head."""
     match node:
         case ast.If(test) | ast.While(test) if not _is_negated_elsewhere(test):
             yield (*_span(test), f"(not ({ast.unparse(test)}))")
@@ -150,7 +141,7 @@ def _statements(node: ast.AST) -> Iterator[_Change]:
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Whether it is a part of a path, whose `/` no other operator can stand for."""
+    """Whether it is text: part of a path, where no other operator can replace `/`."""
     return isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     )

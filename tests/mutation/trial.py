@@ -1,4 +1,4 @@
-"""Trials of mutants: each a fork of a process that has imported the libraries, which takes seconds."""
+"""Trials of mutants, each in a fork of a process that has already imported the slow libraries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from queue import Queue
 ROOT = Path(__file__).parents[2]
 
 _FORKS = multiprocessing.get_context("forkserver")
-# Libraries alone: what is of this project is imported from the copy that holds the mutant.
+# Libraries only: the project itself is imported from the copy that holds the mutant.
 _IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "scipy.optimize", "pydantic"]
 _NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How the tests ended."""
+    """The outcome of the tests."""
 
     killed: bool
     seconds: float
@@ -33,7 +33,7 @@ class Trial:
 
 
 class Copies:
-    """Copies of the checkout, as many as trials run at once."""
+    """Copies of the checkout, one for each trial that runs at the same time."""
 
     def __init__(self, folder: Path, count: int):
         _FORKS.set_forkserver_preload(_IMPORTED)
@@ -44,7 +44,7 @@ class Copies:
             self._free.put(copy)
 
     def run(self, module: str, source: str, tests: Sequence[str], seconds: float) -> Trial:
-        """Runs `tests` with `source` in the place of `module`, for at most so long."""
+        """Runs `tests` with `source` in place of `module`, for at most `seconds`."""
         copy = self._free.get()
         path, output = copy / module, copy / "output.txt"
         original = path.read_text()
@@ -67,13 +67,13 @@ class Copies:
 
 def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
     os.setsid()
-    # A mutant that loops for ever ends, also where nobody waits for it any more.
+    # Ends a mutant that loops, even if the session that started it is gone.
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
     os.chdir(copy)
     with output.open("w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    # What is of this project is imported anew, from the copy.
+    # The project is imported again, from the copy.
     sys.path = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]
     for name in [*sys.modules]:
         if name.partition(".")[0] in ("harness", "model", "tests"):
