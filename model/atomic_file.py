@@ -18,7 +18,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
             os.chmod(temporary, mode)  # mkstemp makes it readable only by its owner
             os.replace(temporary, path)
         except BaseException:
-            with suppress(OSError):  # somebody removed its folder
+            with suppress(OSError):  # its folder was removed
                 os.unlink(temporary)
             raise
     except OSError as error:

@@ -359,7 +359,7 @@ def test_the_engine_and_its_kernel_have_the_same_sizes():
     ],
 )
 def test_nvcc_compiles_it_without_a_spill(tmp_path, architecture, macro, memory):
-    """And with the amount of shared memory that its comment gives."""
+    """The source's comment gives the right amount of shared memory."""
     options = [
         f"-D{macro}",
         "-std=c++17",

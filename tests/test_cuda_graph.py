@@ -217,7 +217,7 @@ def test_a_step_reads_nothing_back(optimizer):
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_it_is_eagers(uncaptured, optimizer, rate, batch_size):
-    """To the tolerances of `test_engines`, for the same reasons."""
+    """The tolerances are those of `test_engines`, for the same reasons."""
     case = of_steps(300, optimizer=NAMED[optimizer](rate), batch_size=batch_size)
     parameters = trained(cuda_graph, case)
     assert distance(parameters, reference(case), share=0.95) < 1e-5
@@ -286,7 +286,7 @@ def test_large_batches_are_eagers(uncaptured, optimizer, rate, batch_size):
 
 @each_optimizer
 def test_replicates_do_not_depend_on_each_other(uncaptured, optimizer):
-    """Up to rounding: a batched product's order of summation may depend on the number of replicates."""
+    """They agree up to rounding: a product's order of summation may depend on their number."""
     case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -398,7 +398,7 @@ def precisions() -> list:
 )
 @pytest.mark.parametrize("own", ["none", "ieee", "tf32", "high", "medium"])
 def test_precisions_are_left_as_they_were(own, inherited):
-    """Also if an inherited setting is changed later."""
+    """They stay right if an inherited setting is changed later."""
     try:
         for settings, precision in inherited.items():
             settings.fp32_precision = precision
@@ -443,7 +443,7 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
 @pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_replicates_do_not_depend_on_each_other(optimizer):
-    """Up to rounding: cuBLAS's choice of algorithm may depend on the number of replicates."""
+    """They agree up to rounding: cuBLAS's choice of algorithm may depend on their number."""
     case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -483,7 +483,7 @@ def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
 @pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
-    """Neither in the parameters nor in the moments, which would change the first step."""
+    """Neither the parameters nor the moments, which affect the first step, are changed."""
     case = experiment(optimizer=optimizer.with_rate(1e-3), batch_size=EXAMPLES, epochs=1)
     made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
     assert same([p.cpu() for p in made.parameters()], stack_parameters([build_network("default", 0)]))

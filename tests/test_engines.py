@@ -88,11 +88,11 @@ def test_sgd_is_eagers(engine, batch_size, order):
 @pytest.mark.parametrize(("batch_size", "order"), STREAMS)
 @each_engine
 def test_adam_is_eagers(engine, batch_size, order):
-    """Except for a few units of the first layer, in which Adam amplifies rounding errors.
+    """They agree except for a few units of the first layer, in which Adam amplifies rounding.
 
     If a unit is hardly ever active, its step m / (sqrt(v) + eps) is as large for a gradient
     that is a rounding error. Eager itself ends up to 1e-4 from a float64 run here, and up to
-    1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001), by a handful of units.
+    1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001) because of a handful of units.
     """
     experiment = of_steps(300, optimizer=Adam(1e-4), batch_size=batch_size, order=order)
     parameters = trained(engine, experiment)
@@ -128,7 +128,7 @@ each_other = pytest.mark.parametrize("optimizer", OTHERS, ids=lambda optimizer: 
 
 @each_other
 def test_other_optimizers_are_eagers(optimizer):
-    """After 1,000 steps, including pixels that are never lit, or not in every batch."""
+    """The 1,000 steps include pixels that are never lit, and pixels not lit in every batch."""
     experiment = of_steps(1000, optimizer=optimizer, batch_size=8)
     parameters = trained(numba_loop, experiment)
     for share, allowed in optimizer.tolerance.items():
@@ -165,7 +165,7 @@ def of_classes(count: int) -> Data:
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_other_networks_are_eagers(monkeypatch, network):
-    """With both kinds of step, in waves, on several cores; their evaluations agree too."""
+    """Both kinds of step, waves and several cores are covered; evaluations agree too."""
     monkeypatch.setattr(numba_loop, "WAVE", 32)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     data = of_classes(network.classes)
@@ -208,7 +208,7 @@ def test_other_networks_are_eagers(monkeypatch, network):
     ids=lambda value: value.label if isinstance(value, Optimizer) else "",
 )
 def test_weights_without_a_gradient_move_only_with_some_optimizers(optimizer, moves, fades, batch_size):
-    """The weights of a pixel that is lit only in the first batch, and of one that is never lit."""
+    """One pixel is lit only in the first batch, another never."""
     few = first(3 * batch_size)
     images = few.train_images.clone()
     images[:, [5, 300]] = 0
@@ -280,7 +280,7 @@ def test_a_replicate_does_not_depend_on_others(engine, optimizer):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [1, 32, 100, EXAMPLES])
 def test_results_are_bitwise_the_same_on_any_number_of_cores(monkeypatch, optimizer, batch_size):
-    """With shorter last batches and waves, and threads without examples."""
+    """Shorter last batches and waves, and threads without examples, are covered."""
     monkeypatch.setattr(numba_loop, "WAVE", 64)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     experiment = Experiment(optimizer=NAMED[optimizer](0.01), batch_size=batch_size, epochs=1)

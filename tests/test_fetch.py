@@ -81,7 +81,7 @@ def test_a_wrong_file_is_reported_without_a_network_if_another_is_missing(tmp_pa
 
 @pytest.mark.parametrize("digests_known", [True, False], ids=["mnist", "kmnist"])
 def test_a_wrong_file_is_kept_if_another_is_missing(tmp_path, small, monkeypatch, digests_known):
-    """With a network too: a download does not replace existing files."""
+    """This holds with a network too: a download does not replace existing files."""
     if not digests_known:  # like KMNIST's, whose files are only compared with the download
         monkeypatch.setattr(download, "_needed", lambda dataset: FILES)
         monkeypatch.setattr(download, "_verify", lambda dataset, raw: None)
@@ -405,7 +405,7 @@ def test_pixels_are_scaled_to_1_and_labels_unchanged(tmp_path, monkeypatch):
 
 
 def test_an_error_when_importing_torchvision_is_raised(monkeypatch):
-    """Unless it is about the operators that a CPU-only PyTorch lacks."""
+    """Errors about operators that a CPU-only PyTorch lacks are handled instead."""
 
     def fail(name):
         raise RuntimeError("another reason")

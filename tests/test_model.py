@@ -127,7 +127,7 @@ def test_evaluation_agrees_with_pytorch():
 
 
 def test_the_whole_set_as_one_batch_is_gradient_descent():
-    """Compared with gradients written out by hand, in float64."""
+    """The gradients are written out by hand, in float64."""
     got = eager_parameters(experiment(batch_size=60000, optimizer=SGD(0.5)), epochs=3)
     w1, b1, w2, b2, w3, b3 = (p[0].double() for p in stack_parameters([build_network("default", 0)]))
     x, y = DATA.train_images.double(), nn.functional.one_hot(DATA.train_labels, 10).double()

@@ -146,7 +146,7 @@ def test_a_damaged_file_is_discarded_and_the_function_compiled_again(small, suff
 
 
 def test_a_damaged_file_that_cannot_be_deleted_is_not_used(small):
-    """Such as in a folder that has become read-only."""
+    """An example is a folder that has become read-only."""
     small.lines()
     a_folder(small.file(".nbc"), None)
     (small.file(".nbc") / "file").touch()

@@ -142,7 +142,7 @@ def test_every_engine_honours_every_field_or_refuses_it_by_name(value):
 
 
 def test_the_optimizers_that_fast_engines_and_jax_honour():
-    """Cluster: plain SGD; JAX: Adam too; cuda-graph: all that PyTorch can capture; numba: all."""
+    """Cluster honours plain SGD, JAX also Adam, cuda-graph what PyTorch can capture, numba all."""
     jax, compiled = peers.PEERS
     for each in (*ENGINES, jax):
         refused = [value for value in ONE_OF_EACH if each.HONOURS.refuses(experiment(value))]
@@ -184,7 +184,7 @@ def test_a_refusal_names_the_field():
     ],
 )
 def test_unknown_optimizers_and_settings_are_refused_by_everything(case, reason, capsys):
-    """By all engines including eager, by peers, and by the roofline bound."""
+    """All engines including eager, peers, and the roofline bound refuse them."""
     for each in (*ENGINES, *peers.PEERS):
         assert reason in each.HONOURS.refuses(case)
     with pytest.raises(EngineError, match=f"^engine eager cannot run this experiment: .*{reason}$"):

@@ -216,7 +216,7 @@ def test_rounding_in_a_few_units_is_accepted(engines):
     [(1, 2**-10, 202), (100, 2**-10, 52), (100, 2**-4, 17), (1025, 0.5, 3), (60000, 0.5, 3)],
 )
 def test_eagers_steps_are_limited(plain, engines, monkeypatch, batch_size, seconds, most):
-    """To some 200 steps, about a second, and the batches of an epoch."""
+    """The limits are some 200 steps, about a second, and an epoch's batches."""
     monkeypatch.setattr(proof, "_STEPS", 200)
     plain.seconds = seconds
     engines(StandIn("fast", seconds / 2))
@@ -368,7 +368,7 @@ def test_a_result_that_cannot_be_read_is_ignored(engines, monkeypatch, cache, an
 
 
 def test_without_a_home_there_is_no_cache(engines, monkeypatch, tmp_path):
-    """Nor is there a folder called `~`."""
+    """No folder called `~` is made either."""
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.chdir(tmp_path)
@@ -471,7 +471,7 @@ def test_an_engine_that_refuses_the_experiment_is_not_named(engines, monkeypatch
 
 
 def test_a_relative_cache_home_is_ignored(monkeypatch):
-    """As the XDG Base Directory Specification requires."""
+    """The XDG Base Directory Specification requires this."""
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/someone")
     assert proof._folder() == Path("/home/someone/.cache/minibatch-bench")
@@ -510,7 +510,7 @@ def without_numba(suite):
 
 
 def test_a_session_reports_once_that_an_engine_cannot_run_here(without_numba):
-    """So do its cases and its caption, if `auto` would have used it."""
+    """Its cases and its caption report it too, if `auto` would have used the engine."""
     suite = without_numba
     ran = suite.run_apart("--device", "cpu", "-k", "test_1", "-n", "2")
     ran.assert_outcomes(passed=3)
@@ -556,7 +556,7 @@ def test_cases_and_caption_name_the_engines_left_out(suite):
 
 @pytest.mark.skipif(numba_loop.unavailable(CPU) is not None, reason="numba cannot run here")
 def test_the_numba_engine_passes(monkeypatch):
-    """On a clock on which every training takes the same time; `make speed` measures its speed."""
+    """Every training takes the same time on the fake clock; `make speed` measures the speed."""
     torch.set_num_threads(1)
     monkeypatch.setattr(proof, "_STEPS", 200)
     ticks = SimpleNamespace(perf_counter=partial(next, itertools.count(0, 1e-3)))
@@ -609,7 +609,7 @@ FEW = replace(ONLINE, batch_size=1000)
     ids=["raises", "dies", "hangs"],
 )
 def test_a_separate_process_may_die_or_hang(elsewhere, monkeypatch, code, reason):
-    """In a git hook, and if Python keeps the working directory off its path."""
+    """This holds in a git hook, and if Python keeps the working directory off its path."""
     monkeypatch.setenv("GIT_INDEX_FILE", "the hook's")
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     if "sleep" in code:
@@ -627,7 +627,7 @@ def test_a_separate_process_that_cannot_be_started_is_reported(elsewhere, monkey
     "answer", [proof.ProofResult(None), proof.ProofResult("no memory", lasting=False)]
 )
 def test_an_engines_output_is_ignored(elsewhere, monkeypatch, capfd, answer):
-    """The process's code runs in this process."""
+    """The separate process's code runs in this process here."""
 
     def child(command, *, input, **_):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
@@ -646,7 +646,7 @@ def test_an_engines_output_is_ignored(elsewhere, monkeypatch, capfd, answer):
 
 
 def test_on_a_gpu_a_separate_process_is_used(engines, monkeypatch):
-    """So that a kernel that traps does not break the training."""
+    """A kernel that traps then does not break the training."""
     on_gpu = type("", (), {"device": torch.device("cuda")})
     monkeypatch.setattr(proof, "_try_apart", lambda *_: proof.ProofResult("it traps"))
     monkeypatch.setattr(proof, "try_engine", lambda *_: pytest.fail("in this process"))
@@ -657,7 +657,7 @@ def test_on_a_gpu_a_separate_process_is_used(engines, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["cluster", "cuda-graph"])
 def test_the_gpu_engines_pass(name, capfd):
-    """In a separate process; `make speed` measures their speed."""
+    """They run in a separate process; `make speed` measures their speed."""
     (engine,) = (each for each in ENGINES if each.NAME == name)
     on_gpu = made_up_on(torch.device("cuda", 0))
     if refusal := cannot_run(engine, ONLINE, on_gpu.device):

@@ -37,7 +37,7 @@ def experiment(**changed) -> Experiment:
 
 
 def halved(step):
-    """A `lr_lambda`."""
+    """Returns the factor of the rate, as a `lr_lambda`."""
     return 0.5**step
 
 
