@@ -65,7 +65,7 @@ _MAX_BYTES, _MAX_EMNIST_BYTES = 64 * 2**20, 2**30
 
 
 class DataError(Exception):
-    """The data set cannot be read or downloaded, or a file has the wrong digest, in a line."""
+    """The data set cannot be read, downloaded or verified; the message is one line."""
 
 
 def files(dataset: str) -> list[str]:
@@ -200,12 +200,12 @@ def _download(dataset: str, raw: Path) -> None:
             return
     raise DataError(
         f"{dataset} is not in {raw} and cannot be downloaded ({'; '.join(failures)}); "
-        f"put these files into it: {', '.join(_needed(dataset))}"
+        f"put these files into the folder: {', '.join(_needed(dataset))}"
     )
 
 
 def _from_archives(dataset: str, folder: Path) -> Path:
-    """Unpacks the archives in the parent folder: MNIST is moved as 11 MB instead of 55."""
+    """Unpacks the archives in the parent folder, in which MNIST takes 11 MB instead of 55."""
     for archive in _packed(dataset):
         shutil.copy(folder.parent / archive, folder)
     for name in files(dataset):

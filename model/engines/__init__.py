@@ -45,8 +45,8 @@ __all__ = [
     "choose_engine",
     "left_out",
     "prove_engines",
-    "unavailable",
     "unproven",
+    "why_unavailable",
 ]
 
 # `auto` takes the first one that does not refuse and has proved itself, not the fastest: which one is
