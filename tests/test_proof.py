@@ -190,7 +190,7 @@ def test_an_engine_that_fails_is_left_out_with_the_reason(
     (reason,) = left_out(experiment, CPU).values()
     assert re.fullmatch(why, reason)
     assert choose_engine("auto", experiment, CPU) is good
-    assert choose_engine("bad", experiment, CPU) is bad, "by its name it is still taken"
+    assert choose_engine("bad", experiment, CPU) is bad, "it can still be named"
     line = f"engine bad is left out for {experiment.optimizer.label} at batch size 2: {reason}"
     assert line in capfd.readouterr().err.splitlines()
 
@@ -415,7 +415,7 @@ def test_an_error_counts_for_this_process_only(engines, capfd, cache, error, rea
     prove_engines(ONLINE, made_up())
     assert left_out(ONLINE, CPU) == {"bad": reason}
     assert choose_engine("auto", ONLINE, CPU) is good
-    assert choose_engine("bad", ONLINE, CPU) is bad, "by its name it is still taken"
+    assert choose_engine("bad", ONLINE, CPU) is bad, "it can still be named"
     assert f"engine bad is left out for SGD at batch size 1: {reason}\n" in capfd.readouterr().err
     assert [file.name.split("-")[1] for file in cache.iterdir()] == ["good"]
 
