@@ -1,4 +1,4 @@
-"""Files that are written whole: a reader sees the old one or the new one, never a part."""
+"""Writes files atomically: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Writes `text` to `path` atomically, with these permissions; raises an OSError that names it."""
+    """Writes `text` to `path` atomically, with mode `mode`; raises an OSError that names `path`."""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
             with open(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.chmod(temporary, mode)  # mkstemp's files are readable by their owner alone
+            os.chmod(temporary, mode)  # mkstemp makes it readable only by its owner
             os.replace(temporary, path)
         except BaseException:
-            with suppress(OSError):  # somebody removed its folder
+            with suppress(OSError):  # its folder was removed
                 os.unlink(temporary)
             raise
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Classes and functions inside values, kept as dotted names: so values can be compared and written.
+"""Classes and functions inside values, kept as dotted names so that values can be compared and written.
 
-A name is looked up again where the class is needed, in whatever process that is.
+A name is looked up when the class is needed, possibly in another process.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, cast
 
 from .values import flag, number, shown
 
-_kept: dict[str, Any] = {}  # what a value was made with in this process, by name
+_kept: dict[str, Any] = {}  # the objects that this process's values were made with, by name
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function as an option, by its name."""
+    """A function that is an option's value, kept by its dotted name."""
 
     name: str
 
@@ -27,10 +27,10 @@ class Function:
 
 
 def name_of(field: str, given: type, base: type, public: str) -> str:
-    """The name that finds the class again.
+    """Returns a dotted name by which `look_up` finds the class, in the module `public` if it is there.
 
-    That is its name in the module `public`, if it is there. Raises ValueError, naming the field, unless
-    it is a subclass of `base` that its module has by name.
+    Raises ValueError, naming the field, unless it is a subclass of `base` defined at a module's top
+    level.
     """
     if not issubclass(given, base) or given is base:
         raise ValueError(f"{field} is {shown(given)}; expected a subclass of {public}.{base.__name__}")
@@ -39,13 +39,13 @@ def name_of(field: str, given: type, base: type, public: str) -> str:
 
 
 def check_name(field: str, given: object, kind: str) -> None:
-    """Raises ValueError, naming the field, unless `given` may be the dotted name of a class."""
+    """Raises ValueError, naming the field, unless `given` could be the dotted name of a class."""
     if not (isinstance(given, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", given)):
         raise ValueError(f"{field} is {shown(given)}; expected {kind}")
 
 
 def look_up(name: str, kind: str) -> Callable[..., Any]:
-    """The class or function of that dotted name; raises ValueError where there is none."""
+    """Returns the class or function with that dotted name; raises ValueError if there is none."""
     if name in _kept:
         return cast("Callable[..., Any]", _kept[name])
     module, _, rest = name.rpartition(".")
@@ -59,33 +59,33 @@ def look_up(name: str, kind: str) -> Callable[..., Any]:
             rest = f"{last}.{rest}"
         else:
             return cast("Callable[..., Any]", found)
-    raise ValueError(f"no {kind} is called {name} here")
+    raise ValueError(f"{kind} {name} cannot be found")
 
 
 def plain_options(given: object, *, without: Collection[str]) -> tuple[tuple[str, Any], ...]:
-    """Options as pairs in the order of their names, each of plain Python's values or a `Function`.
+    """Returns options as (name, value) pairs sorted by name; values are plain Python's or a `Function`.
 
-    Raises ValueError for one that is called as in `without`, or that JSON has no form for.
+    Raises ValueError for an option whose name is in `without` or whose value JSON cannot represent.
     """
     try:
         options = dict(cast(Any, given))
     except (TypeError, ValueError):
-        raise ValueError(f"options is {shown(given)}; expected options by name") from None
+        raise ValueError(f"options is {shown(given)}; expected a mapping from names to values") from None
     for name in options:
         if not (isinstance(name, str) and name.isidentifier()) or name in without:
             raise ValueError(
-                f"options has {shown(name)}; expected names of options, but {' and '.join(without)}"
+                f"options has {shown(name)}; expected names of options except {' and '.join(without)}"
             )
     return tuple((name, _plain(f"options[{name!r}]", options[name])) for name in sorted(options))
 
 
 def written(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """The options as JSON has them; `plain_options` reads them again."""
+    """Returns the options in a form for JSON, which `plain_options` reads back."""
     return {name: _written(value) for name, value in options}
 
 
 def called_with(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """The options as the class is called with them; raises ValueError for a function not found here."""
+    """Returns the options as keyword arguments; raises ValueError if a function cannot be found."""
     return {
         name: look_up(value.name, "function") if isinstance(value, Function) else value
         for name, value in options
@@ -93,7 +93,7 @@ def called_with(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
 
 
 def in_words(name: str, value: object) -> str:
-    """A setting as labels have it, like "momentum 0.9", "nesterov" or "no cycle momentum"."""
+    """Returns a setting as labels show it, like "momentum 0.9", "nesterov" or "no cycle momentum"."""
     words = name.replace("_", " ")
     if isinstance(value, bool):
         return words if value else f"no {words}"
@@ -103,7 +103,7 @@ def in_words(name: str, value: object) -> str:
 
 
 def named(name: str, settings: list[str]) -> str:
-    """A name and its settings in words, like "SGD with momentum 0.9 and nesterov"."""
+    """Returns a name with its settings in words, like "SGD with momentum 0.9 and nesterov"."""
     if not settings:
         return name
     *others, last = settings
@@ -114,14 +114,14 @@ def _own_name(field: str, given: Any) -> str:
     name = f"{given.__module__}.{given.__qualname__}"
     if "<" in name:
         raise ValueError(
-            f"{field} is {shown(given)}, made in a function; expected one that its module has by name"
+            f"{field} is {shown(given)}, defined in a function; expected one at a module's top level"
         )
     _kept[name] = given
     return name
 
 
 def _plain(field: str, value: object) -> Any:
-    """The option as it can be compared and written; ValueError for what JSON has no form for."""
+    """Returns the value in a form for comparing and writing; raises ValueError if JSON has none."""
     if value is None or isinstance(value, Function):
         return value
     if isinstance(value, str) and value.isprintable():  # tables show it
@@ -140,7 +140,7 @@ def _plain(field: str, value: object) -> Any:
         return int(found) if isinstance(value, int) and not isinstance(found, bool) else found
     raise ValueError(
         f"{field} is {shown(value)}; expected a finite number, True, False, None, a printable string, "
-        "a tuple of these, or a function that its module has by name"
+        "a tuple of these, or a function at a module's top level"
     )
 
 

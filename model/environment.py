@@ -1,4 +1,4 @@
-"""What a time or a last digit depends on besides the experiment: hardware, versions, code."""
+"""What times and last digits depend on besides the experiment: hardware, versions, code."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 def available_cores() -> list[int]:
-    """The numbers of the cores that this process may use."""
+    """Returns the numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def device_name(device: torch.device) -> str:
-    """The model name of the GPU or CPU."""
+    """Returns the model name of the GPU or CPU."""
     if device.type != "cuda":
         return cpu_model()
-    import torch  # here, as whoever only leases cores does without it
+    import torch  # here, as leasing cores does not need it
 
     return torch.cuda.get_device_name(device)
 
 
 def cpu_model() -> str:
-    """The processor's model name."""
+    """Returns the processor's model name."""
     try:
         names = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -42,14 +42,14 @@ def cpu_model() -> str:
 
 
 def version(package: str) -> str | None:
-    """The installed version of a distribution; None where it is not installed."""
+    """Returns the installed version of a distribution; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
 
-# Environment variables that alter the code that libraries run, or its speed: by prefix, and by name.
+# Environment variables that affect which code libraries run, or its speed: by prefix, and by name.
 _ALTERING = (
     "NUMBA_",
     "OMP_",
@@ -74,7 +74,7 @@ _NOT_ALTERING = ("NUMBA_CACHE_DIR", "NUMBA_DEBUG_CACHE")
 
 
 def library_settings() -> dict[str, str]:
-    """Returns the environment variables that alter what Numba, OpenMP, MKL or CUDA run, or how fast."""
+    """Returns the environment variables that affect what Numba, OpenMP, MKL or CUDA run, or how fast."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -94,11 +94,11 @@ def is_traced() -> bool:
 
 
 def code_digest(sources: list[Path]) -> str:
-    """The first 12 digits of a SHA-256 over the names and contents of source files.
+    """Returns the first 12 digits of a SHA-256 over the names and contents of source files.
 
-    `sources` are files, and folders with all that is in them. Only regular files count, and no hidden
-    ones (an editor's lock, say, is a link to nowhere that is there while a file is being changed), nor
-    what a virtual environment in the folder has.
+    `sources` are files, and folders that are searched recursively. Only regular files count. Hidden ones
+    are ignored (an editor's lock, for example, is a dangling link that exists while a file is being
+    edited), and so are virtual environments.
     """
     digest = hashlib.sha256()
     for source in sources:
@@ -110,7 +110,7 @@ def code_digest(sources: list[Path]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All paths in a folder that may be code of its own, sorted."""
+    """Returns the sorted paths in a folder, without those in hidden folders and virtual environments."""
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [
@@ -123,7 +123,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _bytes(path: Path) -> bytes:
-    """Its content; of a file that cannot be read, which Python cannot import either, nothing."""
+    """Returns the file's content; nothing if it cannot be read, as Python cannot import it either."""
     try:
         return path.read_bytes()
     except OSError:

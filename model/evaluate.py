@@ -1,7 +1,6 @@
 """Loss and accuracy of stacked replicates on a whole set of images.
 
-On a CPU by the compiled forward pass of the engine `numba`, where it can run; else by PyTorch.
-Why it cannot run at all, `engines.unavailable` says.
+On a CPU, the engine `numba`'s compiled forward pass evaluates if it can run; otherwise PyTorch does.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from .engines.numba_loop.compilation import numba_unavailable, refuses_size
 from .engines.numba_loop.evaluation import tally as compiled_tally
 from .network import MLP, stack_parameters
 from .subnormals import flushed
+from .values import one_line
 
 # Images per chunk. On a CPU, few enough that the activations stay in cache (MNIST's training
 # set took 0.7 times as long in chunks of 1000 as in chunks of 10,000, on two cores); on a GPU,
@@ -29,7 +29,7 @@ _CHUNK = {"cpu": 1000, "cuda": 20000}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per replicate: mean cross-entropy in nats, accuracies, and how often each class is predicted."""
+    """Per replicate: mean cross-entropy in nats, accuracies, and the predictions of each class."""
 
     loss: NDArray[np.float64]  # (replicates,)
     accuracy: NDArray[np.float64]  # (replicates,)
@@ -42,8 +42,7 @@ class Evaluation:
 def evaluate(network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor) -> Evaluation:
     """Evaluates `parameters` (see `network.stack_parameters`) on images (n, inputs) and labels (n,).
 
-    `torch.argmax` treats NaN as the largest logit, so networks that are no longer finite have an
-    accuracy too.
+    `torch.argmax` treats NaN as the largest logit, so networks that are not finite have an accuracy too.
     """
     tallies = [
         (compiled_tally if _compiled(network, each, images) else _tally)(network, each, images, labels)
@@ -59,14 +58,14 @@ def evaluate(network: MLP, parameters: list[Tensor], images: Tensor, labels: Ten
 
 
 def _compiled(network: MLP, parameters: list[Tensor], images: Tensor) -> bool:
-    """Whether the compiled forward pass evaluates them: one that skips zeros, so not infinity."""
+    """Returns whether the compiled forward pass is used: it skips zeros, so all must be finite."""
     holds = images.device.type == "cpu" and _compiled_holds(network)
     return holds and all(bool(each.isfinite().all()) for each in parameters)
 
 
 @cache
 def _compiled_holds(network: MLP) -> bool:
-    """Whether the compiled forward pass runs on this machine and agrees with PyTorch's, tried once."""
+    """Returns whether the compiled forward pass runs here and agrees with PyTorch's; tried once."""
     if numba_unavailable() is not None or refuses_size(network) is not None:
         return False
     generator = torch.Generator().manual_seed(0)
@@ -75,21 +74,21 @@ def _compiled_holds(network: MLP) -> bool:
     parameters = [parameter[0] for parameter in stack_parameters([network.build("default", 0)])]
     try:
         loss, *_ = compiled_tally(network, parameters, images, labels)
-    except Exception as error:  # whatever it raises here, training must not meet it
-        reason = f"it raises {type(error).__name__}"
+    except Exception as error:  # whatever it raises, training must not fail
+        reason = f"it raised {type(error).__name__}: {one_line(error)}"
     else:
         reference, *_ = _tally(network, parameters, images, labels)
         if abs(loss - reference) < 1e-5 * reference:
             return True
-        reason = f"its loss is {loss:.6f}, PyTorch's {reference:.6f}"
-    print(f"PyTorch evaluates, not the compiled forward pass: {reason}", file=sys.stderr)
+        reason = f"its loss is {loss:.6f}, PyTorch's is {reference:.6f}"
+    print(f"the compiled evaluation is not used, PyTorch evaluates: {reason}", file=sys.stderr)
     return False
 
 
 def _tally(
     network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One replicate's summed loss (float64), and by class its hits and predictions, by PyTorch."""
+    """Returns one replicate's summed loss (float64), hits and predictions by class, from PyTorch."""
     classes = network.classes
     loss = torch.zeros((), dtype=torch.float64, device=images.device)
     hits, predictions = torch.zeros(2, classes, dtype=torch.int64, device=images.device)

@@ -27,13 +27,11 @@ OUTCOMES: tuple[Outcome, ...] = ("learned", "partial", "constant", "diverged")
 class Experiment:
     """The settings of a training, except its seeds.
 
-    `order` is the presentation order of the training set: "shuffled" anew for every
-    epoch, or "by_class" (all zeros, then all ones, ...), the assignment's online stream.
-    `init` is "default" (PyTorch's) or the common value of every weight and bias. Without a `network`
-    it is the assignment's, with as many inputs and classes as the data set has; without a `schedule`
-    the learning rate is constant.
-    NumPy's scalars become Python's. Raises ValueError, naming the field, for a value that is not
-    allowed.
+    `order` is the presentation order of the training set: "shuffled" anew for every epoch, or "by_class"
+    (all zeros, then all ones, ...), the assignment's online stream. `init` is "default" (PyTorch's) or
+    the common value of every weight and bias. The default `network` is the assignment's, with the data
+    set's numbers of inputs and classes; without a `schedule` the learning rate is constant. NumPy's
+    scalars become Python's. Raises ValueError, naming the field, for an invalid value.
     """
 
     optimizer: Optimizer
@@ -60,7 +58,7 @@ class Experiment:
             raise ValueError(f"dataset is {shown(self.dataset)}; expected a Dataset, like MNIST")
         if self.dataset.digest is None and self.dataset not in DATASETS.values():
             raise ValueError(
-                f"dataset {self.dataset} is not one of {', '.join(DATASETS)}; Dataset.of makes others"
+                f"dataset is {self.dataset}; expected one of {', '.join(DATASETS)}, or Dataset.of"
             )
         self._check_network()
         if self.schedule is not None:
@@ -77,7 +75,7 @@ class Experiment:
         for what in ("inputs", "classes"):
             if (given := getattr(self.network, what)) != getattr(needed, what):
                 raise ValueError(
-                    f"network has {given} {what}, and {self.dataset} has {getattr(needed, what)}"
+                    f"network has {given} {what}; expected {getattr(needed, what)} for {self.dataset}"
                 )
 
     @property
@@ -86,13 +84,13 @@ class Experiment:
 
     @property
     def kind(self) -> str:
-        """What sets it apart for an engine, in words; the network only where it is not the default."""
+        """The settings that matter to an engine, in words; the network only if it is not the default."""
         default = MLP().between(self.dataset.inputs, self.dataset.classes)
         network = "" if self.network == default else f" with network {self.network}"
         return f"{self.optimizer.label} at batch size {self.batch_size}{network}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The experiment as JSON has it; the optimizer as `Optimizer.to_dict` writes it."""
+        """Returns the experiment in a form for JSON."""
         settings = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: value.to_dict() if hasattr(value, "to_dict") else value
@@ -101,9 +99,9 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, content: object) -> Experiment:
-        """The experiment that `to_dict` wrote; raises ValueError where it is none."""
+        """Returns the experiment that `to_dict` wrote; raises ValueError if the content is invalid."""
         if not isinstance(content, Mapping):
-            raise ValueError(f"{shown(content)} is not an experiment")
+            raise ValueError(f"the experiment is {shown(content)}; expected settings by name")
         values: dict[str, Callable[[object], object]] = {
             "optimizer": from_dict,
             "dataset": Dataset.from_dict,
@@ -116,35 +114,37 @@ class Experiment:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Experiment:
-        """The experiment with these settings, by name.
+        """Returns the experiment with these settings, by name.
 
-        Raises ValueError, in a sentence, for one that is unknown, missing or not allowed.
+        Raises ValueError, with a message of one line, if one is unknown, missing or invalid.
         """
         known = [each.name for each in fields(cls)]
         if unknown := [name for name in settings if name not in known]:
-            raise ValueError(f"no setting is called {shown(unknown[0])}; there are {', '.join(known)}")
+            raise ValueError(
+                f"no setting is called {shown(unknown[0])}; expected one of {', '.join(known)}"
+            )
         needed = [each.name for each in fields(cls) if each.default is MISSING]
         if missing := [name for name in needed if name not in settings]:
-            raise ValueError(f"it has no {' and no '.join(missing)}")
+            raise ValueError(f"{missing[0]} is missing")
         return cls(**settings)
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Optimizer steps in one pass over `examples`, counting a shorter last batch."""
+        """Returns the optimizer steps in one pass over `examples`, counting a shorter last batch."""
         return math.ceil(examples / self.batch_size)
 
     def constant_rates(self, examples: int) -> NDArray[np.float64]:
-        """The learning rate of each step in one pass over `examples`, whatever the schedule."""
+        """Returns the learning rate of each step in one pass over `examples`, ignoring the schedule."""
         return np.full(self.steps_per_epoch(examples), self.learning_rate)
 
     def rates(self, examples: int) -> Iterator[NDArray[np.float64]]:
-        """The learning rates of each epoch's steps, float64 of shape (steps,), epoch after epoch."""
+        """Returns an iterator over the epochs' learning rates, each float64 of shape (steps,)."""
         if self.schedule is None:
             return repeat(self.constant_rates(examples))
         return self.schedule.rates(self.optimizer, steps=self.steps_per_epoch(examples))
 
 
 def _initial(value: object) -> float:
-    """The common value of all parameters; raises ValueError, naming the field."""
+    """Returns the common value of all parameters; raises ValueError, naming the field."""
     try:
         return number("init", value)
     except ValueError:
@@ -168,7 +168,7 @@ class Training:
     steps: int
     """Optimizer steps per replicate."""
     prepare_seconds: float
-    """Time to prepare the engine (building, compiling, warm-up); not part of the training time."""
+    """Time to prepare the engine (building, compiling, warming up); not part of the training time."""
     epoch_seconds: NDArray[np.float64]
     """Cumulative training time of all replicates together, shape (epochs + 1,), starting at 0."""
     train_loss: NDArray[np.float64]
@@ -176,7 +176,7 @@ class Training:
     test_loss: NDArray[np.float64]
     test_accuracy: NDArray[np.float64]
     predictions: NDArray[np.int64 | np.float64]
-    """How many test examples are assigned to each class at the end, shape (classes, replicates)."""
+    """The number of test examples assigned to each class at the end, shape (classes, replicates)."""
     distance_from_initialisation: NDArray[np.float64]
     """Euclidean distance of each parameter from its initial value, shape (parameters, replicates).
 
@@ -184,7 +184,7 @@ class Training:
     parameter never received a gradient.
     """
     observed: Mapping[str, NDArray[np.float64]]
-    """What the training's observers made of it, by name; the last axis is the replicates'."""
+    """The arrays returned by the training's observers, by name; the last axis is the replicates'."""
     outcomes: tuple[Outcome, ...]
     """The outcome of each replicate, one of OUTCOMES."""
 
@@ -195,7 +195,7 @@ class Training:
 
     @property
     def outcome(self) -> Outcome:
-        """The most frequent outcome of the replicates; in a tie, the worse."""
+        """The most frequent outcome of the replicates; the worst one in a tie."""
         counts = Counter(self.outcomes)
         return max(counts, key=lambda outcome: (counts[outcome], OUTCOMES.index(outcome)))
 
@@ -205,9 +205,9 @@ class Training:
         return float(self.test_accuracy[-1].mean())
 
     def time_to_accuracy(self, target: float) -> dict[str, list[float | None]]:
-        """When each replicate first reaches `target` test accuracy; None if it never does.
+        """Returns when each replicate first reaches `target` test accuracy; None if it never does.
 
-        Returns lists over the replicates of `epochs`, optimizer `steps` and `seconds` of training
+        The result has lists over the replicates of `epochs`, optimizer `steps` and `seconds` of training
         (of all replicates together, as they train side by side). The resolution is one epoch.
         """
         epochs = first_epochs(self.test_accuracy >= target)
@@ -220,17 +220,17 @@ class Training:
 
 
 def first_epochs(reached: NDArray[np.bool]) -> list[int | None]:
-    """The first epoch at which `reached` (epochs + 1, replicates) is true, per replicate, or None."""
+    """Returns each replicate's first true epoch in `reached` (epochs + 1, replicates), or None."""
     return [int(each.argmax()) if each.any() else None for each in reached.T]
 
 
 def classify_outcome(
     *, finite: bool, classes_predicted: int, test_accuracy: float, learned_from: float
 ) -> Outcome:
-    """The outcome of one replicate, from its network at the end of training.
+    """Returns the outcome of one replicate, from its network at the end of training.
 
-    `finite`: whether its parameters and losses are finite; `classes_predicted`: how many of the
-    classes it predicts for at least one test example; `learned_from`: see `Dataset`.
+    `finite`: whether its parameters and losses are finite; `classes_predicted`: the number of
+    classes that it predicts for at least one test example; `learned_from`: see `Dataset`.
     """
     if not finite:
         return "diverged"

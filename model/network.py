@@ -1,4 +1,4 @@
-"""Networks as values: the multilayer perceptron, by default the assignment's, and how it starts."""
+"""Networks as values: the multilayer perceptron, by default the assignment's, and its initialisation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .values import shown, whole
 
-if TYPE_CHECKING:  # a report is drawn without PyTorch
+if TYPE_CHECKING:  # a report is rendered without PyTorch
     from torch import Tensor, nn
 
-# PyTorch's modules by the name that a network has them by; "gelu" is the exact one.
+# PyTorch's modules by their names in a network; "gelu" is the exact one.
 ACTIVATIONS = {
     "relu": "ReLU",
     "sigmoid": "Sigmoid",
@@ -26,9 +26,9 @@ ACTIVATIONS = {
 class MLP:
     """A multilayer perceptron: linear layers, each but the last followed by an activation.
 
-    `sizes` are the numbers of inputs, of each hidden layer's units, and of classes; `activations` name
+    `sizes` are the numbers of inputs, of units in each hidden layer, and of classes; `activations` name
     one of ACTIVATIONS for each hidden layer. Without arguments it is the network of the assignment's
-    Figure 1. Raises ValueError, naming the field, for a value that is not allowed.
+    Figure 1. Raises ValueError, naming the field, for an invalid value.
     """
 
     sizes: tuple[int, ...] = (784, 300, 100, 10)
@@ -45,7 +45,7 @@ class MLP:
         named = self.activations
         if not isinstance(named, tuple | list) or len(named) != len(sizes) - 2:
             raise ValueError(
-                f"activations is {shown(named)}; expected one for each hidden layer, {len(sizes) - 2}"
+                f"activations is {shown(named)}; expected one for each hidden layer ({len(sizes) - 2})"
             )
         for activation in named:
             if not (isinstance(activation, str) and activation in ACTIVATIONS):
@@ -73,7 +73,7 @@ class MLP:
 
     @property
     def parameter_names(self) -> list[str]:
-        """weight1, bias1, weight2, ..., in the order of the layers."""
+        """The names weight1, bias1, weight2, ..., in the order of the layers."""
         layers = range(1, len(self.sizes))
         return [f"{kind}{layer}" for layer in layers for kind in ("weight", "bias")]
 
@@ -82,11 +82,11 @@ class MLP:
         return sum((inputs + 1) * outputs for inputs, outputs in pairwise(self.sizes))
 
     def between(self, inputs: int, classes: int) -> MLP:
-        """The same hidden layers for another number of inputs and classes."""
+        """Returns a network with the same hidden layers and these numbers of inputs and classes."""
         return MLP((inputs, *self.hidden, classes), self.activations)
 
     def build(self, init: str | float, seed: int) -> nn.Sequential:
-        """The network on the CPU, float32, with PyTorch's default initialisation or a common value.
+        """Returns the network on the CPU, float32, with PyTorch's initialisation or a common value.
 
         The default draws from PyTorch's CPU generator, seeded with `seed`, whichever device the
         network is trained on later; the generator's global state is restored.
@@ -108,7 +108,7 @@ class MLP:
         return network
 
     def forward(self, parameters: list[Tensor], examples: Tensor) -> Tensor:
-        """Logits (batch, classes) of `examples` (batch, inputs), given one replicate's parameters."""
+        """Returns one replicate's logits (batch, classes) of `examples` (batch, inputs)."""
         import torch
 
         outputs = examples
@@ -120,12 +120,12 @@ class MLP:
         return outputs
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as JSON has it."""
+        """Returns the value in a form for JSON."""
         return {each.name: [*getattr(self, each.name)] for each in fields(self)}
 
     @classmethod
     def from_dict(cls, content: object) -> MLP:
-        """The network that `to_dict` wrote; raises ValueError where it is none."""
+        """Returns the network that `to_dict` wrote; raises ValueError if the content is invalid."""
         known = {each.name for each in fields(cls)}
         if not isinstance(content, Mapping) or {*content} != known:
             raise ValueError(f"network is {shown(content)}; expected {' and '.join(sorted(known))}")
@@ -140,7 +140,7 @@ def _module(activation: str) -> nn.Module:
 
 
 def stack_parameters(networks: list[nn.Sequential]) -> list[Tensor]:
-    """Copies of the networks' parameters, stacked by replicate, in the order of `parameter_names`.
+    """Returns copies of the networks' parameters, stacked by replicate, ordered as `parameter_names`.
 
     Weights are (replicates, in, out), biases (replicates, out).
     """

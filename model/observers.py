@@ -1,7 +1,7 @@
-"""Observers: what an exercise measures of its own while its rows train, outside the training time.
+"""Observers: an exercise's own measurements of its trainings, outside the training time.
 
-An exercise declares its observers, and a training carries what they made, arrays by name. The last axis
-of each is the replicates'.
+An exercise declares its observers, and a training carries their arrays by name. The last axis of each
+array is the replicates'.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from .experiment import Experiment
 
 @dataclass(frozen=True)
 class LastEpoch:
-    """What an observer sees when a training has ended."""
+    """The input of an observer when a training has ended."""
 
     experiment: Experiment
     parameters: list[Tensor]
-    """At the end, stacked; see `network.stack_parameters`."""
+    """The final parameters, stacked; see `network.stack_parameters`."""
     checkpoints: list[int]
-    """Where the last epoch paused, in examples seen, including its start and its end."""
+    """The examples seen at each pause of the last epoch, including its start and its end."""
     on_test: list[Evaluation]
-    """The evaluation of the test set at each checkpoint."""
+    """The evaluations of the test set at the checkpoints."""
 
 
 @dataclass(frozen=True)
 class Observer:
-    """Arrays of its own for each training."""
+    """A measurement that adds arrays to each training."""
 
     observe: Callable[[LastEpoch], Mapping[str, NDArray[np.float64]]]
     pauses: Callable[[Experiment, NDArray[np.int64]], Iterable[int]] = lambda *_: ()
-    """Where in the last epoch the test set is evaluated, in examples: whole batches. It is given the
-    training set's labels."""
+    """Returns after how many examples of the last epoch the test set is evaluated: whole batches. It
+    receives the training set's labels."""
 
 
 def _unit_symmetry(seen: LastEpoch) -> dict[str, NDArray[np.float64]]:
@@ -64,7 +64,7 @@ def _stream(seen: LastEpoch) -> dict[str, NDArray[np.float64]]:
 
 
 def _along_the_stream(experiment: Experiment, labels: NDArray[np.int64]) -> set[int]:
-    """The middle and the end of every class, rounded down to whole batches."""
+    """Returns the middle and the end of every class, rounded down to whole batches."""
     if experiment.order != "by_class":
         return set()
     ends = np.cumsum(np.bincount(labels))
@@ -75,5 +75,6 @@ def _along_the_stream(experiment: Experiment, labels: NDArray[np.int64]) -> set[
 
 STREAM = Observer(_stream, _along_the_stream)
 """On a stream sorted by class, `stream_class_accuracy` of shape (checkpoints, classes, replicates): the
-test accuracy of each class at the start, at the middle and end of every class's part of the last epoch;
-and `stream_examples`, seen in the epoch by then, of shape (checkpoints, replicates)."""
+test accuracy of each class at the start of the last epoch and at the middle and end of every class's
+part of it; and `stream_examples` of shape (checkpoints, replicates), the examples of the epoch seen by
+then."""

@@ -1,11 +1,11 @@
-"""Optimizers as values: what a row trains with, and all that the rest of the suite asks about it.
+"""Optimizers as values: a row's optimizer, and everything that the rest of the suite asks about it.
 
-`SGD(0.1, momentum=0.9)` is a small frozen object, checked where it is made. Its fields have PyTorch's
-names and defaults. Nothing else lists optimizers but the engines, each of which says which of these
-classes, and which of their fields, it honours (see `model.engines.honours`).
+`SGD(0.1, momentum=0.9)` is a small frozen object, checked when it is made. Its fields have PyTorch's
+names and defaults. Optimizers are listed nowhere else except in the engines, each of which declares the
+classes and fields that it honours (see `model.engines.honours`).
 
-A new one is a class here, called as `torch.optim` calls it and with its options as fields, and its
-place in `OPTIMIZERS`. Any other class of `torch.optim`, or of one's own, is a `Torch`.
+To add an optimizer, define a class here with the name that it has in `torch.optim` and its options as
+fields, and add it to `OPTIMIZERS`. Any other class of `torch.optim`, or your own, is a `Torch`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from .by_name import called_with, check_name, in_words, look_up, name_of, named, plain_options, written
 from .values import flag, number, one_line, shown
 
-if TYPE_CHECKING:  # a report is drawn without PyTorch
+if TYPE_CHECKING:  # a report is rendered without PyTorch
     import torch
 
 
 def _checked(check: Callable[[str, object], Any], default: Any = MISSING) -> Any:
-    """A field whose value `check(name, value)` returns, or raises ValueError about."""
+    """Returns a field whose values pass through `check(name, value)`, which may raise ValueError."""
     return field(default=default, metadata={"check": check})
 
 
@@ -32,15 +32,15 @@ def _number(default: Any = MISSING, **bounds: Any) -> Any:
 
 
 def _pair(name: str, value: object) -> tuple[float, float]:
-    """Two decay rates."""
+    """Returns two decay rates; raises ValueError, naming the field."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{name} is {shown(value)}; expected two numbers from 0 below 1")
+        raise ValueError(f"{name} is {shown(value)}; expected two numbers from 0 and below 1")
     first, second = (number(f"{name}[{i}]", each, least=0, below=1) for i, each in enumerate(value))
     return first, second
 
 
 class Optimizer:
-    """What all optimizers answer. A subclass is a frozen dataclass with a field `learning_rate`."""
+    """The interface of all optimizers. A subclass is a frozen dataclass with a field `learning_rate`."""
 
     learning_rate: float
 
@@ -52,7 +52,7 @@ class Optimizer:
 
     @property
     def name(self) -> str:
-        """How tables call it, without its settings."""
+        """Its name in tables, without its settings."""
         return type(self).__name__
 
     @property
@@ -70,34 +70,34 @@ class Optimizer:
 
     @property
     def tolerance(self) -> Mapping[float, float]:
-        """How far which share of a tensor's entries may be from eager's at the end of a proof.
+        """The distances from eager's parameters allowed after a proof, by share of a tensor's entries.
 
-        Distances are relative to the tensor's norm. Not all entries have the same one: where a unit's
-        input is 0 up to rounding, ReLU lets an example's gradient pass in one engine and not in the
-        other, and an optimizer that divides by the gradient's magnitude makes more of that; see
-        tests/test_engines.py.
+        Distances are relative to the tensor's norm. The allowed distance is not the same for all
+        entries: if a unit's input is 0 up to rounding, ReLU lets an example's gradient pass in one
+        engine and not in the other, and an optimizer that divides by the gradient's magnitude amplifies
+        the difference; see tests/test_engines.py.
         """
         return {0.95: 1e-5, 1.0: 1e-2}
 
     @property
     def state_per_parameter(self) -> int | None:
-        """The float32 numbers that it keeps for each parameter; None where that is not known."""
+        """The number of float32 values that it keeps for each parameter; None if unknown."""
         return None
 
     @property
     def operations_per_parameter(self) -> int | None:
-        """The additions and multiplications, about, that update a parameter; None where not known."""
+        """Approximate additions and multiplications per parameter and step; None if unknown."""
         return None
 
     @property
     def moves_all(self) -> bool:
-        """Whether a step changes parameters, or their state, whose gradient is 0."""
+        """Whether a step changes parameters whose gradient is 0, or their state."""
         return True
 
     def build(self, parameters: Iterable[torch.Tensor], **how: bool) -> torch.optim.Optimizer:
-        """PyTorch's optimizer of these parameters.
+        """Returns PyTorch's optimizer of these parameters.
 
-        Every field is passed on, so PyTorch either honours it or raises. `how` are options that do not
+        Every field is passed on, so PyTorch either honours it or raises. `how` holds options that do not
         change the mathematics, such as `fused`.
         """
         options = {each.name: getattr(self, each.name) for each in self._fields()}
@@ -105,15 +105,15 @@ class Optimizer:
         return self._torch_class()(parameters, lr=rate, **options, **how)
 
     def with_rate(self, learning_rate: float) -> Self:
-        """The same with another learning rate."""
+        """Returns a copy with another learning rate."""
         return cast(Self, replace(cast(Any, self), learning_rate=learning_rate))
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as JSON has it: its class, learning rate, and what differs from the defaults."""
+        """Returns a form for JSON: class, learning rate, and settings that are not at their defaults."""
         return {"class": type(self).__name__, "learning_rate": self.learning_rate, **self._settings()}
 
     def _settings(self) -> dict[str, Any]:
-        """What differs from the defaults, but the learning rate."""
+        """Returns the settings that differ from their defaults, without the learning rate."""
         values = {each.name: getattr(self, each.name) for each in self._fields() if differs(self, each)}
         del values["learning_rate"]
         return {name: [*each] if isinstance(each, tuple) else each for name, each in values.items()}
@@ -126,7 +126,7 @@ class Optimizer:
 
 
 def differs(value: object, of: Field[Any]) -> bool:
-    """Whether a dataclass's field has another value than its default; true where it has no default."""
+    """Returns whether a dataclass's field differs from its default; true if it has no default."""
     default = of.default if of.default_factory is MISSING else of.default_factory()
     return bool(getattr(value, of.name) != default)
 
@@ -152,12 +152,12 @@ class SGD(Optimizer):
 
     @property
     def proof_rate(self) -> float:
-        """Smaller with momentum, which takes steps up to 1 / (1 - momentum) times as long."""
+        """Smaller with momentum, which makes steps up to 1 / (1 - momentum) times as long."""
         return 0.03 * max(1 - self.momentum, 0.01)
 
     @property
     def tolerance(self) -> Mapping[float, float]:
-        """Of 200 steps on MNIST at batch size 100: 1e-7, or 6e-6 by one unit whose input is near 0."""
+        """On MNIST, 200 steps at batch size 100 give 1e-7, or 6e-6 if one unit's input is near 0."""
         return {0.95: 1e-5, 1.0: 1e-3}
 
     @property
@@ -249,10 +249,10 @@ class Adagrad(Optimizer):
 class Torch(Optimizer):
     """Any other class of `torch.optim`, or a subclass of `torch.optim.Optimizer`, with its options.
 
-    `Torch(torch.optim.NAdam, 0.002, {"momentum_decay": 0.01})`. The class is kept as its module and
-    qualified name, and the options as pairs in the order of their names, so that the value can be
-    hashed, compared and written. It is tried where it is made: ValueError says what PyTorch raises.
-    Files hold the name, which is accepted as well and looked up by `build`.
+    `Torch(torch.optim.NAdam, 0.002, {"momentum_decay": 0.01})`. The class is kept by its module and
+    qualified name, and the options as pairs sorted by name, so that the value can be hashed, compared
+    and written. It is tried when it is made: a ValueError quotes the error that PyTorch raises. The
+    class may also be given by its name, as in files; then only `build` looks it up.
     """
 
     optimizer_class: str | type
@@ -277,7 +277,7 @@ class Torch(Optimizer):
         return str(self.optimizer_class).rpartition(".")[2]
 
     def build(self, parameters: Iterable[torch.Tensor], **how: bool) -> torch.optim.Optimizer:
-        """PyTorch's optimizer of these parameters; raises ValueError if the class cannot be found."""
+        """Returns PyTorch's optimizer of the parameters; raises ValueError if the class is not found."""
         found = look_up(str(self.optimizer_class), "optimizer class")
         return cast(
             "torch.optim.Optimizer",
@@ -285,7 +285,7 @@ class Torch(Optimizer):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As for the others, with the options by name."""
+        """Returns the same form as for other optimizers, with the options by name."""
         known = {"class": "Torch", "optimizer_class": self.optimizer_class}
         content = {**known, "learning_rate": self.learning_rate}
         return {**content, "options": written(self.options)} if self.options else content
@@ -294,7 +294,7 @@ class Torch(Optimizer):
         return dict(self.options)
 
     def _try(self) -> None:
-        """Takes a step with a weight matrix and a bias, as small as they can be."""
+        """Takes a step on a small weight matrix and a bias; raises ValueError if that fails."""
         import torch
 
         parameters = [torch.zeros(2, 2, requires_grad=True), torch.zeros(2, requires_grad=True)]
@@ -302,9 +302,9 @@ class Torch(Optimizer):
             each.grad = torch.ones_like(each)
         try:
             self.build(parameters).step()
-        except Exception as error:  # whatever a class raises that is not meant for this
-            said = one_line(error)
-            raise ValueError(f"{self} cannot train a layer of weights and biases: {said}") from None
+        except Exception as error:  # a class may raise anything
+            reason = one_line(error)
+            raise ValueError(f"{self} cannot train a layer of weights and biases: {reason}") from None
 
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
@@ -313,17 +313,21 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 
 
 def from_dict(content: object) -> Optimizer:
-    """The optimizer that `to_dict` wrote; raises ValueError where it is none."""
+    """Returns the optimizer that `to_dict` wrote; raises ValueError if the content is invalid."""
     if not isinstance(content, Mapping) or not isinstance(content.get("class"), str):
         raise ValueError(f"optimizer is {shown(content)}; expected a class and its settings")
     settings = dict(content)
     kind = OPTIMIZERS.get(name := settings.pop("class"))
     if kind is None:
-        raise ValueError(f"no optimizer is called {shown(name)}; there are {', '.join(OPTIMIZERS)}")
+        raise ValueError(
+            f"no optimizer is called {shown(name)}; expected one of {', '.join(OPTIMIZERS)}"
+        )
     known = [each.name for each in fields(cast(Any, kind))]
     for setting in settings:
         if setting not in known:
-            raise ValueError(f"{name} has no setting {shown(setting)}; it has {', '.join(known)}")
+            raise ValueError(
+                f"{name} has no setting {shown(setting)}; expected one of {', '.join(known)}"
+            )
     if "learning_rate" not in settings:
-        raise ValueError(f"{name} lacks its learning_rate")
+        raise ValueError(f"{name} has no learning_rate; expected one")
     return kind(**settings)

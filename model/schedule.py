@@ -1,7 +1,7 @@
 """Schedules as values: how the learning rate changes while a network trains.
 
-A schedule is one of `torch.optim.lr_scheduler`, or a subclass of `LRScheduler` of one's own, with its
-options. Engines know none of this: they are handed the learning rate of every step.
+A schedule is a class of `torch.optim.lr_scheduler`, or your own subclass of `LRScheduler`, with its
+options. Engines know nothing about schedules: they receive the learning rate of every step.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .by_name import called_with, check_name, in_words, look_up, name_of, plain_
 from .optimizers import Optimizer
 from .values import one_line, shown
 
-if TYPE_CHECKING:  # a report is drawn without PyTorch
+if TYPE_CHECKING:  # a report is rendered without PyTorch
     import torch
 
 EVERY = ("epoch", "step")
 
 
 class ScheduleError(ValueError):
-    """A schedule cannot give the learning rates; one line says why."""
+    """A schedule cannot provide the learning rates; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Schedule:
     """`Schedule(torch.optim.lr_scheduler.CosineAnnealingLR, {"T_max": 10})`.
 
-    It advances after every epoch, or with `every="step"` after every step. The class is kept as its
+    It advances after every epoch, or with `every="step"` after every step. The class is kept by its
     module and qualified name, so that the value can be compared and written. Raises ValueError, naming
-    the field, for a value that is not allowed.
+    the field, for an invalid value.
     """
 
     scheduler: str | type
@@ -61,10 +61,10 @@ class Schedule:
         return ", ".join([name, *options, f"every {self.every}"])
 
     def rates(self, optimizer: Optimizer, *, steps: int) -> Iterator[NDArray[np.float64]]:
-        """The learning rates of each epoch's steps, float64 of shape (steps,), epoch after epoch.
+        """Yields, for each epoch, the learning rates of its steps, float64 of shape (steps,).
 
-        Raises ScheduleError for a scheduler that PyTorch cannot make with these options, that needs more
-        than the number of steps, or that changes more than the learning rate.
+        Raises ScheduleError if PyTorch cannot make the scheduler with these options, if it cannot
+        advance by the number of steps alone, or if it changes more than the learning rate.
         """
         scheduled, scheduler = self._make(optimizer)
         while True:
@@ -79,9 +79,10 @@ class Schedule:
             yield rates
 
     def check(self, optimizer: Optimizer, *, epochs: int) -> None:
-        """Advances it as in that many epochs, or as many steps; raises ScheduleError as `rates` does.
+        """Advances it `epochs` times; raises ScheduleError as `rates` does.
 
-        One that a file names is not tried: where a report is read, its class may be unknown.
+        A schedule that a file names is not tried: its class may be unknown to a process that reads a
+        report.
         """
         if not self._by_class:
             return
@@ -89,12 +90,12 @@ class Schedule:
             pass
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as JSON has it."""
+        """Returns the value in a form for JSON."""
         return {"scheduler": self.scheduler, "options": written(self.options), "every": self.every}
 
     @classmethod
     def from_dict(cls, content: object) -> Schedule | None:
-        """The schedule that `to_dict` wrote, or None for None; raises ValueError for anything else."""
+        """Returns the schedule that `to_dict` wrote, or None for None; else raises ValueError."""
         if content is None:
             return None
         if not isinstance(content, Mapping) or {*content} != {"scheduler", "options", "every"}:
@@ -102,7 +103,7 @@ class Schedule:
         return cls(**content)
 
     def _make(self, optimizer: Optimizer) -> tuple[torch.optim.Optimizer, Any]:
-        """The scheduler, of an optimizer that has nothing to do with the one that trains."""
+        """Returns the scheduler and the optimizer that it schedules, which is not used for training."""
         import torch
 
         scheduled = optimizer.build([torch.zeros(1, 1, requires_grad=True)])
@@ -113,15 +114,16 @@ class Schedule:
         return scheduled, made
 
     def _rate(self, scheduled: torch.optim.Optimizer, optimizer: Optimizer) -> float:
-        """The rate that the scheduler has set; raises ScheduleError for one that no step can take."""
+        """Returns the rate that the scheduler has set; raises ScheduleError if it is invalid."""
         (group,) = scheduled.param_groups
         for name, value in scheduled.defaults.items():
             if name != "lr" and group[name] != value:
-                raise ScheduleError(f"{self} changes {name}, and not the learning rate alone")
+                raise ScheduleError(f"{self} changes {name}; expected only the learning rate to change")
         rate = float(group["lr"])
         if not 0 <= rate < np.inf:  # nor NaN
             raise ScheduleError(
-                f"{self} sets the learning rate to {rate:g}, from {optimizer.learning_rate:g}"
+                f"{self} changes the learning rate from {optimizer.learning_rate:g} to {rate:g}; "
+                "expected a finite number from 0"
             )
         return rate
 
@@ -129,5 +131,5 @@ class Schedule:
         scheduled._opt_called = True  # type: ignore[attr-defined]  # no warning that it never steps
         try:
             scheduler.step()
-        except Exception as error:  # of one that wants a metric, or is called more often than it allows
+        except Exception as error:  # it may need a metric, or be called more often than it allows
             raise ScheduleError(f"{self} cannot advance: {one_line(error)}") from None

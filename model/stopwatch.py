@@ -1,4 +1,4 @@
-"""The clock of a training, which runs only while an epoch does."""
+"""The clock of a training, which runs only during its epochs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Subnormal numbers count as 0: on many CPUs, each one costs as much as a hundred others.
+"""Subnormal numbers count as 0: on many CPUs, operating on one costs as much as on a hundred others.
 
 Adam's moments of pixels that are rarely lit decay into them, and so do deltas behind a saturated
-sigmoid. The setting (flush to zero, denormals are zero) belongs to a thread. A thread that is started
-inherits it, and those that PyTorch keeps for its operations are told.
+sigmoid. The setting (flush to zero, denormals are zero) belongs to a thread. A new thread inherits it;
+the threads that PyTorch keeps for its operations have to be set separately.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import torch
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """In the block, numbers below 1.2e-38 (float64: 2.2e-308) are 0, as operands and as results.
+    """Makes numbers below 1.2e-38 (float64: 2.2e-308) count as 0 in the block, as operands and results.
 
-    Decorates functions, too. It holds in this thread, in those that it starts in the block, and in
-    PyTorch's threads for this one's operations, whenever they were started.
+    Also decorates functions. Applies to this thread, the threads that it starts in the block, and the
+    threads that PyTorch uses for this thread's operations, whenever they were started.
     """
-    if sys.float_info.min / 2 == 0:  # an outer block has done it
+    if sys.float_info.min / 2 == 0:  # already set by an outer block
         yield
         return
     _set_in_all_threads(True)
@@ -33,13 +33,13 @@ def flushed() -> Iterator[None]:
 
 
 def _set_in_all_threads(on: bool) -> None:
-    """In this thread and its team of OpenMP threads, which PyTorch keeps for it."""
+    """Sets it in this thread and in its team of OpenMP threads, which PyTorch uses."""
 
     def set_in_this_thread(_: object) -> None:
         torch.set_flush_denormal(on)
 
     set_in_this_thread(None)
-    # What GCC compiles `#pragma omp parallel` to; LLVM's runtime has it, too.
+    # GCC compiles `#pragma omp parallel` to this function; LLVM's runtime has it too.
     in_parallel = getattr(ctypes.CDLL(None), "GOMP_parallel", None)
     threads = torch.get_num_threads()
     if threads > 1 and in_parallel is not None:

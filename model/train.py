@@ -1,4 +1,4 @@
-"""`train`, which runs an experiment on an engine and returns its training."""
+"""`train` runs an experiment on an engine and returns the results."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def train(
 ) -> Training:
     """Trains `experiment` once per seed, on the device that `data` is on.
 
-    Only the engine's epochs are timed: preparing the engine, drawing orders, evaluating both sets after
-    every epoch, observing, and calling `after_epoch` are not. `after_epoch` receives the number of
-    epochs done and the evaluations of the training and the test set. `observers` see the end of the last
+    Only the engine's epochs are timed, not preparing the engine, drawing orders, evaluating both sets
+    after every epoch, observing, or calling `after_epoch`. `after_epoch` receives the number of epochs
+    done and the evaluations of the training set and the test set. `observers` are called after the last
     epoch. The engine "auto" is the first that has proved itself here (see `engines.prove_engines`), or
     eager. Divergence is an outcome, not an error. Raises ValueError if no engine has the name `engine`,
     if it cannot run the experiment, or if `data` is not the experiment's data set.
     """
     if data.dataset != experiment.dataset:
-        raise ValueError(f"the experiment is on {experiment.dataset}, the data are {data.dataset}")
+        raise ValueError(f"the data are {data.dataset}; expected the experiment's {experiment.dataset}")
     chosen = choose_engine(engine, experiment, data.device)
     preparing, training = Stopwatch(data.device), Stopwatch(data.device)
     with preparing.running():
@@ -91,13 +91,13 @@ def train(
 def _orders(
     experiment: Experiment, labels: NDArray[np.int64], seeds: tuple[int, ...], epoch: int
 ) -> Tensor:
-    """Each replicate's presentation order in the epoch, int64 of shape (replicates, examples)."""
+    """Returns each replicate's presentation order in the epoch, int64 (replicates, examples)."""
     drawn = [epoch_order(experiment.order, labels, seed, epoch) for seed in seeds]
     return torch.from_numpy(np.stack(drawn))
 
 
 def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
-    """The Euclidean norm of each parameter's change, float64 of shape (parameters, replicates)."""
+    """Returns the Euclidean norm of each parameter's change, float64 (parameters, replicates)."""
     changes = [(now - then).flatten(1).double() for then, now in zip(before, after, strict=True)]
     return np.array([change.norm(dim=1).cpu().numpy() for change in changes])
 
@@ -105,7 +105,6 @@ def _distance(before: list[Tensor], after: list[Tensor]) -> NDArray[np.float64]:
 def _outcomes(
     experiment: Experiment, parameters: list[Tensor], on_train: Evaluation, on_test: Evaluation
 ) -> tuple[Outcome, ...]:
-    """The outcome of each replicate."""
     finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in parameters]).all(dim=0)
     all_finite = finite.cpu().numpy() & np.isfinite(on_train.loss) & np.isfinite(on_test.loss)
     return tuple(

@@ -1,4 +1,4 @@
-"""A small data set like MNIST, made up, so that nothing is downloaded."""
+"""A small made-up data set like MNIST, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from model.experiment import Experiment, Training
 from model.network import MLP
 from model.optimizers import SGD, Adam
 
-# One more than a power of two, so that the last batch of every size from 2 is a shorter one.
 NAMED = {"sgd": SGD, "adam": Adam}
+# One more than a power of two, so that the last batch is shorter for every size from 2.
 EXAMPLES = 1025
-
-
 NETWORK = MLP()
 PARAMETERS = NETWORK.parameter_names
 
 
 def build_network(init, seed):
-    """The assignment's."""
+    """Returns the assignment's network."""
     return NETWORK.build(init, seed)
 
 
 @cache
 def made_up() -> Data:
-    """Ten classes of strokes: pixels that a class mostly has, and some that any image may have."""
+    """Returns ten classes of strokes: pixels that most images of a class have, and some random ones."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(EXAMPLES) % 10)
     strokes = rng.random((10, 784)) < 0.25
-    strokes[:, :100] = False  # as MNIST's first and last rows, in no image
+    strokes[:, :100] = False  # lit in no image, like MNIST's first and last rows
     seen = np.where(strokes[labels], 0.7, 0.01)
     images = rng.integers(1, 256, (EXAMPLES, 784)) / 255 * (rng.random((EXAMPLES, 784)) < seen)
     assert 0.75 < np.mean(images == 0) < 0.85
@@ -42,14 +40,14 @@ def made_up() -> Data:
 
 
 def first(examples: int) -> Data:
-    """So many of its training examples, and its test set."""
+    """Returns the first training examples and the whole test set."""
     data = made_up()
     images, labels = data.train_images[:examples], data.train_labels[:examples]
     return Data(data.dataset, images, labels, data.test_images, data.test_labels)
 
 
 def spoilt(value: float) -> Data:
-    """A hundred of its training examples, with that value as a pixel of one of them."""
+    """Returns a hundred training examples, one of which has a pixel of that value."""
     few = first(100)
     images = few.train_images.clone()
     images[7, 300] = value
@@ -58,14 +56,14 @@ def spoilt(value: float) -> Data:
 
 @cache
 def made_up_on(device: torch.device) -> Data:
-    """The same on that device."""
+    """Returns the data set on the device."""
     data = made_up()
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
     return Data(data.dataset, *(tensor.to(device) for tensor in tensors))
 
 
 def made_up_training(experiment: Experiment, seeds: tuple[int, ...], **fields) -> Training:
-    """A training that nothing trained: every array 0 but for `fields`."""
+    """Returns a made-up training, whose arrays are 0 except for `fields`."""
     count, points = len(seeds), experiment.epochs + 1
     blank = dict.fromkeys(
         ("train_loss", "train_accuracy", "test_loss", "test_accuracy"), np.zeros((points, count))

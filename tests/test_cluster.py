@@ -1,7 +1,7 @@
-"""The engine `cluster`: its kernel in an emulator on the CPU, what nvcc says of it, and itself on a GPU.
+"""The engine `cluster`: its kernel in an emulator on the CPU, compiled by nvcc, and on a GPU.
 
-In the emulator it is the engine and its `cluster.cu` as they are, but for who launches the kernel. The
-bugs that are planted in the source show what it would find there.
+The emulator runs the unchanged engine and `cluster.cu`, except that it launches the kernel itself. Bugs
+planted in the source show what the emulator detects.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ ONLINE = Experiment(optimizer=SGD(0.03), batch_size=1, epochs=1)
 SOURCE = cluster.SOURCE.read_text()
 DATA = Path(__file__).parent.parent / "data"
 
-# A step takes it about 20 ms.
+# A step takes the emulator about 20 ms.
 needs_the_emulator = pytest.mark.skipif(not cuda_emulator.AVAILABLE, reason="needs g++ on Linux")
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory) -> Path:
-    """The emulator compiled, by one of the workers for all."""
+    """Returns the compiled emulator; one worker compiles it for all."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -68,7 +68,7 @@ def kernel(emulator, tmp_path_factory) -> Kernel:
 
 @pytest.fixture
 def emulated(monkeypatch):
-    """A function that trains by a kernel in the emulator; see `train_part`."""
+    """Returns a function that trains with a kernel in the emulator; see `train_part`."""
     core = ModuleType("cuda.core")
     core.Stream = SimpleNamespace(from_handle=lambda handle: handle)
     core.LaunchConfig = SimpleNamespace
@@ -87,7 +87,7 @@ def emulated(monkeypatch):
 
 
 def launch(data: Data, schedule: int, stream, config, kernel: Kernel, *arguments) -> None:
-    """In place of cuda.core's, whose grid is one of clusters. It knows how large the arrays are."""
+    """Replaces cuda.core's `launch`, whose grid consists of clusters; declares the arrays' sizes."""
     replicates, examples = config.grid, int(arguments[3])
     network = (784 * 300, 300, 300 * 100, 100, 100 * 10, 10)
     constant = (data.train_images.nbytes, data.train_labels.nbytes, replicates * examples * 8)
@@ -99,7 +99,7 @@ def launch(data: Data, schedule: int, stream, config, kernel: Kernel, *arguments
 
 
 def train_part(engine, experiment: Experiment, data: Data, seeds=(0,), parts=(8,)) -> list[torch.Tensor]:
-    """The parameters after the first of an epoch's steps, handed over in such parts."""
+    """Returns the parameters after the first steps of an epoch, passed in `parts`."""
     running = engine.Engine(experiment, data, seeds)
     labels = data.train_labels.numpy()
     orders = [epoch_order(experiment.order, labels, seed, 0)[: sum(parts)] for seed in seeds]
@@ -153,15 +153,15 @@ def test_emulated_it_is_eagers_on_mnist(emulated, kernel):
 
 @needs_the_emulator
 @pytest.mark.parametrize("parts", [(1,), (2,), (1, 2, 3, 4, 5, 9)], ids=str)
-def test_emulated_an_epoch_may_be_cut(emulated, kernel, parts):
+def test_emulated_an_epoch_may_be_passed_in_parts(emulated, kernel, parts):
     expected = train_part(eager, ONLINE, made_up(), parts=parts)
     assert distance(emulated(kernel, parts=parts), expected) < 1e-6
 
 
 @needs_the_emulator
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_emulated_what_is_not_finite_stays_seen(emulated, kernel, value):
-    """Where eager's parameters are finite there it is, too, and nowhere else."""
+def test_emulated_values_that_are_not_finite_spread_as_in_eager(emulated, kernel, value):
+    """The same parameters are finite as in eager."""
     images = made_up().train_images.clone()
     images[epoch_order(ONLINE.order, made_up().train_labels.numpy(), 0, 0)[3], 300] = value
     spoilt = replace(made_up(), train_images=images)
@@ -172,7 +172,7 @@ def test_emulated_what_is_not_finite_stays_seen(emulated, kernel, value):
 
 
 @needs_the_emulator
-def test_emulated_a_replicate_is_bitwise_the_same_beside_others_and_on_any_schedule(emulated, kernel):
+def test_emulated_a_replicate_does_not_depend_on_others_or_on_the_schedule(emulated, kernel):
     together = emulated(kernel, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
         alone = emulated(kernel, seeds=(seed,), schedule=1 + replicate)
@@ -189,27 +189,27 @@ def test_emulated_async_stores_give_bitwise_the_same(emulated, emulator, kernel,
         assert torch.equal(a, b)
 
 
-# Bugs of a line each: a part of the source, once in it, and what takes its place, by what is found then:
-# the emulator says so, or the parameters are wrong.
+# Bugs of one line, by how they are detected: by the emulator, or as wrong parameters. Each is a part of
+# the source that occurs once, and its replacement.
 PLANTED = {
     "race": {
-        "no barrier behind the clearing": (" = 0;\n    __syncthreads();", " = 0;"),
-        "no barrier behind phase 1": ("every thread reads below\n        __syncthreads();", ""),
-        "no barrier behind phase 4": ("__syncthreads();\n\n        // 5", "// 5"),
-        "no barrier behind phase 5": ("__syncthreads();\n\n        // 6", "// 6"),
-        "no barrier behind phase 6": ("__syncthreads();\n\n        // 7", "// 7"),
+        "no barrier after the clearing": (" = 0;\n    __syncthreads();", " = 0;"),
+        "no barrier after phase 1": ("every thread reads below\n        __syncthreads();", ""),
+        "no barrier after phase 4": ("__syncthreads();\n\n        // 5", "// 5"),
+        "no barrier after phase 5": ("__syncthreads();\n\n        // 6", "// 6"),
+        "no barrier after phase 6": ("__syncthreads();\n\n        // 7", "// 7"),
         "no release at the cluster's barrier": ("_barrier(warp * LANES < HIDDEN2)", "_barrier(false)"),
         "a release by too few warps": ("_barrier(warp * LANES < HIDDEN2)", "_barrier(warp == 0)"),
         "no release of the clearing": ("_barrier(true)", "_barrier(false)"),
         "shares not waited for": ("wait_at_cluster_barrier();\n#endif", "#endif"),
         "shares in one buffer": ("&shared.share[t & 1][rank]", "&shared.share[0][rank]"),
-        "an image waited for behind the barrier": (
+        "an image waited for after the barrier": (
             "wait_for_copies<AHEAD - 2>();  // of x(t+1), which every thread reads below\n"
             "        __syncthreads();",
             "__syncthreads(); wait_for_copies<AHEAD - 2>();",
         ),
         "an image not waited for": ("wait_for_copies<AHEAD - 2>", "wait_for_copies<AHEAD - 1>"),
-        "an image sent for too early": ("(t + AHEAD) & (SLOTS - 1)", "(t - 1) & (SLOTS - 1)"),
+        "an image requested too early": ("(t + AHEAD) & (SLOTS - 1)", "(t - 1) & (SLOTS - 1)"),
         "overlap written by all lanes": ("if (lane == 0) shared.overlap", "shared.overlap"),
         "biases stored by all lanes": ("if (lane == 0) all_bias1", "all_bias1"),
         "the last layer stored by all blocks": (
@@ -218,7 +218,7 @@ PLANTED = {
         ),
     },
     "misaligned": {
-        "a vector read between two": (
+        "a vector read from between two": (
             "= shared.delta2[lane]",
             "= *reinterpret_cast<const float4*>(floats(shared.delta2) + 4 * lane + 2)",
         ),
@@ -234,17 +234,17 @@ PLANTED = {
     "outside": {
         "the order read past its end": ("order[min(t + AHEAD + 1, count - 1)]", "order[t + AHEAD + 1]"),
         "weights read past the last pixel": ("owner && m * LANES + lane < PIXELS ?", "owner ?"),
-        "units read by who owns none": ("owner ? all_bias1[i] : 0", "all_bias1[i]"),
-        "a place and a block taken for each other": (
+        "units read by a warp that owns none": ("owner ? all_bias1[i] : 0", "all_bias1[i]"),
+        "an address and a block swapped": (
             '"r"(address), "r"(rank));\n    asm volatile("st.shared',
             '"r"(rank), "r"(address));\n    asm volatile("st.shared',
         ),
-        "a store behind the last barrier": (
+        "a store after the last barrier": (
             "wait_for_copies<0>();  // no copy",
             "if (thread == 0) store_in(7 - rank, shared_address(&shared.label[(count + 3) % SLOTS]), 0);"
             "wait_for_copies<0>();  // no copy",
         ),
-        "copies under way at the end": ("wait_for_copies<0>();  // no copy", "// no copy"),
+        "unfinished copies at the end": ("wait_for_copies<0>();  // no copy", "// no copy"),
         "groups of copies not committed": ('asm volatile("cp.async.commit_group;" ::: "memory");', ""),
     },
     "barrier": {
@@ -263,9 +263,9 @@ PLANTED = {
     },
     "compiler": {
         "too few slots": ("SLOTS = 8;", "SLOTS = 4;"),
-        "a copy's ends taken for each other": ("[%0], [%1], %2;", "[%1], [%0], %2;"),
+        "a copy's ends swapped": ("[%0], [%1], %2;", "[%1], [%0], %2;"),
         "a store of an integer": ('"f"(value) :', '"r"(address) :'),
-        "a store that may move": ('asm volatile("st.shared', 'asm("st.shared'),
+        "a store that may be moved": ('asm volatile("st.shared', 'asm("st.shared'),
         "a vector that its type does not align": (
             "float4 image[SLOTS][CHUNKS * LANES / 4];",
             "float image[SLOTS][CHUNKS * LANES / 4][4];",
@@ -273,12 +273,12 @@ PLANTED = {
     },
     "wrong": {
         "half of every vector copied": ('"n"(static_cast<int>(sizeof(T)))', '"n"(8)'),
-        "a block that is not told": ("r < BLOCKS; r++) store_in", "r < BLOCKS - 1; r++) store_in"),
+        "a block without shares": ("r < BLOCKS; r++) store_in", "r < BLOCKS - 1; r++) store_in"),
         "a store that stays in its block": ('"r"(there), "f"(value) :', '"r"(address), "f"(value) :'),
         "a warp's sum left out": ("w < WARPS; w++) share", "w < WARPS - 1; w++) share"),
         "no overlap": ("(ahead[i] + step1[i] * overlap)", "ahead[i]"),
-        "an update by another image": ("step1, before, next, ahead)", "step1, now, next, ahead)"),
-        "delta2 by the new weights": (
+        "an update with another image": ("step1, before, next, ahead)", "step1, now, next, ahead)"),
+        "delta2 from the new weights": (
             "delta2 += delta3[c] * weight;",
             "delta2 += delta3[c] * (weight - rate * delta3[c] * hidden2);",
         ),
@@ -295,13 +295,13 @@ PLANTED = {
 PLANTED_IN_ASYNC_STORES = {
     "race": {
         "shares in one buffer": ("&shared.share[t & 1][rank]", "&shared.share[0][rank]"),
-        "one thread that waits for all": (
+        "only one thread that waits": (
             "wait_for_shares(received,",
             "if (!thread) wait_for_shares(received,",
         ),
     },
     "barrier": {
-        "another parity": ("t / 2 & 1", "t / 2 & 1 ^ 1"),
+        "the wrong parity": ("t / 2 & 1", "t / 2 & 1 ^ 1"),
         "an mbarrier in the wrong block": ('"r"(received_there)', '"r"(received)'),
         "an mbarrier that expects twice": ("if (thread == 0) expect", "if (thread < 2) expect"),
     },
@@ -311,7 +311,7 @@ PLANTED_IN_ASYNC_STORES = {
             "BLOCKS * HIDDEN2 * sizeof(float)",
             "BLOCKS * THREADS * 4",
         ),
-        "a block that is not told": ("r < BLOCKS; r++) send_to", "r < BLOCKS - 1; r++) send_to"),
+        "a block without shares": ("r < BLOCKS; r++) send_to", "r < BLOCKS - 1; r++) send_to"),
     },
 }
 
@@ -343,10 +343,10 @@ def test_a_planted_bug_is_found(emulated, emulator, tmp_path, found, line, inste
 
 
 def test_the_engine_and_its_kernel_have_the_same_sizes():
-    said = dict(re.findall(r"constexpr int (\w+) = (\d+);", SOURCE))
-    sizes = [int(said[name]) for name in ("PIXELS", "HIDDEN1", "HIDDEN2", "CLASSES", "BLOCKS")]
+    constants = dict(re.findall(r"constexpr int (\w+) = (\d+);", SOURCE))
+    sizes = [int(constants[name]) for name in ("PIXELS", "HIDDEN1", "HIDDEN2", "CLASSES", "BLOCKS")]
     assert sizes == [*cluster._NETWORK.sizes, cluster.BLOCKS]
-    assert int(said["WARPS"]) * int(said["LANES"]) == cluster.THREADS
+    assert int(constants["WARPS"]) * int(constants["LANES"]) == cluster.THREADS
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc")
@@ -359,7 +359,7 @@ def test_the_engine_and_its_kernel_have_the_same_sizes():
     ],
 )
 def test_nvcc_compiles_it_without_a_spill(tmp_path, architecture, macro, memory):
-    """And with as much shared memory as its comment says."""
+    """The source's comment gives the right amount of shared memory."""
     options = [
         f"-D{macro}",
         "-std=c++17",
@@ -370,28 +370,28 @@ def test_nvcc_compiles_it_without_a_spill(tmp_path, architecture, macro, memory)
         "-o",
         tmp_path / "cubin",
     ]
-    said = subprocess.run(
+    output = subprocess.run(
         ["nvcc", *options, cluster.SOURCE], check=True, capture_output=True, text=True
     ).stderr
-    print(said)
-    assert "warning" not in said
-    assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in said
-    (shared,) = re.findall(r"(\d+) bytes smem", said)
+    print(output)
+    assert "warning" not in output
+    assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in output
+    (shared,) = re.findall(r"(\d+) bytes smem", output)
     assert f" {int(shared):,} {memory}" in SOURCE
 
 
-def test_refusals_say_why(monkeypatch):
+def test_refusals_give_the_reason(monkeypatch):
     def refused(why, device=CUDA, **fields):
         with pytest.raises(ValueError, match=f"engine cluster cannot.*{why}"):
             choose_engine("cluster", replace(ONLINE, **fields), device)
 
-    refused("on CUDA, not on cpu", device=torch.device("cpu"))
-    refused("batches of 1", batch_size=2)
+    refused("on a GPU, not on cpu", device=torch.device("cpu"))
+    refused("batch size 1, not 2", batch_size=2)
     refused("SGD, not Adam", optimizer=Adam(0.1))
-    refused("SGD without momentum; this is SGD with momentum 0.9", optimizer=SGD(0.1, momentum=0.9))
+    refused("support momentum; the optimizer is SGD with momentum 0.9", optimizer=SGD(0.1, momentum=0.9))
     capability = [(8, 0)]
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[0])
-    refused("capability 9.0, this GPU has 8.0")
+    refused("capability 9.0 or higher; this GPU has 8.0")
     capability[0] = (9, 0)
     monkeypatch.setitem(sys.modules, "cuda.core.utils", None)
     refused(r"cuda.core.*missing.*pip install '.\[cuda\]'")
@@ -405,15 +405,15 @@ def test_refusals_say_why(monkeypatch):
     pathfinder.load_nvidia_dynamic_lib = no_nvrtc
     for module in (ModuleType("cuda"), ModuleType("cuda.core"), utils, pathfinder):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    refused("NVRTC is missing")
+    refused("NVRTC, CUDA's run-time compiler, is missing")
     pathfinder.load_nvidia_dynamic_lib = lambda name: None
     assert choose_engine("cluster", ONLINE, CUDA) is cluster
     wide = MLP((784, 400, 100, 10))
-    refused("written for 784-300-100-10 with relu, sigmoid, not 784-400-100-10", network=wide)
+    refused("the network 784-300-100-10 with relu, sigmoid, not 784-400-100-10", network=wide)
 
 
 @pytest.mark.parametrize("fails", ["nothing", "making the cache", "writing into it"])
-def test_where_no_cache_can_be_written_it_is_compiled_without(monkeypatch, fails):
+def test_without_a_writable_cache_it_is_compiled_uncached(monkeypatch, fails):
     class Cache:
         def __init__(self, folder):
             assert folder == cluster.SOURCE.parent / "__pycache__" / "cluster"
@@ -468,7 +468,7 @@ def test_ten_thousand_steps_are_eagers(order, init):
 @pytest.mark.gpu
 @needs_the_gpu
 @pytest.mark.parametrize("learning_rate", [1, 1e6])
-def test_what_collapses_collapses_as_eagers(learning_rate):
+def test_training_collapses_as_with_eager(learning_rate):
     experiment = replace(ONLINE, optimizer=SGD(learning_rate), epochs=3)
     fast, reference = (
         train(experiment, made_up_on(CUDA), seeds=(0,), engine=engine) for engine in ("cluster", "eager")
@@ -478,7 +478,7 @@ def test_what_collapses_collapses_as_eagers(learning_rate):
 
 @pytest.mark.gpu
 @needs_the_gpu
-def test_a_replicate_is_bitwise_the_same_again_and_beside_fifteen():
+def test_a_replicate_is_bitwise_the_same_again_and_with_fifteen_others():
     data = made_up_on(CUDA)
     alone = trained(cluster, ONLINE, (4,), on=data)
     again = trained(cluster, ONLINE, (4,), on=data)

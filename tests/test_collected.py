@@ -65,7 +65,7 @@ def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
     result.stdout.fnmatch_lines(
         [
             "bench/test_2_fake.py:*: in <module>",
-            "E   ValueError: the row 'mine': no setting is called 'momentum'; there are optimizer, *",
+            "E   ValueError: the row 'mine': no setting is called 'momentum'; expected one of optimi*",
         ]
     )
     assert not suite.report.exists()

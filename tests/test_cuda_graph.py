@@ -1,4 +1,4 @@
-"""The cuda-graph engine: on a CPU all but its capturing, on a GPU all of it, against eager."""
+"""The cuda-graph engine compared with eager: on a CPU without capturing, on a GPU completely."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ each_optimizer = pytest.mark.parametrize("optimizer", [SGD(1e-4), Adam(1e-4)], i
 
 @pytest.fixture
 def uncaptured(monkeypatch):
-    """The engine without what only a GPU has: a replay is the call that would be captured."""
+    """Lets the engine run on a CPU: a replay is the call that would be captured."""
 
     class Uncaptured:
         def __init__(self, device):
@@ -59,7 +59,7 @@ def uncaptured(monkeypatch):
 
 @pytest.fixture
 def two_at_a_time(monkeypatch):
-    """As much memory as two replicates of three take, at batch size 32, by Adam."""
+    """Gives the GPU enough memory for two of three replicates, at batch size 32 with Adam."""
     state, working = state_bytes(NETWORK, Adam(1), EXAMPLES), working_bytes(NETWORK, EXAMPLES, 32)
     free = next(f for f in range(0, 2**40, MIB) if fits(3, state, working, f) == [2, 1])
     monkeypatch.setattr(cuda_graph, "free_bytes", lambda device: free)
@@ -92,7 +92,7 @@ def one(parameters: list[torch.Tensor], replicate: int) -> list[torch.Tensor]:
 # The choice
 
 
-def test_it_is_for_gpus_and_there_for_everything(monkeypatch):
+def test_it_is_used_on_gpus_for_every_batch_size(monkeypatch):
     monkeypatch.setattr(proof, "kept_answer", lambda *_: proof.ProofResult(None))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))  # not the cluster's
     with pytest.raises(EngineError, match=r"engine cuda-graph cannot.*runs on a GPU, not on cpu"):
@@ -127,7 +127,7 @@ def test_graphs_cover_an_epoch_and_its_parts(batch_size):
     ("replicates", "at_once", "groups"),
     [(1, 1, [1]), (8, 8, [8]), (8, 100, [8]), (8, 3, [3, 3, 2]), (8, 7, [4, 4]), (3, 1, [1, 1, 1])],
 )
-def test_as_many_replicates_at_a_time_as_fit(replicates, at_once, groups):
+def test_groups_are_as_large_as_fit_in_memory(replicates, at_once, groups):
     state, working = 10 * MIB, 300 * MIB
     free = 512 * MIB + replicates * state + at_once * working
     assert group_sizes(replicates, state, working, free) == groups
@@ -135,7 +135,7 @@ def test_as_many_replicates_at_a_time_as_fit(replicates, at_once, groups):
     assert max(one_byte_less) < at_once
 
 
-def test_what_does_not_fit_is_said_with_the_figures():
+def test_missing_memory_is_reported_with_the_figures():
     with pytest.raises(
         EngineError, match=r"needs 892 MiB .*10 for each of 8, 300 for the one.*only 891 MiB are free"
     ):
@@ -149,7 +149,7 @@ def test_an_engine_that_does_not_fit_is_not_made(uncaptured, monkeypatch):
 
 
 class Watch(TorchDispatchMode):
-    """The operations inside, and the most bytes alive at once of what they allocated."""
+    """Records the operations in the block, and the most bytes that they held allocated at once."""
 
     def __init__(self):
         super().__init__()
@@ -174,11 +174,11 @@ def storages(tree) -> list[torch.UntypedStorage]:
 
 
 @each_optimizer
-def test_the_plan_covers_what_a_replicate_keeps(optimizer):
+def test_the_plan_covers_a_replicates_state(optimizer):
     replicates = stepping(experiment(optimizer=optimizer), seeds=(0, 1))
     moments = [m for state in replicates._optimizer.state.values() for m in state.values()]
     own = [*replicates._layers, *(layer.grad for layer in replicates._layers), *moments]
-    # What `train` has of it: parameters thrice, and the orders that it hands over.
+    # Held by `train`: three copies of the parameters, and the orders that it passes.
     held = [*3 * replicates.parameters(), orders_of((0, 1))]
     kept = sum(tensor.nbytes for tensor in [*own, replicates._orders, *held])
     assert kept == pytest.approx(2 * state_bytes(NETWORK, optimizer, EXAMPLES), rel=1e-4)
@@ -186,7 +186,7 @@ def test_the_plan_covers_what_a_replicate_keeps(optimizer):
 
 @pytest.mark.parametrize("batch_size", [1, 32, 100, EXAMPLES])
 @each_optimizer
-def test_the_plan_covers_what_a_step_works_with(optimizer, batch_size):
+def test_the_plan_covers_a_steps_working_memory(optimizer, batch_size):
     replicates = stepping(experiment(optimizer=optimizer, batch_size=batch_size), seeds=(0, 1))
     most = 0
     for graph in graphs(EXAMPLES, batch_size):
@@ -204,8 +204,8 @@ def test_the_plan_covers_what_a_step_works_with(optimizer, batch_size):
 
 
 @each_optimizer
-def test_nothing_is_read_back(optimizer):
-    """Such operations cannot be captured: the host would wait for the device."""
+def test_a_step_reads_nothing_back(optimizer):
+    """Operations that make the host wait for the device cannot be captured."""
     replicates = stepping(experiment(optimizer=optimizer), seeds=(0, 1))
     with Watch() as watch:
         replicates.begin(orders_of((0, 1)), np.zeros(0))
@@ -217,7 +217,7 @@ def test_nothing_is_read_back(optimizer):
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_it_is_eagers(uncaptured, optimizer, rate, batch_size):
-    """To the tolerances, and for the reasons, of `test_engines`."""
+    """The tolerances are those of `test_engines`, for the same reasons."""
     case = of_steps(300, optimizer=NAMED[optimizer](rate), batch_size=batch_size)
     parameters = trained(cuda_graph, case)
     assert distance(parameters, reference(case), share=0.95) < 1e-5
@@ -285,8 +285,8 @@ def test_large_batches_are_eagers(uncaptured, optimizer, rate, batch_size):
 
 
 @each_optimizer
-def test_replicates_beside_each_other_are_each_what_it_is_alone(uncaptured, optimizer):
-    """But for rounding: a batched product may sum in another order for another number of them."""
+def test_replicates_do_not_depend_on_each_other(uncaptured, optimizer):
+    """They agree up to rounding: a product's order of summation may depend on their number."""
     case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -295,7 +295,7 @@ def test_replicates_beside_each_other_are_each_what_it_is_alone(uncaptured, opti
     assert distance(one(together, 0), one(together, 1)) > 0.1
 
 
-def test_groups_one_after_the_other_give_the_same(uncaptured, two_at_a_time):
+def test_groups_in_turn_give_the_same(uncaptured, two_at_a_time):
     case = experiment(optimizer=Adam(1e-4))
     grouped = trained(cuda_graph, case, seeds=(3, 4, 5))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -320,7 +320,7 @@ def in_parts_and_whole(data: Data, optimizer: Optimizer, batch_size: int):
 
 @each_optimizer
 def test_warming_up_leaves_no_trace(optimizer):
-    case = experiment(optimizer=optimizer.with_rate(1e37), init=1)  # which leaves nothing finite
+    case = experiment(optimizer=optimizer.with_rate(1e37), init=1)  # training leaves nothing finite
     warm, fresh = (
         Replicates(case, Examples(NETWORK, made_up()), Activations(NETWORK, 1, 32, CPU), (0,))
         for _ in range(2)
@@ -337,7 +337,7 @@ def test_warming_up_leaves_no_trace(optimizer):
 
 
 def stepping(case: Experiment, seeds) -> Replicates:
-    """Replicates on the CPU that have stepped once, which makes the optimizer's state."""
+    """Returns replicates on the CPU after a step, which creates the optimizer's state."""
     activations = Activations(case.network, len(seeds), case.batch_size, CPU)
     replicates = Replicates(case, Examples(case.network, made_up()), activations, seeds)
     replicates.train(1, 1)
@@ -346,7 +346,7 @@ def stepping(case: Experiment, seeds) -> Replicates:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @each_optimizer
-def test_what_is_not_finite_stays_seen(uncaptured, optimizer, value):
+def test_values_that_are_not_finite_spread_as_in_eager(uncaptured, optimizer, value):
     parameters = trained(cuda_graph, experiment(optimizer=optimizer, epochs=1), on=spoilt(value))
     assert [p.isfinite().all().item() for p in parameters] == [False] * 6
 
@@ -376,19 +376,19 @@ def test_parameters_are_copies(uncaptured):
 
 
 CUDA_MATMUL, CPU_MATMUL = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
-# Where a precision is set that both of them inherit, and where one that the first of them does.
+# Where a precision is set that both inherit, and one that only the first inherits.
 EVERYTHING, EVERYTHING_ON_CUDA = torch.backends, torch.backends.cudnn
 
 
 def precisions() -> list:
-    """What PyTorch says of matrix products' precision, by the newer settings and the older ones."""
-    said = [CUDA_MATMUL.fp32_precision, CPU_MATMUL.fp32_precision]
+    """Returns the precisions of matrix products by PyTorch's newer settings and its older ones."""
+    found = [CUDA_MATMUL.fp32_precision, CPU_MATMUL.fp32_precision]
     for older in (lambda: CUDA_MATMUL.allow_tf32, torch.get_float32_matmul_precision):
         try:
-            said.append(older())
+            found.append(older())
         except RuntimeError:
-            said.append("they disagree")
-    return said
+            found.append("they disagree")
+    return found
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def precisions() -> list:
 )
 @pytest.mark.parametrize("own", ["none", "ieee", "tf32", "high", "medium"])
 def test_precisions_are_left_as_they_were(own, inherited):
-    """Also for who changes what is inherited, later."""
+    """They stay right if an inherited setting is changed later."""
     try:
         for settings, precision in inherited.items():
             settings.fp32_precision = precision
@@ -427,11 +427,11 @@ def test_precisions_are_left_as_they_were(own, inherited):
 @pytest.mark.parametrize("batch_size", [1, 32, 100, 1000, 60000])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.03), ("adam", 1e-4)])
 def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
-    """Nearly all entries to 1e-5, as on a CPU.
+    """Nearly all entries agree to 1e-5, as on a CPU.
 
-    The rest wider: where rounding has a unit of the first layer cross zero in one of the two,
-    they part by more. On a CPU eager's SGD ends up to 2e-5 from a float64 run here, at batch
-    size 100; Adam's see `test_engines`.
+    The others differ by more: rounding makes a unit of the first layer cross zero in only one of the
+    two. On a CPU, eager's SGD ends up to 2e-5 from a float64 run here, at batch size 100; for Adam see
+    `test_engines`.
     """
     size = min(batch_size, EXAMPLES)
     case = of_steps(1000, optimizer=NAMED[optimizer](rate), batch_size=size)
@@ -442,8 +442,8 @@ def test_on_a_gpu_a_thousand_steps_are_eagers(optimizer, rate, batch_size):
 
 @pytest.mark.gpu
 @each_optimizer
-def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
-    """But for rounding: cuBLAS may choose another algorithm for another number of replicates."""
+def test_on_a_gpu_replicates_do_not_depend_on_each_other(optimizer):
+    """They agree up to rounding: cuBLAS's choice of algorithm may depend on their number."""
     case = experiment(optimizer=optimizer.with_rate(1e-3))
     together = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -456,7 +456,7 @@ def test_on_a_gpu_replicates_are_each_what_it_is_alone(optimizer):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
+def test_on_a_gpu_groups_in_turn_give_the_same(two_at_a_time):
     case = experiment(optimizer=Adam(1e-4))
     grouped = trained(cuda_graph, case, seeds=(3, 4, 5), on=made_up_on(GPU))
     for replicate, seed in enumerate((3, 4, 5)):
@@ -466,7 +466,7 @@ def test_on_a_gpu_groups_one_after_the_other_give_the_same(two_at_a_time):
 
 @pytest.mark.gpu
 @each_optimizer
-def test_on_a_gpu_the_same_again_is_bitwise_the_same(optimizer):
+def test_on_a_gpu_results_are_reproduced_bitwise(optimizer):
     case = experiment(optimizer=optimizer)
     first, again = (trained(cuda_graph, case, seeds=(0, 1), on=made_up_on(GPU)) for _ in range(2))
     assert same(first, again)
@@ -483,7 +483,7 @@ def test_on_a_gpu_parts_of_an_epoch_make_the_epoch(optimizer, batch_size):
 @pytest.mark.gpu
 @each_optimizer
 def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
-    """Neither in the parameters nor in the moments, by which eager's first step would differ."""
+    """Neither the parameters nor the moments, which affect the first step, are changed."""
     case = experiment(optimizer=optimizer.with_rate(1e-3), batch_size=EXAMPLES, epochs=1)
     made = cuda_graph.Engine(case, made_up_on(GPU), (0,))
     assert same([p.cpu() for p in made.parameters()], stack_parameters([build_network("default", 0)]))
@@ -492,7 +492,7 @@ def test_on_a_gpu_capturing_leaves_no_trace(optimizer):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_tf32_is_left_out_and_as_it_was(monkeypatch):
+def test_on_a_gpu_tf32_is_not_used_and_its_setting_is_kept(monkeypatch):
     case = experiment(optimizer=SGD(0.1), batch_size=1000)
     expected = trained(cuda_graph, case, on=made_up_on(GPU))
     monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32")

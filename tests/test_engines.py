@@ -1,6 +1,6 @@
-"""Every fast engine against eager: the same parameters, outcomes and independence of replicates.
+"""Every fast engine compared with eager: parameters, outcomes and independence of replicates.
 
-On made-up images with MNIST's share of zeros, so that nothing is downloaded.
+The images are made up, with MNIST's share of zeros, so that nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ ROOT = Path(__file__).parent.parent
 each_engine = pytest.mark.parametrize("engine", FAST, ids=lambda engine: engine.NAME)
 
 
-# To an engine, an order is any permutation; but by class a network becomes another one.
+# Engines accept any order, but sorted by class it gives a very different network.
 STREAMS = [(size, order) for size in (1, 2, 32, 100) for order in ORDERS]
 
 
 def of_steps(least: int, **fields) -> Experiment:
-    """As many epochs as have that many steps; one at least."""
+    """Returns an experiment of at least `least` steps, in whole epochs."""
     steps = math.ceil(EXAMPLES / fields["batch_size"])
     return Experiment(epochs=math.ceil(least / steps), **fields)
 
@@ -66,7 +66,7 @@ def trained(engine, experiment: Experiment, seeds=(0,), on: Data | None = None) 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """For eager's sake: its threads wait for each other at every operation."""
+    """Uses one thread, as eager's threads wait for each other at every operation."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -88,11 +88,11 @@ def test_sgd_is_eagers(engine, batch_size, order):
 @pytest.mark.parametrize(("batch_size", "order"), STREAMS)
 @each_engine
 def test_adam_is_eagers(engine, batch_size, order):
-    """Up to a few units of the first layer, in which Adam makes rounding large.
+    """They agree except for a few units of the first layer, in which Adam amplifies rounding.
 
-    Where a unit is hardly ever active, its step m / (sqrt(v) + eps) is as large for a gradient
+    If a unit is hardly ever active, its step m / (sqrt(v) + eps) is as large for a gradient
     that is a rounding error. Eager itself ends up to 1e-4 from a float64 run here, and up to
-    1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001), by a handful of units.
+    1e-1 on MNIST (1,000 steps, batch size 32, rate 0.001) because of a handful of units.
     """
     experiment = of_steps(300, optimizer=Adam(1e-4), batch_size=batch_size, order=order)
     parameters = trained(engine, experiment)
@@ -111,7 +111,7 @@ def test_batches_of_several_waves_are_eagers(monkeypatch, optimizer, batch_size,
     assert distance(parameters, reference(experiment)) < (1e-2 if optimizer == "adam" else 1e-5)
 
 
-# With every setting, and each in more than one company.
+# Every setting, each in several combinations.
 OTHERS = [
     SGD(0.003, momentum=0.9, dampening=0.3, weight_decay=0.001),
     SGD(0.003, momentum=0.9, nesterov=True),
@@ -128,7 +128,7 @@ each_other = pytest.mark.parametrize("optimizer", OTHERS, ids=lambda optimizer: 
 
 @each_other
 def test_other_optimizers_are_eagers(optimizer):
-    """After 1,000 steps, on pixels that no image has, and others that not every batch has."""
+    """The 1,000 steps include pixels that are never lit, and pixels not lit in every batch."""
     experiment = of_steps(1000, optimizer=optimizer, batch_size=8)
     parameters = trained(numba_loop, experiment)
     for share, allowed in optimizer.tolerance.items():
@@ -136,7 +136,7 @@ def test_other_optimizers_are_eagers(optimizer):
 
 
 @each_other
-def test_other_optimizers_are_eagers_in_waves_on_cores(monkeypatch, optimizer):
+def test_other_optimizers_are_eagers_in_waves_on_several_cores(monkeypatch, optimizer):
     monkeypatch.setattr(numba_loop, "WAVE", 16)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     experiment = of_steps(30, optimizer=optimizer, batch_size=60)
@@ -147,8 +147,8 @@ def test_other_optimizers_are_eagers_in_waves_on_cores(monkeypatch, optimizer):
     assert distance(parameters, expected, share=0.95) < 1e-5
 
 
-# A list of all units, one of the active ones, and a last layer whose width is that of its units; and no
-# layer of units at all.
+# A layer with a list of all units, one with a list of active units, and a last hidden layer that fills a
+# cache line; and a network with one hidden layer.
 NETWORKS = [
     MLP((784, 30, 20, 16, 7), ("tanh", "relu", "sigmoid")),
     MLP((784, 12, 12), ("relu",)),
@@ -156,7 +156,7 @@ NETWORKS = [
 
 
 def of_classes(count: int) -> Data:
-    """A part of the examples, as if there were so many classes."""
+    """Returns some of the examples, with `count` classes."""
     few = first(205)
     labels, test_labels = few.train_labels % count, few.test_labels % count
     dataset = Dataset("strokes", classes=count, digest="of its own")
@@ -165,7 +165,7 @@ def of_classes(count: int) -> Data:
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_other_networks_are_eagers(monkeypatch, network):
-    """In both ways of a step, in waves, on several cores; and they are evaluated alike."""
+    """Both kinds of step, waves and several cores are covered; evaluations agree too."""
     monkeypatch.setattr(numba_loop, "WAVE", 32)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     data = of_classes(network.classes)
@@ -207,8 +207,8 @@ def test_other_networks_are_eagers(monkeypatch, network):
     ],
     ids=lambda value: value.label if isinstance(value, Optimizer) else "",
 )
-def test_weights_without_a_gradient_move_as_the_optimizer_has_it(optimizer, moves, fades, batch_size):
-    """Those of a pixel that the first batch alone has, and those of one that none has."""
+def test_weights_without_a_gradient_move_only_with_some_optimizers(optimizer, moves, fades, batch_size):
+    """One pixel is lit only in the first batch, another never."""
     few = first(3 * batch_size)
     images = few.train_images.clone()
     images[:, [5, 300]] = 0
@@ -255,8 +255,8 @@ def test_outcomes_are_eagers(engine, experiment, outcome):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [1, 32])
 @each_engine
-def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
-    """One such pixel, and no layer of eager's is finite at the end of the epoch."""
+def test_values_that_are_not_finite_spread_as_in_eager(engine, optimizer, batch_size, value):
+    """One such pixel makes all layers not finite by the end of the epoch."""
     experiment = Experiment(optimizer=NAMED[optimizer](0.01), batch_size=batch_size, epochs=1)
     data = spoilt(value)
     for each in (eager, engine):
@@ -265,7 +265,7 @@ def test_what_is_not_finite_stays_seen(engine, optimizer, batch_size, value):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @each_engine
-def test_a_replicate_is_the_same_beside_others(engine, optimizer):
+def test_a_replicate_does_not_depend_on_others(engine, optimizer):
     torch.set_num_threads(2)
     experiment = Experiment(optimizer=NAMED[optimizer](0.01), batch_size=32, epochs=2)
     together = trained(engine, experiment, seeds=(3, 4, 5))
@@ -279,8 +279,8 @@ def test_a_replicate_is_the_same_beside_others(engine, optimizer):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("batch_size", [1, 32, 100, EXAMPLES])
-def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
-    """With shorter last batches and waves, and threads that have no example."""
+def test_results_are_bitwise_the_same_on_any_number_of_cores(monkeypatch, optimizer, batch_size):
+    """Shorter last batches and waves, and threads without examples, are covered."""
     monkeypatch.setattr(numba_loop, "WAVE", 64)
     monkeypatch.setattr(numba_loop, "EXAMPLES_PER_THREAD", 1)
     experiment = Experiment(optimizer=NAMED[optimizer](0.01), batch_size=batch_size, epochs=1)
@@ -306,18 +306,18 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch, optimizer, batch_size):
         ({"batch_size": 1000}, 1, 8, 8),
     ],
 )
-def test_how_many_cores_it_keeps_busy(fields, replicates, available, busy):
+def test_the_number_of_cores_kept_busy(fields, replicates, available, busy):
     experiment = Experiment(optimizer=SGD(0.1), epochs=1, **fields)
     assert numba_loop.cores(experiment, replicates, available) == busy
 
 
 def test_it_is_compiled_once_for_every_experiment():
-    """Else what compiles it again is timed as training, as it was for a learning rate that is an int."""
+    """Compiling again would be timed as training, as once happened for an integer learning rate."""
     for rate, init in ((1, 0), (0.5, 0.5)):
         for optimizer in (SGD(rate), Adam(rate), *OTHERS):
             experiment = Experiment(optimizer=optimizer, batch_size=32, epochs=1, init=init)
             trained(numba_loop, experiment, on=first(64))
-    assert len(compilation.kernels(MLP()).train.signatures) == 1
+    assert len(compilation.kernels(MLP()).train_steps.signatures) == 1
 
 
 @each_engine
@@ -334,24 +334,28 @@ def of_network(network: MLP) -> Experiment:
     return Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1, network=network)
 
 
-def test_a_refusal_says_why():
+def test_a_refusal_gives_the_reason():
     with pytest.raises(ValueError, match=r"engine numba cannot.*on a CPU, not on cuda"):
         choose_engine("numba", ONLINE, torch.device("cuda"))
     assert numba_loop.unavailable(torch.device("cuda")) is None
-    for network, said in (
-        (MLP((784, 10), ()), "it runs an MLP with hidden layers, not 784-10"),
-        (MLP((784, 5, 10), ("gelu",)), "it runs relu, sigmoid and tanh, not gelu"),
-        (MLP((784, 5, 10), ("identity",)), "it runs relu, sigmoid and tanh, not identity"),
+    for network, message in (
+        (MLP((784, 10), ()), "it needs at least one hidden layer; the network is 784-10"),
+        (MLP((784, 5, 10), ("gelu",)), "it supports the activations relu, sigmoid and tanh, not gelu"),
+        (
+            MLP((784, 5, 10), ("identity",)),
+            "it supports the activations relu, sigmoid and tanh, not identity",
+        ),
         (
             MLP((784, 65536, 10), ("relu",)),
-            "it runs an MLP of at most 65,535 inputs and units of a layer, not 784-65536-10 with relu",
+            "it supports at most 65,535 inputs or units in a layer; "
+            "the network is 784-65536-10 with relu",
         ),
     ):
-        assert numba_loop.refuses(of_network(network), CPU) == said
+        assert numba_loop.refuses(of_network(network), CPU) == message
         assert compilation.refuses_size(network) is not None
     without_eps = Experiment(optimizer=Adam(0.1, eps=0), batch_size=1, epochs=1)
-    said = "it runs Adam with an eps of 1.2e-38 or more; this is Adam with eps 0"
-    assert numba_loop.refuses(without_eps, CPU) == said
+    message = "it needs an eps of at least 1.2e-38; the optimizer is Adam with eps 0"
+    assert numba_loop.refuses(without_eps, CPU) == message
 
 
 def missing(monkeypatch):
@@ -377,7 +381,7 @@ def without_llvmlite(monkeypatch):
 
 @pytest.fixture
 def unasked():
-    """As in a process that has not asked whether Numba can run, before and after."""
+    """Forgets, before and after, whether Numba can run."""
     compilation.numba_unavailable.cache_clear()
     yield
     compilation.numba_unavailable.cache_clear()
@@ -387,13 +391,13 @@ def unasked():
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (missing, r"Numba is missing \(.*\); pip install numba brings it"),
-        (switched_off, r"Numba's compiler is off \(NUMBA_DISABLE_JIT is set\)"),
+        (missing, r"Numba is missing \(.*\); install it with pip install numba"),
+        (switched_off, r"Numba's compiler is off; unset NUMBA_DISABLE_JIT"),
         (broken, r"Numba cannot be imported \(OSError: libllvmlite.so: cannot open .*\)"),
         (without_llvmlite, r"Numba cannot be imported \(import of llvmlite halted.*\)"),
     ],
 )
-def test_where_numba_cannot_run_its_engine_is_named(unasked, monkeypatch, spoil, reason):
+def test_without_numba_its_engine_is_left_out_with_the_reason(unasked, monkeypatch, spoil, reason):
     spoil(monkeypatch)
     monkeypatch.delitem(sys.modules, compilation.module_name(MLP()), raising=False)
     with pytest.raises(ValueError, match=f"^engine numba cannot run here: {reason}$"):
@@ -431,8 +435,8 @@ def compile_small(folder: Path, output: Path) -> None:
         print(small.total(10), file=file)
 
 
-def test_processes_may_compile_at_once(tmp_path):
-    """Into an empty cache: one compiles, the other waits and loads. A small function stands in."""
+def test_processes_can_compile_at_the_same_time(tmp_path):
+    """With an empty cache, one compiles a small function; the other waits and loads it."""
     (tmp_path / "small.py").write_text(SMALL)
     outputs = [tmp_path / f"{number}.txt" for number in range(2)]
     processes = [forks().Process(target=compile_small, args=(tmp_path, output)) for output in outputs]

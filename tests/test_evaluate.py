@@ -1,4 +1,4 @@
-"""The compiled evaluation beside PyTorch's."""
+"""The compiled evaluation compared with PyTorch's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGES, LABELS = made_up().train_images, made_up().train_labels
 
 
 def networks(seeds=(0,), **changes: float) -> list[torch.Tensor]:
-    """Stacked, of a spread that predicts every class, with the first entries of some set to a value."""
+    """Returns stacked networks that predict every class, with some first entries changed to a value."""
     parameters = [10 * p for p in stack_parameters([build_network("default", s) for s in seeds])]
     for index, value in changes.items():
         parameters[int(index.removeprefix("p"))][:, :1] = value
@@ -33,7 +33,7 @@ def networks(seeds=(0,), **changes: float) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("chunk", [1025, 1024, 100])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_it_is_pytorchs(monkeypatch, threads, chunk):
+def test_it_agrees_with_pytorch(monkeypatch, threads, chunk):
     monkeypatch.setattr(evaluation, "_CHUNK", chunk)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     network = [p[0] for p in networks()]
@@ -47,7 +47,7 @@ def test_it_is_pytorchs(monkeypatch, threads, chunk):
 
 @pytest.fixture
 def untried() -> Iterator[None]:
-    """As in a process that has not evaluated yet, before and after."""
+    """Forgets, before and after, whether the compiled evaluation is right."""
     model.evaluate._compiled_holds.cache_clear()
     yield
     model.evaluate._compiled_holds.cache_clear()
@@ -58,7 +58,7 @@ def raising(*_):
 
 
 def off(_, network, images, labels):
-    """By a little more than rounding."""
+    """Returns a loss that is off by slightly more than rounding."""
     return (_tally(NETWORK, network, images, labels)[0] * (1 + 1.1e-5), None, None)
 
 
@@ -70,21 +70,26 @@ def wrong_about_zeros(_, network, images, labels):
     return _tally(NETWORK, network, images.where(images != 0, 1), labels)
 
 
-LIE = "its loss is * PyTorch's *"
+WRONG = "its loss is *, PyTorch's is *"
 
 
 @pytest.mark.parametrize(
     ("tally", "reason"),
-    [(raising, "it raises RuntimeError"), (off, LIE), (blind, LIE), (wrong_about_zeros, LIE)],
+    [
+        (raising, "it raised RuntimeError: illegal instruction"),
+        (off, WRONG),
+        (blind, WRONG),
+        (wrong_about_zeros, WRONG),
+    ],
 )
-def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, tally, reason):
+def test_if_it_is_wrong_pytorch_evaluates(untried, monkeypatch, capsys, tally, reason):
     expected = evaluate(NETWORK, networks(), IMAGES, LABELS).loss
     model.evaluate._compiled_holds.cache_clear()
     monkeypatch.setattr(model.evaluate, "compiled_tally", tally)
     for _ in range(2):
         assert evaluate(NETWORK, networks(), IMAGES, LABELS).loss == pytest.approx(expected, rel=1e-6)
     (line,) = capsys.readouterr().err.splitlines()
-    assert fnmatch(line, f"PyTorch evaluates, not the compiled forward pass: {reason}")
+    assert fnmatch(line, f"the compiled evaluation is not used, PyTorch evaluates: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -95,8 +100,8 @@ def test_where_it_does_not_hold_pytorch_evaluates(untried, monkeypatch, capsys, 
     ],
     ids=str,
 )
-def test_what_is_not_finite_or_overflows_is_evaluated_as_pytorch_does(changes):
-    """Two replicates; an infinite weight of a pixel that no image has makes PyTorch's logits NaN."""
+def test_values_that_overflow_or_are_not_finite_are_evaluated_as_by_pytorch(changes):
+    """An infinite weight of a pixel that is never lit makes PyTorch's logits NaN."""
     parameters = networks((0, 1), **changes)
     found = evaluate(NETWORK, parameters, IMAGES, LABELS)
     for replicate in range(2):
@@ -108,7 +113,7 @@ def test_what_is_not_finite_or_overflows_is_evaluated_as_pytorch_does(changes):
 
 @pytest.fixture
 def compiled(untried, monkeypatch) -> list[torch.Tensor]:
-    """The images that the compiled forward pass is asked to evaluate, which is off by rounding."""
+    """Makes the compiled evaluation off by rounding; returns a list of the images it evaluates."""
     asked = []
 
     def tally(_, network, images, labels):
@@ -120,15 +125,15 @@ def compiled(untried, monkeypatch) -> list[torch.Tensor]:
     return asked
 
 
-def test_it_evaluates_where_all_is_finite(compiled):
+def test_it_evaluates_if_all_parameters_are_finite(compiled):
     evaluate(NETWORK, networks((0, 1)), IMAGES, LABELS)
     assert [len(images) for images in compiled] == [50, len(IMAGES), len(IMAGES)]
     evaluate(NETWORK, networks(p0=float("inf")), IMAGES, LABELS)
     assert len(compiled) == 3
 
 
-def test_pytorch_evaluates_where_it_cannot_run(compiled, monkeypatch):
-    monkeypatch.setattr(model.evaluate, "unavailable", lambda: "Numba is missing")
+def test_pytorch_evaluates_if_it_cannot_run(compiled, monkeypatch):
+    monkeypatch.setattr(model.evaluate, "numba_unavailable", lambda: "Numba is missing")
     assert evaluate(NETWORK, networks(), IMAGES, LABELS).accuracy[0] > 0
     assert compiled == []
 
@@ -140,6 +145,6 @@ def test_a_class_without_images_has_no_accuracy():
     assert [bool(nan) for nan in np.isnan(found.class_accuracy[0])] == [False] * 9 + [True]
 
 
-def test_sums_are_in_double_precision_and_counts_whole():
+def test_sums_are_in_double_precision_and_counts_are_integers():
     loss, hits, predictions = _tally(NETWORK, [p[0] for p in networks()], IMAGES, LABELS)
     assert (loss.dtype, hits.dtype, predictions.dtype) == (torch.float64, torch.int64, torch.int64)

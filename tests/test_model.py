@@ -50,12 +50,12 @@ def experiment(**changed):
         ("init", math.nan),
     ],
 )
-def test_an_experiment_that_means_nothing_is_refused_by_field(field, value):
+def test_an_invalid_experiment_is_refused_naming_the_field(field, value):
     with pytest.raises(ValueError, match=f"^{re.escape(f'{field} is {value!r}; expected ')}"):
         experiment(**{field: value})
 
 
-def test_shuffled_orders_are_permutations_of_their_own():
+def test_shuffled_orders_are_different_permutations():
     labels = DATA.train_labels.numpy()
     orders = [tuple(epoch_order("shuffled", labels, seed, epoch)) for seed in (0, 1) for epoch in (0, 1)]
     assert len(set(orders)) == 4
@@ -72,11 +72,11 @@ def test_the_stream_by_class_is_sorted_and_drawn_once_per_seed():
     assert (first == again).all()
     assert sorted(first) == list(range(len(labels)))
     assert (first != other).any()
-    assert (np.diff(first[labels[first] == 0]) < 0).any(), "inside a class the order is drawn, too"
+    assert (np.diff(first[labels[first] == 0]) < 0).any(), "the order within a class is drawn too"
 
 
-def test_orders_are_the_same_for_ever():
-    """Published accuracies hang on them."""
+def test_orders_never_change():
+    """Published accuracies depend on them."""
     labels = np.array([3, 1, 3, 1, 0, 3, 1, 0, 3, 1] * 30)
     drawn = np.random.default_rng((5, 0)).permutation(300)
     assert epoch_order("by_class", labels, 5, 2).tolist() == sorted(drawn, key=lambda i: labels[i])
@@ -84,7 +84,7 @@ def test_orders_are_the_same_for_ever():
     assert epoch_order("shuffled", labels, 5, 2).tolist() == drawn.tolist()
 
 
-def test_default_initialisation_is_pytorchs_and_leaves_its_generator_alone():
+def test_default_initialisation_is_pytorchs_and_restores_its_generator():
     torch.manual_seed(3)
     expected = nn.Linear(784, 300).weight
     state = torch.random.get_rng_state()
@@ -97,7 +97,7 @@ def test_constant_initialisation_sets_every_weight_and_bias():
         assert (parameter == torch.tensor(0.01)).all()
 
 
-def test_stacked_parameters_compute_what_the_networks_do():
+def test_stacked_parameters_give_the_networks_outputs():
     networks = [build_network("default", seed) for seed in (0, 1)]
     stacked = stack_parameters(networks)
     assert [tuple(p.shape) for p in stacked] == [
@@ -114,7 +114,7 @@ def test_stacked_parameters_compute_what_the_networks_do():
         torch.testing.assert_close(got, expected)
 
 
-def test_evaluation_against_pytorchs_own():
+def test_evaluation_agrees_with_pytorch():
     networks = [build_network("default", seed) for seed in (0, 1)]
     result = evaluate(NETWORK, stack_parameters(networks), DATA.train_images, DATA.train_labels)
     for replicate, network in enumerate(networks):
@@ -127,7 +127,7 @@ def test_evaluation_against_pytorchs_own():
 
 
 def test_the_whole_set_as_one_batch_is_gradient_descent():
-    """Against the gradient written out by hand, in float64."""
+    """The gradients are written out by hand, in float64."""
     got = eager_parameters(experiment(batch_size=60000, optimizer=SGD(0.5)), epochs=3)
     w1, b1, w2, b2, w3, b3 = (p[0].double() for p in stack_parameters([build_network("default", 0)]))
     x, y = DATA.train_images.double(), nn.functional.one_hot(DATA.train_labels, 10).double()
@@ -155,7 +155,7 @@ def eager_parameters(experiment, epochs, seeds=(0,)):
     return engine.parameters()
 
 
-def test_accuracy_per_class_against_counting():
+def test_accuracy_per_class_agrees_with_counting():
     network = build_network("default", 0)
     result = evaluate(NETWORK, stack_parameters([network]), DATA.test_images, DATA.test_labels)
     predicted = network(DATA.test_images).argmax(1)
@@ -164,7 +164,7 @@ def test_accuracy_per_class_against_counting():
         assert result.class_accuracy[0, digit] == pytest.approx((own == digit).double().mean().item())
 
 
-def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_class():
+def test_a_sorted_stream_is_evaluated_in_the_middle_and_at_the_end_of_every_class():
     settings = experiment(order="by_class", batch_size=10, epochs=2)
     result = train(settings, DATA, seeds=(0, 1), engine="eager", observers=[STREAM])
     examples, accuracy = (result.observed[f"stream_{name}"] for name in ("examples", "class_accuracy"))
@@ -174,9 +174,9 @@ def test_a_sorted_stream_is_looked_at_in_the_middle_and_at_the_end_of_every_clas
     assert examples[-1].tolist() == [1025, 1025]
     assert accuracy.shape == (21, 10, 2)
     shares = torch.bincount(DATA.test_labels).numpy() / len(DATA.test_labels)
-    for look, epoch in ((0, 1), (-1, 2)):
-        assert shares @ accuracy[look] == pytest.approx(result.test_accuracy[epoch])
-    # Looking changes nothing.
+    for checkpoint, epoch in ((0, 1), (-1, 2)):
+        assert shares @ accuracy[checkpoint] == pytest.approx(result.test_accuracy[epoch])
+    # Evaluating changes nothing.
     parameters = eager_parameters(settings, epochs=2, seeds=(0, 1))
     at_end = evaluate(NETWORK, parameters, DATA.test_images, DATA.test_labels)
     assert (at_end.loss == result.test_loss[-1]).all()
@@ -198,7 +198,7 @@ def test_middles_and_ends_of_classes_are_rounded_down_to_batches(counts, size, c
     assert not STREAM.pauses(experiment(batch_size=size), labels)
 
 
-def test_distances_and_outcomes_are_each_replicates_own():
+def test_distances_and_outcomes_are_per_replicate():
     before, after = torch.ones(2, 3), torch.tensor([[1.0, 1.0, 1.0], [4.0, 5.0, 1.0]])
     assert _distance([before] * 2, [after, before]).tolist() == [[0, 5], [0, 0]]
     seen = SimpleNamespace(
@@ -211,8 +211,8 @@ def test_distances_and_outcomes_are_each_replicates_own():
     assert _outcomes(experiment(), parameters, fine, seen) == ("diverged", "learned", "diverged")
 
 
-def test_the_clock_counts_training_alone(monkeypatch):
-    """By a made-up clock, on which every part of a training takes a time of its own."""
+def test_the_clock_counts_only_training(monkeypatch):
+    """On a fake clock, every part of a training takes a different time."""
     now = 0.0
 
     def taking(seconds, real):
@@ -232,7 +232,7 @@ def test_the_clock_counts_training_alone(monkeypatch):
     seen = Observer(taking(1000, STREAM.observe), taking(1000, STREAM.pauses))
     after = taking(1000, lambda *_: None)
     result = train(settings, DATA, engine="eager", observers=[seen], after_epoch=after)
-    parts = len(result.observed["stream_examples"]) - 1  # which the last epoch is handed over in
+    parts = len(result.observed["stream_examples"]) - 1  # of the last epoch
     assert parts > 1
     assert result.prepare_seconds == 5
     assert result.epoch_seconds.tolist() == [0, 1, 1 + parts]
@@ -258,7 +258,7 @@ def test_on_cuda_the_clock_is_read_after_a_synchronise(monkeypatch, kind):
     assert watch.seconds == 2 * (2 + len(before))
 
 
-def test_the_time_to_an_accuracy_is_of_the_first_epoch_that_reaches_it():
+def test_time_to_accuracy_uses_the_first_epoch_that_reaches_it():
     curves = np.array([[0.1, 0.1], [0.92, 0.5], [0.85, 0.9], [0.95, 0.89]])
     training = made_up_training(
         experiment(epochs=3),
@@ -296,23 +296,23 @@ def test_training_keeps_its_curves():
     assert result.time_to_accuracy(1.01)["seconds"] == [None, None]
 
 
-def test_every_epoch_is_told_as_it_is_kept():
-    told = []
+def test_after_epoch_receives_the_evaluations_that_the_training_keeps():
+    received = []
     settings = experiment(epochs=3, optimizer=SGD(0.5), batch_size=32)
-    result = train(settings, DATA, after_epoch=lambda *what: told.append(what))
+    result = train(settings, DATA, after_epoch=lambda *given: received.append(given))
     assert result.seeds == (0,)
-    assert [epoch for epoch, *_ in told] == [1, 2, 3]
-    for epoch, on_train, on_test in told:
+    assert [epoch for epoch, *_ in received] == [1, 2, 3]
+    for epoch, on_train, on_test in received:
         for kept, of in (("train", on_train), ("test", on_test)):
             assert (of.loss == getattr(result, f"{kept}_loss")[epoch]).all()
             assert (of.accuracy == getattr(result, f"{kept}_accuracy")[epoch]).all()
-    assert (result.predictions[:, 0] == told[-1][2].predictions[0]).all()
-    assert not np.array_equal(told[-1][2].predictions, told[-2][2].predictions)
+    assert (result.predictions[:, 0] == received[-1][2].predictions[0]).all()
+    assert not np.array_equal(received[-1][2].predictions, received[-2][2].predictions)
 
 
 @pytest.mark.parametrize("infinite", [1, 3, 4, 5], ids=["training", "before", "training, last", "last"])
-def test_it_diverged_if_a_loss_is_infinite_at_its_end(monkeypatch, infinite):
-    """Of either set: of training and test set in turns, before and after each of two epochs."""
+def test_an_infinite_loss_at_the_end_means_diverged(monkeypatch, infinite):
+    """The sets are evaluated in turns, before and after each of two epochs."""
     order = []
 
     def spoilt(network, parameters, images, labels):
@@ -328,7 +328,7 @@ def test_it_diverged_if_a_loss_is_infinite_at_its_end(monkeypatch, infinite):
     assert (result.outcome == "diverged") == (infinite in (4, 5))
 
 
-def test_the_same_seed_gives_the_same_and_another_seed_another():
+def test_results_depend_only_on_the_seed():
     settings = experiment(epochs=2)
     first, again = (train(settings, DATA, seeds=(0, 1)) for _ in range(2))
     alone = train(settings, DATA, seeds=(1,))
@@ -344,7 +344,7 @@ def test_divergence_is_an_outcome():
     assert 0 <= result.final_test_accuracy <= 1
 
 
-def test_zero_initialisation_is_constant():
+def test_zero_initialisation_gives_a_constant_network():
     result = train(experiment(init=0, batch_size=2000, epochs=2), DATA)
     assert result.outcome == "constant"
     assert dict(zip(PARAMETERS, result.distance_from_initialisation[:, 0] > 0, strict=True)) == {
@@ -373,7 +373,7 @@ def test_outcomes(finite, classes, accuracy, outcome):
     assert found == outcome
 
 
-def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
+def test_the_outcome_is_the_most_frequent_and_in_a_tie_the_worst():
     def of(*outcomes):
         assert set(outcomes) <= set(OUTCOMES)
         seeds = tuple(range(len(outcomes)))
@@ -383,13 +383,13 @@ def test_the_outcome_of_several_replicates_is_that_of_most_and_else_the_worse():
     assert of("learned", "constant") == "constant"
 
 
-def test_engines_are_chosen_by_name_and_others_refused():
+def test_engines_are_chosen_by_name():
     assert choose_engine("eager", experiment(), CPU) is eager
     assert choose_engine("auto", experiment(), CPU) in ENGINES
-    with pytest.raises(EngineError, match=r"no engine is called 'steam'; there are auto, .*eager"):
+    with pytest.raises(EngineError, match=r"no engine is called 'steam'; expected one of auto, .*eager"):
         choose_engine("steam", experiment(), CPU)
 
 
-def test_data_of_another_name_are_refused():
-    with pytest.raises(ValueError, match="the experiment is on kmnist, the data are mnist"):
+def test_data_of_another_data_set_are_refused():
+    with pytest.raises(ValueError, match="the data are mnist; expected the experiment's kmnist"):
         train(experiment(dataset=KMNIST), DATA)

@@ -1,4 +1,4 @@
-"""Numba's cache, damaged, of other settings, not writable; small functions stand in for kernels."""
+"""Numba's cache if damaged, of other settings or not writable, with small functions for kernels."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def times(number):
 """
 
 COMPILING = "compiling the numba engine's sum (once per machine, about 20 s)"
-ALONE = "compiling the numba engine's sum for this process alone (about 20 s): "
+ALONE = "compiling the numba engine's sum for this process only (about 20 s): "
 
 
 class Small:
-    """A module of two functions, each use of which is as in another process."""
+    """A module of two functions, which is imported anew for every use, as in a new process."""
 
     def __init__(self, folder: Path, capsys):
         self.cache = folder / "__pycache__"
@@ -51,8 +51,8 @@ class Small:
         spec.loader.exec_module(module)
         return module
 
-    def said(self, name="plus") -> list[str]:
-        """Compiles or loads `plus`, which must then be right; returns what is said about it."""
+    def lines(self, name="plus") -> list[str]:
+        """Compiles or loads a function, checks its result, and returns the lines printed."""
         function = getattr(self.functions(), name)
         compile_first(function, "sum", lambda: function(0))
         assert function(10) == (11 if name == "plus" else 10)
@@ -69,13 +69,13 @@ def small(tmp_path, monkeypatch, capsys) -> Small:
     return Small(tmp_path, capsys)
 
 
-def test_it_is_compiled_once_and_loaded_thereafter(small):
-    assert small.said() == [COMPILING]
-    assert small.said() == []
+def test_it_is_compiled_once_and_then_loaded(small):
+    assert small.lines() == [COMPILING]
+    assert small.lines() == []
     small.write(1)
-    assert small.said() == []
-    assert small.said("times") == [COMPILING]
-    assert small.said() == small.said("times") == []
+    assert small.lines() == []
+    assert small.lines("times") == [COMPILING]
+    assert small.lines() == small.lines("times") == []
 
 
 def truncated(file, other):
@@ -94,7 +94,7 @@ def garbage(file, other):
     file.write_bytes(os.urandom(5000))
 
 
-def anothers(file, other):
+def of_another_function(file, other):
     file.write_bytes(other.read_bytes())
 
 
@@ -114,92 +114,102 @@ def a_link_to_nowhere(file, other):
     file.symlink_to("nowhere")
 
 
-def gone(file, other):
+def missing(file, other):
     file.unlink()
 
 
-DAMAGES = [truncated, empty, zeros, garbage, anothers, flipped, a_folder, a_link_to_nowhere, gone]
+DAMAGES = [
+    truncated,
+    empty,
+    zeros,
+    garbage,
+    of_another_function,
+    flipped,
+    a_folder,
+    a_link_to_nowhere,
+    missing,
+]
 
 
 @pytest.mark.parametrize("suffix", [".nbi", ".nbc", ".sha256"])
-def test_what_is_damaged_is_discarded_and_compiled_again(small, suffix):
-    small.said("times")
-    small.said()
+def test_a_damaged_file_is_discarded_and_the_function_compiled_again(small, suffix):
+    small.lines("times")
+    small.lines()
     for damage in DAMAGES:
         if (suffix, damage) == (".sha256", flipped):
             continue  # it may be in a space
         damage(small.file(suffix), small.file(suffix, "times"))
-        said, compiling = small.said()
-        assert said.startswith("discarding the numba engine's cached sum: small."), damage
+        discarding, compiling = small.lines()
+        assert discarding.startswith("discarding the numba engine's cached sum: small."), damage
         assert compiling == COMPILING
-        assert small.said() == small.said("times") == [], damage
+        assert small.lines() == small.lines("times") == [], damage
 
 
-def test_what_is_damaged_and_stays_is_not_used(small):
-    """As in a folder that is read-only by now."""
-    small.said()
+def test_a_damaged_file_that_cannot_be_deleted_is_not_used(small):
+    """An example is a folder that has become read-only."""
+    small.lines()
     a_folder(small.file(".nbc"), None)
     (small.file(".nbc") / "file").touch()
     for _ in range(2):
-        discarding, alone = small.said()
+        discarding, alone = small.lines()
         assert discarding.startswith("discarding the numba engine's cached sum: small.plus")
         assert alone.startswith(f"{ALONE}Numba's cache cannot be used ([Errno {errno.ENOTEMPTY}]")
 
 
-def test_an_older_sources_code_is_not_run(small):
-    """Numba writes the index first: a process that dies then leaves the older code under a new index."""
+def test_code_of_an_older_source_is_not_run(small):
+    """Numba writes the index first: a process that dies then leaves older code with a new index."""
     small.write(2)
     function = small.functions().plus
     compile_first(function, "sum", lambda: function(0))
     older = small.file(".nbc").read_bytes()
     small.write(1)
-    small.said()
+    small.lines()
     small.file(".nbc").write_bytes(older)
-    assert small.said()[1:] == [COMPILING]
+    assert small.lines()[1:] == [COMPILING]
 
 
-def test_other_settings_of_numba_have_their_own_code(small, monkeypatch):
-    small.said()
+def test_other_settings_of_numba_need_other_code(small, monkeypatch):
+    small.lines()
     monkeypatch.setenv("NUMBA_OPT", "0")
-    assert small.said()[1:] == [COMPILING]
+    assert small.lines()[1:] == [COMPILING]
     monkeypatch.delenv("NUMBA_OPT")
-    assert small.said()[1:] == [COMPILING]
+    assert small.lines()[1:] == [COMPILING]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert small.said() == [], "no compiler's"
+    assert small.lines() == [], "it does not affect the compiler"
 
 
 def test_code_of_another_source_is_not_run(small, monkeypatch):
-    """Of a file that the function's own imports, which Numba does not look at."""
-    small.said()
+    """Numba does not check the files that the function's file imports."""
+    small.lines()
     monkeypatch.setattr(cached_files, "code_digest", lambda _: "another")
-    discarding, compiling = small.said()
+    discarding, compiling = small.lines()
     assert discarding.endswith("the source has changed")
     assert compiling == COMPILING
-    assert small.said() == []
+    assert small.lines() == []
 
 
-def test_a_full_disk_keeps_nothing_and_fails_nothing(small, monkeypatch):
+def test_on_a_full_disk_nothing_is_cached_and_nothing_fails(small, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
-    compiling, kept = small.said()
+    compiling, kept = small.lines()
     assert compiling == COMPILING
-    assert kept.startswith("the numba engine's compiled sum is not kept: Numba's cache cannot")
+    assert kept.startswith("the numba engine's compiled sum is not cached: Numba's cache cannot")
     monkeypatch.undo()
-    assert small.said() == [COMPILING]
+    assert small.lines() == [COMPILING]
 
 
 def test_without_a_writable_folder_each_process_compiles(small, monkeypatch):
     monkeypatch.setattr(
         "numba.core.caching._CacheLocator.ensure_cache_path", lambda _: os.mkdir("/proc/x")
     )
-    (line,) = small.said()
+    (line,) = small.lines()
     assert line == f"{ALONE}Numba has no writable folder for its cache; set NUMBA_CACHE_DIR to one"
     assert not small.cache.exists()
 
 
-def test_where_nothing_can_be_locked_each_process_compiles(small):
+def test_without_a_lock_each_process_compiles(small):
     (small.cache / "kernels.lock").mkdir(parents=True)
-    (line,) = small.said()
+    (line,) = small.lines()
     assert line.startswith(f"{ALONE}Numba's cache cannot be locked (")

@@ -1,6 +1,6 @@
-"""An engine proves itself: what is left out and why, and for how long that is remembered.
+"""Engines prove themselves: which are left out and why, and how long the result is kept.
 
-Stand-ins for engines run eager's steps on made-up images, and a clock that they move on themselves.
+Stand-in engines run eager's steps on made-up images, and advance a fake clock.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ONLINE = Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1)
 
 
 class StandIn:
-    """An engine that trains as eager does, at `seconds` a step, but for what a test changes."""
+    """An engine that trains like eager, at `seconds` per step, except for what a test changes."""
 
     HONOURS = eager.HONOURS
 
@@ -73,7 +73,7 @@ class StandIn:
         return Running(self, experiment, data, seeds)
 
     def end_of_epoch(self, parameters):
-        """What a test changes."""
+        """Does nothing; tests replace it."""
 
 
 class Running:
@@ -104,7 +104,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """An empty cache of its own, and nothing remembered."""
+    """Sets an empty cache, and forgets earlier results."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(proof, "_known", {})
     monkeypatch.setattr(proof, "_STEPS", 20)
@@ -113,7 +113,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def plain(monkeypatch) -> StandIn:
-    """Eager's own stand-in, which takes a millisecond a step."""
+    """Replaces eager by a stand-in that takes a millisecond per step."""
     plain = StandIn("eager")
     monkeypatch.setattr(stopwatch, "time", Clock)
     monkeypatch.setattr(Clock, "now", 0.0)
@@ -124,25 +124,25 @@ def plain(monkeypatch) -> StandIn:
 
 @pytest.fixture
 def engines(plain, monkeypatch):
-    """`engines(first, second)`: what "auto" chooses from, before eager."""
+    """`engines(first, second)` sets the engines that "auto" chooses from before eager."""
     return lambda *fast: monkeypatch.setattr(model.engines, "ENGINES", (*fast, plain))
 
 
 def forget(monkeypatch):
-    """As in another process."""
+    """Forgets results, as in a new process."""
     monkeypatch.setattr(proof, "_known", {})
 
 
-def test_one_that_holds_is_taken_and_the_order_decides_not_the_time(plain, engines, capfd):
+def test_the_first_engine_that_passes_is_used_not_the_fastest(plain, engines, capfd):
     slower, faster = StandIn("a", 0.00119), StandIn("b", 0.0001)
     engines(slower, faster)
     assert unproven(ONLINE, CPU)
-    assert choose_engine("auto", ONLINE, CPU) is plain, "nothing is taken before it is proved"
+    assert choose_engine("auto", ONLINE, CPU) is plain, "none is used before it is proved"
     prove_engines(ONLINE, made_up())
     assert choose_engine("auto", ONLINE, CPU) is slower
     assert not unproven(ONLINE, CPU)
     assert left_out(ONLINE, CPU) == {}
-    assert faster.steps == 0, "the one before it holds"
+    assert faster.steps == 0, "the one before it passes"
     assert capfd.readouterr().err == "proving engine a for SGD at batch size 1 (once per machine)\n"
 
 
@@ -172,14 +172,14 @@ def spoils_a_bias(parameters):
         (
             0.001,
             wrong_by(1e-4),
-            r"its parameters are \d\.\de-0\d from eager's; rounding is at most 1e-05",
+            r"its parameters differ from eager's by \d\.\de-0\d; expected less than 1e-05",
         ),
-        (0.001, spoils_a_bias, r"its parameters are nan from eager's; rounding is at most 1e-05"),
-        (0.0013, lambda _: None, r"it is slower than eager here \(1,300 µs a step to 1,000\)"),
+        (0.001, spoils_a_bias, r"its parameters differ from eager's by nan; expected less than 1e-05"),
+        (0.0013, lambda _: None, r"it is slower than eager here \(1,300 µs per step, eager 1,000\)"),
     ],
     ids=["wrong", "nan", "slow"],
 )
-def test_one_that_does_not_hold_is_left_out_with_the_reason(
+def test_an_engine_that_fails_is_left_out_with_the_reason(
     plain, engines, capfd, monkeypatch, optimizer, seconds, end_of_epoch, why
 ):
     bad, good = StandIn("bad", seconds), StandIn("good")
@@ -190,16 +190,16 @@ def test_one_that_does_not_hold_is_left_out_with_the_reason(
     (reason,) = left_out(experiment, CPU).values()
     assert re.fullmatch(why, reason)
     assert choose_engine("auto", experiment, CPU) is good
-    assert choose_engine("bad", experiment, CPU) is bad, "by its name it is still taken"
-    said = f"engine bad is left out for {experiment.optimizer.label} at batch size 2: {reason}"
-    assert said in capfd.readouterr().err.splitlines()
+    assert choose_engine("bad", experiment, CPU) is bad, "it can still be named"
+    line = f"engine bad is left out for {experiment.optimizer.label} at batch size 2: {reason}"
+    assert line in capfd.readouterr().err.splitlines()
 
     forget(monkeypatch)
-    assert left_out(experiment, CPU) == {"bad": reason}, "another process reads the same"
+    assert left_out(experiment, CPU) == {"bad": reason}, "another process reads the same result"
 
 
-def test_rounding_in_a_few_units_is_no_reason(engines):
-    """A ReLU whose input is 0 up to rounding lets an example through in one engine alone."""
+def test_rounding_in_a_few_units_is_accepted(engines):
+    """A ReLU whose input is 0 up to rounding lets an example through in only one engine."""
 
     def lets_an_example_through(parameters):
         parameters[0][7] *= 1 + 1e-4  # one unit of 300
@@ -215,8 +215,8 @@ def test_rounding_in_a_few_units_is_no_reason(engines):
     ("batch_size", "seconds", "most"),
     [(1, 2**-10, 202), (100, 2**-10, 52), (100, 2**-4, 17), (1025, 0.5, 3), (60000, 0.5, 3)],
 )
-def test_eagers_work_is_bounded(plain, engines, monkeypatch, batch_size, seconds, most):
-    """To some 200 steps, and about a second: none of an epoch that has no more batches."""
+def test_eagers_steps_are_limited(plain, engines, monkeypatch, batch_size, seconds, most):
+    """The limits are some 200 steps, about a second, and an epoch's batches."""
     monkeypatch.setattr(proof, "_STEPS", 200)
     plain.seconds = seconds
     engines(StandIn("fast", seconds / 2))
@@ -224,8 +224,8 @@ def test_eagers_work_is_bounded(plain, engines, monkeypatch, batch_size, seconds
     assert plain.steps == most
 
 
-def test_the_rate_and_the_initialisation_are_not_those_of_the_row(plain, engines):
-    """At a rate of 1e6 everything overflows, and nothing could be compared."""
+def test_a_proof_has_its_own_rate_and_initialisation(plain, engines):
+    """At a rate of 1e6 everything overflows, so nothing could be compared."""
     fast = StandIn("fast")
     engines(fast)
     prove_engines(replace(ONLINE, optimizer=SGD(1e6), init=0, order="by_class", epochs=100), made_up())
@@ -235,7 +235,7 @@ def test_the_rate_and_the_initialisation_are_not_those_of_the_row(plain, engines
     assert (trial.learning_rate, trial.init, trial.order) == (0.03, "default", "shuffled")
 
 
-def test_an_answer_is_kept_for_the_user_alone_and_used_again(engines, monkeypatch, cache):
+def test_a_result_is_kept_for_this_user_only_and_used_again(engines, monkeypatch, cache):
     fast = StandIn("fast")
     engines(fast)
     prove_engines(ONLINE, made_up())
@@ -290,7 +290,7 @@ def python_is_traced(monkeypatch):
         python_is_traced,
     ],
 )
-def test_what_it_depends_on_changes_and_it_is_proved_again(engines, monkeypatch, change):
+def test_it_is_proved_again_when_something_it_depends_on_changes(engines, monkeypatch, change):
     engines(StandIn("fast"))
     prove_engines(ONLINE, made_up())
     change(monkeypatch)
@@ -327,7 +327,7 @@ def test_a_damaged_file_is_ignored_and_replaced(engines, monkeypatch, cache, con
     assert json.loads(file.read_text()) == kept
 
 
-def test_where_numbas_cache_is_matters_not(engines, monkeypatch, tmp_path):
+def test_the_location_of_numbas_cache_does_not_matter(engines, monkeypatch, tmp_path):
     engines(StandIn("fast"))
     prove_engines(ONLINE, made_up())
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
@@ -345,7 +345,7 @@ def test_a_damaged_time_is_ignored(engines, monkeypatch, cache, since):
 
 
 @pytest.mark.parametrize("answer", ["no file", "unreadable"])
-def test_an_answer_that_cannot_be_read_is_none(engines, monkeypatch, cache, answer):
+def test_a_result_that_cannot_be_read_is_ignored(engines, monkeypatch, cache, answer):
     engines(StandIn("fast"))
     prove_engines(ONLINE, made_up())
     (file,) = cache.iterdir()
@@ -367,8 +367,8 @@ def test_an_answer_that_cannot_be_read_is_none(engines, monkeypatch, cache, answ
     assert not unproven(ONLINE, CPU)
 
 
-def test_who_has_no_home_has_no_cache(engines, monkeypatch, tmp_path):
-    """Not a folder called `~`, either."""
+def test_without_a_home_there_is_no_cache(engines, monkeypatch, tmp_path):
+    """No folder called `~` is made either."""
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.chdir(tmp_path)
@@ -379,9 +379,9 @@ def test_who_has_no_home_has_no_cache(engines, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("home", ["file", "read-only"])
-def test_without_a_cache_the_process_remembers(engines, monkeypatch, tmp_path, home):
+def test_without_a_cache_the_process_remembers_the_result(engines, monkeypatch, tmp_path, home):
     if home == "file":
-        (tmp_path / "cache").write_text("no folder")
+        (tmp_path / "cache").write_text("a file")
     else:
         (tmp_path / "cache").mkdir(mode=0o500)
         monkeypatch.setattr(Path, "mkdir", lambda *_, **__: os.mkdir("/proc/none"))  # root may write
@@ -399,23 +399,23 @@ def test_without_a_cache_the_process_remembers(engines, monkeypatch, tmp_path, h
     [
         (EngineError("no memory"), "no memory"),
         (torch.OutOfMemoryError("no memory"), "no memory"),
-        (RuntimeError("two\nlines"), "it raises RuntimeError: two lines"),
+        (RuntimeError("two\nlines"), "it raised RuntimeError: two lines"),
         (
             OSError(28, "No space left on device"),
-            "it raises OSError: [Errno 28] No space left on device",
+            "it raised OSError: [Errno 28] No space left on device",
         ),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_error_is_not_remembered_beyond_the_process(engines, capfd, cache, error, reason):
-    """The next session may have the memory, the disk or the library that this one lacks."""
+def test_an_error_counts_for_this_process_only(engines, capfd, cache, error, reason):
+    """The next session may have the memory, the disk space or the library that this one lacks."""
     bad, good = StandIn("bad"), StandIn("good")
     bad.end_of_epoch = fails(error)
     engines(bad, good)
     prove_engines(ONLINE, made_up())
     assert left_out(ONLINE, CPU) == {"bad": reason}
     assert choose_engine("auto", ONLINE, CPU) is good
-    assert choose_engine("bad", ONLINE, CPU) is bad, "by its name it is still taken"
+    assert choose_engine("bad", ONLINE, CPU) is bad, "it can still be named"
     assert f"engine bad is left out for SGD at batch size 1: {reason}\n" in capfd.readouterr().err
     assert [file.name.split("-")[1] for file in cache.iterdir()] == ["good"]
 
@@ -451,7 +451,7 @@ class Lacking(StandIn):
         return "its library is missing"
 
 
-def test_one_that_cannot_run_here_is_named_and_not_tried(engines):
+def test_an_engine_that_cannot_run_here_is_named_and_not_tried(engines):
     lacking, good = Lacking("lacking"), StandIn("good")
     engines(lacking, good)
     assert left_out(ONLINE, CPU) == {"lacking": "its library is missing"}
@@ -463,21 +463,21 @@ def test_one_that_cannot_run_here_is_named_and_not_tried(engines):
         choose_engine("lacking", ONLINE, CPU)
 
 
-def test_one_that_is_not_meant_for_the_experiment_is_not_named(engines, monkeypatch):
+def test_an_engine_that_refuses_the_experiment_is_not_named(engines, monkeypatch):
     lacking = Lacking("lacking")
-    monkeypatch.setattr(lacking, "refuses", lambda *_: "it takes batches of 1")
+    monkeypatch.setattr(lacking, "refuses", lambda *_: "it supports batch size 1, not 2")
     engines(lacking)
     assert left_out(ONLINE, CPU) == {}
 
 
-def test_a_relative_cache_home_is_none(monkeypatch):
-    """As the XDG Base Directory Specification has it."""
+def test_a_relative_cache_home_is_ignored(monkeypatch):
+    """The XDG Base Directory Specification requires this."""
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/someone")
     assert proof._folder() == Path("/home/someone/.cache/minibatch-bench")
 
 
-def test_training_takes_what_has_proved_itself_and_eager_before(engines):
+def test_training_uses_eager_until_an_engine_has_proved_itself(engines):
     fast = StandIn("fast", seconds=0.0001)
     engines(fast)
     assert train(ONLINE, first(10)).engine == "eager"
@@ -499,18 +499,18 @@ def test_a_forced_engine_needs_no_proof(engines, cache, capfd):
 
 @pytest.fixture
 def without_numba(suite):
-    """`suite`, in whose processes Numba cannot run."""
+    """Returns `suite`, with processes in which Numba cannot run."""
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text()
         + "\n    from model.engines.numba_loop import compilation"
-        + "\n    compilation.unavailable = lambda: 'Numba is broken'\n"
+        + "\n    compilation.numba_unavailable = lambda: 'Numba is broken'\n"
     )
     return suite
 
 
-def test_a_session_says_once_what_cannot_run_here(without_numba):
-    """And so do its cases and its caption, where `auto` would have taken it."""
+def test_a_session_reports_once_that_an_engine_cannot_run_here(without_numba):
+    """Its cases and its caption report it too, if `auto` would have used the engine."""
     suite = without_numba
     ran = suite.run_apart("--device", "cpu", "-k", "test_1", "-n", "2")
     ran.assert_outcomes(passed=3)
@@ -531,17 +531,17 @@ def test_a_session_says_once_what_cannot_run_here(without_numba):
     ],
     ids=["eager", "collecting"],
 )
-def test_a_session_says_it_where_it_matters(without_numba, options, line):
+def test_a_session_reports_it_only_if_it_matters(without_numba, options, line):
     ran = without_numba.run_apart("--device", "cpu", "-k", "test_1", *options)
     assert [each for each in ran.outlines if "cannot run here" in each] == ([line] if line else [])
 
 
-def test_cases_and_caption_name_what_was_left_out(suite):
+def test_cases_and_caption_name_the_engines_left_out(suite):
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text()
-        + "\n    from model.engines.proof import Answer"
-        + "\n    model.engines.proof.kept_answer = lambda *_: Answer('it traps')\n"
+        + "\n    from model.engines.proof import ProofResult"
+        + "\n    model.engines.proof.kept_answer = lambda *_: ProofResult('it traps')\n"
     )
     suite.run("--device", "cpu", "-k", "test_1").assert_outcomes(passed=3)
     fast = [e.NAME for e in ENGINES if e is not eager and cannot_run(e, ONLINE, CPU) is None]
@@ -555,8 +555,8 @@ def test_cases_and_caption_name_what_was_left_out(suite):
 
 
 @pytest.mark.skipif(numba_loop.unavailable(CPU) is not None, reason="numba cannot run here")
-def test_the_real_one_holds(monkeypatch):
-    """By a clock on which every training takes as long; how fast it is, `make speed` says."""
+def test_the_numba_engine_passes(monkeypatch):
+    """Every training takes the same time on the fake clock; `make speed` measures the speed."""
     torch.set_num_threads(1)
     monkeypatch.setattr(proof, "_STEPS", 200)
     ticks = SimpleNamespace(perf_counter=partial(next, itertools.count(0, 1e-3)))
@@ -564,12 +564,12 @@ def test_the_real_one_holds(monkeypatch):
     assert proof.try_engine(numba_loop, ONLINE, made_up()) == proof.ProofResult(None)
 
 
-# In a process of its own, as on a GPU
+# In a separate process, as on a GPU
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """`elsewhere(code)`: an engine in a module of its own, eager but for that code in its epochs."""
+    """`elsewhere(code)` returns an engine in another module: eager, with that code in its epochs."""
     (tmp_path / "elsewhere.py").write_text(
         "import os, sys, time\n"
         "from model.engines import eager\n"
@@ -601,15 +601,15 @@ FEW = replace(ONLINE, batch_size=1000)
     [
         (
             "raise RuntimeError([name for name in os.environ if name.startswith('GIT_')])",
-            "it raises RuntimeError: []",
+            "it raised RuntimeError: []",
         ),
-        ("print('aborting', file=sys.stderr); os._exit(3)", "its proof dies with status 3: aborting"),
-        ("time.sleep(60)", "its proof does not end within 0.1 s"),
+        ("print('aborting', file=sys.stderr); os._exit(3)", "its proof died with status 3: aborting"),
+        ("time.sleep(60)", "its proof did not end within 0.1 s"),
     ],
     ids=["raises", "dies", "hangs"],
 )
-def test_a_process_of_its_own_may_die_or_hang(elsewhere, monkeypatch, code, reason):
-    """In a git hook, and where Python keeps the working directory off its path."""
+def test_a_separate_process_may_die_or_hang(elsewhere, monkeypatch, code, reason):
+    """This holds in a git hook, and if Python keeps the working directory off its path."""
     monkeypatch.setenv("GIT_INDEX_FILE", "the hook's")
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     if "sleep" in code:
@@ -617,7 +617,7 @@ def test_a_process_of_its_own_may_die_or_hang(elsewhere, monkeypatch, code, reas
     assert proof._try_apart(elsewhere(code), FEW, made_up()) == proof.ProofResult(reason, lasting=False)
 
 
-def test_a_process_of_its_own_that_cannot_be_started_is_no_answer(elsewhere, monkeypatch):
+def test_a_separate_process_that_cannot_be_started_is_reported(elsewhere, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/none")
     answer = proof._try_apart(elsewhere(""), FEW, made_up())
     assert (answer.lasting, answer.reason.split(":")[0]) == (False, "its proof cannot be started")
@@ -626,8 +626,8 @@ def test_a_process_of_its_own_that_cannot_be_started_is_no_answer(elsewhere, mon
 @pytest.mark.parametrize(
     "answer", [proof.ProofResult(None), proof.ProofResult("no memory", lasting=False)]
 )
-def test_what_an_engine_prints_is_no_answer(elsewhere, monkeypatch, capfd, answer):
-    """Of that process only what it runs, in this one."""
+def test_an_engines_output_is_ignored(elsewhere, monkeypatch, capfd, answer):
+    """The separate process's code runs in this process here."""
 
     def child(command, *, input, **_):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(input)))
@@ -645,8 +645,8 @@ def test_what_an_engine_prints_is_no_answer(elsewhere, monkeypatch, capfd, answe
     assert proof._try_apart(elsewhere("print('noise')"), FEW, made_up()) == answer
 
 
-def test_on_a_gpu_it_is_a_process_of_its_own(engines, monkeypatch):
-    """So that a kernel that traps takes no training with it."""
+def test_on_a_gpu_a_separate_process_is_used(engines, monkeypatch):
+    """A kernel that traps then does not break the training."""
     on_gpu = type("", (), {"device": torch.device("cuda")})
     monkeypatch.setattr(proof, "_try_apart", lambda *_: proof.ProofResult("it traps"))
     monkeypatch.setattr(proof, "try_engine", lambda *_: pytest.fail("in this process"))
@@ -656,8 +656,8 @@ def test_on_a_gpu_it_is_a_process_of_its_own(engines, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["cluster", "cuda-graph"])
-def test_the_engines_for_gpus_hold(name, capfd):
-    """In its own process; how fast each is, `make speed` says."""
+def test_the_gpu_engines_pass(name, capfd):
+    """They run in a separate process; `make speed` measures their speed."""
     (engine,) = (each for each in ENGINES if each.NAME == name)
     on_gpu = made_up_on(torch.device("cuda", 0))
     if refusal := cannot_run(engine, ONLINE, on_gpu.device):
@@ -667,7 +667,7 @@ def test_the_engines_for_gpus_hold(name, capfd):
 
 @pytest.mark.skipif(len(available_cores()) < 2, reason="needs two cores")
 @pytest.mark.skipif(numba_loop.unavailable(CPU) is not None, reason="numba cannot run here")
-def test_an_engine_is_chosen_with_all_cores_and_trains_on_those_it_leases(suite):
+def test_an_engine_is_chosen_with_all_cores_and_trains_on_leased_ones(suite):
     suite.add(
         1,
         """

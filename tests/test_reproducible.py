@@ -1,4 +1,4 @@
-"""The same command gives the same result to the last digit: serially, under -n, in any order."""
+"""The same command gives identical results: serially, with -n, and in any order."""
 
 import importlib
 
@@ -14,8 +14,8 @@ from model.optimizers import SGD
 GPU_ENGINES = (cluster, cuda_graph)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-# The suite's exercises with real training in the place of what is made up, and tests in an
-# order that a seed decides.
+# The suite's exercises with real training instead of made-up results, and tests in an order that depends
+# on a seed.
 CONFTEST = """
     import model.train
     from model.data.mnist import Data
@@ -38,14 +38,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def compiler():
-    """PyTorch imports it with an optimizer's first step, and cannot do so twice (see `prepared`)."""
+    """PyTorch imports it in an optimizer's first step, and cannot do so twice (see `prepared`)."""
     importlib.import_module("torch._dynamo")
 
 
 @pytest.fixture
 def real(compiler, suite, engine):
     (suite.path / "conftest.py").open("a").write(CONFTEST)
-    # Batches of one example, the only ones that every engine takes; of the slowest, in one row.
+    # Batches of one example, which every engine supports; for eager, the slowest, in one row only.
     first = "1 if rate == 0.25 else 32" if engine == "eager" else "1"
     for number, batch_size in ((1, first), (2, "128")):
         module = suite.module(number)
@@ -54,7 +54,7 @@ def real(compiler, suite, engine):
 
 
 def results(suite, monkeypatch, engine, order, *args):
-    """What the records of a run hold, but for seconds, which are in their checksums, too."""
+    """Returns a run's records without seconds, and without checksums, which depend on them."""
     monkeypatch.setenv("ORDER", order)
     some = ("-k", "test_1") if engine == "cluster" else ()
     result = suite.run("--engine", engine, "--device", DEVICE, "--replicates", "2", *some, *args)
@@ -74,7 +74,7 @@ def results(suite, monkeypatch, engine, order, *args):
         for engine in ENGINES
     ],
 )
-def test_the_same_command_gives_the_same(real, monkeypatch, engine):
+def test_the_same_command_gives_the_same_results(real, monkeypatch, engine):
     (chosen,) = (each for each in ENGINES if each.NAME == engine)
     if refusal := cannot_run(
         chosen, Experiment(optimizer=SGD(1), batch_size=1, epochs=1), torch.device(DEVICE)

@@ -38,7 +38,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_none_in_any_of_pytorchs_threads_and_all_is_as_before_afterwards(threads, count):
+def test_all_of_pytorchs_threads_flush_and_then_stop(threads, count):
     torch.set_num_threads(count)
     small = torch.full((300_000,), SMALLEST)
     assert subnormals([small * 0.5]) == len(small)  # now the threads exist
@@ -52,14 +52,14 @@ def test_none_in_any_of_pytorchs_threads_and_all_is_as_before_afterwards(threads
 
 
 def rarely_lit() -> Data:
-    """Images with some pixels that are lit in the first one alone: their moments decay ever after."""
+    """Returns images with pixels that are lit only in the first one, so their moments then decay."""
     images = made_up().train_images.clone()
     images[0, :100] = 1
     return Data(MNIST, images, made_up().train_labels, made_up().test_images, made_up().test_labels)
 
 
 def moments(running) -> list[Tensor]:
-    """Adam's, as either engine on a CPU keeps them."""
+    """Returns Adam's moments from either CPU engine."""
     if isinstance(running, eager.Engine):
         (optimizer,) = running._optimizers
         return [state[key] for state in optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")]
@@ -71,7 +71,7 @@ def moments(running) -> list[Tensor]:
 ADAM = Experiment(optimizer=Adam(1e-3), batch_size=1, epochs=1)
 
 
-def test_adams_moments_become_subnormal_without_it():
+def test_adams_moments_become_subnormal_if_not_flushed():
     running = eager.Engine(ADAM, rarely_lit(), (0,))
     eager.Engine.epoch.__wrapped__(running, torch.arange(EXAMPLES)[None], ADAM.constant_rates(EXAMPLES))
     assert subnormals(moments(running)) > 1000
@@ -86,7 +86,7 @@ def test_adams_moments_do_not_become_subnormal(engine):
 
 @pytest.mark.parametrize("replicates", [1, 2])
 def test_no_activations_become_subnormal(replicates):
-    """Of the second layer, sigmoid(-87.5) = 1.0e-38, which weights of 1e38 would make logits of."""
+    """In the second layer, sigmoid(-87.5) = 1.0e-38, which weights of 1e38 would turn into logits."""
     parameters = stack_parameters([NETWORK.build(0, seed) for seed in range(replicates)])
     on = (made_up().test_images, made_up().test_labels)
     parameters[3][:] = -87.5

@@ -1,4 +1,4 @@
-"""Networks, schedules and data sets as values: checked where they are made, and honoured or refused."""
+"""Networks, schedules and data sets as values: checked when they are made, and honoured or refused."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def experiment(**changed) -> Experiment:
 
 
 def halved(step):
-    """A `lr_lambda`."""
+    """Returns the factor of the rate, as a `lr_lambda`."""
     return 0.5**step
 
 
 class Backwards(LR.LRScheduler):
-    """A class of one's own: the rate becomes negative."""
+    """A custom scheduler, whose rate becomes negative."""
 
     def get_lr(self):
         return [0.1 - self.last_epoch for _ in self.base_lrs]
@@ -50,13 +50,13 @@ class Backwards(LR.LRScheduler):
 
 @dataclass(frozen=True)
 class Normed(MLP):
-    """A network with a field that nobody has been taught."""
+    """A network with a field that nothing supports."""
 
     norm: bool = False
 
 
 def moons():
-    """Two classes on 2 x 3 inputs, and a shape that has to be flattened."""
+    """Returns two classes of 2 x 3 inputs, which have to be flattened."""
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 2
     inputs = rng.normal(labels[:, None, None] * 2 - 1, 0.3, (300, 2, 3))
@@ -67,7 +67,7 @@ MOONS = Dataset.of("moons", moons)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: MLP(300), "sizes is 300; expected inputs, hidden units, classes, like (784,"),
         (lambda: MLP((784,)), "sizes is (784,); expected inputs, hidden units, classes, like (784,"),
@@ -80,11 +80,11 @@ MOONS = Dataset.of("moons", moons)
         (lambda: experiment(network="mlp"), "network is 'mlp'; expected an MLP"),
         (
             lambda: experiment(network=MLP((700, 30, 10), ("relu",))),
-            "network has 700 inputs, and mnist has 784",
+            "network has 700 inputs; expected 784 for mnist",
         ),
         (
             lambda: experiment(dataset=EMNIST_LETTERS, network=MLP()),
-            "network has 10 classes, and",
+            "network has 10 classes; expected 26 for emnist-letters",
         ),
         (lambda: experiment(schedule="cosine"), "schedule is 'cosine'; expected None or a Schedule"),
         (
@@ -111,29 +111,38 @@ MOONS = Dataset.of("moons", moons)
                 optimizer=SGD(0.1, momentum=0.9),
                 schedule=Schedule(LR.OneCycleLR, {"max_lr": 1, "total_steps": 10}),
             ),
-            "OneCycleLR, max lr 1, total steps 10, every epoch changes momentum, and not the learning",
+            "OneCycleLR, max lr 1, total steps 10, every epoch changes momentum; expected only the",
         ),
         (
             lambda: experiment(schedule=Schedule(Backwards)),
-            "Backwards, every epoch sets the",
+            "Backwards, every epoch changes the learning rate from 0.1 to -0.9; expected a finite",
         ),
         (lambda: Dataset("MNIST"), "name is 'MNIST'; expected up to 40 of a to z"),
         (
             lambda: Dataset("x", targets=(0.5, 0.4)),
-            "targets is (0.5, 0.4); they ascend, by",
+            "targets is (0.5, 0.4); expected whole percents in ascending order",
         ),
-        (lambda: Dataset("x", targets=(0.905,)), "targets is (0.905,); they ascend, by"),
+        (lambda: Dataset("x", targets=(0.905,)), "targets is (0.905,); expected whole percents"),
         (lambda: Dataset("x", targets=()), "targets is (); expected test accuracies, like (0.9, 0.95)"),
-        (lambda: Dataset("x", targets=(90,)), "targets is 90; expected a finite number above 0 below 1"),
+        (
+            lambda: Dataset("x", targets=(90,)),
+            "targets is 90; expected a finite number above 0 and below",
+        ),
         (lambda: Dataset("x", classes=0), "classes is 0; expected a whole number from 1"),
-        (lambda: Dataset.of("mnist", moons), "name is 'mnist', which is another data set's"),
-        (lambda: Dataset.of("x", lambda: 7), "a data set is four arrays: training inputs and labels, t"),
-        (lambda: own(inputs=[1, 2]), "the training inputs have shape (2,), its labels (2,); expected"),
-        (lambda: own(inputs=[[1]]), "the training inputs have shape (1, 1), its labels (2,); expected"),
-        (lambda: own(inputs=[["a"], ["b"]]), "the training inputs are <U1 of shape (2, 1)"),
+        (lambda: Dataset.of("mnist", moons), "name is 'mnist', which is a built-in data set; choose"),
+        (lambda: Dataset.of("x", lambda: 7), "the data set is 7; expected four arrays: training inputs"),
+        (lambda: own(inputs=[1, 2]), "the training inputs have shape (2,), the labels (2,); expected"),
+        (lambda: own(inputs=[[1]]), "the training inputs have shape (1, 1), the labels (2,); exp"),
+        (
+            lambda: own(inputs=[["a"], ["b"]]),
+            "the training inputs are <U1 of shape (2, 1); expected some",
+        ),
         (lambda: own(inputs=[[1], [float("nan")]]), "the inputs are not all finite in float32"),
-        (lambda: own(inputs=[[1, 2], [3, 4]]), "the inputs have shapes (2, 2) and (2, 1)"),
-        (lambda: own(labels=[0.0, 1.0]), "the training labels are float64 of shape (2,)"),
+        (
+            lambda: own(inputs=[[1, 2], [3, 4]]),
+            "the training inputs have shape (2, 2), the test inputs (2, 1)",
+        ),
+        (lambda: own(labels=[0.0, 1.0]), "the training labels are float64 of shape (2,); expected"),
         (
             lambda: own(labels=[0, 2]),
             "the test labels are [0, 1]; expected all of 0 to classes",
@@ -142,10 +151,10 @@ MOONS = Dataset.of("moons", moons)
         (lambda: own(test_labels=[0, 0]), "the test labels are [0]; expected all of 0 to classes"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(make, said):
+def test_an_invalid_value_is_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
         make()
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
 
 
 def own(inputs=((1,), (2,)), labels=(0, 1), test_labels=(0, 1)) -> Dataset:
@@ -173,7 +182,7 @@ def test_an_experiment_is_read_back_as_it_was_written(changed):
 
 
 @pytest.mark.parametrize(
-    ("place", "content", "said"),
+    ("place", "content", "message"),
     [
         ("network", "mlp", "network is 'mlp'; expected activations and sizes"),
         (
@@ -192,10 +201,10 @@ def test_an_experiment_is_read_back_as_it_was_written(changed):
         ("dataset", {**MOONS.to_dict(), "classes": "two"}, "classes is 'two'; expected a whole number"),
     ],
 )
-def test_what_no_experiment_wrote_is_refused(place, content, said):
+def test_an_invalid_written_experiment_is_refused(place, content, message):
     with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
         Experiment.from_dict({**experiment().to_dict(), place: content})
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
 
 
 def test_the_default_network_has_the_data_sets_inputs_and_classes():
@@ -208,7 +217,7 @@ def test_the_default_network_has_the_data_sets_inputs_and_classes():
 
 @flushed()
 def by_pytorch(network: MLP, data: Data, rates=(0.1,) * 6, optimizer=torch.optim.SGD):
-    """The plainest loop that there is, on batches of 50."""
+    """Trains with a minimal loop, on batches of 50."""
     layers = network.build("default", 0)
     stepping = optimizer(layers.parameters(), lr=0.1)
     for step, rate in enumerate(rates):
@@ -239,12 +248,12 @@ NETWORKS = [
 
 @pytest.fixture
 def uncompiled(monkeypatch):
-    """Evaluation by PyTorch: compiling for another network takes half a minute."""
+    """Evaluates with PyTorch: compiling for another network takes half a minute."""
     monkeypatch.setattr("model.evaluate._compiled_holds", lambda network: False)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_eager_trains_every_network_and_the_others_do_or_refuse_it_by_name(uncompiled, network):
+def test_eager_trains_every_network_and_other_engines_train_or_refuse_it(uncompiled, network):
     case, expected = experiment(network=network), by_pytorch(network, made_up())
     assert [tuple(p.shape[1:]) for p in expected[::2]] == [*pairwise(network.sizes)]
     assert distance(trained(eager, case, made_up()), expected) == 0
@@ -259,18 +268,18 @@ def test_eager_trains_every_network_and_the_others_do_or_refuse_it_by_name(uncom
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        (experiment(network=Normed(norm=True)), "it runs an MLP, not Normed"),
-        (experiment(network=Normed()), "it runs an MLP, not Normed"),
+        (experiment(network=Normed(norm=True)), "it supports the network class MLP, not Normed"),
+        (experiment(network=Normed()), "it supports the network class MLP, not Normed"),
     ],
 )
-def test_a_network_that_nobody_has_been_taught_is_refused_by_everything(case, reason):
+def test_an_unknown_class_of_network_is_refused_by_everything(case, reason):
     for each in (*ENGINES, *peers.PEERS):
         assert each.HONOURS.refuses(case) == reason
     assert roofline.minimum_work(case, made_up(), torch.arange(50)) is None
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
-def test_engines_take_the_rate_of_every_step(optimizer):
+def test_engines_use_the_rate_of_every_step(optimizer):
     rates = [0.1, 0.05, 0.2, 0.0, 0.001, 0.3]
     made = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer.name]
     case = experiment(optimizer=optimizer, schedule=Schedule(LR.ConstantLR))
@@ -319,7 +328,7 @@ def halted(epoch):
     return float(epoch < 2)
 
 
-def test_a_data_set_of_ones_own_is_trained_on(uncompiled, tmp_path):
+def test_training_on_your_own_data_set(uncompiled, tmp_path):
     assert (MOONS.inputs, MOONS.classes, MOONS.examples) == (6, 2, 300)
     data = load(MOONS, tmp_path, CPU)
     assert (data.train_images.shape, data.train_images.dtype) == ((300, 6), torch.float32)
@@ -327,20 +336,20 @@ def test_a_data_set_of_ones_own_is_trained_on(uncompiled, tmp_path):
     found = train(case, data)
     assert found.outcome == "learned"
     assert found.predictions.shape == (2, 1)
-    with pytest.raises(ValueError, match="the experiment is on mnist, the data are moons"):
+    with pytest.raises(ValueError, match="the data are moons; expected the experiment's mnist"):
         train(experiment(), data)
 
 
-def test_a_data_set_of_ones_own_is_known_by_its_content():
+def test_your_own_data_set_is_identified_by_its_content():
     assert Dataset.of("moons", moons) == MOONS
     other = Dataset.of("moons", lambda: (*moons()[:1], 1 - moons()[1], *moons()[2:]))
     assert other != MOONS
-    with pytest.raises(ValueError, match="the data set moons is not loaded by its name"):
+    with pytest.raises(ValueError, match="data set moons was not made in this process"):
         replace(MOONS, digest="0" * 64).arrays()
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=str)
-def test_from_where_on_it_has_learned_is_the_data_sets(dataset):
+def test_the_data_set_decides_which_accuracy_counts_as_learned(dataset):
     assert MNIST.learned_from == 0.9
     case = experiment(dataset=dataset, batch_size=10)
     data = replace(made_up(), dataset=dataset)
@@ -357,8 +366,8 @@ def test_a_schedule_is_tried_for_all_epochs():
         experiment(epochs=6, schedule=one_cycle)
 
 
-def test_a_schedule_that_ends_within_a_training_is_said_in_a_line(suite):
-    """By step, which is not tried for all of them beforehand."""
+def test_a_schedule_that_ends_during_a_training_is_reported_in_one_line(suite):
+    """A schedule by step is not tried for all steps beforehand."""
     schedule = "Schedule(OneCycleLR, {'max_lr': 1, 'total_steps': 9, 'cycle_momentum': False}, 'step')"
     module = suite.path / "bench" / "test_1_fake.py"
     module.write_text(
@@ -388,8 +397,8 @@ def test_a_report_is_read_without_pytorch_and_without_the_class_of_its_schedule(
     assert ran.stdout == "Warm, every step False\n", ran.stderr
 
 
-def test_a_data_set_that_nobody_loads_is_refused():
-    with pytest.raises(ValueError, match=r"dataset x is not one of mnist, .*; Dataset.of makes"):
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(ValueError, match=r"dataset is x; expected one of mnist, .*, or Dataset.of"):
         experiment(dataset=Dataset("x"))
-    with pytest.raises(ValueError, match="dataset mnist is not one of"):
+    with pytest.raises(ValueError, match="dataset is mnist; expected one of"):
         experiment(dataset=Dataset("mnist", examples=100))

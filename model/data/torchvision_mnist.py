@@ -1,4 +1,4 @@
-"""torchvision's data sets, importable beside a CPU-only PyTorch too."""
+"""torchvision's data sets, importable with a CPU-only PyTorch too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 
 def mnist_module() -> ModuleType:
-    """`torchvision.datasets.mnist`, imported when it is first needed.
+    """Returns `torchvision.datasets.mnist`, imported when it is first needed.
 
-    PyPI's Linux wheel of torchvision is built for CUDA. Beside a CPU-only PyTorch its
+    PyPI's Linux wheel of torchvision is built for CUDA. With a CPU-only PyTorch its
     operators do not load, and the import fails while registering their meta kernels:
     "operator torchvision::nms does not exist" (pytorch/vision issue 9085). The data sets
     use no operators, so declaring the missing schemas is enough; calling one would still

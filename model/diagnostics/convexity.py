@@ -15,11 +15,11 @@ from ..optimizers import SGD
 def losses_between_copies(
     data: Data, *, seed: int, learning_rate: float, steps: int
 ) -> dict[str, float]:
-    """The mean training loss at a network, at a copy with its hidden units reversed, and midway.
+    """Returns the mean training loss at a network, at a copy with its hidden units reversed, and midway.
 
     The network is trained for `steps` steps at batch size 1, at most an epoch. The copy computes the
-    same function, so if the loss were convex, it would be no higher midway. Returns `here`, `copy`
-    and `midway`, in nats.
+    same function, so if the loss were convex, it would be no higher midway. The losses are named `here`,
+    `copy` and `midway`, in nats.
     """
     experiment = Experiment(optimizer=SGD(learning_rate), batch_size=1, epochs=1, dataset=data.dataset)
     prove_engines(experiment, data)

@@ -1,4 +1,4 @@
-"""How far the mean of the next stochastic gradients is from the full gradient, in either order.
+"""The distance of the mean of the next stochastic gradients from the full gradient, in either order.
 
 The convergence proofs of SGD assume that, given the weights, the expectation of the stochastic
 gradient is the full gradient (L. Bottou, F. E. Curtis, J. Nocedal, "Optimization Methods for
@@ -40,10 +40,10 @@ def gradient_bias(
     """Trains at batch size 1 in `order`, and averages the next gradients at each of `checkpoints`.
 
     `checkpoints` are in epochs, ascending, and may be fractions; `counts` are the numbers k of gradients
-    to average, ascending, at most an epoch. All gradients of a checkpoint are taken at its weights, and
-    the full gradient is that of the whole training set. Returns `checkpoints`, `counts` and, each of
-    shape (checkpoints, counts), the `cosine` of the angle between the mean of k gradients and the full
-    gradient, and the `relative_error`: the norm of their difference divided by the full gradient's.
+    to average, ascending, at most an epoch. All gradients of a checkpoint are taken at its weights; the
+    full gradient is that of the whole training set. Returns `checkpoints`, `counts`, and two arrays of
+    shape (checkpoints, counts): `cosine`, of the angle between the mean of k gradients and the full
+    gradient, and `relative_error`, the norm of their difference divided by the full gradient's norm.
     """
     experiment = Experiment(
         optimizer=SGD(learning_rate), batch_size=1, epochs=1, order=order, dataset=data.dataset
@@ -64,7 +64,7 @@ def gradient_bias(
         upcoming = stream[round(checkpoint * examples) :][:examples]
         means = _means(network, weights, data, upcoming, [*counts, examples])
         full = means.pop()
-        if len(upcoming.unique()) < examples:  # from two epochs, so not a permutation
+        if len(upcoming.unique()) < examples:  # they span two epochs, so they are not a permutation
             (full,) = _means(
                 experiment.network, weights, data, upcoming.new_tensor(range(examples)), [examples]
             )
@@ -76,7 +76,7 @@ def gradient_bias(
 def _means(
     network: MLP, weights: list[Tensor], data: Data, indices: Tensor, counts: list[int]
 ) -> list[Tensor]:
-    """The mean gradient of the first k examples, flat, float64, for each k of `counts`."""
+    """Returns, for each k of `counts`, the mean gradient of the first k examples, flat, float64."""
     weights = [weight.detach().clone().requires_grad_() for weight in weights]
     total = torch.zeros(sum(w.numel() for w in weights), dtype=torch.float64, device=data.device)
     means = []

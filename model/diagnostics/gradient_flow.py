@@ -13,7 +13,7 @@ from ..network import MLP, stack_parameters
 from ..subnormals import flushed
 from .unit_symmetry import unit_spread, weight_ranks
 
-_KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the steps that are recorded; the last ends it
+_KEPT = (1, 2, 5, 10, 20, 50, 100, 200)  # the recorded steps; training ends after the last
 
 
 @flushed()
@@ -23,10 +23,9 @@ def gradient_flow(
     """Records the first 200 steps of SGD from `init`, in PyTorch's plain loop.
 
     Returns `steps` (counted from 1) and for each of them: `gradient`, the largest magnitude in the
-    gradient of each parameter; `loss` of the batch in nats; `active`, the largest
-    output of the first hidden layer on the batch; and, after the step, `unit_spread` and
-    `weight_ranks`, see `unit_symmetry`. `first` is the first of all steps in which each
-    parameter's gradient was not 0, or None.
+    gradient of each parameter; `loss`, the batch's, in nats; `active`, the largest output of the first
+    hidden layer on the batch; and, after the step, `unit_spread` and `weight_ranks` (see
+    `unit_symmetry`). `first` holds the first step at which each parameter's gradient was not 0, or None.
     """
     mlp = MLP().between(data.dataset.inputs, data.dataset.classes)
     network = mlp.build(init, seed).to(data.device)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
-    """How far apart the units of each hidden layer are, float64 of shape (hidden layers, replicates).
+    """Returns how far apart the units of each hidden layer are, float64 (hidden layers, replicates).
 
-    The largest difference between two units of the layer in any of a unit's parameters (incoming
-    weights, bias, outgoing weights), divided by the largest magnitude of those parameters. It is
-    0 if all units are bitwise equal, including all 0, and NaN if a parameter is not finite.
+    This is the largest difference between two units of the layer in any of a unit's parameters (incoming
+    weights, bias, outgoing weights), divided by the largest magnitude of these parameters: 0 if all
+    units are bitwise equal, including all 0, and NaN if a parameter is not finite.
     """
     layers = []
     for layer in range(len(parameters) // 2 - 1):
@@ -26,10 +26,10 @@ def unit_spread(parameters: list[Tensor]) -> NDArray[np.float64]:
 
 
 def weight_ranks(parameters: list[Tensor]) -> NDArray[np.float64]:
-    """The numerical rank of each weight matrix, float64 of shape (layers, replicates).
+    """Returns the numerical rank of each weight matrix, float64 of shape (layers, replicates).
 
     The tolerance is float32's rounding of the largest singular value, as in NumPy's
-    `matrix_rank`. NaN if a weight is not finite.
+    `matrix_rank`. The rank is NaN if a weight is not finite.
     """
     counts = []
     for weights in parameters[::2]:

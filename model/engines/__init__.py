@@ -1,25 +1,24 @@
-"""Engines: ways to run the steps of an epoch, and which of them runs an experiment.
+"""Engines: the ways to run an epoch's steps, and the choice between them.
 
 An engine is a module here with
 
 - `NAME`, its name for `--engine`;
-- `HONOURS`, the optimizers and, of each, the fields that it honours; see `honours`;
+- `HONOURS`, the optimizers that it honours, each with the fields that it honours; see `honours`;
 - `refuses(experiment, device)`: why it cannot run the experiment exactly on the device,
   in a few words, or None if it can;
-- `unavailable(device)`: why it cannot run on this machine for a reason that is neither the
-  experiment's nor the device's, such as a missing library; None if it can, and for a device that
-  it does not run on at all;
+- `unavailable(device)`: why it cannot run on this machine for a reason other than the experiment
+  and the device, such as a missing library; None if it can, or if it never runs on such a device;
 - `cores(experiment, replicates, available)`: how many of the `available` CPU cores it keeps busy
   when it trains that many replicates on a CPU, in `torch.get_num_threads()` threads;
 - `Engine(experiment, data, seeds)`: the replicates, compiled, warmed up and ready to train.
-  Raises EngineError if the device has not enough memory for them. Its `epoch(orders, rates)` trains
-  every replicate on its row of `orders`, with the learning rate that `rates` has for each step; an
-  epoch may be passed in parts, all but the last of whole batches. Its `parameters()` are copies of
-  the current parameters, stacked (see `model.network.stack_parameters`).
+  Raises EngineError if the device does not have enough memory for them. Its `epoch(orders, rates)`
+  trains every replicate on its row of `orders`, at the learning rates of the steps, `rates`; an
+  epoch may be passed in parts, all but the last of whole batches. Its `parameters()` returns copies
+  of the current parameters, stacked (see `model.network.stack_parameters`).
 
 An engine never changes the mathematics: from the same seed, in the same order of examples,
-its parameters equal the eager engine's to float32 rounding. The tests hold every engine to it,
-and `proof` compares each with eager on every machine before `auto` takes it there.
+its parameters equal the eager engine's to float32 rounding. The tests check this for every engine,
+and `proof` compares each with eager on every machine before `auto` uses it there.
 A new engine needs its module and an entry in `ENGINES`.
 """
 
@@ -46,20 +45,20 @@ __all__ = [
     "choose_engine",
     "left_out",
     "prove_engines",
-    "unavailable",
     "unproven",
+    "why_unavailable",
 ]
 
-# `auto` takes the first that does not refuse and has proved itself: no race, which could come out
-# another way, and change a result's last digits, from day to day.
+# `auto` takes the first one that does not refuse and has proved itself, not the fastest: which one is
+# fastest could vary from day to day, and with it a result's last digits.
 ENGINES: tuple[EngineModule, ...] = (cluster_engine, numba_engine, cuda_graph_engine, eager)
 
 
 def choose_engine(name: str, experiment: Experiment, device: torch.device) -> EngineModule:
-    """The engine called `name`, or for "auto" the first that has proved itself on `device`, else eager.
+    """Returns the engine called `name`; for "auto", the first that has proved itself here, or eager.
 
-    Raises EngineError if no engine has that name, or with the engine's reason if it refuses; for "auto"
-    with eager's, if no engine runs the experiment.
+    Raises EngineError if no engine has that name or if the engine cannot run the experiment; for "auto",
+    if even eager cannot.
     """
     if name == "auto":
         for engine in _fast(experiment, device):
@@ -75,12 +74,12 @@ def choose_engine(name: str, experiment: Experiment, device: torch.device) -> En
                 raise EngineError(f"engine {name} cannot run here: {reason}")
             return engine
     raise EngineError(
-        f"no engine is called {name!r}; there are auto, {', '.join(e.NAME for e in ENGINES)}"
+        f"no engine is called {name!r}; expected one of auto, {', '.join(e.NAME for e in ENGINES)}"
     )
 
 
 def unproven(experiment: Experiment, device: torch.device) -> bool:
-    """Whether an engine has to prove itself before it is known which one "auto" takes."""
+    """Returns whether "auto" depends on an engine that has yet to prove itself."""
     for engine in _fast(experiment, device):
         answer = proof.kept_answer(engine, experiment, device)
         if answer is None or answer.holds:
@@ -89,7 +88,7 @@ def unproven(experiment: Experiment, device: torch.device) -> bool:
 
 
 def prove_engines(experiment: Experiment, data: Data) -> None:
-    """Has the engines prove themselves that have not, up to the first that holds; see `proof`."""
+    """Proves the engines that have not been proved, up to the first that passes; see `proof`."""
     for engine in _fast(experiment, data.device):
         answer = proof.kept_answer(engine, experiment, data.device)
         if (answer or proof.prove(engine, experiment, data)).holds:
@@ -97,9 +96,9 @@ def prove_engines(experiment: Experiment, data: Data) -> None:
 
 
 def left_out(experiment: Experiment, device: torch.device) -> dict[str, str]:
-    """Why "auto" takes none of the engines before the one that it does take, by name.
+    """Returns why "auto" skips each engine that comes before the one it takes, by name.
 
-    An engine that refuses the experiment or the device is none of them: it was never meant for it.
+    Engines that refuse the experiment or the device are not included: they were never meant for it.
     """
     reasons = {}
     for engine in _meant_for(experiment, device):
@@ -114,25 +113,25 @@ def left_out(experiment: Experiment, device: torch.device) -> dict[str, str]:
 
 
 def why_unavailable(device: torch.device) -> dict[str, str]:
-    """Why engines for such a device cannot run on this machine, whatever the experiment, by name."""
+    """Returns why engines for such a device cannot run on this machine, by name."""
     reasons = {engine.NAME: engine.unavailable(device) for engine in ENGINES}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def cannot_run(engine: EngineModule, experiment: Experiment, device: torch.device) -> str | None:
-    """Why the engine cannot run the experiment on the device of this machine, or None if it can."""
+    """Returns why the engine cannot run the experiment on this machine's device, or None if it can."""
     return engine.refuses(experiment, device) or engine.unavailable(device)
 
 
 def _fast(experiment: Experiment, device: torch.device) -> Iterator[EngineModule]:
-    """The engines besides eager that can run it here, in their order."""
+    """Yields the engines besides eager that can run the experiment here, in order."""
     for engine in _meant_for(experiment, device):
         if engine.unavailable(device) is None:
             yield engine
 
 
 def _meant_for(experiment: Experiment, device: torch.device) -> Iterator[EngineModule]:
-    """The engines besides eager that do not refuse, in their order."""
+    """Yields the engines besides eager that do not refuse the experiment, in order."""
     for engine in ENGINES:
         if engine is not eager and engine.refuses(experiment, device) is None:
             yield engine

@@ -1,7 +1,4 @@
-"""The reference engine: the plain PyTorch loop, one replicate after the other.
-
-The other engines are tested against this one.
-"""
+"""The reference engine, which the others are tested against: a plain PyTorch loop per replicate."""
 
 from __future__ import annotations
 
@@ -22,24 +19,24 @@ from .honours import Honours
 
 NAME = "eager"
 
-# Every field: the optimizer's own `build` passes all of them to PyTorch.
+# Every field, as an optimizer's `build` passes all of them to PyTorch.
 HONOURS = Honours(
     {kind: {each.name for each in fields(cast(Any, kind))} for kind in OPTIMIZERS.values()}
 )
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: a setting that neither it nor PyTorch is told of."""
+    """Returns why it cannot run this: a setting that it does not honour."""
     return HONOURS.refuses(experiment)
 
 
 def unavailable(device: torch.device) -> str | None:
-    """None: it needs nothing but PyTorch."""
+    """Returns None: it only needs PyTorch."""
     return None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
-    """All of them: PyTorch splits every operation among its threads."""
+    """Returns all of them: PyTorch splits every operation among its threads."""
     return available
 
 
@@ -70,5 +67,5 @@ class Engine:
                 optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
+        """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""
         return stack_parameters(self._networks)

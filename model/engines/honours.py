@@ -1,7 +1,7 @@
-"""Which settings of an experiment an engine honours, and the one function that refuses all others.
+"""Declarations of the settings that an engine honours; all others are refused.
 
-A class or a field that is not listed is refused, so one that is added to `Experiment` or to an optimizer
-is refused by everything that has not been taught it: engines, peers, the roofline bound.
+A class or field that is not listed is refused. So a new field of `Experiment` or of an optimizer is
+refused by engines, peers and the roofline bound until they declare it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..network import ACTIVATIONS, MLP
 from ..optimizers import Optimizer, differs
 from ..values import shown
 
-# An engine builds the network, and is handed the orders, the rates, the data and the number of epochs.
+# An engine builds the network; it receives the orders, the rates, the data and the number of epochs.
 _SETTINGS = frozenset(
     {"optimizer", "batch_size", "epochs", "order", "init", "dataset", "network", "schedule"}
 )
@@ -24,19 +24,20 @@ _NETWORKS: Mapping[type[MLP], Collection[str]] = {MLP: frozenset({"sizes", "acti
 
 @dataclass(frozen=True)
 class Honours:
-    """What is honoured, other than at its default."""
+    """The settings that are honoured when they are not at their defaults."""
 
     optimizers: Mapping[type[Optimizer], Collection[str]]
-    """For each class of optimizer, itself and not its subclasses, the fields."""
+    """The honoured fields of each class of optimizer; subclasses are not included."""
     activations: Collection[str] = frozenset(ACTIVATIONS)
     without: Collection[str] = frozenset()
-    """Fields of the experiment that are not."""
+    """Fields of the experiment that are not honoured."""
 
     def refuses(self, experiment: Experiment) -> str | None:
-        """The setting that is not honoured, by name, in a few words; None if all of them are."""
+        """Returns, in a few words, a setting that is not honoured; None if all are."""
         for each in fields(experiment):
             if each.name not in _SETTINGS - {*self.without} and differs(experiment, each):
-                return f"it does not know {each.name}; this has {shown(getattr(experiment, each.name))}"
+                value = shown(getattr(experiment, each.name))
+                return f"it does not support {each.name}; the experiment has {value}"
         return self._refuses_optimizer(experiment.optimizer) or refuses_network(
             experiment.network, self.activations
         )
@@ -44,26 +45,26 @@ class Honours:
     def _refuses_optimizer(self, optimizer: Optimizer) -> str | None:
         if type(optimizer) not in self.optimizers:
             known = [each.__name__ for each in self.optimizers]
-            return f"it runs {_listed(known)}, not {optimizer.name}"
+            return f"it supports {_listed(known)}, not {optimizer.name}"
         if setting := _other_than(self.optimizers[type(optimizer)], optimizer):
-            return f"it runs {optimizer.name} without {setting}; this is {optimizer.label}"
+            return f"it does not support {setting}; the optimizer is {optimizer.label}"
         return None
 
 
 def refuses_network(network: MLP, activations: Collection[str]) -> str | None:
-    """What of the network is neither known here nor among the `activations`; None if all of it is."""
+    """Returns, in a few words, a setting of the network that is not honoured; None if all are."""
     if type(network) not in _NETWORKS:
-        return f"it runs an MLP, not {type(network).__name__}"
+        return f"it supports the network class MLP, not {type(network).__name__}"
     if setting := _other_than(_NETWORKS[type(network)], network):
-        return f"it runs an MLP without {setting}; this is {network!r}"
+        return f"it does not support {setting}; the network is {network!r}"
     for activation in network.activations:
         if activation not in activations:
-            return f"it runs {_listed([*activations])}, not {activation}"
+            return f"it supports the activations {_listed([*activations])}, not {activation}"
     return None
 
 
 def _other_than(honoured: Collection[str], value: object) -> str | None:
-    """A field of the value that is not among the honoured ones and not at its default, in words."""
+    """Returns, in words, a field that is not honoured and not at its default."""
     for each in fields(cast(Any, value)):
         if each.name not in honoured and differs(value, each):
             return each.name.replace("_", " ")

@@ -1,12 +1,12 @@
-"""Whether an engine holds on this machine: tried beside eager before `auto` takes it, once.
+"""Proofs: before `auto` uses an engine on this machine, it is compared with eager once.
 
-Some 200 steps of it, on the data that are to be trained on, must give eager's parameters, and take
-less than 1.2 times eager's time. What came of it is kept for each kind of experiment (see `_trial`)
-and each device in a file of the user's own, outside any checkout, under `$XDG_CACHE_HOME` or
-`~/.cache`, until what it depends on changes (see `_key`). It is kept where the engine ran to the end,
-and held, or was wrong or slow. "Slow" is kept for a day only, as another process may have kept the
-cores busy; errors, a lack of memory, and a proof that died or did not end count for this process
-alone, as does everything where no file can be written.
+Some 200 of its steps, on the data that are to be trained on, must give eager's parameters and take
+less than 1.2 times eager's time. The result is kept for each kind of experiment (see `_trial`) and each
+device until something that it depends on changes (see `_key`), in the user's cache, outside any
+checkout: `$XDG_CACHE_HOME` or `~/.cache`. It is kept if the engine ran to the end, whether it passed or
+was wrong or slow. "Slow" is kept for a day only, as another process may have kept the cores busy;
+errors, a lack of memory, and a proof that died or did not end count for this process only, as does
+every result if no file can be written.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ from . import eager
 from .error import EngineError
 from .protocol import EngineModule, Runner
 
-_STEPS = 200  # of each engine; fewer where eager would take more than _SECONDS
+_STEPS = 200  # of each engine; fewer if eager would take more than _SECONDS
 _SECONDS = 1.0
 _TURNS = 5
-_SLOWER = 1.2  # times eager's time: too slow
+_SLOWER = 1.2  # times eager's time is too slow
 _SLOW_FOR = 24 * 3600  # seconds for which "slow" is kept
 
-# Stands for all schedules: the rates of a proof are its own.
+# Stands for all schedules: a proof has its own rates.
 _SCHEDULE = Schedule("torch.optim.lr_scheduler.ConstantLR")
 
 _CHILD_SECONDS = 300  # for a proof on a GPU: PyTorch's start, compiling and capturing included
@@ -65,27 +65,27 @@ _MODEL = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class ProofResult:
-    """What a proof found."""
+    """The result of a proof."""
 
     reason: str | None
-    """Why the engine is left out, in a few words; None where it holds."""
+    """Why the engine is left out, in a few words; None if it passed."""
     lasting: bool = True
-    """Whether a later session would find the same: only where the engine ran to the end."""
+    """Whether a later session would find the same: only if the engine ran to the end."""
     slow: bool = False
-    """Whether it is left out for its time alone, which another process may have caused."""
+    """Whether it is left out only for its time, which another process may have affected."""
 
     @property
     def holds(self) -> bool:
         return self.reason is None
 
 
-_known: dict[str, ProofResult] = {}  # by the name of the file that it is kept in, or would be
+_known: dict[str, ProofResult] = {}  # by the name of the file that keeps it, or would
 
 
 def kept_answer(
     engine: EngineModule, experiment: Experiment, device: torch.device
 ) -> ProofResult | None:
-    """What an earlier proof found; None where there was none, or its file cannot be read."""
+    """Returns the result of an earlier proof; None if there is none or its file cannot be read."""
     key = _key(engine, experiment, device)
     name, folder = _name(key), _folder()
     if name not in _known and folder is not None:
@@ -107,11 +107,11 @@ def kept_answer(
 
 
 def prove(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
-    """Tries the engine now, and keeps what it finds.
+    """Tries the engine now, and keeps and returns the result.
 
-    Says on stderr that it does, and once more where the engine is left out. On a GPU it runs in a
-    process of its own: a kernel that traps leaves its process without CUDA, and one that hangs
-    never returns.
+    Prints a line on stderr when it starts, and another if the engine is left out. On a GPU the engine
+    runs in a separate process: a kernel that traps leaves its process unable to use CUDA, and one that
+    hangs never returns.
     """
     _say(f"proving engine {engine.NAME} for {experiment.kind} (once per machine)")
     attempt = _try_apart if data.device.type == "cuda" else try_engine
@@ -125,40 +125,40 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResu
         kept: dict[str, Any] = {"key": key, "left_out_because": answer.reason}
         if answer.slow:
             kept["slow_since"] = time.time()
-        with suppress(OSError):  # then this process alone knows
+        with suppress(OSError):  # then only this process has the result
             _write(folder / _name(key), kept)
     return answer
 
 
 def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
-    """Trains some steps of the experiment's kind by the engine and by eager, in turns, and compares."""
+    """Compares some steps of the experiment's kind on the engine and on eager, in turns."""
     try:
         return _compared(engine, experiment, data)
     except (EngineError, MemoryError, torch.OutOfMemoryError) as error:
         return ProofResult(one_line(error), lasting=False)
-    except Exception as error:  # whatever an engine raises here, training must not meet it
-        return ProofResult(f"it raises {type(error).__name__}: {one_line(error)}", lasting=False)
+    except Exception as error:  # whatever an engine raises, training must not fail
+        return ProofResult(f"it raised {type(error).__name__}: {one_line(error)}", lasting=False)
 
 
 def distance(parameters: list[Tensor], reference: list[Tensor], share: float = 1) -> float:
-    """The largest distance of a parameter tensor from its reference, over the reference's norm.
+    """Returns the largest distance of a parameter tensor from its reference, over the reference's norm.
 
-    Of a tensor's entries only that `share` counts which is nearest to the reference. NaN where either
-    has one.
+    Only the `share` of a tensor's entries that is nearest to the reference counts. NaN if either has
+    NaN.
     """
     distances = [0.0]
     for p, r in zip(parameters, reference, strict=True):
         squares = (p - r).double().square().flatten().sort().values
         difference = squares[: math.ceil(share * len(squares))].sum().sqrt().item()
-        if difference != 0:  # where both are all 0 there is no norm to divide by
+        if difference != 0:  # if both are all 0, there is no norm to divide by
             distances.append(difference / r.double().norm().item())
-    return float(np.max(distances))  # which is NaN where one is
+    return float(np.max(distances))  # NaN if one is
 
 
 def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """Compares the engine's parameters and time with eager's."""
     if reason := eager.refuses(experiment, data.device):
-        return ProofResult(f"eager cannot run the experiment to compare with: {reason}", lasting=False)
+        return ProofResult(f"eager, the reference, cannot run the experiment: {reason}", lasting=False)
     trial = _trial(experiment)
     labels = data.train_labels.cpu().numpy()
     order = torch.from_numpy(epoch_order(trial.order, labels, seed=0, epoch=0)).to(data.device)
@@ -169,7 +169,7 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Proof
     reference, tried = (each.Engine(trial, data, (0,)) for each in (eager, engine))
 
     def seconds_per_step(runner: Runner, steps: int, turn: int = 0) -> float:
-        """Trains on the epoch's next `steps` batches, from its beginning again where it has no more."""
+        """Trains on the epoch's next `steps` batches; starts at the first again if too few are left."""
         first = turn * steps % max(1, len(labels) // size - steps + 1)
         clock = Stopwatch(data.device)
         batches = order[None, first * size : (first + steps) * size]
@@ -177,7 +177,7 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Proof
             runner.epoch(batches, rates[first : first + steps])
         return clock.seconds / steps
 
-    for _ in range(2):  # the first is slower than those to come
+    for _ in range(2):  # the first step is slower than the rest
         samples = [[seconds_per_step(runner, 1) for runner in (reference, tried)]]
     affordable = int(_SECONDS / max(samples[0][0], _SECONDS / _STEPS))
     steps = max(1, min(affordable // _TURNS, len(labels) // size))
@@ -190,21 +190,21 @@ def _compared(engine: EngineModule, experiment: Experiment, data: Data) -> Proof
         found = distance(tried.parameters(), reference.parameters(), share)
         if not found < allowed:  # nor if it is NaN
             return ProofResult(
-                f"its parameters are {found:.1e} from eager's; rounding is at most {allowed:.0e}"
+                f"its parameters differ from eager's by {found:.1e}; expected less than {allowed:.0e}"
             )
-    # The fastest turn of each, as what another process takes from a turn only adds to it.
+    # The fastest turn of each, as other processes can only slow a turn down.
     by_eager, by_engine = (min(column) * 1e6 for column in zip(*samples, strict=True))
     if by_engine >= _SLOWER * by_eager:
-        reason = f"it is slower than eager here ({by_engine:,.0f} µs a step to {by_eager:,.0f})"
+        reason = f"it is slower than eager here ({by_engine:,.0f} µs per step, eager {by_eager:,.0f})"
         return ProofResult(reason, slow=True)
     return ProofResult(None)
 
 
 def _trial(experiment: Experiment) -> Experiment:
-    """The experiment that stands for all of its kind: other rates, epochs, orders and initialisations.
+    """Returns the experiment that stands for its kind: any rates, epochs, order and initialisation.
 
-    An engine is handed orders and rates, and all build the same network. Whatever else sets
-    experiments apart stays, and so each kind is proved for itself; so does whether there is a schedule.
+    Engines receive orders and rates, and all build the same network, so these do not matter. All other
+    settings, and whether there is a schedule, distinguish kinds, which are proved separately.
     """
     optimizer = experiment.optimizer
     return replace(
@@ -218,7 +218,7 @@ def _trial(experiment: Experiment) -> Experiment:
 
 
 def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
-    """`try_engine` in a process of its own, which may die or hang."""
+    """Runs `try_engine` in a separate process, which may die or hang."""
     tensors = (data.train_images, data.train_labels, data.test_images, data.test_labels)
     sent = (
         engine.__name__,
@@ -237,30 +237,30 @@ def _try_apart(engine: EngineModule, experiment: Experiment, data: Data) -> Proo
             timeout=_CHILD_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return ProofResult(f"its proof does not end within {_CHILD_SECONDS} s", lasting=False)
+        return ProofResult(f"its proof did not end within {_CHILD_SECONDS} s", lasting=False)
     except OSError as error:
         return ProofResult(f"its proof cannot be started: {one_line(error)}", lasting=False)
     try:
         return ProofResult(**json.loads(child.stdout))
     except (ValueError, TypeError):
-        said = child.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        reason = f"its proof dies with status {child.returncode}: {one_line(said[-1])}"
+        lines = child.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+        reason = f"its proof died with status {child.returncode}: {one_line(lines[-1])}"
         return ProofResult(reason, lasting=False)
 
 
 def _environment() -> dict[str, str]:
-    """The child's: it finds `model` under `PYTHONSAFEPATH` too, and inherits nothing of a git hook's."""
+    """Returns the child's environment: with `model` on its path, and without a git hook's variables."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     paths = [str(_MODEL.parent), *filter(None, [inherited.get("PYTHONPATH")])]
     return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _child() -> None:
-    """Reads from stdin what `_try_apart` sent, and answers on stdout."""
+    """Reads the message of `_try_apart` from stdin, and writes the result to stdout."""
     name, experiment, dataset, device, arrays = pickle.loads(sys.stdin.buffer.read())
     engine = cast(EngineModule, importlib.import_module(name))
     tensors = [torch.from_numpy(array).to(device) for array in arrays]
-    with _stdout_to_stderr():  # whatever an engine prints is no answer
+    with _stdout_to_stderr():  # stdout is for the result only
         answer = try_engine(engine, experiment, Data(dataset, *tensors))
     print(json.dumps(asdict(answer)))
 
@@ -275,12 +275,12 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 
 def _key(engine: EngineModule, experiment: Experiment, device: torch.device) -> dict[str, Any]:
-    """All that an answer depends on."""
+    """Returns everything that a result depends on."""
     return {
         "engine": engine.NAME,
         "experiment": _trial(experiment).to_dict(),
         "device": device_name(device),
-        "cores": None if device.type == "cuda" else len(available_cores()),  # eager's
+        "cores": None if device.type == "cuda" else len(available_cores()),  # which eager uses
         "torch": torch.__version__,
         "numba": version("numba"),
         "cuda-core": version("cuda-core"),
@@ -296,20 +296,20 @@ def _code() -> str:
 
 
 def _name(key: dict[str, Any]) -> str:
-    """The name of the file for that key's answer."""
+    """Returns the name of the file for the key's result."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return f"proof-{key['engine']}-{digest}.json"
 
 
 def _folder() -> Path | None:
-    """The folder of the user's own; None where the user has no home."""
+    """Returns the folder in the user's cache; None if the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     caches = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~"), ".cache")
     return caches / "minibatch-bench" if caches.is_absolute() else None
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Writes it for this user alone; raises OSError where it cannot."""
+    """Writes the file, readable only by this user; raises OSError if it cannot."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_text(path, json.dumps(content, indent=1), mode=0o600)
 

@@ -20,11 +20,11 @@ class Runner(Protocol):
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64.
 
-        `rates`, float64, is the learning rate of each of the steps, the same for all replicates.
+        `rates`, float64, are the learning rates of the steps, the same for all replicates.
         """
 
     def parameters(self) -> list[Tensor]:
-        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
+        """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""
 
 
 class EngineModule(Protocol):
@@ -35,13 +35,13 @@ class EngineModule(Protocol):
     __name__: str
 
     def refuses(self, experiment: Experiment, device: torch.device) -> str | None:
-        """Why it cannot run the experiment exactly on the device, or None if it can."""
+        """Returns why it cannot run the experiment exactly on the device, or None if it can."""
 
     def unavailable(self, device: torch.device) -> str | None:
-        """Why it cannot run here on such a device, whatever the experiment, or None if it can."""
+        """Returns why it cannot run on such a device on this machine, or None if it can."""
 
     def cores(self, experiment: Experiment, replicates: int, available: int) -> int:
-        """How many of the `available` CPU cores it keeps busy with that many replicates."""
+        """Returns how many of the `available` CPU cores it keeps busy with that many replicates."""
 
     def Engine(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]) -> Runner:
-        """The replicates, ready to train. Raises EngineError if the device has not enough memory."""
+        """Returns the replicates, ready to train. Raises EngineError if the device lacks memory."""

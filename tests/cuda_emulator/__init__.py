@@ -1,8 +1,8 @@
-"""Runs a CUDA kernel's own source on the CPU, and finds what is wrong with it.
+"""Runs a CUDA kernel's source on the CPU, and detects errors in it.
 
-g++ compiles the source, with `cuda.h` ahead of it, and `emulator.cpp` runs it. Two things are rewritten,
-for which C++ has no macro: the declaration of a `__shared__` variable, and `asm` statements, whose
-instructions become calls of functions of their names.
+g++ compiles the source, with `cuda.h` included first, and `emulator.cpp` runs it. Two things that macros
+cannot replace are rewritten: the declaration of a `__shared__` variable, and `asm` statements, whose
+instructions become calls of functions with their names.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import numpy as np
 
 HERE = Path(__file__).parent
 
-# It is written for GCC's hooks and glibc's contexts.
+# The emulator uses GCC's hooks and glibc's contexts.
 AVAILABLE = sys.platform == "linux" and shutil.which("g++") is not None
 
 ALWAYS = (
     "-std=c++17",
     "-g1",
     "-fPIC",
-    "-U_FORTIFY_SOURCE",
-)  # which takes a switch of stacks for an attack
+    "-U_FORTIFY_SOURCE",  # it would report a switch of stacks as an attack
+)
 SANITIZERS = ("-fsanitize=thread,alignment", "--param=tsan-instrument-func-entry-exit=0")
 AS_NVCC = ("-fno-strict-aliasing", "-Wno-unknown-pragmas", "-include", HERE / "cuda.h")
 
 
 class Found(Exception):
-    """What is wrong with a kernel; the first word says of what kind it is."""
+    """An error in a kernel; the first word is its kind."""
 
 
 class Array(ctypes.Structure):
-    """An array in global memory, outside of which there is nothing."""
+    """An array in global memory; accesses outside all arrays are errors."""
 
     _fields_ = (("pointer", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("constant", ctypes.c_bool))
 
 
 def compile_emulator(target: Path) -> None:
-    """Into an object that kernels are linked with."""
+    """Compiles the emulator into an object that kernels are linked with."""
     _gpp("-O2", "-c", HERE / "emulator.cpp", "-o", target)
 
 
 class Kernel:
-    """The kernel called `name` in a CUDA source, compiled for this CPU, with such macros defined."""
+    """The kernel called `name` in a CUDA source, compiled for this CPU with `macros` defined."""
 
     def __init__(self, source: str, name: str, emulator: Path, folder: Path, *macros: str):
         translated, compiled, self._library = (folder / f"{name}.{end}" for end in ("cu", "o", "so"))
@@ -78,10 +78,10 @@ class Kernel:
         arrays: Sequence[Array],
         seed: int,
     ) -> None:
-        """Runs it to its end, or raises Found. The seed is that of the order in which threads run.
+        """Runs the kernel to its end, or raises Found. `seed` determines the order in which threads run.
 
-        Of a grid so many clusters, of a cluster so many blocks, of a block so many threads. An argument
-        that is an `int` is a pointer.
+        `clusters` are per grid, `blocks` per cluster, `threads` per block. An argument that is an `int`
+        is a pointer.
         """
         values = [np.asarray(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
@@ -92,7 +92,7 @@ class Kernel:
             raise Found(re.sub(r"\{(\w+)\}", self._line, found.decode()))
 
     def _line(self, match: re.Match) -> str:
-        """` (line 7 from line 8)` of the source, for an address in the compiled kernel."""
+        """Returns the source line of an address in the compiled kernel, as ` (line 7 from line 8)`."""
         command = ("addr2line", "--inlines", "-e", self._library, match[1])
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         lines = [line for path, line in re.findall(r"(\S+):(\d+)", said) if path.endswith(".cu")]
@@ -106,13 +106,13 @@ def _gpp(*arguments: str | Path) -> None:
 
 
 def _translated(source: str, name: str) -> str:
-    """The source as C++, every statement in its line."""
+    """Returns the source as C++, with every statement in the same line."""
     source, variables = re.subn(
         r"__shared__ (\w+) (\w+);",
         r"\1& \2 = *static_cast<\1*>(emulator::shared_memory(sizeof(\1), alignof(\1)));",
         source,
     )
-    assert variables == 1, "the emulator knows one shared variable"
+    assert variables == 1, "the emulator supports one shared variable"
     source = re.sub(
         r"\basm\b( volatile)?\s*\(((?:\s*\"[^\"]*\")+)(.*?)\);", _calls, source, flags=re.DOTALL
     )
@@ -121,7 +121,7 @@ def _translated(source: str, name: str) -> str:
 
 
 def _calls(statement: re.Match) -> str:
-    """What stands for an `asm` statement."""
+    """Returns the replacement of an `asm` statement."""
     volatile, text, rest = statement.groups()
     operands = [_operand(start, rest) for start in re.finditer(r'"(=?)([rlfn])"\s*\(', rest)]
     instructions = "".join(re.findall(r'"([^"]*)"', text)).strip(" {}").split(";")
@@ -132,7 +132,7 @@ def _calls(statement: re.Match) -> str:
             calls.append(given.replace(".pred", "bool"))
             continue
         if name.partition(".")[0] not in ("mapa", "selp") and not (volatile and '"memory"' in rest):
-            raise Found(f"compiler: may move or leave out {instruction}")
+            raise Found(f"compiler: it may move or remove {instruction}")
         given = re.sub(r"\[(.*?)\]", r"emulator::address(\1)", given)
         given = re.sub(r"\b_\b", "emulator::_", given)
         given = re.sub(r"%(\d+)", lambda number: operands[int(number[1])], given)
@@ -141,7 +141,7 @@ def _calls(statement: re.Match) -> str:
 
 
 def _operand(start: re.Match, rest: str) -> str:
-    """An operand as an argument, from where its constraint and a parenthesis stand in `rest`."""
+    """Returns an operand of `rest` as an argument; `start` matches its constraint and parenthesis."""
     output, constraint = start.groups()
     depth, end = 1, start.end()
     while depth:

@@ -1,9 +1,9 @@
-// CUDA for g++, as far as cluster.cu uses it. Included ahead of the source; emulator.cpp does what is
+// The part of CUDA that cluster.cu uses, for g++. Included before the source; emulator.cpp defines what is
 // declared here.
 
 #pragma once
 
-#include <stddef.h>  // and no larger header: every planted bug compiles this again
+#include <stddef.h>  // no larger header, as every planted bug compiles this again
 
 #define __global__
 #define __device__ inline __attribute__((always_inline))  // as nvcc does
@@ -34,13 +34,13 @@ struct Index {
     unsigned x;
 };
 
-// `const`, as a thread's index is the same wherever it asks.
+// `const`, as a thread's index never changes.
 Index thread_index() __attribute__((const));
 Index block_index() __attribute__((const));
 
 void* shared_memory(size_t bytes, size_t alignment);
 
-// The operands of inline PTX, a type for each constraint, so that only what an instruction takes compiles.
+// The operands of inline PTX: a type for each constraint, so that instructions compile only with theirs.
 
 struct R {
     unsigned value;
@@ -76,7 +76,7 @@ void l(T) = delete;
 template <typename T>
 void f(T) = delete;
 
-// The instructions, by their names.
+// The instructions, by name.
 
 void copy(size_t to, size_t from, int bytes);
 void wait_for_copies(unsigned pending);
@@ -107,7 +107,7 @@ void cp_async_wait_group(N<pending>) {
 template <size_t... i>
 struct Positions {};
 
-// Calls a kernel on arguments as CUDA takes them: a pointer to each.
+// Calls a kernel with arguments in CUDA's form: a pointer to each.
 template <typename... T, size_t... i>
 __attribute__((no_sanitize("thread"))) void call(void (*kernel)(T...), void** arguments,
                                                  Positions<i...>) {
@@ -119,6 +119,6 @@ void call(void (*kernel)(T...), void** arguments) {
     call(kernel, arguments, Positions<__integer_pack(sizeof...(T))...>());
 }
 
-void kernel(void** arguments);  // calls the source's own
+void kernel(void** arguments);  // calls the source's kernel
 
 }  // namespace emulator

@@ -1,6 +1,6 @@
 // Runs a kernel on the CPU, a cluster at a time. A cluster's threads are fibers that take turns in a random
-// order. Every access to memory passes through here, as the kernel is compiled with -fsanitize=thread and
-// linked with this in place of that sanitizer's own library. The first thing that is wrong ends the launch.
+// order. Every memory access is checked here, as the kernel is compiled with -fsanitize=thread and linked with
+// this file instead of that sanitizer's library. The first error ends the launch.
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -18,9 +18,9 @@ namespace {
 
 constexpr unsigned LANES = 32;
 constexpr size_t WINDOW = 1024;                // more than any type's alignment
-constexpr size_t STACK = (16 << 10) + 9 * 64;  // no power of two: stacks would share a few sets of the cache
+constexpr size_t STACK = (16 << 10) + 9 * 64;  // not a power of two, so stacks use all cache sets
 
-// What a thread may wait for.
+// The things that a thread may wait for.
 constexpr const char* BLOCK_BARRIER = "__syncthreads";
 constexpr const char* CLUSTER_BARRIER = "the cluster's barrier";
 constexpr const char* SHUFFLE = "__shfl_xor_sync";
@@ -33,10 +33,10 @@ struct Extent {  // of an array in global memory
 };
 
 struct Array : Extent {
-    std::vector<Word> words;  // none of a constant one, which nobody may write
+    std::vector<Word> words;  // none for a constant array, which must not be written
 };
 
-struct Copy {  // under way
+struct Copy {  // not yet completed
     char* to;
     const char* from;
     size_t bytes;
@@ -51,31 +51,31 @@ struct Thread : Knowledge {
     unsigned shuffles = 0;
     std::vector<Copy> copies;
     unsigned groups = 0;   // of copies, committed
-    bool arrived = false;  // at the cluster's barrier, and not yet waited there
-    unsigned phase;        // of that barrier, when it arrived
+    bool arrived = false;  // at the cluster's barrier, where it has not yet waited
+    unsigned phase;        // of that barrier when it arrived
 };
 
 struct Warp {
-    float exchanged[2][LANES];  // of two shuffles, as a lane may be at the next while another has yet to read
+    float exchanged[2][LANES];  // of two shuffles, as a lane may reach the next one before another has read
     unsigned shuffling = 0, arriving = 0;
     const char* arrives_by = nullptr;
 };
 
-// What threads know once they have been told, by what they knew before: mostly all of a block the same.
+// The threads' knowledge after acquiring, by their knowledge before: mostly the same for a whole block.
 using Acquired = std::map<Known, Known>;
 
-struct Store {  // under way
+struct Store {  // not yet completed
     char* to;
     float value;
 };
 
 struct Mbarrier {
-    unsigned expected, arriving;  // arrivals in every phase, and those that this one waits for
-    Told told;
+    unsigned expected, arriving;  // arrivals per phase, and those that this phase waits for
+    Released released;
     unsigned phase = 0;
-    long bytes = 0;  // that are expected and have not come, or come and not yet expected
+    long bytes = 0;  // expected and not yet stored, or if negative, stored and not yet expected
     std::vector<Store> stores;
-    Known known;  // by its last phase
+    Known known;  // from its last phase
     Acquired acquired;
 };
 
@@ -83,9 +83,9 @@ struct Block {
     char* shared = nullptr;
     std::vector<Word> words;
     unsigned arrived = 0;  // at its barrier
-    Told barrier;
+    Released barrier;
     std::map<size_t, Mbarrier> mbarriers;  // by place in `shared`
-    unsigned running;                      // of its threads
+    unsigned running;                      // threads
     std::vector<Warp> warps;
 
     Block(unsigned threads, size_t all)
@@ -99,13 +99,13 @@ struct Cluster {
     std::vector<Thread*> ready;
     size_t running;
 
-    size_t shared_bytes = 0, window = 0;  // of a block's shared memory, and of what is set apart for it
+    size_t shared_bytes = 0, window = 0;  // a block's shared memory, and the memory reserved for it
     std::vector<char> memory;
     char* windows = nullptr;  // in `memory`, aligned
 
-    unsigned arrived = 0, phase = 0;  // at and of its barrier
-    Told barrier;
-    Known told;  // in the last phase
+    unsigned arrived = 0, phase = 0;  // arrivals at its barrier, and its phase
+    Released barrier;
+    Known released;  // in the last phase
     Acquired acquired;
 
     Cluster(unsigned number, unsigned blocks, unsigned block_threads)
@@ -120,7 +120,7 @@ Thread* me;
 Fiber launching;
 void** arguments;
 std::mt19937 dice;
-size_t choice;  // how many of the threads that are ready may be next; the fewer, the warmer are the caches
+size_t choice;  // how many of the ready threads may be next; fewer keep the caches warmer
 std::string finding;
 
 [[noreturn]] void found(const std::string& what) {
@@ -129,7 +129,7 @@ std::string finding;
     __builtin_unreachable();
 }
 
-// Of the call that returns to `where`, for the launcher to replace by its line.
+// Returns a placeholder for the call that returns to `where`, which the launcher replaces by its line.
 std::string at(const void* where) {
     Dl_info program;
     dladdr(where, &program);
@@ -173,7 +173,7 @@ void wait_for(const char* what) {
     go_on_with_another();
 }
 
-// Whoever waits for that, among some threads, is ready; so is this one, which gives way.
+// Makes the threads in a range that wait for `what` ready, and this one, which then gives way.
 void wake(const char* what, Thread* begin, Thread* end) {
     for (Thread* thread = begin; thread != end; thread++)
         if (thread->waits_for == what) {
@@ -184,12 +184,12 @@ void wake(const char* what, Thread* begin, Thread* end) {
     go_on_with_another();
 }
 
-void acquire(const Known& told, Acquired& acquired) {
+void acquire(const Known& released, Acquired& acquired) {
     Known& both = acquired[me->known];
     if (!both) {
-        Told all(cluster->threads.size());
+        Released all(cluster->threads.size());
         all.merge(me->known);
-        all.merge(told);
+        all.merge(released);
         both = all.take();
     }
     me->known = both;
@@ -200,8 +200,8 @@ Thread* first_of_block() { return &cluster->threads[me->block * cluster->block_t
 // Memory
 
 [[noreturn]] void race(const Access& other, const char* before, const void* where, const char* now) {
-    found("race: " + name(me->thread) + " " + now + at(where) + " what " + name(other.thread) + " " + before +
-          at(other.where) + ", and nothing orders the two");
+    found("race: " + name(me->thread) + " " + now + at(where) + " a word that " + name(other.thread) + " " +
+          before + at(other.where) + ", and nothing orders the two accesses");
 }
 
 void touch(Word* words, size_t offset, size_t bytes, bool writes, const void* where) {
@@ -213,7 +213,7 @@ void touch(Word* words, size_t offset, size_t bytes, bool writes, const void* wh
     }
 }
 
-// An access to this block's shared memory, to an array, or to a variable on the thread's own stack.
+// Checks an access to this block's shared memory, to an array, or to a variable on the thread's stack.
 void access(const void* pointer, size_t bytes, bool writes, const void* where) {
     const auto* byte = static_cast<const char*>(pointer);
     Block& block = my_block();
@@ -228,14 +228,14 @@ void access(const void* pointer, size_t bytes, bool writes, const void* where) {
         found("outside: " + name(me->thread) + " writes" + at(where) + " into a constant array");
     }
     found("outside: " + name(me->thread) + (writes ? " writes" : " reads") + at(where) +
-          " what is in no array");
+          " outside all arrays");
 }
 
 void aligned(size_t address, size_t bytes, const void* where) {
     if (address % bytes != 0) found("misaligned: " + std::to_string(bytes) + " bytes" + at(where));
 }
 
-// A shared address has the block's rank above these bits, plus one, or 0 for one's own block.
+// Above these bits, a shared address has the block's rank plus one, or 0 for the thread's own block.
 constexpr int RANK = 24;
 
 struct Place {
@@ -247,11 +247,11 @@ Place place(unsigned address, size_t bytes, const void* where) {
     const unsigned rank = address >> RANK;
     const size_t offset = address & ((1 << RANK) - 1), end = offset + bytes;
     const unsigned number = rank == 0 ? me->block : rank - 1;
-    if (number >= cluster->blocks.size()) found("outside: a block that is not there" + at(where));
+    if (number >= cluster->blocks.size()) found("outside: there is no such block" + at(where));
     Block& block = cluster->blocks[number];
     const size_t begin = block.shared ? block.shared - &cluster->windows[number * cluster->window] : 0;
     if (!block.shared || offset < begin || end > begin + cluster->shared_bytes)
-        found("outside: no shared memory is there" + at(where));
+        found("outside: the address is not in shared memory" + at(where));
     aligned(offset, bytes, where);
     if (block.running == 0) found("outside: the memory of a block that has ended" + at(where));
     return {block, block.shared + (offset - begin)};
@@ -262,11 +262,11 @@ void land(const Copy& copy) {
     memcpy(copy.to, copy.from, copy.bytes);
 }
 
-// Whatever others did in a block's shared memory is to be ordered before its end.
+// Checks that all accesses of others to the block's shared memory are ordered before its end.
 void end_block() {
-    Told told(cluster->threads.size());
-    for (unsigned i = 0; i < cluster->block_threads; i++) told.release(first_of_block()[i]);
-    me->known = told.take();
+    Released released(cluster->threads.size());
+    for (unsigned i = 0; i < cluster->block_threads; i++) released.release(first_of_block()[i]);
+    me->known = released.take();
     for (const Word& word : my_block().words)
         if (const Access* other = word.unordered(*me))
             found("outside: block " + std::to_string(me->block) + " may have ended when " +
@@ -276,8 +276,8 @@ void end_block() {
 void run() {
     emulator::kernel(arguments);
     if (!me->copies.empty())
-        found("outside: a copy" + at(me->copies[0].where) + " may land in a block that has ended");
-    if (me->arrived) found("barrier: a thread ends that has arrived at the cluster's barrier and not waited");
+        found("outside: a copy" + at(me->copies[0].where) + " may complete after its block has ended");
+    if (me->arrived) found("barrier: a thread ends after arriving at the cluster's barrier without waiting");
     if (--my_block().running == 0) end_block();
     if (--cluster->running > 0) go_on_with_another();
     me->fiber.give_way_to(launching);
@@ -285,7 +285,7 @@ void run() {
 
 }  // namespace
 
-// What cuda.h declares
+// Definitions for cuda.h
 
 #define WHERE __builtin_return_address(0)
 
@@ -295,7 +295,7 @@ emulator::Index emulator::block_index() {
     return {cluster->number * static_cast<unsigned>(cluster->blocks.size()) + me->block};
 }
 
-// It begins as NaN, and is aligned as its type asks for and no better.
+// Shared memory begins as NaN, and has no more than the alignment of its type.
 void* emulator::shared_memory(size_t bytes, size_t alignment) {
     if (!cluster->windows) {
         cluster->shared_bytes = bytes;
@@ -316,14 +316,14 @@ void __syncthreads() {
     block.barrier.release(*me);
     if (++block.arrived < cluster->block_threads) return wait_for(BLOCK_BARRIER);
     block.arrived = 0;
-    const Known told = block.barrier.take();
-    for (unsigned i = 0; i < cluster->block_threads; i++) first_of_block()[i].known = told;
+    const Known released = block.barrier.take();
+    for (unsigned i = 0; i < cluster->block_threads; i++) first_of_block()[i].known = released;
     wake(BLOCK_BARRIER, first_of_block(), first_of_block() + cluster->block_threads);
 }
 
-// It exchanges values, but orders no memory.
+// Exchanges values, but does not order memory accesses.
 float __shfl_xor_sync(unsigned lanes, float value, int distance) {
-    if (lanes != 0xffffffff) found("barrier: the emulator knows no shuffle of some lanes only");
+    if (lanes != 0xffffffff) found("barrier: the emulator does not support a shuffle of only some lanes");
     Warp& warp = my_warp();
     const float* values = warp.exchanged[me->shuffles % 2];
     warp.exchanged[me->shuffles++ % 2][me->index % LANES] = value;
@@ -351,7 +351,7 @@ void emulator::st_shared_cluster_f32(At<R> to, F value) {
     memcpy(pointer, &value.value, 4);
 }
 
-// It may land at any time until it is waited for. Here it does then, and until then NaN is there.
+// A copy may complete at any time until it is waited for. Here it does so then; until then, NaN is there.
 void emulator::copy(size_t to, size_t from, int bytes) {
     const auto [block, pointer] = place(to, bytes, WHERE);
     aligned(from, bytes, WHERE);
@@ -373,18 +373,18 @@ void emulator::wait_for_copies(unsigned pending) {
 namespace {
 
 void arrive(const char* how, bool release) {
-    if (me->arrived) found("barrier: a thread arrives at the cluster's barrier again before it has waited");
+    if (me->arrived) found("barrier: a thread arrives at the cluster's barrier again without having waited");
     me->arrived = true;
     me->phase = cluster->phase;
     Warp& warp = my_warp();
     if (warp.arriving == 0) warp.arrives_by = how;
-    if (warp.arrives_by != how) found("barrier: lanes of a warp arrive in two ways, but they are .aligned");
+    if (warp.arrives_by != how) found("barrier: lanes of a warp arrive in two ways at an .aligned barrier");
     warp.arriving = (warp.arriving + 1) % LANES;
     if (release) cluster->barrier.release(*me);
     if (++cluster->arrived < cluster->threads.size()) return;
     cluster->arrived = 0;
     cluster->phase++;
-    cluster->told = cluster->barrier.take();
+    cluster->released = cluster->barrier.take();
     cluster->acquired.clear();
     wake(CLUSTER_BARRIER, &cluster->threads.front(), &cluster->threads.back() + 1);
 }
@@ -395,20 +395,20 @@ void emulator::barrier_cluster_arrive_release_aligned() { arrive("release", true
 void emulator::barrier_cluster_arrive_relaxed_aligned() { arrive("relaxed", false); }
 
 void emulator::barrier_cluster_wait_acquire_aligned() {
-    if (!me->arrived) found("barrier: a thread waits at the cluster's barrier and has not arrived");
+    if (!me->arrived) found("barrier: a thread waits at the cluster's barrier without having arrived");
     if (me->phase == cluster->phase) wait_for(CLUSTER_BARRIER);
     me->arrived = false;
-    acquire(cluster->told, cluster->acquired);
+    acquire(cluster->released, cluster->acquired);
 }
 
 void emulator::mbarrier_init_shared_cta_b64(At<R> mbarrier, unsigned arrivals) {
     const auto [block, pointer] = place(mbarrier.address.value, 8, WHERE);
     touch(block.words.data(), pointer - block.shared, 8, true, WHERE);
-    Mbarrier made{arrivals, arrivals, Told(cluster->threads.size()), 0, 0, {}, {}, {}};
+    Mbarrier made{arrivals, arrivals, Released(cluster->threads.size()), 0, 0, {}, {}, {}};
     block.mbarriers.insert_or_assign(pointer - block.shared, made);
 }
 
-// Other blocks must see it, which the race detector checks at the cluster's barrier that follows.
+// It makes the mbarrier visible to other blocks; the race detector checks this at the next cluster barrier.
 void emulator::fence_mbarrier_init_release_cluster() {}
 
 namespace {
@@ -420,9 +420,9 @@ struct MbarrierPlace {
 
 MbarrierPlace mbarrier_at(unsigned address, const void* where) {
     const auto [block, pointer] = place(address, 8, where);
-    touch(block.words.data(), pointer - block.shared, 8, false, where);  // not before its init
+    touch(block.words.data(), pointer - block.shared, 8, false, where);  // it must be initialised
     const auto place = block.mbarriers.find(pointer - block.shared);
-    if (place == block.mbarriers.end()) found("barrier: no mbarrier is there" + at(where));
+    if (place == block.mbarriers.end()) found("barrier: the address is not an mbarrier" + at(where));
     return {block, place->second};
 }
 
@@ -432,7 +432,7 @@ void end_phase_if_complete(Block& block, Mbarrier& mbarrier) {
     mbarrier.stores.clear();
     mbarrier.phase++;
     mbarrier.arriving = mbarrier.expected;
-    mbarrier.known = mbarrier.told.take();
+    mbarrier.known = mbarrier.released.take();
     mbarrier.acquired.clear();
     Thread* first = &cluster->threads[(&block - &cluster->blocks[0]) * cluster->block_threads];
     wake(MBARRIER, first, first + cluster->block_threads);
@@ -442,8 +442,8 @@ void end_phase_if_complete(Block& block, Mbarrier& mbarrier) {
 
 void emulator::mbarrier_arrive_expect_tx_shared_cta_b64(Sink, At<R> address, R bytes) {
     const auto [block, mbarrier] = mbarrier_at(address.address.value, WHERE);
-    if (mbarrier.arriving == 0) found("barrier: more arrive at an mbarrier than it expects" + at(WHERE));
-    mbarrier.told.release(*me);
+    if (mbarrier.arriving == 0) found("barrier: more arrivals at an mbarrier than it expects" + at(WHERE));
+    mbarrier.released.release(*me);
     mbarrier.arriving--;
     mbarrier.bytes += bytes.value;
     end_phase_if_complete(block, mbarrier);
@@ -456,22 +456,22 @@ void emulator::mbarrier_try_wait_parity_acquire_cluster_shared_cta_b64(bool& don
     done = true;
 }
 
-// It may land at any time until its mbarrier has all its bytes. Here it does then; until then NaN is there.
-// PTX has it release the store alone, and here it releases all that its thread has done: cluster.cu relies on
-// that only for reads whose values the store depends on, which are over by then.
+// The store may complete at any time until its mbarrier has all its bytes. Here it does so then; until then,
+// NaN is there. In PTX it releases only the store, and here everything that its thread has done: cluster.cu
+// relies on that only for reads whose values the store depends on, which have finished by then.
 void emulator::st_async_weak_shared_cluster_mbarrier_complete_tx_bytes_f32(At<R> to, F value, At<R> address) {
     const auto [block, pointer] = place(to.address.value, 4, WHERE);
     const auto [its_block, mbarrier] = mbarrier_at(address.address.value, WHERE);
-    if (&block != &its_block) found("barrier: a store and its mbarrier are in two blocks" + at(WHERE));
+    if (&block != &its_block) found("barrier: a store and its mbarrier are in different blocks" + at(WHERE));
     touch(block.words.data(), pointer - block.shared, 4, true, WHERE);
     memset(pointer, 0xff, 4);
     mbarrier.stores.push_back({pointer, value.value});
-    mbarrier.told.release(*me);
+    mbarrier.released.release(*me);
     mbarrier.bytes -= 4;
     end_phase_if_complete(block, mbarrier);
 }
 
-// What the compiler calls
+// Functions that compiled code calls
 
 #define HOOKS(bytes)                                                                              \
     extern "C" void __tsan_read##bytes(void* pointer) { access(pointer, bytes, false, WHERE); }   \
@@ -485,12 +485,12 @@ extern "C" void __tsan_read_range(void* pointer, size_t bytes) { access(pointer,
 extern "C" void __tsan_write_range(void* pointer, size_t bytes) { access(pointer, bytes, true, WHERE); }
 extern "C" void __tsan_init() {}
 
-// By -fsanitize=alignment, ahead of an access to an address that its type cannot have.
+// Called by -fsanitize=alignment before an access to an address that its type cannot have.
 extern "C" void __ubsan_handle_type_mismatch_v1(void*, void*) { found("misaligned: an access" + at(WHERE)); }
 
-// What the launcher calls
+// The function that the launcher calls
 
-// Null, or what is wrong with the kernel.
+// Returns the error found in the kernel, or null.
 extern "C" const char* launch(unsigned clusters, unsigned blocks, unsigned block_threads,
                               void** kernel_arguments, const Extent* extents, unsigned count, unsigned seed) {
     arguments = kernel_arguments;

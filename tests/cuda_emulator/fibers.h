@@ -1,4 +1,4 @@
-// Threads that take turns: each runs on a stack of its own until it gives way to another.
+// Threads that take turns: each runs on its own stack until it switches to another.
 
 #pragma once
 
@@ -6,11 +6,11 @@
 #include <ucontext.h>
 
 struct Fiber {
-    ucontext_t start;  // where it begins; from then on setjmp switches, which makes no system call
-    jmp_buf pause;     // where it goes on
+    ucontext_t start;  // where it begins; later switches use setjmp, which makes no system call
+    jmp_buf pause;     // where it continues
     bool started = true;
 
-    // Begins `function`, which must not return, when it is first switched to.
+    // Prepares `function`, which must not return, to begin at the first switch to this fiber.
     void begin(char* stack, size_t bytes, void (*function)()) {
         getcontext(&start);
         start.uc_stack.ss_sp = stack;
@@ -19,7 +19,7 @@ struct Fiber {
         started = false;
     }
 
-    // Pauses this fiber, which is running, and goes on with another.
+    // Pauses this fiber, which is running, and continues another.
     void give_way_to(Fiber& other) {
         if (_setjmp(pause) != 0) return;
         if (other.started) _longjmp(other.pause, 1);

@@ -1,9 +1,9 @@
-// Finds data races by vector clocks. Of two accesses to a word, one of them a write, barriers must order one
-// before the other; where none does, that is found whichever of the two came first.
+// Detects data races with vector clocks. Barriers must order any two accesses to a word, one of which is a
+// write; if they do not, the race is detected whichever access comes first.
 //
-// A thread's epochs are counted by its releases: the first one ends when it first arrives at a barrier. By
-// what it acquires there a thread knows the others up to an epoch each. Accesses in epochs that it knows are
-// ordered before its own from then on.
+// A thread's epochs are counted by its releases: the first epoch ends when it first arrives at a barrier.
+// There it acquires knowledge of each other thread up to some epoch. Accesses in the epochs that it knows are
+// ordered before its own later accesses.
 
 #pragma once
 
@@ -11,22 +11,22 @@
 #include <memory>
 #include <vector>
 
-// By thread of the cluster: the last epoch that is known of it. Never changed once it is shared.
+// The last known epoch of each thread of the cluster. Never changed once shared.
 using Clock = std::vector<unsigned>;
 using Known = std::shared_ptr<const Clock>;
 
 struct Access {
-    unsigned thread, epoch;  // epoch 0: there was none
-    const void* where;       // in the program
+    unsigned thread, epoch;  // epoch 0: no access
+    const void* where;       // address in the program
 };
 
-// What a thread knows, beside its own accesses.
+// A thread's knowledge of other threads' accesses.
 struct Knowledge {
-    unsigned first, thread;  // the first thread of its cluster, and itself, of all in the grid
+    unsigned first, thread;  // the first thread of its cluster, and itself, counted in the grid
     unsigned epoch = 1;
     Known known;
 
-    // Nothing of another cluster, whose threads it never meets.
+    // It never knows threads of other clusters, with which it never synchronises.
     bool knows(const Access& access) const {
         const unsigned other = access.thread - first;
         return access.epoch == 0 || access.thread == thread ||
@@ -34,13 +34,13 @@ struct Knowledge {
     }
 };
 
-// A word of memory: its last write and the reads since, but for those that are ordered before another of
-// them: who knows a read knows what was ordered before it.
+// A word of memory: its last write and the reads since, except reads ordered before another of them: a thread
+// that knows a read knows everything ordered before it.
 struct Word {
     Access write = {0, 0, nullptr};
     std::vector<Access> reads;
 
-    // Null, or the access that races with this one.
+    // Returns the access that races with this one, or null.
     const Access* read(const Knowledge& by, const void* where) {
         if (!by.knows(write)) return &write;
         const auto known = [&](const Access& read) { return by.knows(read); };
@@ -64,13 +64,13 @@ struct Word {
     }
 };
 
-// What is told at a barrier: all that those know who release, and their own epochs up to this one.
-class Told {
+// The knowledge passed on at a barrier: that of all threads that release, and their own epochs up to this one.
+class Released {
 public:
-    explicit Told(size_t threads) : clock_(threads) {}
+    explicit Released(size_t threads) : clock_(threads) {}
 
     void release(Knowledge& by) {
-        if (by.known != last_) merge(by.known);  // most know the same, from the last barrier
+        if (by.known != last_) merge(by.known);  // mostly the same for all, from the last barrier
         last_ = by.known;
         clock_[by.thread - by.first] = by.epoch++;
     }
@@ -80,7 +80,7 @@ public:
                        [](unsigned a, unsigned b) { return std::max(a, b); });
     }
 
-    // All of it; the barrier's next phase begins with nothing told.
+    // Returns all of it; the barrier's next phase starts without any.
     Known take() {
         auto taken = std::make_shared<const Clock>(clock_);
         std::fill(clock_.begin(), clock_.end(), 0);

@@ -1,79 +1,80 @@
 // Plain SGD at batch size 1, one replicate on one cluster of 8 thread blocks: the whole epoch in one launch.
 //
-// The cut. A warp owns 5 units of the first hidden layer: their 784 incoming weights each, in the registers
-// of its 32 lanes (125 a lane), and their 100 outgoing ones (20 a lane). Of the cluster's 64 warps, 60 own
-// the 300 units; the last 4 own none, hold zeros and take part in everything, so that no path is theirs
-// alone. What comes after the second hidden layer's sums is small, and every block does it redundantly: the
-// same operations in the same order on the same numbers, so all keep bitwise the same second and third biases
-// and output layer without telling each other.
+// Partition. A warp owns 5 units of the first hidden layer: it holds each one's 784 incoming weights in the
+// registers of its 32 lanes (125 per lane), and its 100 outgoing weights (20 per lane). Of the cluster's 64
+// warps, 60 own the 300 units; the last 4 own none, hold zeros and take part in everything, so that they need
+// no separate code. The work after the second hidden layer's sums is small, and every block does it
+// redundantly: the same operations in the same order on the same numbers. So all blocks keep bitwise the same
+// second and third biases and output layer without communicating.
 //
-//   lane l of a warp   weight1[i][m]   of its unit i from pixel 32 m + l (25 m; past pixel 784 they stay 0)
-//                      weight2[i][k]   of its unit i to sum 4 l + k of the second layer (0 from sum 100)
+//   lane l of a warp   weight1[i][m]   from pixel 32 m + l to its unit i (25 m; past pixel 784 they stay 0)
+//                      weight2[i][k]   from its unit i to sum 4 l + k of the second layer (0 from sum 100)
 //                      bias1[i]        the same in all lanes
 //   thread j < 100     bias2           of unit j of the second layer
 //                      bias3[c]        the same in all these threads
 //   block              weight3[c][j]   in shared memory
 //
-// A step on example t, image x(t). Lines between rules are between barriers of the block.
+// A step on example t, image x(t). The rules are barriers of the block.
 //
-//   1  hidden1 = relu(bias1 + weight1 x(t)), of which `ahead` has most already (see 3)
+//   1  hidden1 = relu(bias1 + weight1 x(t)), most of which `ahead` already contains (see 3)
 //      the warp's part of the second layer's sums, over its 5 units
 //   -------------------------------------------------------------------------------------------------------
 //   2  thread j: the block's share of sum j, over its warps; stored into all 8 blocks' shared memory;
-//      the cluster's one barrier begins
-//   3  while it lasts, what no other block needs: weight1 takes the update of example t-1, the image of t+3
-//      is sent for, and for the next step ahead = weight1 x(t+1) and overlap = x(t) x(t+1)
+//      the cluster's only barrier begins
+//   3  during the barrier, work that no other block needs: weight1 takes the update of example t-1, the image
+//      of t+3 is requested, and for the next step ahead = weight1 x(t+1) and overlap = x(t) x(t+1)
 //      the cluster's barrier ends
 //   4  thread j: hidden2 = sigmoid(bias2 + the 8 shares)
 //   -------------------------------------------------------------------------------------------------------
-//   5  16 lanes a class: the logits
+//   5  16 lanes per class: the logits
 //   -------------------------------------------------------------------------------------------------------
 //   6  thread j: softmax, delta3, delta2 with the old weight3; updates weight3, bias3, bias2
 //   -------------------------------------------------------------------------------------------------------
 //   7  delta1 with the old weight2; updates weight2, bias1
 //
-// That weight1 is one example late does not change what is computed. SGD's update of example t adds
-// step1 x(t) to a unit's weights, step1 = -rate delta1, so what the next example gets from them is
+// weight1 lags one example behind, which does not change the result. SGD's update of example t adds
+// step1 x(t) to a unit's weights, step1 = -rate delta1, so their sum over the next example is
 //   (weight1 + step1 x(t)) x(t+1) = ahead + step1 overlap.
-// So the two passes over weight1, most of a step's arithmetic, are made while the shares travel.
+// So the two passes over weight1, most of a step's arithmetic, overlap with the exchange of the shares.
 //
-// No race. A block's arrival at the cluster's barrier releases its stores to its peers, and the wait acquires
-// theirs. A block stores shares of step t+2 where those of step t were (there are two buffers) only after
-// the barrier of t+1, at which its peers arrived with step t's shares read. No block's shared memory is
-// touched before it has started (the barrier at the beginning) nor after it may have ended (it waits at the
-// last step's barrier, and nothing is stored behind it). Inside a block, what is written between two of the
-// rules above is next written a step later, three rules on.
+// Races are excluded. A block's arrival at the cluster's barrier releases its stores to its peers, and the
+// wait acquires theirs. A block stores shares of step t+2 over those of step t (there are two buffers) only
+// after the barrier of t+1, at which its peers arrive after reading step t's shares. No block's shared memory
+// is accessed before it has started (the barrier at the beginning) or after it may have ended (it waits at the
+// last step's barrier, and nothing is stored after that). Within a block, memory that is written between two
+// of the rules above is written again only in the next step, three rules later.
 //
-// With ASYNC_STORES defined the shares travel by st.async instead, and the cluster has no barrier in a step.
-// Each buffer of shares has an mbarrier in its block, which waits for the bytes of all 8 blocks; only who
-// reads them waits there. That nothing is overtaken follows as above: who has all shares of t+1 knows that
-// their senders had read those of t, without which they could not have computed them. Both give the same bits.
+// With ASYNC_STORES defined, st.async sends the shares instead, and a step has no cluster barrier. Each buffer
+// of shares has an mbarrier in its block, which waits for the bytes of all 8 blocks; only the threads that
+// read the shares wait there. No share is overwritten too early, for the same reason as above: a thread that
+// has all shares of t+1 knows that their senders had read those of t, which they needed to compute them. Both
+// ways give bitwise the same result.
 //
-// Every sum has one fixed order, and nothing is added atomically, so a replicate's result depends on nothing
-// beside it. All is float32.
+// Every sum has one fixed order, and nothing is added atomically, so a replicate's result does not depend on
+// the other replicates. All numbers are float32.
 
 constexpr int PIXELS = 784;
 constexpr int HIDDEN1 = 300;
 constexpr int HIDDEN2 = 100;
 constexpr int CLASSES = 10;
 
-constexpr int BLOCKS = 8;                // in a cluster: as many as every such GPU grants
+constexpr int BLOCKS = 8;                // in a cluster: the most that every such GPU supports
 constexpr int WARPS = 8;                 // in a block: two for each of a multiprocessor's schedulers
 constexpr int LANES = 32;                // in a warp
 constexpr int THREADS = WARPS * LANES;   // in a block
 constexpr int UNITS = 5;                 // of the first hidden layer in a warp: 60 * 5 = 300
-constexpr int CHUNKS = 25;               // of 32 pixels in an image, the last one half empty
-constexpr int FOUR = 4;                  // sums of the second layer in a lane: 25 * 4 = 100
-constexpr int HALF = 16;                 // lanes that add up a logit
-constexpr int TERMS = 7;                 // of a logit in each of them: 16 * 7 >= 100
+constexpr int CHUNKS = 25;               // of 32 pixels in an image; the last is half empty
+constexpr int FOUR = 4;                  // sums of the second layer per lane: 25 * 4 = 100
+constexpr int HALF = 16;                 // lanes that sum a logit
+constexpr int TERMS = 7;                 // of a logit per lane: 16 * 7 >= 100
 constexpr int SLOTS = 8;                 // for images in shared memory: t-1 to t+3 are in use
-constexpr int AHEAD = 3;                 // an image is sent for so many steps before its own
+constexpr int AHEAD = 3;                 // steps by which an image is requested ahead
 
 static_assert(HIDDEN1 % UNITS == 0, "a warp owns 5 units or none");
-static_assert(SLOTS >= AHEAD + 2 && (SLOTS & (SLOTS - 1)) == 0, "slots are counted round with a mask");
+static_assert(SLOTS >= AHEAD + 2 && (SLOTS & (SLOTS - 1)) == 0, "slot numbers wrap around with a mask");
 
-// A block's, within the 48 KiB that any kernel may have. What is read, written or copied 16 bytes at a time is
-// declared so: its type then aligns it, wherever it lies. A 16-byte access to anything else may trap.
+// A block's shared memory, within the 48 KiB that any kernel may have. Data that is accessed 16 bytes at a time
+// is declared as such, so that its type aligns it. A 16-byte access to anything else may trap.
 struct Shared {                              // bytes
     float4 image[SLOTS][CHUNKS * LANES / 4]; // 25,600: zeros past pixel 784
     float4 partial[WARPS][LANES];            //  4,096: a warp's part of the second layer's sums
@@ -89,7 +90,7 @@ struct Shared {                              // bytes
     float overlap[WARPS];                    //     32: a warp's part of x(t) x(t+1)
 };                                           // 41,680 with padding, 41,696 with ASYNC_STORES
 
-// A type that is aligned to its own size, as an access to all of it at once needs.
+// Whether a type is aligned to its size, which a single access to all of it requires.
 template <typename T>
 constexpr bool IS_VECTOR = sizeof(T) == alignof(T);
 
@@ -103,22 +104,22 @@ __device__ unsigned shared_address(const void* pointer) {
     return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
 }
 
-// Copies 8 or 16 bytes from global to shared memory while the thread goes on.
+// Copies 8 or 16 bytes from global to shared memory asynchronously.
 template <typename T>
 __device__ void copy(T* to, const T* from) {
-    static_assert(IS_VECTOR<T>, "it moves all of it at once");
+    static_assert(IS_VECTOR<T>, "the object is copied in a single access");
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2;"
                  ::"r"(shared_address(to)), "l"(__cvta_generic_to_global(from)),
                    "n"(static_cast<int>(sizeof(T))) : "memory");
 }
 
-// Waits until all but the thread's `pending` newest groups of copies have landed.
+// Waits until all but the thread's `pending` newest groups of copies have completed.
 template <int pending>
 __device__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
-// Starts the copies of one example, the whole block together, as one group of each thread.
+// Requests one example: the whole block starts the copies, as one group per thread.
 __device__ void send_for(const float* image, const long long* label, int slot, Shared& shared) {
     const int thread = threadIdx.x;
     if (thread < PIXELS / 4)
@@ -128,10 +129,10 @@ __device__ void send_for(const float* image, const long long* label, int slot, S
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-// The numbers of vectors one after the other.
+// The vectors' numbers as one array.
 __device__ float* floats(float4* vectors) { return reinterpret_cast<float*>(vectors); }
 
-// Stores `value` in block `rank` of the cluster, where `address` points in this one.
+// Stores `value` in block `rank` of the cluster, at the place of `address` in this block.
 __device__ void store_in(unsigned rank, unsigned address, float value) {
     unsigned there;
     asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
@@ -139,7 +140,7 @@ __device__ void store_in(unsigned rank, unsigned address, float value) {
 }
 
 #ifdef ASYNC_STORES
-// The same, at some time; then the mbarrier there, at `received` in this block, counts its bytes.
+// The same, asynchronously; then the mbarrier in that block, at the place of `received`, counts its bytes.
 __device__ void send_to(unsigned rank, unsigned address, float value, unsigned received) {
     unsigned there, received_there;
     asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
@@ -148,7 +149,7 @@ __device__ void send_to(unsigned rank, unsigned address, float value, unsigned r
                  ::"r"(there), "f"(value), "r"(received_there) : "memory");
 }
 
-// Begins an mbarrier of one thread, which expects bytes for each of its phases.
+// Initialises an mbarrier at which one thread arrives, to announce the bytes of each phase.
 __device__ void begin_receiving(unsigned received) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(received) : "memory");
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -169,8 +170,8 @@ __device__ void wait_for_shares(unsigned received, int parity) {
 }
 #endif
 
-// Only a warp that has stored something in its peers, or read there what they will overwrite, has something
-// to release. The others need not wait for its fence.
+// Only a warp that has stored into other blocks, or read shares that they will overwrite, needs to release. The
+// others need not wait for the fence.
 __device__ void arrive_at_cluster_barrier(bool release) {
     if (release)
         asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
@@ -192,7 +193,7 @@ __device__ void sum_over(float (&values)[count]) {
             values[i] += __shfl_xor_sync(0xffffffff, values[i], distance);
 }
 
-// Phase 3's pass over the warp's weight1: adds step1 * before, and adds weight1 * next to sums[0..4].
+// Phase 3's pass over the warp's weight1: adds step1 * before to it, then weight1 * next to sums[0..4].
 __device__ __forceinline__ void update_and_multiply(float (&weight1)[UNITS][CHUNKS],
                                                     const float (&step1)[UNITS], const float* before,
                                                     const float* next, float (&sums)[UNITS + 1]) {
@@ -211,7 +212,8 @@ __device__ __forceinline__ void update_and_multiply(float (&weight1)[UNITS][CHUN
 // Trains replicate blockIdx.x / BLOCKS on examples orders[replicate][0] to orders[replicate][count - 1].
 //
 // images (any, 784), 16-byte aligned, and labels (any); orders (replicates, count); the parameters, in and
-// out, are stacked as model.network.stack has them: weights (replicates, in, out), biases (replicates, out).
+// out, are stacked as by model.network.stack_parameters: weights (replicates, in, out), biases (replicates,
+// out).
 extern "C" __global__ void __launch_bounds__(THREADS, 1)
 train(const float* images, const long long* labels, const long long* orders, int count, float rate,
       float* all_weight1, float* all_bias1, float* all_weight2, float* all_bias2, float* all_weight3,
@@ -236,7 +238,7 @@ train(const float* images, const long long* labels, const long long* orders, int
         reinterpret_cast<float*>(&shared)[i] = 0;
     __syncthreads();
 
-    // Past its end the order goes on with its last example: sent for in time, and never used.
+    // Past its end the order repeats its last example, which is requested but never used.
     long long example;
     for (int t = 0; t < AHEAD; t++) {
         example = order[min(t, count - 1)];
@@ -273,7 +275,7 @@ train(const float* images, const long long* labels, const long long* orders, int
     arrive_at_cluster_barrier(true);  // of all 8 blocks: each has started and cleared its shared memory
     wait_at_cluster_barrier();
 
-    // Before the first step there is nothing to update by: step1 is 0, and so is the slot of x(-1).
+    // Before the first step there is no update: step1 and the slot of x(-1) are 0.
     float step1[UNITS] = {}, ahead[UNITS + 1] = {}, overlap = 0;
     update_and_multiply(weight1, step1, floats(shared.image[SLOTS - 1]), floats(shared.image[0]), ahead);
     sum_over<LANES>(ahead);
@@ -283,7 +285,7 @@ train(const float* images, const long long* labels, const long long* orders, int
         const float* now = floats(shared.image[t & (SLOTS - 1)]);
         const float* next = floats(shared.image[(t + 1) & (SLOTS - 1)]);
 
-        // 1: comparisons are such that a NaN is passed on, as torch.relu does.
+        // 1: the comparison lets NaN stay NaN, as in torch.relu.
         float hidden1[UNITS], part[FOUR] = {};
 #pragma unroll
         for (int i = 0; i < UNITS; i++) {
@@ -316,7 +318,7 @@ train(const float* images, const long long* labels, const long long* orders, int
         arrive_at_cluster_barrier(warp * LANES < HIDDEN2);  // the warps that store here and read in 4
 #endif
 
-        // 3: the next index is loaded a step before it is needed, so that nothing waits for it.
+        // 3: the next index is loaded a step before it is needed, so no step waits for it.
         send_for(images + example * PIXELS, labels + example, (t + AHEAD) & (SLOTS - 1), shared);
         example = order[min(t + AHEAD + 1, count - 1)];
 #pragma unroll
@@ -411,10 +413,10 @@ train(const float* images, const long long* labels, const long long* orders, int
         }
     }
 
-    // The update of the last example is still to be made; what the slot after it holds is of no use.
+    // The update of the last example remains; the next slot's content does not matter.
     update_and_multiply(weight1, step1, floats(shared.image[(count - 1) & (SLOTS - 1)]),
                         floats(shared.image[count & (SLOTS - 1)]), ahead);
-    wait_for_copies<0>();  // no copy may land in the shared memory of a block that has ended
+    wait_for_copies<0>();  // no copy may complete after its block has ended
 
     if (owner) {
 #pragma unroll

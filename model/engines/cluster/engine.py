@@ -1,9 +1,9 @@
-"""The engine for batch size 1 on a GPU: thread-block clusters train replicates, an epoch a launch.
+"""The engine for batch size 1 on a GPU: thread-block clusters train replicates, one launch per epoch.
 
 A step at batch size 1 is so little work that starting a kernel takes longer than the step. Here a
 replicate's parameters stay in the registers and the shared memory of one thread-block cluster
-(compute capability 9.0 and above) for a whole epoch; `cluster.cu` holds the kernel and says how it
-computes. NVRTC compiles it at run time through NVIDIA's cuda.core; here is what it needs around it.
+(compute capability 9.0 and above) for a whole epoch; `cluster.cu` has the kernel and explains how it
+computes. This module compiles it at run time with NVRTC, through NVIDIA's cuda.core, and launches it.
 """
 
 from __future__ import annotations
@@ -33,70 +33,71 @@ HONOURS = Honours({SGD: {"learning_rate"}})
 
 SOURCE = Path(__file__).with_name("cluster.cu")
 
-# As cluster.cu has them.
+# The same as in cluster.cu.
 _NETWORK = MLP()
 BLOCKS = 8
 THREADS = 256
 
-# How the blocks of a cluster tell each other; see cluster.cu. Which is faster, a GPU has yet to show.
+# How the blocks of a cluster exchange sums; see cluster.cu. Which way is faster has not been measured.
 ASYNC_STORES = False
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: another device, batch size, optimizer, setting or network."""
+    """Returns why it cannot run this: the device, batch size, optimizer, network or another setting."""
     if device.type != "cuda":
-        return f"it runs on CUDA, not on {device.type}"
+        return f"it runs on a GPU, not on {device.type}"
     if experiment.batch_size != 1:
-        return "it takes batches of 1"
+        return f"it supports batch size 1, not {experiment.batch_size}"
     if reason := HONOURS.refuses(experiment):
         return reason
     if experiment.network != _NETWORK:
-        return f"it is written for {_NETWORK}, not {experiment.network}"
+        return f"it supports the network {_NETWORK}, not {experiment.network}"
     capability = torch.cuda.get_device_capability(device)
     if capability < (9, 0):
-        return "it needs compute capability 9.0, this GPU has {}.{}".format(*capability)
+        return "it needs compute capability 9.0 or higher; this GPU has {}.{}".format(*capability)
     return None
 
 
 def unavailable(device: torch.device) -> str | None:
-    """Why it cannot run on this machine's GPUs: a library for it is missing."""
+    """Returns why it cannot run on this machine's GPUs: a library is missing or broken."""
     if device.type != "cuda":
         return None
     try:
         from cuda.core.utils import FileStreamProgramCache  # noqa: F401 (from cuda.core 1.0 on)
         from cuda.pathfinder import load_nvidia_dynamic_lib  # as cuda.core itself loads libraries
     except ImportError as error:
-        return f"cuda.core 1.0 or newer is missing ({one_line(error)}); pip install '.[cuda]' brings it"
-    except Exception as error:  # whatever a broken installation raises
+        reason = one_line(error)
+        return f"cuda.core 1.0 or newer is missing ({reason}); install it with pip install '.[cuda]'"
+    except Exception as error:  # a broken installation may raise anything
         return f"cuda.core cannot be imported ({type(error).__name__}: {one_line(error)})"
     try:
         load_nvidia_dynamic_lib("nvrtc")
     except RuntimeError:  # DynamicLibNotFoundError
-        return "NVRTC is missing, the CUDA library that compiles its kernel; PyTorch for CUDA brings it"
+        return "NVRTC, CUDA's run-time compiler, is missing; install PyTorch for CUDA, which includes it"
     return None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
-    """One, for form's sake: it never trains on a CPU."""
+    """Returns 1; it never trains on a CPU."""
     return 1
 
 
 class Engine:
-    """Replicates are clusters of one grid; the GPU runs as many at a time as fit."""
+    """Trains each replicate in one cluster of a grid; the GPU runs as many clusters at a time as fit."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         self._data = data
         stacked = stack_parameters([experiment.network.build(experiment.init, seed) for seed in seeds])
         self._parameters = [parameter.to(data.device) for parameter in stacked]
         self._kernel = _kernel(data.device)
-        # CUDA loads a kernel at its first launch; on no example it does nothing else.
+        # CUDA loads a kernel at its first launch; without examples, it does nothing else.
         self.epoch(torch.empty(len(seeds), 0, dtype=torch.int64, device=data.device), np.zeros(0))
 
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        Any number of examples: an epoch may be cut. Returns when the kernel is queued on PyTorch's
-        current stream, once for every run of examples with the same rate.
+        An epoch may be passed in parts of any size. Queues the kernel on PyTorch's current stream, once
+        for every run of examples with the same rate, and does not wait for it.
         """
         changes = np.flatnonzero(np.diff(rates)) + 1
         for begin, end in pairwise([0, *changes.tolist(), len(rates)]):
@@ -119,15 +120,15 @@ class Engine:
             )
 
     def parameters(self) -> list[Tensor]:
-        """The replicates' parameters as they are now; see `network.stack_parameters`."""
+        """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""
         return [parameter.clone() for parameter in self._parameters]
 
 
 def _kernel(device: torch.device) -> Kernel:
-    """The compiled kernel, from the cache beside Python's own; else compiled and kept there.
+    """Returns the compiled kernel, which is cached in `__pycache__` if that can be written.
 
-    cuda.core finds what it has cached by the source, the options (with the architecture) and
-    the version of NVRTC, and writes each file whole. Where none can be written it is not kept.
+    cuda.core's cache identifies a kernel by the source, the options (with the architecture) and the
+    version of NVRTC, and writes files atomically.
     """
     from cuda.core import Device, Program, ProgramOptions
     from cuda.core.utils import FileStreamProgramCache
@@ -140,11 +141,11 @@ def _kernel(device: torch.device) -> Kernel:
         define_macro="ASYNC_STORES" if ASYNC_STORES else None,
     )
     with torch.cuda.device(device):
-        Device(device.index).set_current()  # cuda.core asks for it; it is PyTorch's own context
+        Device(device.index).set_current()  # cuda.core requires it; this is PyTorch's context
         program = Program(SOURCE.read_text(), "c++", options)
         try:
             with FileStreamProgramCache(SOURCE.parent / "__pycache__" / NAME) as cache:
                 compiled = program.compile("cubin", cache=cache)
-        except OSError:  # nothing can be written there, as in a checkout of someone else's
+        except OSError:  # the folder is not writable, as in someone else's checkout
             compiled = program.compile("cubin")
         return compiled.get_kernel("train")

@@ -2,8 +2,8 @@
 
 A step on a small batch is little arithmetic in many operations, each of which PyTorch launches
 from Python. Here the steps of `Replicates` are captured once as CUDA graphs of up to 512 steps
-each, and an epoch replays them (see `schedule`). The training set and the epoch's orders are kept
-on the device, and nothing is read back.
+each, and an epoch replays them (see `schedule`). The training set and the epoch's orders stay on
+the device, and nothing is read back.
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
@@ -31,7 +31,7 @@ from .replicates import TORCH_ACTIVATIONS, Activations, Examples, Replicates
 
 NAME = "cuda-graph"
 
-# Without dampening, which the first step goes without: where a graph is captured, every step is alike.
+# Not dampening, which does not apply to the first step: all captured steps are the same.
 _ADAM = {"learning_rate", "betas", "eps", "weight_decay"}
 HONOURS = Honours(
     {
@@ -45,27 +45,27 @@ HONOURS = Honours(
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: not a GPU, or a setting that it does not honour."""
+    """Returns why it cannot run this: not a GPU, or a setting that it does not honour."""
     if device.type != "cuda":
         return f"it runs on a GPU, not on {device.type}"
     return HONOURS.refuses(experiment)
 
 
 def unavailable(device: torch.device) -> str | None:
-    """None: it needs nothing but PyTorch."""
+    """Returns None: it only needs PyTorch."""
     return None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
-    """One: a single thread launches the graphs."""
+    """Returns 1: a single thread launches the graphs."""
     return 1
 
 
 class Engine:
-    """Trains all replicates at once, or as many at a time as fit in the device's memory.
+    """Trains all replicates at once, or in groups that fit in the device's memory.
 
-    Up to rounding, a seed's result does not depend on the other replicates: for another number
-    of them cuBLAS may choose another algorithm, and so another order of summation.
+    Up to rounding, a seed's result does not depend on the other replicates: for a different number
+    of them cuBLAS may choose a different algorithm, and so a different order of summation.
     """
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
@@ -92,8 +92,8 @@ class Engine:
     def epoch(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Trains every replicate on its row of `orders` (replicates, examples), int64, on the device.
 
-        Without a schedule, all `rates` are the experiment's: a graph has the rate that it was captured
-        with. If an epoch is passed in parts, all but the last are of whole batches.
+        Without a schedule, `rates` are ignored: a graph keeps the experiment's rate, with which it was
+        captured. If an epoch is passed in parts, all but the last consist of whole batches.
         """
         turns = schedule(orders.shape[1], self._batch_size)
         for group, replays, rows in zip(
@@ -104,19 +104,19 @@ class Engine:
                 replays[graph]()
 
     def parameters(self) -> list[Tensor]:
-        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
+        """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""
         parameters = zip(*(group.parameters() for group in self._groups), strict=True)
         return [torch.cat(groups) for groups in parameters]
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes of the device's memory that are free, or reserved by PyTorch's allocator but unused."""
+    """Returns the bytes of memory that are free, or reserved by PyTorch's allocator but unused."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 class Capture:
-    """Captures graphs that share a memory pool for intermediate results, as only one runs at a time."""
+    """Captures graphs that share a memory pool for intermediate results: only one runs at a time."""
 
     def __init__(self, device: torch.device):
         self._device = device
@@ -128,8 +128,8 @@ class Capture:
         stream = _side_stream(self._device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device), _without_tf32():
-            # A warm-up run first: during a capture, kernels cannot be loaded and the optimizer
-            # cannot create its state. On a side stream, as the default one cannot be captured.
+            # Warm up first: during a capture, kernels cannot be loaded and the optimizer cannot
+            # create its state. Use a side stream, as the default one cannot be captured.
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream), _uncaptured():
                 run()
@@ -143,7 +143,7 @@ class Capture:
 
 @cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """One stream for all captures: cuBLAS keeps a workspace for every stream that it has run on."""
+    """Returns one stream for all captures: cuBLAS keeps a workspace for every stream that it runs on."""
     return torch.cuda.Stream(device)
 
 
@@ -157,18 +157,18 @@ def _uncaptured() -> Iterator[None]:
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """Matrix products in full float32 inside; a graph keeps what it was captured with.
+    """Makes matrix products use full float32 in the block; a graph keeps the precision of its capture.
 
     PyTorch has an older setting (`set_float32_matmul_precision`, `allow_tf32`) and a newer one, and
-    raises where it reads the older one and they disagree. Where the older one allows TF32, it is
-    what is changed, and the newer one with it.
+    raises if the older one is read while they disagree. If the older one allows TF32, it is changed,
+    which changes the newer one too.
     """
     backends: Any = torch.backends  # whose types lack the newer setting
     matmul, cpu_matmul = backends.cuda.matmul, backends.mkldnn.matmul
     own, cpu = _own_precision(), cpu_matmul.fp32_precision
     try:
         older = torch.get_float32_matmul_precision() if matmul.allow_tf32 else None
-    except RuntimeError:  # the newer one alone allows it
+    except RuntimeError:  # only the newer one allows it
         older = None
     if older is not None:
         matmul.allow_tf32 = False
@@ -183,7 +183,7 @@ def _without_tf32() -> Iterator[None]:
 
 
 def _own_precision() -> str:
-    """The precision set for CUDA's matrix products themselves; "none" where they inherit one."""
+    """Returns the precision set for CUDA's matrix products themselves; "none" if they inherit one."""
     backends: Any = torch.backends
     above = (backends, backends.cudnn)  # for everything, and for everything on CUDA
     before = []

@@ -1,4 +1,4 @@
-"""Which CUDA graphs are captured, and which of them an epoch replays: arithmetic alone."""
+"""Which CUDA graphs are captured, and which of them an epoch replays; needs no device."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ STEPS = (512, 64, 8, 1)
 
 
 def graphs(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """The graphs to capture, as (steps, batch size); epochs and parts of them consist of these."""
+    """Returns the graphs to capture, as (steps, batch size); epochs and their parts consist of these."""
     whole, rest = divmod(examples, batch_size)
     shorter_last = [(1, rest)] if rest else []
     return [(steps, batch_size) for steps in STEPS if steps <= whole] + shorter_last
 
 
 def schedule(examples: int, batch_size: int) -> list[tuple[int, int]]:
-    """The graphs to replay, in order, for the next `examples` examples of an epoch."""
+    """Returns the graphs to replay, in order, for the next `examples` examples of an epoch."""
     steps, rest = divmod(examples, batch_size)
     replays = []
     for length in STEPS:

@@ -2,11 +2,11 @@
 
 A layer's weights and biases are one tensor, (replicates, in + 1, out): the last row holds the
 biases, and the inputs have a last column of ones. So a layer takes one batched matrix product
-forward and at most two backward, and adding biases or summing their gradients takes no launches
-of its own. Rows of inputs are aligned to 16 bytes, for vectorised loads.
+forward and at most two backward, and adding biases or summing their gradients takes no separate
+launches. Rows of inputs are aligned to 16 bytes, for vectorised loads.
 
 Nothing here waits for the device or depends on a tensor's values, so all of it can be captured
-as a CUDA graph: the next examples are looked up on the device, from a position that the steps
+as a CUDA graph: the next examples are looked up on the device, at a position that the steps
 themselves advance.
 """
 
@@ -27,13 +27,13 @@ from ...optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 
 # Unfused Adam takes a dozen operations, and its capturable variant computes the bias correction
 # 1 - 0.999^t, a difference of nearly equal numbers, in float32. Fused Adam is one operation and
-# computes it in float64, as eager does. SGD is the same as eager's.
+# computes it in float64, as eager does. SGD is built as eager builds it.
 _HOW: dict[type[Optimizer], dict[str, bool]] = {
     Adam: {"fused": True, "capturable": True},
     AdamW: {"fused": True, "capturable": True},
     RMSprop: {"capturable": True},
 }
-# Where the rate changes it is a tensor, which SGD has to be fused for: unfused, it reads it back.
+# With a schedule the rate is a tensor. Unfused SGD would read it back, so SGD is fused.
 _SCHEDULED = {**_HOW, SGD: {"fused": True}}
 
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
@@ -44,7 +44,7 @@ def _relu_backward(delta: Tensor, active: Tensor) -> Tensor:
     return back
 
 
-# An activation in place, and from its values its derivative times the gradient behind it.
+# In-place activations, and their backward passes: from a gradient and the activation's values.
 TORCH_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "relu": (torch.relu_, _relu_backward),
     "sigmoid": (torch.sigmoid_, torch.ops.aten.sigmoid_backward),
@@ -53,19 +53,19 @@ TORCH_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor,
 
 
 def padded_width(units: int) -> int:
-    """The columns of the inputs for `units`: one more, of ones, rounded up to a multiple of 4."""
+    """Returns the columns of the inputs for `units` and one of ones, rounded up to a multiple of 4."""
     return (units + 1 + 3) // 4 * 4
 
 
 def inputs(*rows: int, units: int, device: torch.device) -> Tensor:
-    """A layer's inputs, float32 (*rows, padded(units)): zeros, with ones in column `units`."""
+    """Returns a layer's inputs, float32 (*rows, padded(units)): zeros, with ones in column `units`."""
     zeros = torch.zeros(*rows, padded_width(units), device=device)
     zeros[..., units] = 1
     return zeros
 
 
 class Examples:
-    """The training set as the step reads it.
+    """The training set in the form that the step reads.
 
     `images` are `inputs` of shape (examples, padded(pixels)). `targets`, float32 (examples, classes),
     are -1 in the label's column and 0 elsewhere: the gradient of an example's cross-entropy with respect
@@ -90,7 +90,7 @@ class Activations:
 class Replicates:
     """Parameters, optimizer and orders of the replicates of `seeds`, which step together.
 
-    `activations` may have room for more replicates, and be shared with `Replicates` that step at
+    `activations` may have room for more replicates, and may be shared with `Replicates` that step at
     other times.
     """
 
@@ -138,7 +138,7 @@ class Replicates:
         """Restores the initial parameters, optimizer state and position, in place."""
         for layer, initial in zip(self._layers, self._initial, strict=True):
             layer.copy_(initial)
-        for state in self._optimizer.state.values():  # which starts at zeros
+        for state in self._optimizer.state.values():  # it starts at zeros
             for tensor in state.values():
                 tensor.zero_()
         self._position.zero_()
@@ -147,7 +147,7 @@ class Replicates:
     def begin(self, orders: Tensor, rates: NDArray[np.float64]) -> None:
         """Makes the next steps start at the beginning of `orders` (replicates, examples), int64.
 
-        With a schedule, they have these learning rates (steps,).
+        With a schedule, they use the learning rates `rates` (steps,).
         """
         self._orders[:, : orders.shape[1]] = orders
         self._position.zero_()
@@ -156,7 +156,7 @@ class Replicates:
             self._step_number.zero_()
 
     def train(self, steps: int, size: int) -> None:
-        """Takes `steps` steps on batches of `size` examples, the next ones in the orders of `begin`."""
+        """Takes `steps` steps on the next batches of `size` examples in the orders given to `begin`."""
         count = steps * size
         positions = self._position + torch.arange(count, device=self._position.device)
         order = self._orders.index_select(1, positions)
@@ -171,7 +171,7 @@ class Replicates:
             self._step(batch, batch_targets)
 
     def _step(self, batch: Tensor, targets: Tensor) -> None:
-        """One step on the examples `batch`, int64 (replicates, size).
+        """Takes one step on the examples `batch`, int64 (replicates, size).
 
         `targets` are float32, (replicates, size, classes).
         """
@@ -199,5 +199,5 @@ class Replicates:
         self._optimizer.step()
 
     def parameters(self) -> list[Tensor]:
-        """Views of the current parameters, weights and biases apart (see `stack_parameters`)."""
+        """Returns views of the current weights and biases, separately (see `stack_parameters`)."""
         return [view for layer in self._layers for view in (layer[:, :-1], layer[:, -1])]

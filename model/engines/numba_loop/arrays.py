@@ -1,4 +1,4 @@
-"""Between PyTorch's tensors and the arrays that `kernels` computes on."""
+"""Conversions between PyTorch's tensors and the arrays that `kernels` computes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .layout import Network, Sparse, no_parameters
 
 @lru_cache(maxsize=2)  # a training set and a test set
 def sparse(images: Tensor) -> Sparse:
-    """The images as a `Sparse` matrix; cached, for all engines and evaluations on them."""
+    """Returns the images as a `Sparse` matrix, cached for all engines and evaluations."""
     rows, columns = np.nonzero(images.numpy())
     starts = np.zeros(len(images) + 1, np.uint32)
     np.cumsum(np.bincount(rows, minlength=len(images)), out=starts[1:])
@@ -23,7 +23,7 @@ def sparse(images: Tensor) -> Sparse:
 
 
 def padded_network(network: MLP, parameters: list[Tensor]) -> Network:
-    """The parameters, padded, from one replicate's stacked (1, in, out) and (1, out)."""
+    """Returns the padded parameters, given one replicate's stacked (1, in, out) and (1, out)."""
     arrays = no_parameters(network)
     for view, parameter in zip(views(network, arrays), parameters, strict=True):
         view.copy_(parameter[0])
@@ -31,7 +31,7 @@ def padded_network(network: MLP, parameters: list[Tensor]) -> Network:
 
 
 def views(network: MLP, arrays: Network) -> list[Tensor]:
-    """Views of the parameters inside the padding: weights (in, out) and biases (out,)."""
+    """Returns views of the parameters without the padding: weights (in, out) and biases (out,)."""
     *hidden, last = map(torch.from_numpy, arrays)
     inputs, classes = network.sizes[-2:]
     found = []

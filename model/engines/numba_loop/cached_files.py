@@ -1,9 +1,10 @@
 """The files in which Numba caches a compiled function, and their checksums.
 
-Numba writes an index and the code in separate files and checks neither. What a full disk, a kill or a
-faulty disk leaves there raises an error at best; at worst another function's code, or an older one's,
-runs. So a file beside them has their SHA-256, and nothing is loaded that does not agree with it. It has
-the source's as well, since Numba looks at the file of the function alone and at none that it imports.
+Numba writes an index and the code to separate files and checks neither. Files that a full disk, a killed
+process or a faulty disk has damaged raise an error at best; at worst, the code of another function or an
+older version runs. So a file next to them keeps their SHA-256, and files that differ from it are not
+loaded. It also keeps the source's digest, since Numba checks the function's own file but no file that it
+imports.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class CachedFiles:
 
     def __init__(self, function: Dispatcher[Callable[..., object]]):
         source = function.py_func
-        # As Numba names them, but for the line number.
+        # As Numba names them, without the line number.
         self._name = f"{Path(inspect.getfile(source)).stem}.{source.__qualname__}"
         self._name = self._name.replace("<", "").replace(">", "")
         assert function.stats.cache_path is not None
@@ -39,7 +40,7 @@ class CachedFiles:
         self._checksums = self.folder / f"{self._name}.sha256"
 
     def damage(self) -> str | None:
-        """Returns why they must not be loaded, or None if they may be or there are none.
+        """Returns why the files must not be loaded, or None if they may be or there are none.
 
         Raises OSError if the folder cannot be read.
         """
@@ -57,18 +58,18 @@ class CachedFiles:
         for file in files:
             try:
                 if checksums.get(file.name) != _sha256(file):
-                    return f"{file.name} is not as it was written"
+                    return f"{file.name} has changed since it was written"
             except OSError as error:
                 return f"{file.name} cannot be read: {error.strerror}"
         if missing:
             return f"{min(missing)} is missing"
         if source != code_digest([_PACKAGE]):
             return "the source has changed"
-        # Numba does not distinguish code that was compiled without optimisations, say.
+        # Numba does not distinguish code that was compiled with other settings, such as no optimisation.
         return None if settings == _settings() else "a NUMBA_ environment variable has changed"
 
     def keep_checksums(self) -> None:
-        """Writes the checksums of the files as they are; without them, no process loads the files."""
+        """Writes the files' current checksums; files without checksums are never loaded."""
         with suppress(OSError):
             checksums = {file.name: _sha256(file) for file in self._files()}
             kept = {
@@ -79,7 +80,7 @@ class CachedFiles:
             write_text(self._checksums, json.dumps(kept, indent=1))
 
     def discard(self) -> None:
-        """Deletes them; raises OSError if one cannot be deleted, such as a folder that is not empty."""
+        """Deletes the files; raises OSError if one cannot be deleted, such as a folder with files."""
         for file in (*self._files(), self._checksums):
             if file.is_dir() and not file.is_symlink():
                 file.rmdir()

@@ -1,4 +1,4 @@
-"""Whether Numba is there, and its compilation: by one process at a time, and announced."""
+"""The availability of Numba, and compilation with it: one process at a time, and announced."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ if TYPE_CHECKING:  # Numba may be missing
 
 
 ACTIVATION_NAMES = ("relu", "sigmoid", "tanh")
-_COLUMNS = 65_535  # as uint16 counts them
+_COLUMNS = 65_535  # the largest uint16
 
 
 @cache
 def numba_unavailable() -> str | None:
-    """Why nothing compiled can run here, in a few words, or None if it can."""
+    """Returns why compiled code cannot run here, in a few words, or None if it can."""
     try:
         from numba import config
 
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
-            return "Numba's compiler is off (NUMBA_DISABLE_JIT is set)"
+            return "Numba's compiler is off; unset NUMBA_DISABLE_JIT"
         kernels(MLP())
     except ImportError as error:
         if error.name == "numba":
-            return f"Numba is missing ({one_line(error)}); pip install numba brings it"
+            return f"Numba is missing ({one_line(error)}); install it with pip install numba"
         return f"Numba cannot be imported ({one_line(error)})"
-    except Exception as error:  # whatever a broken installation raises
+    except Exception as error:  # a broken installation may raise anything
         return f"Numba cannot be imported ({type(error).__name__}: {one_line(error)})"
     return None
 
 
 def refuses_size(network: MLP) -> str | None:
-    """Why nothing is compiled for the network, in a few words, or None if it is."""
+    """Returns why the network cannot be compiled, in a few words, or None if it can."""
     if reason := honours.refuses_network(network, ACTIVATION_NAMES):
         return reason
     if not network.hidden:
-        return f"it runs an MLP with hidden layers, not {network}"
+        return f"it needs at least one hidden layer; the network is {network}"
     if max(network.sizes[:-1]) > _COLUMNS:
-        return f"it runs an MLP of at most {_COLUMNS:,} inputs and units of a layer, not {network}"
+        return f"it supports at most {_COLUMNS:,} inputs or units in a layer; the network is {network}"
     return None
 
 
 def kernels(network: MLP) -> ModuleType:
-    """The compiled code for that network: `kernels.py`, executed as a module of its own.
+    """Returns the compiled code for the network: `kernels.py`, executed as a separate module.
 
-    Numba looks it up among the imported modules, by its name, when it loads what it has cached.
+    Numba looks it up by name among the imported modules when it loads cached code.
     """
     name = module_name(network)
     if name not in sys.modules:
@@ -75,7 +75,7 @@ def kernels(network: MLP) -> ModuleType:
 
 
 def module_name(network: MLP) -> str:
-    """What the module for that network is called."""
+    """Returns the name of the module for the network."""
     digest = hashlib.sha256(repr(network).encode()).hexdigest()[:12]
     return f"{__package__}.kernels_{digest}"
 
@@ -83,19 +83,19 @@ def module_name(network: MLP) -> str:
 def compile_first(
     entry: Dispatcher[Callable[..., object]], name: str, call_on_nothing: Callable[[], object]
 ) -> None:
-    """Makes Numba load or compile `entry`, by a call on no examples, unless it is loaded.
+    """Makes Numba load or compile `entry`, by calling it on no examples, unless it is loaded.
 
-    One process at a time: several that start at once would all compile. Nothing that is wrong with
-    Numba's cache is an error: files that are damaged are discarded and written anew, and where none
-    can be kept, every process compiles for itself. That takes 25 s, and eager, the alternative, takes
-    several times as long to train and would make the run's times incomparable with all others.
+    One process does so at a time, as several that start together would all compile. Problems with
+    Numba's cache are not errors: damaged files are discarded and written again, and if none can be kept,
+    every process compiles for itself. That takes 25 s, but the alternative, eager, takes several times
+    as long to train and would make the run's times incomparable with all others.
     """
     if entry.signatures:
         return
     try:
         entry.enable_caching()
         files = CachedFiles(entry)
-    except Exception as error:  # a setting of Numba's for its cache may be wrong, too
+    except Exception as error:  # Numba's settings for its cache may be wrong too
         reason = f"Numba's cache cannot be used ({one_line(error)})"
         if "no locator available" in str(error):
             reason = "Numba has no writable folder for its cache; set NUMBA_CACHE_DIR to one"
@@ -135,7 +135,7 @@ def _load_or_compile(
             f"compiling the numba engine's {name} (once per machine, about 20 s)"
         ) as announced:
             call_on_nothing()
-    except Exception as error:  # a full disk, say; or the call's own, which comes again without a cache
+    except Exception as error:  # a full disk, or the call's error, which recurs without a cache
         with suppress(OSError):
             files.discard()
         return f"Numba's cache cannot be used ({type(error).__name__}: {one_line(error)})"
@@ -150,35 +150,35 @@ def _compile_uncached(
     call_on_nothing: Callable[[], object],
     reason: str,
 ) -> None:
-    # Numba offers no public way to leave a function's cache alone.
+    # Numba has no public way to disable a function's cache.
     entry._cache.disable()  # type: ignore[attr-defined]
-    line = f"compiling the numba engine's {name} for this process alone (about 20 s): {reason}"
+    line = f"compiling the numba engine's {name} for this process only (about 20 s): {reason}"
     with _announced(line) as announced:
         call_on_nothing()
-    if not announced:  # it was compiled, and could not be written
-        _say(f"the numba engine's compiled {name} is not kept: {reason}")
+    if not announced:  # it was compiled but could not be written
+        _say(f"the numba engine's compiled {name} is not cached: {reason}")
 
 
 @contextmanager
 def _announced(line: str) -> Iterator[list[str]]:
-    """Says `line` when Numba begins to compile; it sends no event when it loads from its cache.
+    """Prints `line` when Numba begins to compile; it sends no event when it loads from its cache.
 
-    Gives a list that then has the line.
+    Yields a list to which the line is then added.
     """
     from numba.core import event
 
     class Announcement(event.Listener):
         def on_start(self, event: Event) -> None:
-            if not said:
+            if not printed:
                 _say(line)
-                said.append(line)
+                printed.append(line)
 
         def on_end(self, event: Event) -> None:
             pass
 
-    said: list[str] = []
+    printed: list[str] = []
     with event.install_listener("numba:compile", Announcement()):
-        yield said
+        yield printed
 
 
 def _say(line: str) -> None:

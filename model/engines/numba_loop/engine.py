@@ -1,7 +1,7 @@
-"""The engine on a CPU: an epoch is one compiled loop, on all cores that it is given.
+"""The engine for CPUs: an epoch is one compiled loop, on all cores that it is given.
 
 On a small batch, PyTorch spends most of a step on dispatching its fifty operations; on a large one it
-multiplies zeros. `kernels` holds the compiled loop and documents how it computes; this module runs it.
+multiplies zeros. `kernels` has the compiled loop and explains how it computes; this module runs it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .rules import kept_at_first, rule_of, steps_of
 
 NAME = "numba"
 
-# As `rules` has them in numbers.
+# The optimizers that `rules` translates.
 _ADAM = {"learning_rate", "betas", "eps", "weight_decay"}
 HONOURS = Honours(
     {
@@ -47,12 +47,12 @@ HONOURS = Honours(
     activations=compilation.ACTIVATION_NAMES,
 )
 
-# Examples between two sums into gradients: so many that the weights are seldom read, and so few that
-# their deltas stay in a core's second cache.
+# Examples per wave, after which gradients are summed: enough that the weights are seldom read, and few
+# enough that their deltas stay in a core's L2 cache.
 WAVE = 256
 
-# A thread takes at least so many of a batch: with fewer, the cores spend what they save on handing
-# each other the weights that the last step changed (on Zen 4, two threads gain some 5 % at batch size
+# The smallest number of a batch's examples for a thread. With fewer, the cores lose the time saved to
+# exchanging the weights that the last step changed (on Zen 4, two threads gain some 5 % at batch size
 # 32 with SGD, nothing with Adam, and lose at 1), and all wait whenever another process takes one of
 # them.
 EXAMPLES_PER_THREAD = 32
@@ -61,9 +61,9 @@ _Part = Callable[[NDArray[np.uint32], Steps], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
-    """Why it cannot run this: the device, or a setting that it does not honour.
+    """Returns why it cannot run this: the device, or a setting that it does not honour.
 
-    Without an eps, PyTorch divides by 0 where a gradient is 0; here such rows may be skipped.
+    With an eps of 0, PyTorch divides by 0 if a gradient is 0; this engine may skip such rows.
     """
     if device.type != "cpu":
         return f"it runs on a CPU, not on {device.type}"
@@ -71,17 +71,17 @@ def refuses(experiment: Experiment, device: torch.device) -> str | None:
     if reason := HONOURS.refuses(experiment):
         return reason
     if getattr(optimizer, "eps", 1) < np.finfo(np.float32).tiny:
-        return f"it runs {optimizer.name} with an eps of 1.2e-38 or more; this is {optimizer.label}"
+        return f"it needs an eps of at least 1.2e-38; the optimizer is {optimizer.label}"
     return compilation.refuses_size(experiment.network)
 
 
 def unavailable(device: torch.device) -> str | None:
-    """Why nothing compiled runs on this machine's CPU: Numba is missing, broken or switched off."""
+    """Returns why compiled code cannot run on a CPU here: Numba is missing, broken or switched off."""
     return compilation.numba_unavailable() if device.type == "cpu" else None
 
 
 def cores(experiment: Experiment, replicates: int, available: int) -> int:
-    """The same number for each replicate; on small batches a single one."""
+    """Returns an equal number for each replicate; one on small batches."""
     return min(replicates, available) * _threads_each(experiment, replicates, available)
 
 
@@ -90,14 +90,14 @@ def _threads_each(experiment: Experiment, replicates: int, available: int) -> in
 
 
 class Engine:
-    """Trains replicates in parallel; they share no array that changes, so none affects another."""
+    """Trains replicates in parallel. They share no mutable arrays, so none affects another."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         network = experiment.network
         kernels = compilation.kernels(network)
         self._network = network
         self._optimizer = experiment.optimizer
-        self._steps = 0  # that were taken
+        self._steps = 0  # taken so far
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
         in_a_wave = min(experiment.batch_size, WAVE)
@@ -152,6 +152,6 @@ class Engine:
         self._steps += len(rates)
 
     def parameters(self) -> list[Tensor]:
-        """Copies of the replicates' current parameters; see `network.stack_parameters`."""
+        """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""
         found = [views(self._network, replicate) for replicate in self._replicates]
         return [torch.stack(each) for each in zip(*found, strict=True)]

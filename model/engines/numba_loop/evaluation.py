@@ -1,4 +1,4 @@
-"""Evaluation by the engine's own forward pass, on all cores."""
+"""Evaluation by the engine's forward pass, on all cores."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .arrays import padded_network, sparse
 from .compilation import compile_first, kernels
 from .layout import Chunk
 
-# Images per call, whose losses are summed in float32's range: as many as PyTorch takes at once.
+# Images per call, whose losses are summed in float32; the same as in PyTorch's evaluation.
 _CHUNK = 1000
 
 
 def tally(
     network: MLP, parameters: list[Tensor], images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One replicate's summed cross-entropy (float64), and by class its hits and predictions.
+    """Returns one replicate's summed cross-entropy (float64), and its hits and predictions by class.
 
-    All parameters must be finite: a product of 0 and an infinity would be skipped. What it returns
-    does not depend on the number of threads.
+    All parameters must be finite: a product of 0 and an infinity would be skipped. The results do not
+    depend on the number of threads.
     """
     evaluation = kernels(network).evaluate_images
     starts = range(0, len(images), _CHUNK)

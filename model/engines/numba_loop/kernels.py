@@ -2,31 +2,30 @@
 
 Four fifths of MNIST's pixels are 0, and about half of the ReLUs are inactive. A 0 adds nothing to
 a forward sum and receives no gradient. So the forward pass sums a layer over the list of an
-example's nonzero inputs, or active units (after another activation, all of them). The backward pass
+example's nonzero inputs, or active units (all units after other activations). The backward pass
 transposes these lists: the gradient of a row of weights is a sum over the examples in which that input
 or unit is not 0. It is applied as soon as it is computed.
 
-A replicate's threads share out the examples for the forward pass, and when all are done, the rows of
-weights for the backward pass: so one thread sums a row's gradient, over the examples in their order,
-and no bit of it depends on the number of threads. A batch is taken in waves of so many examples that
-their deltas stay in a core's second cache; only between waves are gradients stored.
+A replicate's threads divide the examples among themselves for the forward pass and then, when all are
+done, the rows of weights for the backward pass. So one thread sums a row's gradient, over the examples
+in their order, and the sum is bitwise the same for any number of threads. A batch is processed in waves,
+small enough that their deltas stay in a core's L2 cache; gradients are stored only between waves.
 
-In a network that is no longer finite, the reference has NaN where a 0 meets an infinity, and here
-that product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and
-the evaluation after the epoch sees it, which is PyTorch's then.
+If a network is not finite, the reference gives NaN when 0 is multiplied by infinity, and here that
+product is skipped. The outcome is the same: a weight or bias that is not finite stays so, and PyTorch,
+which then does the evaluation after the epoch, detects it.
 
-Indices are unsigned: Numba lets negative indices count from the end, and checks every signed one for
-that.
+Indices are unsigned: Numba lets negative indices count from the end, so it checks every signed one.
 
 The assembly was checked for the following, with AVX-512: a sum over a list keeps its 19 (or 7)
 vectors in registers, and an entry costs one broadcast and 19 `vfmadd231ps (memory), zmm, zmm`; the
 sigmoids and the optimizers' square roots and divisions are vectors of 16; no loop over weights or lists
 contains a call, and none is compiled twice for arrays that might overlap.
 
-This file is executed as a module of its own for each network, since the loops over rows have to have
-constant lengths; see `compilation.kernels`. What a layer has as a function of its own is made by another
-function, which takes the layer's number. Numba's cache distinguishes neither networks nor signatures
-well enough: so an entry point has the network in its name, and one signature.
+This file is executed as a separate module for each network, since the loops over rows need constant
+lengths; see `compilation.kernels`. Functions that differ from layer to layer are made by functions that
+take the layer's number. Numba's cache does not distinguish networks and signatures well enough, so an
+entry point has the network in its name, and one signature.
 """
 
 from __future__ import annotations
@@ -55,52 +54,52 @@ if TYPE_CHECKING:
     from numba.core.typing.context import BaseContext
     from numba.core.typing.templates import Signature
 
-NETWORK: MLP = globals()["NETWORK"]  # which `compilation.kernels` has put there
+NETWORK: MLP = globals()["NETWORK"]  # set by `compilation.kernels`
 
 INPUTS, CLASSES = NETWORK.inputs, NETWORK.classes
 SIZES, WIDTHS = NETWORK.sizes, widths(NETWORK)
 TOP = len(NETWORK.hidden) - 1  # the last hidden layer
 
-_SPINS = 2000  # reads of a counter while waiting, before the core is yielded
+_SPINS = 2000  # reads of a counter by a waiting thread before it yields its core
 
 # Sums may be reordered and fused with multiplications, but NaN and infinity must keep their
-# meaning: no "nnan", no "ninf".
+# meaning, so neither "nnan" nor "ninf" is set.
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-# Nothing here makes an array, so none needs its references counted ("NRT"), which would take a fifth of
-# a step of Adam at batch size 1.
+# Nothing here allocates an array, so no references need to be counted ("NRT"), which would take a fifth
+# of a step of Adam at batch size 1.
 _options: Any = {"fastmath": _FASTMATH, "error_model": "numpy", "_nrt": False}
 _inlined: _JITWrapper = njit(**_options, forceinline=True)
 
-# Sums over examples keep their order, or it would depend on how many of them a thread has: LLVM unrolls
-# narrow rows, and then splits the loop over examples into several sums.
+# Sums over examples keep their order, which would otherwise depend on a thread's number of examples:
+# LLVM unrolls narrow rows, and then splits the loop over examples into several sums.
 _ordered: _JITWrapper = njit(**{**_options, "fastmath": _FASTMATH - {"reassoc"}}, forceinline=True)
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def _entry(function: _Function) -> Dispatcher[_Function]:
-    """An entry point, which `compile_first` gives its cache."""
+    """Returns a compiled entry point, for which `compile_first` enables caching."""
     function.__qualname__ += __name__.rpartition("kernels")[2]
     compiled: Dispatcher[_Function] = njit(**_options, nogil=True)(function)
     return compiled
 
 
 class Wave(NamedTuple):
-    """What is done with a wave's gradients: a step of an optimizer's, and when."""
+    """How a wave's gradients are used in an optimizer's step."""
 
     rule: Rule
-    scale: float32  # these are of `Steps`
+    scale: float32  # `scale` to `stride` are from `Steps`
     decay: float32
     shrink: float32
     gain: float32
     correction: float32
     stride: float32
-    direct: bool  # what `rule` says of these holds, as the batch has no other wave
+    direct: bool  # this and `sparse` are the rule's if the batch has no other wave, else False
     sparse: bool
     is_first: bool  # the batch has no earlier wave
     is_last: bool  # ... or no later one
     examples: int
-    share: int  # how many of them the first thread has; the last may have fewer
+    share: int  # of the examples, for each thread; the last may have fewer
 
 
 @_ordered
@@ -109,7 +108,7 @@ def _plus(total: float32, term: float32) -> float32:
 
 
 def _in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
-    """A compiled function that calls these one after the other, with the same arguments."""
+    """Returns a compiled function that calls these one after the other, with the same arguments."""
 
     def both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
         @_inlined
@@ -126,7 +125,7 @@ def _in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
 
 
 def _registers(width: int) -> Callable[[], Floats]:
-    """A function for compiled code that returns `width` float32 on the stack, uninitialised.
+    """Returns a function for compiled code that returns `width` uninitialised float32 on the stack.
 
     Nothing can alias them, so LLVM keeps them in registers if the loops over them have that
     constant length. It does not do so for a NumPy array, even a local one.
@@ -162,11 +161,11 @@ _class_registers = _registers(WIDTHS[-1])
 
 @_inlined
 def _exp(x: float32) -> float32:
-    """e**x to within 1.3 ULP from -87 to 88; below, the value at -87; above, infinity.
+    """Returns e**x to within 1.3 ULP from -87 to 88; below, the value at -87; above, infinity.
 
     So a saturated sigmoid can be exactly 0, and does not fill the deltas with subnormal numbers,
-    with which a step takes ten times as long.
-    Cephes' expf without branches, so that LLVM vectorises the loop around it (it cannot with libm's).
+    with which a step takes ten times as long. This is Cephes' expf without branches, so that LLVM
+    vectorises the loop around it, which it cannot do with libm's.
     """
     y = x if x > float32(-87) else float32(-87)
     y = y if y < float32(88) else float32(88)
@@ -185,7 +184,7 @@ def _exp(x: float32) -> float32:
 
 @_inlined
 def _relu(x: float32) -> float32:
-    return float32(0) if x <= 0 else x  # a NaN is passed on, as by torch.relu
+    return float32(0) if x <= 0 else x  # NaN stays NaN, as in torch.relu
 
 
 @_inlined
@@ -205,7 +204,7 @@ def _sigmoid_slope(y: float32) -> float32:
 
 @_inlined
 def _tanh(x: float32) -> float32:
-    """To within a few ULP: Cephes' tanhf, whose polynomial loses no digit near 0, without branches."""
+    """Returns tanh(x) to within a few ULP: Cephes' tanhf, accurate near 0, without branches."""
     z = x * x
     p = float32(-5.70498872745e-3)
     p = p * z + float32(2.06390887954e-2)
@@ -222,7 +221,7 @@ def _tanh_slope(y: float32) -> float32:
     return float32(1) - y * y
 
 
-# By name, each with its slope, of its own result.
+# Activations by name, each with its slope as a function of its result.
 _ACTIVATIONS = {
     "relu": (_relu, _relu_slope),
     "sigmoid": (_sigmoid, _sigmoid_slope),
@@ -231,7 +230,7 @@ _ACTIVATIONS = {
 
 
 def _activation(layer: int) -> Callable[[Chunk, int], None]:
-    """A function that passes on the activations of row b of s.deltas[layer], which becomes their slopes.
+    """Returns a function that activates row b of s.deltas[layer] and leaves the slopes there.
 
     Pre-activations and slopes are padded with zeros.
     """
@@ -274,7 +273,7 @@ def _activation(layer: int) -> Callable[[Chunk, int], None]:
             end += not (value <= 0)
         starts[b + 1] = end
         for j in range(width):
-            slopes[b, j] = 0  # of a unit that is listed it is 1, and not asked for
+            slopes[b, j] = 0  # a listed unit's slope is 1, and is not read
 
     if layer == TOP:
         return to_top
@@ -282,7 +281,7 @@ def _activation(layer: int) -> Callable[[Chunk, int], None]:
 
 
 def _hidden_layer(layer: int) -> Callable[..., None]:
-    """The forward pass through a hidden layer, from an example's list of inputs or active units."""
+    """Returns the forward pass through a hidden layer, from an example's list of inputs or units."""
     inputs, width = SIZES[layer], WIDTHS[layer]
     registers, activate = _registers(width), _activation(layer)
 
@@ -316,7 +315,7 @@ _hidden_layers = _in_turn([_hidden_layer(layer) for layer in range(TOP + 1)])
 
 @_inlined
 def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
-    """The forward pass of the image `example`: row b of s.active, s.top, and s.deltas."""
+    """Fills row b of s.active, s.top, and s.deltas with the forward pass of the image `example`."""
     _hidden_layers(network, images, example, s, b)
     weights, top, logits = network[-1], s.top, s.deltas[-1]
     for c in range(CLASSES):
@@ -328,7 +327,7 @@ def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) ->
 
 @_inlined
 def _log_total(logits: Floats, b: int) -> float32:
-    """The logarithm of the sum of the exponentials of logits[b]; NaN if one is."""
+    """Returns the logarithm of the sum of the exponentials of logits[b]; NaN if one of them is NaN."""
     largest = float32(-np.inf)
     for c in range(CLASSES):
         if not (logits[b, c] <= largest):
@@ -354,7 +353,7 @@ def _forward(
     batch_size: int,
     s: Chunk,
 ) -> None:
-    """Fills `s` for `examples` of a batch, except by_input and by_unit, and of `deltas` the last two."""
+    """Fills `s` for a batch's `examples`, except by_input, by_unit and all but the last two deltas."""
     weights, outputs, top = network[-1], s.deltas[-1], s.deltas[TOP]
     for b in range(len(examples)):
         example = examples[b]
@@ -383,7 +382,7 @@ def _forward(
 def _transpose(
     sparse: Sparse, rows: NDArray[np.uint32], scale: float32, ones: bool, out: Sparse
 ) -> None:
-    """Fills `out` with scale * sparse[rows], transposed; with `ones`, its last row is all `scale`."""
+    """Fills `out` with scale * sparse[rows], transposed; if `ones`, its last row is all `scale`."""
     starts, columns, values = sparse.starts, sparse.columns, sparse.values
     out_starts, out_columns, out_values = out.starts, out.columns, out.values
     for column in range(len(out_starts)):
@@ -400,7 +399,7 @@ def _transpose(
             out_columns[at + b] = b
             out_values[at + b] = scale
         at += len(rows)
-    # Filling a column moves its start to its end, which is the next column's start ...
+    # Filling a column moves its start to its end, the next column's start ...
     for b in range(len(rows)):
         for k in range(starts[rows[b]], starts[rows[b] + 1]):
             column = columns[k]
@@ -408,7 +407,7 @@ def _transpose(
             out_columns[place] = b
             out_values[place] = scale * values[k]
             out_starts[column] = place + 1
-    # ... so all starts are shifted by one column.
+    # ... so shift all starts by one column.
     for column in range(len(out_starts) - 1, 0, -1):
         out_starts[column] = out_starts[column - 1]
     out_starts[0] = 0
@@ -428,7 +427,7 @@ _transpose_active = _in_turn([_transposition(layer) for layer in range(TOP)])
 
 @_inlined
 def _has_entries(lists: Sparse, row: int) -> bool:
-    """Whether the row has an entry in any chunk."""
+    """Returns whether the row has an entry in any chunk."""
     found = False
     for c in range(len(lists.starts)):
         found |= lists.starts[c, row] < lists.starts[c, row + 1]
@@ -437,11 +436,11 @@ def _has_entries(lists: Sparse, row: int) -> bool:
 
 @cache
 def _row_use(width: int) -> Callable[..., None]:
-    """A function that updates a row of weights."""
+    """Returns a function that updates a row of weights."""
 
     @_inlined
     def divide(row: Floats, rule: Rule, square: Floats, mean: Floats, at: int) -> None:
-        """Divides `row` by the root of its mean square, or of its variance, or of the sum of squares."""
+        """Divides `row` by the root of its mean square, its variance, or the sum of its squares."""
         for j in range(width):
             square[at, j] = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
         if rule.centered:
@@ -455,9 +454,9 @@ def _row_use(width: int) -> Callable[..., None]:
 
     @_inlined
     def use_row(row: Floats, wave: Wave, weights: Floats, kept: Kept, at: int) -> None:
-        """Updates weights[at] with its gradient: `row`, and what earlier waves left in kept.gradient.
+        """Updates weights[at] with its gradient: `row` plus the earlier waves' sum in kept.gradient.
 
-        Before the last wave, leaves `row` there.
+        Before the last wave, only adds `row` to kept.gradient.
         """
         rule, buffer, square, gradient = wave.rule, kept.buffer, kept.square, kept.gradient
         if not wave.is_last:
@@ -497,7 +496,7 @@ def _row_use(width: int) -> Callable[..., None]:
 
 @intrinsic
 def _arrive(typing_context: BaseContext, arrivals: types.Array) -> tuple[Signature, Callable[..., Any]]:
-    """Adds 1 to arrivals[0], int64, as one operation, and returns what was there before."""
+    """Atomically adds 1 to arrivals[0], int64, and returns its old value."""
 
     def generate(
         context: CPUContext, builder: ir.IRBuilder, signature: Signature, arguments: Any
@@ -510,7 +509,7 @@ def _arrive(typing_context: BaseContext, arrivals: types.Array) -> tuple[Signatu
 
 @intrinsic
 def _arrived(typing_context: BaseContext, arrivals: types.Array) -> tuple[Signature, Callable[..., Any]]:
-    """arrivals[0], read anew from memory, with all that other threads wrote before they arrived."""
+    """Returns arrivals[0], read again from memory; then all writes before those arrivals are visible."""
 
     def generate(
         context: CPUContext, builder: ir.IRBuilder, signature: Signature, arguments: Any
@@ -526,9 +525,9 @@ _yield_core = types.ExternalFunction("sched_yield", types.int32())
 
 @_inlined
 def _wait_for_all(threads: int, arrivals: NDArray[np.int64]) -> None:
-    """Returns when all threads have called it equally often.
+    """Waits until all threads have called it equally often.
 
-    A thread that waits long, as where there are more threads than cores, lets others have its core.
+    A thread that waits long, as when there are more threads than cores, yields its core.
     """
     if threads > 1:
         awaited = (_arrive(arrivals) // threads + 1) * threads  # type: ignore[call-arg, arg-type]
@@ -540,7 +539,7 @@ def _wait_for_all(threads: int, arrivals: NDArray[np.int64]) -> None:
 
 
 def _layer_of_units(layer: int) -> Callable[..., None]:
-    """The backward pass through a layer from hidden units, and the update of its weights."""
+    """Returns the backward pass through a layer from hidden units, with the update of its weights."""
     units, lines, width = SIZES[layer], WIDTHS[layer - 1] // LINE, WIDTHS[layer]
     registers, use_row = _registers(width), _row_use(width)
     after_relu = NETWORK.activations[layer - 1] == "relu"
@@ -555,11 +554,10 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
         row: Floats,
         direct: bool,
     ) -> None:
-        """Computes the unit's delta in each example, in `below`; `row` becomes its weights' gradient.
+        """Puts the unit's deltas into `below`, and its weights' gradient into `row`.
 
-        If `direct`, the gradient is added to the weights at once.
-
-        Both loop over the same deltas, so they share one loop.
+        If `direct`, adds the gradient to the weights instead. Both loop over the same deltas, so they
+        share one loop.
         """
         starts, columns, values = by_unit
         own, total = registers(), registers()
@@ -584,7 +582,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
 
     @_inlined
     def through_bias(deltas: Floats, wave: Wave, row: Floats) -> None:
-        """`row` becomes the bias's gradient, scaled."""
+        """Puts the bias's gradient, scaled, into `row`."""
         total = registers()
         for j in range(width):
             total[j] = 0
@@ -607,7 +605,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
         weights, by_unit = network[layer], w.by_unit[layer - 1]
         deltas, below = w.deltas[layer], w.deltas[layer - 1]
         threads, row = len(deltas), registers()
-        # In whole cache lines of the units' deltas, so that no two threads write to the same one.
+        # Divided at cache lines of the units' deltas, so that no two threads write to the same one.
         begin = min(units, LINE * (lines * thread // threads))
         end = min(units, LINE * (lines * (thread + 1) // threads))
         for unit in range(begin, end + (thread == threads - 1)):
@@ -634,7 +632,7 @@ _use_last_row = _row_use(WIDTHS[TOP])
 def _back_through_input(
     weights: Floats, at: int, by_input: Sparse, deltas: Floats, row: Floats, direct: bool
 ) -> None:
-    """`row` becomes the gradient of the input's weights; if `direct`, it is added to them at once."""
+    """Puts the gradient of the input's weights into `row`; if `direct`, adds it to them instead."""
     starts, columns, values = by_input
     total = _first_registers()
     for j in range(WIDTHS[0]):
@@ -662,15 +660,15 @@ def _layer_of_inputs(
     wave: Wave,
     thread: int,
 ) -> None:
-    """The update of the first layer's weights.
+    """Updates the first layer's weights.
 
-    While an input has been 0 in all examples so far, what the optimizer keeps of its weights is 0 too,
-    and if the rule is quiet, nothing changes them, so they are skipped.
+    As long as an input has been 0 in all examples, the optimizer's state for its weights is 0 too. If
+    the rule is also quiet, they do not change, so they are skipped.
     """
     row, quiet = _first_registers(), wave.rule.quiet
     for at in range(thread, INPUTS + 1, len(deltas)):
         is_lit = _has_entries(by_input, at)
-        if is_lit and not seen[at]:  # seldom written, as threads share cache lines
+        if is_lit and not seen[at]:  # written seldom, as threads share cache lines
             seen[at] = True
         if is_lit or not (wave.sparse or (quiet and not seen[at])):
             _back_through_input(weights, at, by_input, deltas, row, wave.direct)
@@ -681,7 +679,7 @@ def _layer_of_inputs(
 
 @_inlined
 def _layer_of_classes(weights: Floats, kept: Kept, outputs: Floats, top: Floats, wave: Wave) -> None:
-    """The update of the last layer's weights."""
+    """Updates the last layer's weights."""
     row, total = _top_registers(), _top_registers()
     for label in range(CLASSES):
         for j in range(WIDTHS[TOP]):
@@ -697,7 +695,7 @@ def _layer_of_classes(weights: Floats, kept: Kept, outputs: Floats, top: Floats,
 
 
 def _online_layer(layer: int) -> Callable[..., None]:
-    """A step of plain SGD with one example, by a layer from hidden units."""
+    """Returns a step of plain SGD on one example, for a layer from hidden units."""
     units, width = SIZES[layer], WIDTHS[layer]
     registers, after_relu = _registers(width), NETWORK.activations[layer - 1] == "relu"
 
@@ -725,9 +723,9 @@ _online_layers = _in_turn([_online_layer(layer) for layer in range(TOP, 0, -1)])
 
 @_inlined
 def _step_online(network: Network, images: Sparse, example: np.uint32, step: float32, s: Chunk) -> None:
-    """A step of plain SGD with a batch of the single `example`.
+    """Takes a step of plain SGD on the single `example`.
 
-    Its own lists suffice, without a transposition, and no row of weights needs a sum.
+    Its lists need no transposition, and no row of weights needs a sum.
     """
     weights = network[-1]
     for c in range(CLASSES):
@@ -762,11 +760,11 @@ def train_steps(
     order: NDArray[np.uint32],
     steps: Steps,
 ) -> None:
-    """One thread's part in an epoch, or in whole batches of one, in the given order (uint32).
+    """Runs one thread's part of an epoch, or of some whole batches of it, in the given order (uint32).
 
-    `s` is the thread's part of the workspace, all of whose threads must run at once, as they wait for
-    each other. `arrivals` counts how often they did. `seen` (inputs + 1,), bool, are the inputs that
-    were not 0 in some example so far.
+    `s` is the thread's part of the workspace. All threads of the workspace must run at the same time, as
+    they wait for each other; `arrivals` counts their waits. `seen` (inputs + 1,), bool, marks the inputs
+    that were not 0 in some example so far.
     """
     w, threads = workspace, len(workspace.rows)
     for step in range(len(steps.scale)):
@@ -820,10 +818,10 @@ def evaluate_images(
     hits: NDArray[np.int64],
     predictions: NDArray[np.int64],
 ) -> float32:
-    """The sum of the cross-entropies of the images from `begin` up to `end`.
+    """Returns the sum of the cross-entropies of the images from `begin` up to `end`.
 
-    `hits` and `predictions`, int64 (classes,), have the predicted class of each image added. A NaN is
-    the largest logit, as `torch.argmax` has it.
+    Counts each image's predicted class in `predictions`, and in `hits` if it is right, both int64
+    (classes,). NaN is the largest logit, as in `torch.argmax`.
     """
     logits, loss = s.deltas[-1], 0.0
     for example in range(begin, end):

@@ -1,8 +1,8 @@
-"""The arrays that `kernels` computes on, for any network, and an optimizer in numbers.
+"""The arrays that `kernels` computes on, for any network, and the numbers that describe an optimizer.
 
 All arrays are float32 unless stated otherwise. Rows are zero-padded to whole 64-byte cache lines, so
-every loop over a row has a constant length and no remainder. A layer of weights has the number, from 0
-on, of the hidden layer that it leads to; the last leads to the classes.
+every loop over a row has a constant length and no remainder. Layers of weights are numbered from 0, like
+the hidden layers that they lead to; the last one leads to the classes.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from numpy.typing import NDArray
 
 from ...network import MLP
 
-LINE = 16  # float32 in a cache line
+LINE = 16  # float32 numbers in a cache line
 
 Floats = NDArray[float32]
 
-# Each layer's parameters: a row for every input, and the last is the bias; but of the last layer one for
-# every class, with the bias in the column after the inputs'.
+# Each layer's parameters: a row for every input, then one for the bias. The last layer instead has a row
+# for every class, with the bias in the column after the inputs' columns.
 Network = tuple[Floats, ...]
 
 
 def widths(network: MLP) -> tuple[int, ...]:
-    """The lengths of rows with a number for each unit of a hidden layer, then for each class.
+    """Returns the padded lengths of rows over each hidden layer's units, and of rows over the classes.
 
-    The last hidden layer's have one for the bias as well.
+    Rows over the last hidden layer's units also have a column for the bias.
     """
     *hidden, last, classes = network.sizes[1:]
     return tuple(-(-size // LINE) * LINE for size in (*hidden, last + 1, classes))
 
 
 def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> NDArray[Any]:
-    """Zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
+    """Returns zeros from PyTorch, which aligns them to 64 bytes; NumPy does not."""
     return torch.zeros(shape, dtype=dtype).numpy()
 
 
 def no_parameters(network: MLP) -> Network:
-    """All of them 0."""
+    """Returns parameters that are all 0."""
     *inputs, classes = network.sizes
     hidden = widths(network)[:-1]
     rows = (*(size + 1 for size in inputs[:-1]), classes)
@@ -56,7 +56,7 @@ class Sparse(NamedTuple):
 
     @classmethod
     def zeros(cls, count: int, rows: int, entries: int) -> Sparse:
-        """Room for `count` of them: arrays with one more axis."""
+        """Returns arrays for `count` matrices, with an additional first axis."""
         return cls(
             zeros(count, rows + 1, dtype=torch.uint32),
             zeros(count, -(-entries // 32) * 32, dtype=torch.uint16),
@@ -65,60 +65,60 @@ class Sparse(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """An optimizer, as `use_row` follows it; see `rules`."""
+    """An optimizer in the form that `use_row` applies; see `rules`."""
 
-    direct: bool  # a gradient is added to the weights, and that is all
-    sparse: bool  # a row without a gradient stays as it is, and so does what is kept of it
-    quiet: bool  # ... and at least until it first has one
+    direct: bool  # a step only adds the gradient to the weights
+    sparse: bool  # a row without a gradient does not change, nor does its state
+    quiet: bool  # ... or at least not until it first has one
     adam: bool
-    divides: bool  # gradients are divided by the root of what `square` keeps of their squares
-    centered: bool  # ... less the square of their mean
+    divides: bool  # gradients are divided by the root of `square`
+    centered: bool  # ... after subtracting the square of their mean from it
     nesterov: bool
-    memory: float32  # how much of `square` a step keeps
-    fresh: float32  # how much of a new square it adds
+    memory: float32  # the factor of `square` in a step
+    fresh: float32  # the factor of a gradient's square that is added to it
     eps: float32
-    momentum: float32  # how much of `buffer` a step keeps; without, there is no buffer
+    momentum: float32  # the factor of `buffer` in a step; 0 if there is no buffer
 
 
 class Steps(NamedTuple):
-    """What changes from step to step, each (steps,)."""
+    """The factors that change from step to step, each (steps,)."""
 
-    scale: Floats  # what gradients are multiplied with where they are summed
-    decay: Floats  # how much of a weight is added to its gradient
-    shrink: Floats  # what a weight is multiplied with
-    gain: Floats  # how much of a gradient goes into `buffer`
-    correction: Floats  # what Adam's root of `square` is multiplied with
-    stride: Floats  # how much is added to the weights of what became of the gradient
+    scale: Floats  # of gradients when they are summed
+    decay: Floats  # of a weight that is added to its gradient
+    shrink: Floats  # of a weight
+    gain: Floats  # of a gradient that is added to `buffer`
+    correction: Floats  # of the root of Adam's `square`
+    stride: Floats  # of the processed gradient that is added to the weights
 
 
 class Kept(NamedTuple):
-    """What an optimizer keeps of a layer from step to step, each as the weights are."""
+    """An optimizer's state for a layer, each array of the weights' shape."""
 
-    buffer: Floats  # of momentum; Adam's first moment
-    square: Floats  # of gradients, a mean or a sum; Adam's second moment
-    mean: Floats  # of gradients
-    gradient: Floats  # 0 between two steps
+    buffer: Floats  # momentum; Adam's first moment
+    square: Floats  # the mean or sum of the gradients' squares; Adam's second moment
+    mean: Floats  # the mean of gradients
+    gradient: Floats  # the gradient that earlier waves have summed; 0 between steps
 
 
 class Chunk(NamedTuple):
     """A thread's part of a wave. A delta is the loss's gradient with respect to pre-activations.
 
-    A workspace is the same with one more axis, the thread's, before all others.
+    A workspace is the same with an additional first axis, the threads'.
     """
 
-    active: tuple[Sparse, ...]  # of each hidden layer but the last: (examples, units), what it passes on
-    top: Floats  # (examples, width): what the last one does, then 1 for the bias
-    deltas: tuple[Floats, ...]  # of each layer (examples, width); first its slopes, or the logits
+    active: tuple[Sparse, ...]  # (examples, units): the activations of each hidden layer but the last
+    top: Floats  # (examples, width): the activations of the last hidden layer, then 1 for the bias
+    deltas: tuple[Floats, ...]  # (examples, width) for each layer; at first its slopes, or the logits
     by_input: Sparse  # (inputs + 1, examples): the images transposed, and a row of ones
     by_unit: tuple[Sparse, ...]  # (units, examples): each of `active` transposed
     rows: NDArray[np.uint32]  # (examples,), uint32: 0, 1, 2 ...
 
     @classmethod
     def zeros(cls, network: MLP, threads: int, examples: int) -> Chunk:
-        """A workspace."""
+        """Returns a workspace of zeros."""
         inputs, listed, lengths = network.inputs, network.hidden[:-1], widths(network)
         return cls(
-            # One entry more, as a unit is written there before it is known whether it is active.
+            # One more entry, as a unit is written before it is known whether it is active.
             tuple(Sparse.zeros(threads, examples, examples * units + 1) for units in listed),
             zeros(threads, examples, lengths[-2]),
             tuple(zeros(threads, examples, length) for length in lengths),
@@ -128,7 +128,7 @@ class Chunk(NamedTuple):
         )
 
     def of(self, thread: int) -> Chunk:
-        """The thread's part of the workspace."""
+        """Returns the thread's part of the workspace."""
         part: Chunk = _part(self, thread)
         return part
 

@@ -1,4 +1,4 @@
-"""Optimizers in numbers: PyTorch's mathematics, as `kernels` follows it row by row."""
+"""Translates optimizers, as PyTorch computes them, into the numbers that `kernels` applies to rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .layout import Kept, Network, Rule, Steps, zeros
 
 
 def rule_of(optimizer: Optimizer) -> Rule:
-    """What the optimizer does in every step."""
+    """Returns the optimizer's rule, which is the same in every step."""
     given = _fields(optimizer)
     memory, fresh = 0.0, 0.0
     match optimizer:
@@ -38,7 +38,7 @@ def rule_of(optimizer: Optimizer) -> Rule:
 
 
 def steps_of(optimizer: Optimizer, before: int, rates: NDArray[np.float64]) -> Steps:
-    """What it does in the steps after the first `before`, at these learning rates (steps,)."""
+    """Returns its factors for the steps after the first `before`, at the learning rates (steps,)."""
     ones = np.ones_like(rates)
     number = before + np.cumsum(ones)
     scale, gain, correction, stride = ones, ones, ones, -rates
@@ -58,14 +58,14 @@ def steps_of(optimizer: Optimizer, before: int, rates: NDArray[np.float64]) -> S
         decay, shrink = 0 * ones, 1 - weight_decay * rates
     else:
         decay, shrink = weight_decay * scale, ones
-    with np.errstate(over="ignore"):  # infinite in PyTorch as well
+    with np.errstate(over="ignore"):  # infinite in PyTorch too
         return Steps(
             *(each.astype(float32) for each in (scale, decay, shrink, gain, correction, stride))
         )
 
 
 def kept_at_first(optimizer: Optimizer, network: Network) -> tuple[Kept, ...]:
-    """What it keeps of each layer's weights before its first step."""
+    """Returns its state for each layer before the first step."""
     square = optimizer.initial_accumulator_value if isinstance(optimizer, Adagrad) else 0
     layers = []
     for weights in network:
