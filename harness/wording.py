@@ -11,7 +11,7 @@ def count_rows(count: int) -> str:
 
 
 def first_few(names: Iterable[str], most: int = 5, separator: str = ", ") -> str:
-    """Joins the names; of more than `most`, the first ones, and says how many more there are."""
+    """Joins the names; of more than `most`, joins the first ones and counts the rest."""
     names = list(names)
     if len(names) <= most:
         return separator.join(names)
