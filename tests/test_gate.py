@@ -603,7 +603,7 @@ class TestMissing:
     def test_one_that_the_session_did_not_reach_is_noted(self, saved):
         saved.add(2, FAILS)
         result = saved.run(*ACCURACY, "-x")
-        result.stdout.fnmatch_lines(["In 0001_* but not timed now (the session ended before): *2_fake*"])
+        result.stdout.fnmatch_lines(["In 0001_* but not timed now (the session ended first): *2_fake*"])
 
     def test_by_all_saved_runs(self, saved_six, trained_again):
         self.remove(saved_six)

@@ -66,7 +66,7 @@ def _check(option: str, given: object, path: Path, *, makes_folders: bool) -> No
             _try(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        if not makes_folders and isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) and not makes_folders and not path.parent.exists():
             reason = f"{path.parent} does not exist"
         raise pytest.UsageError(
             f"{option} is {str(given)!r}, which cannot be written: {reason}"
