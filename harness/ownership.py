@@ -50,10 +50,15 @@ def make(folder: Path) -> None:
 
     Raises ForeignFilesError if it has files and is not owned.
     """
-    if not owns(folder):
-        check_new(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).write_text(_TEXT)
+    if owns(folder):
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ForeignFilesError(
+            f"{folder} contains other files; expected a new or empty folder, or an earlier report "
+            f"(which has a file {MARK})"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(_TEXT)
 
 
 def make_or_share(folder: Path) -> None:
@@ -83,15 +88,6 @@ def make_again(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if foreign_file(folder) is None:
             write_text(folder / MARK, _TEXT)
-
-
-def check_new(folder: Path) -> None:
-    """Raises ForeignFilesError if `folder` exists and is not empty."""
-    if folder.exists() and any(folder.iterdir()):
-        raise ForeignFilesError(
-            f"{folder} contains other files; expected a new or empty folder, or an earlier report "
-            f"(which has a file {MARK})"
-        )
 
 
 def owns(folder: Path) -> bool:
