@@ -1,4 +1,4 @@
-"""JSON files, written atomically, in strict JSON that keeps infinities and NaN."""
+"""JSON files that are written atomically, in strict JSON that keeps infinities and NaN."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def dumps(content: Any) -> str:
-    """The text that `write_json` writes."""
+    """Returns the text that `write_json` writes."""
     return json.dumps(_to_strict(content), indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
-    """The content of a file that `write_json` wrote; numbers that are not finite are strings.
+    """Returns the content of a file that `write_json` wrote; numbers that are not finite are strings.
 
-    For files that only the suite itself reads back: `files.sealed` checks what it reads.
+    Use it for files that only the suite itself reads; `files.sealed` checks what it reads.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Claims: sentences that are decided by a test each, and the verdicts on them.
+"""Claims: sentences that tests decide.
 
-A claim is a test in an exercise's module, marked with its sentence, and where that stands if a paper
-makes it:
+A claim is a test in an exercise's module. Its mark has the sentence and, if a paper makes the claim,
+the source:
 
     @claim("Adam is best at 0.001.", source="answer 4.3", expected=REPRODUCED)
     def test_adam_is_best_at_0_001(trained, decide):
@@ -25,19 +25,19 @@ from .verdicts import OF_A_PAPER, OF_ITS_OWN, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence that is decided."""
+    """A sentence that a test decides."""
 
     text: str
     source: str
-    """Where a paper has it: table, figure or paragraph; empty where it is the study's own."""
+    """The table, figure or paragraph in which a paper makes it; empty if it is the study's own."""
     expected: Verdict | None
-    """The verdict known from published runs at the full scale on MNIST; None where it may differ."""
+    """The verdict known from published runs at the full scale on MNIST; None if it may differ."""
     needs: str | None
-    """What scales but the study's last lack to decide it; None where they decide it as well."""
+    """What smaller scales than the full one lack to decide it; None if they decide it as well."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts that there are on it: that it holds, that it does not, and two open ones."""
+        """The possible verdicts: that it holds, that it does not hold, and two open ones."""
         return OF_A_PAPER if self.source else OF_ITS_OWN
 
     def __post_init__(self) -> None:
@@ -47,10 +47,10 @@ class Claim:
         if not self.text.strip():
             raise ValueError("text is empty; expected the claim's sentence")
         if self.expected is not None and self.expected not in self.verdicts:
-            whose = "with a source" if self.source else "without a source"
+            kind = "with a source" if self.source else "without a source"
             raise ValueError(
-                f"expected is {shown(self.expected)}; expected, for a claim {whose}, one of "
-                f"{', '.join(self.verdicts)}, or None"
+                f"expected is {shown(self.expected)}; a claim {kind} takes None or one of "
+                f"{', '.join(self.verdicts)}"
             )
 
 
@@ -62,10 +62,10 @@ def claim(
 
 
 def claims_of(module: ModuleType) -> dict[str, Claim]:
-    """The claims of an exercise's module by their tests' names, in the module's order.
+    """Returns the claims of an exercise's module by their tests' names, in the module's order.
 
-    Raises ValueError, naming the test, for one that is decided and then found nowhere: a claim is one
-    function of the module, and every test that asks for `decide` is a claim.
+    A claim is a function of the module that runs once, and every test that uses `decide` is a claim.
+    Raises ValueError, naming the test, for any other, as no table would show its verdict.
     """
     found = {}
     for name, test in vars(module).items():
@@ -77,7 +77,7 @@ def claims_of(module: ModuleType) -> dict[str, Claim]:
                 raise ValueError(f"{where} is a claim in a class; expected a function")
         elif not claims:
             if _decides(name, test):
-                raise ValueError(f"{name} decides a claim, and is not marked with @claim")
+                raise ValueError(f"{name} uses decide, but is not marked with @claim; mark it")
         elif _marks(test, "parametrize"):
             raise ValueError(f"{name} is a parametrised claim; expected a test that runs once")
         elif len(claims) > 1:
@@ -85,20 +85,18 @@ def claims_of(module: ModuleType) -> dict[str, Claim]:
         elif not (claims[0].args and isinstance(claims[0].args[0], Claim)):
             raise ValueError(f"{name} is marked with pytest.mark.claim; expected harness.claim.claim")
         elif not name.startswith("test"):
-            raise ValueError(
-                f"{name} is a claim, and no test by its name; expected one like test_{name}"
-            )
+            raise ValueError(f"{name} is a claim, but its name is not a test's; name it test_{name}")
         else:
             found[name] = claims[0].args[0]
     return found
 
 
 def _marks(test: object, name: str) -> list[pytest.Mark]:
-    """The marks of that name on a function or class."""
+    """Returns the marks called `name` on a function or class."""
     return [mark for mark in getattr(test, "pytestmark", []) if getattr(mark, "name", None) == name]
 
 
 def _decides(name: str, test: object) -> bool:
-    """Whether it is a test that asks for `decide`."""
+    """Returns whether `test` is a test that uses `decide`."""
     is_test = isinstance(test, FunctionType) and name.startswith("test")
     return is_test and "decide" in inspect.signature(cast(FunctionType, test)).parameters

@@ -24,9 +24,9 @@ if TYPE_CHECKING:  # a report is drawn without PyTorch
 
 @dataclass(frozen=True)
 class Published:
-    """A paper's figures for a row; None where it gives none.
+    """A paper's results for a row; None for those that it does not give.
 
-    The accuracy is a fraction of 1. Raises ValueError for one that is not, and for negative seconds.
+    The accuracy is a fraction of 1. Raises ValueError if it is not, and for negative seconds.
     """
 
     test_accuracy: float | None = None
@@ -42,7 +42,7 @@ class Published:
             )
 
 
-# The name is a part of file names, which file systems keep to 255 bytes.
+# The name becomes part of file names, which file systems limit to 255 bytes.
 _MAX_NAME = 100
 
 
@@ -50,9 +50,9 @@ _MAX_NAME = 100
 class Row:
     """One row of an exercise's table.
 
-    `name` is its stable test id: saved timings are matched by it. `settings` are the `Experiment`'s
-    fields other than epochs; without a data set the row trains on the session's. Raises ValueError, in a
-    sentence with the row's name, for a name or settings that are not allowed.
+    `name` is its stable test id, by which saved timings are matched. `settings` are the fields of its
+    `Experiment` other than epochs; without a data set, the row trains on the session's. Raises
+    ValueError, naming the row, for an invalid name or setting.
     """
 
     name: str
@@ -61,81 +61,83 @@ class Row:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise ValueError(f"the name {shown(self.name)} of a row takes text")
+            raise ValueError(f"a row's name is {shown(self.name)}; expected text")
         if not isinstance(self.settings, Mapping) or not all(isinstance(n, str) for n in self.settings):
             raise ValueError(
-                f"the row {self.name!r}: settings are {shown(self.settings)}; expected values by field"
+                f"the row {self.name!r}: settings is {shown(self.settings)}; expected values by field"
             )
         if not isinstance(self.published, Published):
             raise ValueError(
                 f"the row {self.name!r}: published is {shown(self.published)}; expected Published"
             )
-        # A terminal would obey its escape sequences; pytest writes other than ASCII in another way.
+        # A terminal would obey escape sequences, and pytest escapes other characters in node ids.
         if not (self.name.isascii() and self.name.isprintable()) or {*self.name} & {*"/\\"}:
-            raise ValueError(f"the name {shown(self.name)} of a row takes printable ASCII but / and \\")
+            raise ValueError(
+                f"a row's name is {shown(self.name)}; expected printable ASCII without / and \\"
+            )
         if not 0 < len(self.name) <= _MAX_NAME:
-            raise ValueError(f"the name {shown(self.name)} of a row takes 1 to {_MAX_NAME} characters")
+            raise ValueError(f"a row's name is {shown(self.name)}; expected 1 to {_MAX_NAME} characters")
         try:
             if "epochs" in self.settings:
                 raise ValueError("epochs cannot be set in a row; the exercise sets them for each scale")
             object.__setattr__(self, "settings", MappingProxyType({**self.settings}))
-            self.experiment  # noqa: B018  # as its settings are checked by it
+            self.experiment  # noqa: B018  # checks the settings
         except ValueError as error:
             raise ValueError(f"the row {self.name!r}: {error}") from None
 
     @property
     def experiment(self) -> Experiment:
-        """Its experiment, but for epochs, and for the data set where that is the session's."""
+        """Its experiment, except for the epochs, and for a data set that the session chooses."""
         return Experiment.of({**self.settings, "epochs": 1})
 
 
-# A measurement besides training: takes the data set and a seed, returns what JSON can hold.
+# A measurement other than a training: takes the data set and a seed, and returns JSON's types.
 Measurement: TypeAlias = "Callable[[Data, int], dict[str, Any]]"
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a run has of an exercise, for its own figures."""
+    """The results that an exercise's own figures are drawn from."""
 
     slug: str
-    """The short name of the exercise, for the names of a figure's data."""
+    """The exercise's short name, used in the names of a figure's data."""
     trainings: Mapping[str, Training]
-    """By the row's name."""
+    """The trainings by the row's name."""
     measurements: Mapping[str, list[dict[str, Any]]]
-    """By name: for each seed what the measurement returned."""
+    """The results of each measurement by its name, one for each seed."""
 
 
-# What the fields of an exercise that hold several values take.
-_COLLECTIONS = {
-    "epochs": "epochs by scale",
-    "rows": "a tuple of rows",
-    "measurements": "functions by name",
-    "observers": "a tuple of observers",
-    "figures": "functions by name",
+# The fields of an exercise that hold several values, each with its type and that in words.
+_COLLECTIONS: dict[str, tuple[type, str]] = {
+    "epochs": (Mapping, "epochs by scale"),
+    "rows": (Iterable, "a tuple of rows"),
+    "measurements": (Mapping, "functions by name"),
+    "observers": (Iterable, "a tuple of observers"),
+    "figures": (Mapping, "functions by name"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """An exercise of a study, declared as `EXERCISE` in its module, which identifies it."""
+    """An exercise of a study. Its module declares it as `EXERCISE`, and identifies it."""
 
     title: str
     question: str = ""
     source: str = ""
-    """Where a paper has its rows, like "Table 1"."""
+    """The paper's table of its rows, such as "Table 1"."""
     figure: str = ""
-    """Which of the paper's figures shows its learning curves."""
+    """The paper's figure of its learning curves."""
     epochs: Mapping[str, int] = field(default_factory=dict)
-    """Epochs of every row by scale, where they are not the study's."""
+    """The epochs of every row by scale, for scales at which they are not the study's."""
     rows: tuple[Row, ...]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
-    """Measurements that its claims need besides trainings, by name."""
+    """Measurements, other than trainings, that its claims need, by name."""
     observers: tuple[Observer, ...] = ()
-    """What is observed of its trainings."""
+    """The observers of its trainings."""
     figures: Mapping[str, Callable[[Results], object]] = field(default_factory=dict)
-    """Functions that draw figures of its own, by the figures' names, after the trainings.
+    """Functions that draw its own figures after the trainings, by the figures' names.
 
-    Each returns a `harness.report.figures.Figure`, or None where the results lack what it takes.
+    Each returns a `harness.report.figures.Figure`, or None if the results lack what it needs.
     """
 
     def __post_init__(self) -> None:
@@ -143,15 +145,15 @@ class Exercise:
             printable(name, getattr(self, name))
         if not self.title.strip():
             raise ValueError("title is empty; expected text")
-        for name, takes in _COLLECTIONS.items():
-            given, kind = getattr(self, name), Mapping if "by" in takes else Iterable
+        for name, (kind, expected) in _COLLECTIONS.items():
+            given = getattr(self, name)
             if not isinstance(given, kind) or isinstance(given, str):
-                raise ValueError(f"{name} is {shown(given)}; expected {takes}")
+                raise ValueError(f"{name} is {shown(given)}; expected {expected}")
         for scale, epochs in self.epochs.items():
             whole(f"epochs[{scale!r}]", epochs)
         _check_kinds(self)
-        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
-            raise ValueError(f"two rows of {self.title!r} are called {twice[0]!r}")
+        if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise ValueError(f"two rows of {self.title!r} are named {repeated[0]!r}; rename one")
 
     @property
     def names(self) -> list[str]:
@@ -159,14 +161,15 @@ class Exercise:
         return [row.name for row in self.rows]
 
     def row(self, name: str) -> Row:
-        """The row called `name`; KeyError where there is none."""
+        """Returns the row called `name`. Raises KeyError if there is none."""
         return {row.name: row for row in self.rows}[name]
 
     def where(self, *, published: bool = False, **values: Any) -> tuple[Row, ...]:
-        """The rows whose experiments have these values, in the exercise's order.
+        """Returns the rows whose experiments have these values, in the exercise's order.
 
-        `where(optimizer=Adam, batch_size=32)`; see `harness.where.matches`. With `published`, only rows
-        that a paper has a test accuracy of. Raises ValueError for a name that is no field.
+        For example, `where(optimizer=Adam, batch_size=32)`; see `harness.where.matches`. With
+        `published`, returns only rows with a published test accuracy. Raises ValueError for a name that
+        is not a field.
         """
         check_names(values, [row.experiment for row in self.rows])
         return tuple(
@@ -177,51 +180,53 @@ class Exercise:
         )
 
     def experiment(self, row: Row, epochs: int, dataset: str) -> Experiment:
-        """The experiment of `row`, on the data set of that name unless it has its own.
+        """Returns the experiment of `row`, on the data set named `dataset` unless the row has its own.
 
-        Raises ValueError for a data set that is not for the row's network.
+        Raises ValueError if the data set does not fit the row's network.
         """
         return Experiment.of({"dataset": DATASETS[dataset], **row.settings, "epochs": epochs})
 
 
 def case_id(module: str, row: str) -> str:
-    """The node id of a row's test, which identifies it everywhere."""
+    """Returns the node id of a row's test, which identifies the row everywhere."""
     return f"{module}::test_training[{row}]"
 
 
 def _check_kinds(exercise: Exercise) -> None:
-    """Raises ValueError for a row, measurement or observer that is none."""
+    """Raises ValueError for a row, measurement, figure or observer of another type."""
     from model.observers import Observer
 
     for name in ("rows", "observers"):
         object.__setattr__(exercise, name, tuple(getattr(exercise, name)))
     for row in exercise.rows:
         if not isinstance(row, Row):
-            raise ValueError(f"rows has {shown(row)}; expected harness.exercise.Row")
+            raise ValueError(f"rows contains {shown(row)}; expected harness.exercise.Row")
     for name, measurement in exercise.measurements.items():
         printable("the name of a measurement", name)
         if not callable(measurement):
             raise ValueError(f"measurements[{name!r}] is {shown(measurement)}; expected a function")
     for name, draw in exercise.figures.items():
         if not (isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name)):
-            raise ValueError(f"figures has {shown(name)}; a name takes a to z, digits and -")
+            raise ValueError(
+                f"figures contains {shown(name)}; expected 1 to 40 characters of a to z, digits and -"
+            )
         if not callable(draw):
             raise ValueError(f"figures[{name!r}] is {shown(draw)}; expected a function")
     for observer in exercise.observers:
         if not isinstance(observer, Observer):
-            raise ValueError(f"observers has {shown(observer)}; expected model.observers.Observer")
+            raise ValueError(f"observers contains {shown(observer)}; expected model.observers.Observer")
 
 
 def module_of(test: str) -> str:
-    """The path of a test's module, in its node id."""
+    """Returns the path of a test's module, which its node id begins with."""
     return test.partition("::")[0]
 
 
 def slug(module: str) -> str:
-    """The short name of an exercise, for files and links: `1-x` for the module `bench/test_1_x.py`."""
+    """Returns an exercise's short name, for files and links: `1-x` for `bench/test_1_x.py`."""
     return PurePosixPath(module).stem.removeprefix("test_").replace("_", "-")
 
 
 def row_name(case: str) -> str:
-    """The row's name in a case's node id: what is in brackets, or the whole id without any."""
+    """Returns the row's name in a case's node id: the part in brackets, or the whole id without any."""
     return case.partition("[")[2].removesuffix("]") or case

@@ -1,7 +1,7 @@
-"""Folders that the suite owns: only these does it move, replace or delete.
+"""Folders that the suite owns; it never moves, replaces or deletes any other.
 
-A report folder carries a mark, and holds only files that the suite writes. Anything else belongs to
-somebody, and stays where it is.
+A report folder carries a mark, and contains only files that the suite writes. All other files belong to
+the user, and stay where they are.
 """
 
 from __future__ import annotations
@@ -42,73 +42,77 @@ _FOLDERS = {
 
 
 class ForeignFilesError(OSError):
-    """A folder holds something that the suite did not write; the message says what, in one line."""
+    """A folder contains something that the suite did not write; the message names it, in one line."""
 
 
 def make(folder: Path) -> None:
-    """Makes a report folder, or takes an empty one. ForeignFilesError if it is neither new nor owned."""
-    if not owns(folder):
-        check_new(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).write_text(_TEXT)
+    """Creates a report folder, or takes an empty one.
+
+    Raises ForeignFilesError if it has files and is not owned.
+    """
+    if owns(folder):
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise ForeignFilesError(
+            f"{folder} contains other files; expected a new or empty folder, or an earlier report "
+            f"(which has a file {MARK})"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(_TEXT)
 
 
 def make_or_share(folder: Path) -> None:
-    """Makes a report folder for one file more; in somebody's folder, that harms nothing."""
+    """Creates a report folder to add one file to; a folder with the user's files may take it, too."""
     with suppress(ForeignFilesError):
         make(folder)
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a report folder has anything of a run: a record, a claim, or a summary."""
+    """Returns whether a report folder has any result of a run: a record, a claim or a summary."""
     finished = (path for name in ("runs", "claims") for path in (folder / name).glob("*.json"))
     return (folder / "summary.json").exists() or any(finished)
 
 
 def remove_if_unused(folder: Path) -> None:
-    """Deletes a folder that a session made, if it holds no more than was put there at its start."""
+    """Deletes a folder that a session created, if it contains only what was put there at the start."""
     with suppress(OSError):
         names = {path.name for path in folder.iterdir()}
-        emptied = all(not any((folder / name).iterdir()) for name in names & {*_FOLDERS})
-        if owns(folder) and emptied and names <= {MARK, SPEED, TIMES, *_FOLDERS}:
+        no_files = all(not any((folder / name).iterdir()) for name in names & {*_FOLDERS})
+        if owns(folder) and no_files and names <= {MARK, SPEED, TIMES, *_FOLDERS}:
             remove(folder)
 
 
 def make_again(folder: Path) -> None:
-    """Makes the report folder of a running session again, where somebody has removed it."""
+    """Creates the report folder of a running session again, if it was removed."""
     if not owns(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if foreign_file(folder) is None:
             write_text(folder / MARK, _TEXT)
 
 
-def check_new(folder: Path) -> None:
-    """Raises ForeignFilesError if `folder` exists and is not empty."""
-    if folder.exists() and any(folder.iterdir()):
-        raise ForeignFilesError(f"{folder} holds other files")
-
-
 def owns(folder: Path) -> bool:
-    """Whether the folder carries the mark."""
+    """Returns whether the folder carries the mark."""
     try:
-        # Of a pipe, reading would wait for somebody to write.
+        # Reading a pipe would block.
         return (folder / MARK).is_file() and (folder / MARK).read_text() == _TEXT
     except (OSError, UnicodeDecodeError):
         return False
 
 
 def remove(folder: Path) -> None:
-    """Deletes an owned folder. ForeignFilesError if it is not owned, or holds anything else, too."""
+    """Deletes an owned folder. Raises ForeignFilesError if it is not owned, or has other files, too."""
     if folder.is_symlink() or not owns(folder):
         raise ForeignFilesError(f"{folder} is not a report of this suite")
     if found := foreign_file(folder):
-        raise ForeignFilesError(f"{folder} holds {found.relative_to(folder)}, which no report has")
+        raise ForeignFilesError(
+            f"{folder} contains {found.relative_to(folder)}, which is not part of a report"
+        )
     shutil.rmtree(folder)
 
 
 def clear(folder: Path) -> None:
-    """Deletes a report's folder of locks or progress, but for what the suite did not write."""
-    with suppress(OSError):  # it is not there, or in use
+    """Deletes a report's folder of locks or progress, except for files that the suite did not write."""
+    with suppress(OSError):  # it is missing, or in use
         if not folder.is_symlink():
             for path in folder.iterdir():
                 if _is_regular(path, _FOLDERS[folder.name]):
@@ -117,7 +121,7 @@ def clear(folder: Path) -> None:
 
 
 def foreign_file(folder: Path) -> Path | None:
-    """The first file in a report folder that the suite did not write, or None."""
+    """Returns the first file in a report folder that the suite did not write, or None."""
     for path in sorted(folder.iterdir()):
         name = _without_temporary(path.name)
         if path.is_symlink() or name not in (*_FILES, *_FOLDERS) or path.is_dir() != (name in _FOLDERS):
@@ -128,7 +132,7 @@ def foreign_file(folder: Path) -> Path | None:
 
 
 def first_without(suffix: str, folder: Path) -> Path | None:
-    """The first entry of `folder` that is not a regular file with that suffix, or None."""
+    """Returns the first entry of `folder` that is not a regular file with that suffix, or None."""
     return next((path for path in sorted(folder.iterdir()) if not _is_regular(path, suffix)), None)
 
 
@@ -137,6 +141,6 @@ def _is_regular(path: Path, suffix: str) -> bool:
 
 
 def _without_temporary(name: str) -> str:
-    """The name of the file that a temporary one, left by a killed process, was to become."""
+    """Returns the name that a temporary file, left by a killed process, was to get; others unchanged."""
     found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}", name)
     return found[1] if found else name

@@ -1,4 +1,4 @@
-"""Where the suite's own files are."""
+"""Paths of the suite's own files."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 REPORTS = ROOT / "reports"
-BENCH = ROOT / "bench"  # the study that commands are about, unless another is named
+BENCH = ROOT / "bench"  # the commands' study, unless another is named
 
-PAGE = "report.html"  # of a report folder
-FIGURES = "figures.json"  # the figures that a study's exercises drew themselves
+PAGE = "report.html"  # in a report folder
+FIGURES = "figures.json"  # the figures that a study's exercises draw themselves
 
-# Files of a report folder that describe the machine and not one run: the next run takes copies of them.
-SPEED = "speed.json"  # what `make speed` measured
-SPEED_SO_FAR = "speed.partial.json"  # the same while it measures, or of one that was stopped
-TIMES = "times.json"  # what `make times` measured
+# Files of a report folder that describe the machine, not a run; the next run copies them.
+SPEED = "speed.json"  # the results of `make speed`
+SPEED_SO_FAR = "speed.partial.json"  # its results so far, while it measures or if it was stopped
+TIMES = "times.json"  # the results of `make times`
 
-REFUSED = 2  # exit status of a command that refuses what it was given
+REFUSED = 2  # exit status of a command that rejects its arguments
 
 
 def expanded(given: str | Path) -> Path:
-    """Returns the path with `~` as the home folder, which a shell does not expand behind a `=`.
+    """Returns the path with `~` expanded, which a shell does not do after a `=`.
 
-    Raises ValueError, with the path and why, if there is no such home folder.
+    Raises ValueError, with the path and the reason, if there is no such home folder.
     """
     try:
         return Path(given).expanduser()
     except RuntimeError:
-        raise ValueError(f"{str(given)!r}, and there is no such home folder") from None
+        raise ValueError(f"{str(given)!r}, but there is no such home folder") from None

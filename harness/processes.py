@@ -1,4 +1,4 @@
-"""Processes that the suite starts: their environment, and why one failed, in a line."""
+"""Processes that the suite starts: their environment, and why one failed, in one line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 
 from .paths import ROOT
 
-# What `git rev-parse --local-env-vars` prints: a hook's git sets them, and a git that inherits them
-# works on the hook's repository and index, whatever folder it is started in.
+# Listed by `git rev-parse --local-env-vars`. Git sets them for its hooks, and a git that inherits them
+# works on the hook's repository and index, whichever folder it is started in.
 _GIT = frozenset(
     (
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -39,15 +39,15 @@ _GIT = frozenset(
     )
 )
 # Windows has no SIGHUP.
-_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_LONGEST = 500  # characters of a reason
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_MAX_REASON = 500  # characters
 
 
 def environment(*without: str, imports: Path | None = ROOT) -> dict[str, str]:
-    """This process's environment for a child, less git's local variables and those named `without`.
+    """Returns this process's environment for a child, without git's local variables and `without`.
 
-    The child imports from the checkout `imports` (None: from nowhere but its own path), also where
-    `PYTHONSAFEPATH` keeps the folder that it is started in off its path.
+    The child imports from the checkout `imports`, even if `PYTHONSAFEPATH` keeps its working folder off
+    its path; with None, its path is not changed.
     """
     inherited = {
         name: value for name, value in os.environ.items() if name not in _GIT and name not in without
@@ -59,10 +59,13 @@ def environment(*without: str, imports: Path | None = ROOT) -> dict[str, str]:
 
 
 def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
-    """What `git ARGUMENTS` prints in `folder`, stripped. Raises ValueError, in a line, if it fails."""
+    """Returns the stripped output of `git ARGUMENTS` in `folder`.
+
+    Raises ValueError, with one line, if it fails.
+    """
     try:
         ran = subprocess.run(
-            # A hook of the user's is not run for what the suite does behind the scenes.
+            # The suite's own git commands do not run the user's hooks.
             ["git", "-c", f"core.hooksPath={os.devnull}", *arguments],
             cwd=folder,
             env=environment(),
@@ -73,7 +76,7 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
         )
     except FileNotFoundError:
         raise ValueError(
-            "git is not in PATH" if folder.is_dir() else f"there is no folder {folder}"
+            "git is not in PATH" if folder.is_dir() else f"{folder} does not exist"
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f"git cannot be run: {error}") from None
@@ -83,9 +86,9 @@ def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
 
 
 def run_whole(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
-    """Runs a command that starts others; returns its status and all that they print.
+    """Runs a command that starts other processes; returns its exit status and their whole output.
 
-    Where this process is interrupted, all of them are ended, and none goes on without it.
+    If this process is interrupted, all of them are killed.
     """
     with subprocess.Popen(
         command,
@@ -96,58 +99,58 @@ def run_whole(command: Sequence[str], folder: Path, environment: Mapping[str, st
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # a group of its own, which can be ended as one
+        start_new_session=True,  # a process group that can be killed as a whole
     ) as process:
         try:
-            said, _ = process.communicate()
+            output, _ = process.communicate()
         except BaseException:
             with uninterrupted(), suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
-    return process.returncode, said
+    return process.returncode, output
 
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGHUP interrupt this process as Ctrl-C does, unless they are ignored (`nohup`)."""
+    """Makes SIGTERM and SIGHUP interrupt this process like Ctrl-C, unless they are ignored (`nohup`)."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    with _handled(_ENDING[1:], interrupt):
+    with _handled(_SIGNALS[1:], interrupt):
         yield
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP end neither this process nor the children that it starts meanwhile."""
-    with _handled(_ENDING, signal.SIG_IGN):
+    """Protects this process, and children that it starts meanwhile, from Ctrl-C, SIGTERM and SIGHUP."""
+    with _handled(_SIGNALS, signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def _handled(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
     before = {}
-    if threading.current_thread() is threading.main_thread():  # no other may
+    if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handled in before.items():
-            signal.signal(number, handled)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
-def reason(*said: str, status: int) -> str:
-    """Why a child ended with `status`, by what it `said`: the line that says it, in one line.
+def reason(*outputs: str, status: int) -> str:
+    """Returns the line of a child's `outputs` that explains why it ended with `status`.
 
-    Of pytest that is the line after its usage, the first error of a collection, or its "ERROR"; of
-    Python the last line of a traceback; of git the one that begins with "fatal". Without any of them
-    it is the last line; without a word, the status or the signal.
+    For pytest, that is the line after its usage, the first collection error, or its "ERROR"; for Python,
+    the last line of a traceback; for git, the line that begins with "fatal". If there is none, it is the
+    last line; without any output, the status or the signal.
     """
-    lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
-    for pattern, place in _TELLING:
+    lines = [line.strip() for text in outputs for line in text.splitlines() if line.strip()]
+    for pattern, place in _REASONS:
         if found := [match for line in lines if (match := pattern.fullmatch(line))]:
             return _shortened(found[place]["why"])
     if lines:
@@ -156,11 +159,11 @@ def reason(*said: str, status: int) -> str:
 
 
 def _shortened(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _MAX_REASON else f"{line[:_MAX_REASON]}…"
 
 
 _FIRST, _LAST = 0, -1
-_TELLING = [
+_REASONS = [
     (re.compile(pattern), place)
     for pattern, place in (
         (r"\S+(?: \S+){0,3}: error: (?P<why>.+)", _FIRST),  # argparse, after its usage

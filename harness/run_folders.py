@@ -1,7 +1,7 @@
-"""The folders of runs: each run has one of its own, and `latest` leads to the newest.
+"""The folders of runs: one for each run, and a link `latest` to the newest.
 
-A run's folder is called after its time (UTC) and commit, `reports/2026-11-25_14-57-54.318_d2cbc64`. It
-never moves, and no run is deleted but by `make prune`.
+A run's folder is named after its time (UTC) and commit, `reports/2026-11-25_14-57-54.318_d2cbc64`. It
+never moves, and only `make prune` deletes runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}(_[0-9a-f]{7,40})?(-\d
 
 
 def new(reports: Path) -> Path:
-    """The folder for a run that begins now, in the folder `reports`; it is not made yet."""
+    """Returns the folder for a run that begins now, in the folder `reports`, without creating it."""
     name = _stamp(datetime.now(UTC))
     with suppress(ValueError):
         name += "_" + git(reports.parent, "rev-parse", "--short=7", "--verify", "HEAD", timeout=10)
@@ -34,9 +34,9 @@ def new(reports: Path) -> Path:
 
 
 def begin(folder: Path) -> None:
-    """Prepares a run in `folder`, if `new` named it, with the measurements of the machine so far.
+    """Prepares a run in `folder`, if `new` named it, and copies the measurements of the machine to it.
 
-    Raises ForeignFilesError if something that is not the suite's is in the place of `latest`.
+    Raises ForeignFilesError if `latest` is something that the suite did not create.
     """
     if not _NAME.fullmatch(folder.name):
         return
@@ -44,24 +44,26 @@ def begin(folder: Path) -> None:
     if link.is_symlink():
         if not _NAME.fullmatch(os.readlink(link)):
             raise ownership.ForeignFilesError(
-                f"{link} leads to {os.readlink(link)}, which is no run of {folder.parent}"
+                f"{link} links to {os.readlink(link)}, which is not a run in {folder.parent}; remove it"
             )
     elif link.exists():
         if not ownership.owns(link):
-            raise ownership.ForeignFilesError(f"{link} is no link to a run, and not the suite's")
-        # Earlier versions wrote there; it gets a name of its own.
+            raise ownership.ForeignFilesError(
+                f"{link} is neither a link to a run nor a report of this suite; move it away"
+            )
+        # Earlier versions wrote their report there; it is renamed like a run.
         earlier = folder.with_name(_stamp(datetime.fromtimestamp(link.stat().st_mtime, UTC)))
         link.rename(earlier)
         lead_to(earlier)
     before = latest(folder.parent)
     for name in (SPEED, TIMES):
         if before and (before / name).is_file() and not (folder / name).exists():
-            with suppress(OSError):  # a forecast is not worth a run
+            with suppress(OSError):  # a missing forecast must not stop the run
                 shutil.copy2(before / name, folder / name)
 
 
 def latest(reports: Path) -> Path | None:
-    """The newest run's folder in `reports`, or None. Without links, it is found by its name."""
+    """Returns the newest run's folder in `reports`, or None. Without a link, it is found by its name."""
     link = reports / LINK
     if link.is_dir() and ownership.owns(link):
         return link.resolve()
@@ -69,7 +71,7 @@ def latest(reports: Path) -> Path | None:
 
 
 def lead_to(folder: Path) -> None:
-    """Has `latest` lead to `folder`, if it is a run's by its name."""
+    """Points the link `latest` to `folder`, if that has a run's name."""
     link = folder.parent / LINK
     if not _NAME.fullmatch(folder.name) or (link.exists() and not link.is_symlink()):
         return
@@ -83,7 +85,7 @@ def lead_to(folder: Path) -> None:
 
 
 def for_the_machine(reports: Path, given: Path | None) -> Path:
-    """The folder for what describes the machine: the one `given`, the newest run's, or a new one."""
+    """Returns the folder for files about the machine: `given`, the newest run's, or a new one."""
     if folder := given or latest(reports):
         ownership.make_or_share(folder)
     else:
@@ -93,16 +95,16 @@ def for_the_machine(reports: Path, given: Path | None) -> Path:
 
 
 def check_free(folder: Path, name: str) -> None:
-    """Raises ValueError if the report folder has a file `name`, of an earlier command, already."""
+    """Raises ValueError if the report folder already has a file `name` from an earlier command."""
     if (folder / name).exists():
         raise ValueError(
-            f"--report-dir is {folder}, which has a {name} of an earlier run; no result is overwritten, "
-            "so name another folder (without the option, there is a new one for each run)"
+            f"--report-dir is {folder}, which has a {name} from an earlier run, and results are never "
+            "overwritten; name another folder, or omit the option to use a new one"
         )
 
 
 def runs(reports: Path) -> list[Path]:
-    """The report folders in `reports`, newest first: by name, or else by when they were changed."""
+    """Returns the report folders in `reports`, newest first by name, or else by modification time."""
     marked = [path for path in reports.iterdir() if not path.is_symlink() and ownership.owns(path)]
     return sorted(marked, key=_time, reverse=True)
 

@@ -1,4 +1,4 @@
-"""The options of a session, checked, for everything that needs them."""
+"""The checked options of a session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .study import StudyFolder
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of the suite's options, checked; paths are absolute."""
+    """The checked values of the suite's options; paths are absolute."""
 
     scale: str
     device: str
@@ -26,7 +26,7 @@ class Settings:
 
 
 SETTINGS = pytest.StashKey[Settings]()
-"""`config.stash[SETTINGS]` holds them from `pytest_configure` on."""
+"""`config.stash[SETTINGS]` is the session's settings, from `pytest_configure` on."""
 
 SESSION_STUDY = pytest.StashKey[StudyFolder]()
-"""`config.stash[STUDY]` is the session's study, from `pytest_configure` on."""
+"""`config.stash[SESSION_STUDY]` is the session's study, from `pytest_configure` on."""

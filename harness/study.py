@@ -1,4 +1,4 @@
-"""A study: a folder with modules of exercises, and a `STUDY` in its conftest.py.
+"""A study: a folder with modules of exercises, whose conftest.py declares a `STUDY`.
 
     from harness.study import Study
 
@@ -27,24 +27,24 @@ CONFTEST = "conftest.py"
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is particular to a study. Raises ValueError, naming the field, for what is not allowed."""
+    """The declaration of a study. Raises ValueError, naming the field, for an invalid value."""
 
     title: str
     about: str = ""
     """What it is about, in a sentence."""
     row: str = "row"
-    """What its tables call a row."""
+    """The word for a row in its tables."""
     published: str = "published"
-    """What its tables call the figures of the paper that it reproduces, if it does."""
+    """The word in its tables for the results of the paper that it reproduces, if it does."""
     scales: Mapping[str, int] = field(default_factory=lambda: {"full": 10})
     """The epochs of a training, by scale; an exercise may have others.
 
     The first scale is the default. At the last one every claim can be decided.
     """
     home: str = "."
-    """Where its `reports` and saved runs are, relative to its folder."""
+    """The folder of its `reports` and saved runs, relative to its own folder."""
     data_root: str = "data"
-    """Where its data sets are, or are downloaded to, relative to its folder."""
+    """The folder of its data sets, to which missing ones are downloaded, relative to its own folder."""
     documents: tuple[str, ...] = ()
     """The documents that quote its published runs, relative to `home`."""
 
@@ -56,12 +56,12 @@ class Study:
                 raise ValueError(f"{name} is empty; expected text")
         if not isinstance(self.scales, Mapping) or not self.scales:
             raise ValueError(
-                f"scales is {shown(self.scales)}; expected epochs by scale, as {{'full': 10}}"
+                f"scales is {shown(self.scales)}; expected epochs by scale, such as {{'full': 10}}"
             )
         for scale, epochs in self.scales.items():
             if not (isinstance(scale, str) and scale.isascii() and scale.isidentifier()):
                 raise ValueError(
-                    f"scales has the scale {shown(scale)}; a scale's name takes letters, digits and _"
+                    f"scales contains {shown(scale)}; expected a name of letters, digits and _"
                 )
             whole(f"scales[{scale!r}]", epochs)
         object.__setattr__(self, "scales", MappingProxyType({**self.scales}))
@@ -79,27 +79,25 @@ class Study:
         return [*self.scales][-1]
 
     def epochs(self, exercise: Exercise, scale: str) -> int:
-        """The epochs of the exercise's trainings at that scale."""
+        """Returns the epochs of the exercise's trainings at that scale."""
         return exercise.epochs.get(scale, self.scales[scale])
 
     def check(self, exercise: Exercise) -> None:
         """Raises ValueError if the exercise has epochs for a scale that the study does not have."""
-        if odd := [scale for scale in exercise.epochs if scale not in self.scales]:
+        if unknown := [scale for scale in exercise.epochs if scale not in self.scales]:
             raise ValueError(
-                f"epochs has the scale {shown(odd[0])}; the study's are {', '.join(self.scales)}"
+                f"epochs contains {shown(unknown[0])}; expected a scale of the study: "
+                f"{', '.join(self.scales)}"
             )
 
     def experiment(self, exercise: Exercise, row: Row, scale: str, dataset: str) -> Experiment:
-        """The experiment of a row at `scale`, on the data set of that name unless it has its own.
-
-        Raises ValueError for a data set that is not for the row's network.
-        """
+        """Returns the experiment of a row at `scale`; see `Exercise.experiment`."""
         return exercise.experiment(row, self.epochs(exercise, scale), dataset)
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study, and where it is. Paths are absolute."""
+    """A study and its folder. Paths are absolute."""
 
     study: Study
     path: Path
@@ -107,7 +105,7 @@ class StudyFolder:
 
     @property
     def home(self) -> Path:
-        """The folder that has its reports and saved runs."""
+        """The folder of its reports and saved runs."""
         return (self.path / self.study.home).resolve()
 
     @property
@@ -137,7 +135,7 @@ class StudyFolder:
 
 
 def study_of(module: object) -> StudyFolder | None:
-    """The study that a conftest.py declares, or None."""
+    """Returns the study that a conftest.py declares, or None."""
     found, path = getattr(module, STUDY_NAME, None), getattr(module, "__file__", None)
     if not isinstance(found, Study) or path is None or Path(path).name != CONFTEST:
         return None
@@ -145,10 +143,10 @@ def study_of(module: object) -> StudyFolder | None:
 
 
 def load_study(folder: Path) -> StudyFolder:
-    """The study in `folder`. Raises ValueError, in a line, where there is none."""
+    """Returns the study in `folder`. Raises ValueError, with one line, if there is none."""
     path = folder / CONFTEST
     if not path.is_file():
-        raise ValueError(f"{folder} is no study: it has no {CONFTEST}")
+        raise ValueError(f"{folder} is not a study: it has no {CONFTEST}")
     spec = importlib.util.spec_from_file_location("_study", path)
     assert spec is not None
     assert spec.loader is not None
@@ -160,5 +158,5 @@ def load_study(folder: Path) -> StudyFolder:
             f"{path} cannot be imported: {type(error).__name__}: {one_line(error)}"
         ) from None
     if (found := study_of(module)) is None:
-        raise ValueError(f"{folder} is no study: its {CONFTEST} has no {STUDY_NAME}")
+        raise ValueError(f"{folder} is not a study: its {CONFTEST} has no {STUDY_NAME} = Study(...)")
     return found

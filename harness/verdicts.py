@@ -19,9 +19,9 @@ NOT_REPRODUCED: Verdict = "not reproduced"
 HOLDS: Verdict = "holds"
 DOES_NOT_HOLD: Verdict = "does not hold"
 INCONCLUSIVE: Verdict = "inconclusive"
-"""The intervals of the seeds leave it open."""
+"""The seeds' intervals leave it open, or times are not comparable."""
 NOT_TESTABLE: Verdict = "not testable at this scale"
-"""The scale lacks what it takes."""
+"""The scale is too small to decide it."""
 
 _OPEN = (INCONCLUSIVE, NOT_TESTABLE)
 OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)
@@ -37,7 +37,7 @@ OPPOSITE = {
 
 
 def verdicts_on(sources: Iterable[str]) -> tuple[Verdict, ...]:
-    """All verdicts that there are on claims with these sources, in the order of the tables."""
+    """Returns all possible verdicts on claims with these sources, in the tables' order."""
     kinds = {bool(source) for source in sources} or {True}
     words = (*(OF_A_PAPER[:2] if True in kinds else ()), *(OF_ITS_OWN[:2] if False in kinds else ()))
     return (*words, *_OPEN)

@@ -10,13 +10,8 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def count_rows(number: int) -> str:
-    """Returns "1 row", or "3 rows"."""
-    return count(number, "row")
-
-
 def first_few(names: Iterable[str], most: int = 5, separator: str = ", ") -> str:
-    """Joins the names; of more than `most`, the first ones, followed by the number of the others."""
+    """Joins the names; of more than `most`, joins the first ones and counts the rest."""
     names = list(names)
     if len(names) <= most:
         return separator.join(names)

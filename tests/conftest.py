@@ -1,4 +1,4 @@
-"""A suite in miniature, for tests that run pytest itself: the real harness, made-up trainings."""
+"""A miniature suite for tests that run pytest itself: the real harness with made-up trainings."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ import harness.plugin.session
 import model.engines.proof
 from tests.processes import PLUGINS, ForkedWorker, Session
 
-# Small tensors all over: threads would only wait for each other.
+# The tensors are small, so threads would only wait for each other.
 torch.set_num_threads(1)
-# Where a test needs two, they wait without spinning, which on busy cores takes ten times as long. It
-# holds for processes that start from here on: workers above all.
+# If a test needs two threads, they wait without spinning, which takes ten times as long on busy cores.
+# This applies to processes that start from here on, above all workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).parent.parent
 
-# The root's own list of plugins, and what stands for data and training. Tests add to its function.
+# The root's list of plugins, and replacements for data and training. Tests append to its function.
 CONFTEST = (
     (ROOT / "conftest.py").read_text()
     + """
@@ -90,8 +90,8 @@ harness.plugin.fixtures.train_model = hanging
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # bench's modules, which tests import, are marked with it.
-    config.addinivalue_line("markers", "claim: a sentence that this test decides")
+    # Tests import bench's modules, which use this mark.
+    config.addinivalue_line("markers", "claim: the sentence that the test decides")
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped without one")
 
 
@@ -101,7 +101,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class Suite:
-    """A folder with such a suite, and pytest to run in it."""
+    """A folder with a miniature suite, and ways to run pytest in it."""
 
     def __init__(self, pytester: pytest.Pytester):
         self._pytester = pytester
@@ -116,7 +116,7 @@ class Suite:
             self.module(number).write_text(MODULE.format(number=number))
 
     def module(self, number: int) -> Path:
-        """The file of an exercise."""
+        """Returns the file of an exercise."""
         return self.path / "bench" / f"test_{number}_fake.py"
 
     def add(self, number: int, code: str) -> None:
@@ -124,12 +124,12 @@ class Suite:
         self.module(number).write_text(self.module(number).read_text() + "\n" + code)
 
     def run(self, *args: str) -> pytest.RunResult:
-        """`pytest bench/ ...` in this process, and what workers it has in forks (see `ForkedWorker`)."""
+        """Runs `pytest bench/ ...` in this process, and its workers in forks (see `ForkedWorker`)."""
         with warnings.catch_warnings(record=True):  # its warnings are not this session's
             return self._pytester.runpytest_inprocess("bench/", *args)
 
     def refused(self, *args: str) -> str:
-        """The one line with which a session refuses these arguments, before anything has trained."""
+        """Returns the one line with which a session refuses these arguments before it trains."""
         result = self.run(*args)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         assert "passed" not in result.stdout.str()
@@ -139,69 +139,69 @@ class Suite:
         return line
 
     def saved_runs(self) -> list[Path]:
-        """The files that pytest-benchmark has saved, oldest first."""
+        """Returns the files that pytest-benchmark has saved, oldest first."""
         return sorted((self.path / ".benchmarks").rglob("*.json"))
 
     def run_apart(self, *args: str) -> pytest.RunResult:
-        """The same in a fork: for what would change this process. All that it writes is on stdout."""
+        """Runs it in a fork, if it would change this process. All its output is on stdout."""
         status = self.start(*args).wait()
         return pytest.RunResult(status, (self.path / "output.txt").read_text().splitlines(), [], 0)
 
     def start(self, *args: str) -> Session:
-        """The same in the background; it writes to `output.txt`."""
+        """Starts it in the background; it writes to `output.txt`."""
         self._session = Session(["bench/", *args], self.path, self.path / "output.txt")
         return self._session
 
     def hang(self) -> None:
-        """Makes exercise 1's training at 0.5 hang until it is killed or `go()` was called."""
+        """Makes exercise 1's training at 0.5 hang until it is killed or `go()` is called."""
         self.add(1, HANG)
 
     def wait_until_it_hangs(self, others: int) -> None:
-        """Until that training has begun, and so many others have finished."""
+        """Waits until that training has begun, and `others` other trainings have finished."""
         while not (self.path / "hangs").exists() or len(self.records()) < others:
             assert self._session.poll() is None, (self.path / "output.txt").read_text()
             time.sleep(0.05)
 
     def go(self) -> None:
-        """Nothing hangs any more."""
+        """Lets the training that hangs continue."""
         (self.path / "go").touch()
 
     def trained(self) -> list[str]:
-        """Which trainings were begun since the last call, where `hang` was called."""
+        """Returns the trainings begun since the last call, if `hang` was called before."""
         begun = self.path / "begun.txt"
         lines = begun.read_text().split() if begun.exists() else []
         begun.unlink(missing_ok=True)
         return sorted(lines)
 
     def summary(self) -> dict:
-        """The `summary.json` that the last run wrote."""
+        """Returns the last run's `summary.json`."""
         return json.loads((self.report / "summary.json").read_text())
 
     def record(self, name: str) -> dict:
-        """The record in `runs/` whose file's name begins so."""
+        """Returns the record in `runs/` whose file name begins with `name`."""
         (path,) = (self.report / "runs").glob(f"{name}.*.json")
         return json.loads(path.read_text())
 
     def records(self) -> list[dict]:
-        """All records in `runs/`, each a whole JSON file."""
+        """Returns all records in `runs/`."""
         return [json.loads(path.read_text()) for path in sorted((self.report / "runs").glob("*.json"))]
 
     def cases(self) -> dict[str, dict]:
-        """Its cases, by id without the folder."""
+        """Returns the last run's cases, by id without the folder."""
         return {case["id"].removeprefix("bench/"): case for case in self.summary()["cases"]}
 
 
 @pytest.fixture(scope="session")
 def prepared() -> None:
-    """This process, for sessions in it."""
-    # After a session pytester forgets what it has imported, and these cannot be imported twice.
+    """Prepares this process for sessions in it."""
+    # After a session, pytester unloads the modules imported in it, and these cannot be imported twice.
     for name in ("numba.np.arrayobj", "pygal", "scipy.stats"):
         importlib.import_module(name)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What engines prove on made-up data is not kept for the user, and no session's lease waited for."""
+    """Keeps proofs on made-up data from the user's cache, and does not wait for the user's sessions."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -210,13 +210,13 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _saved_once() -> list[tuple[Path, str]]:
-    """What `saved_run` returns, once there is one."""
+    """The result of `saved_run`, once it has run."""
     return []
 
 
 @pytest.fixture
 def saved_run(suite: Suite, _saved_once: list[tuple[Path, str]]) -> tuple[Path, str]:
-    """A saved run of the suite, made once: where it belongs in the suite's folder, and its text."""
+    """A saved run of the suite, made once: its path in the suite's folder, and its text."""
     if not _saved_once:
         suite.run("--benchmark-autosave").assert_outcomes(passed=6)
         (path,) = suite.saved_runs()
@@ -228,7 +228,7 @@ def saved_run(suite: Suite, _saved_once: list[tuple[Path, str]]) -> tuple[Path, 
 
 @pytest.fixture
 def home(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's home folder, in the suite's."""
+    """The user's home folder, inside the suite's."""
     folder = suite.path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -238,12 +238,12 @@ def home(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these runs are nobody's workers
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these sessions are not workers
     monkeypatch.setattr(execnet.gateway_io, "Popen2IOMaster", ForkedWorker)
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: PLUGINS)
-    # A module that a test writes again has the same name, size and second as before.
+    # A module that a test rewrites may have the same name, size and second as before.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    # What its conftest puts in their place is put back, as `run` runs it in this process.
+    # The suite's conftest.py replaces these in this process; monkeypatch restores them.
     for module, name in (
         (harness.plugin.session, "prepare"),
         (harness.plugin.session, "draw_report"),
@@ -253,7 +253,7 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         (model.engines.proof, "kept_answer"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
-    # Locks of its own, so that it and a session on this machine do not wait for each other.
+    # Separate locks, so that it and the user's sessions do not wait for each other.
     (pytester.path / "runtime").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path / "runtime"))
     return Suite(pytester)

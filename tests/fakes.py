@@ -1,6 +1,6 @@
-"""A plugin of pytest: in place of data and training, something that takes no time.
+"""A pytest plugin that replaces data and training by results that take no time.
 
-What it makes up can be changed through the environment.
+Environment variables change these results.
 """
 
 import os
@@ -11,7 +11,7 @@ from tests.data import made_up_training
 
 
 def train(experiment, data, *, seeds, engine, observers, after_epoch):
-    # The rate says how long it takes, so that every case has its own time.
+    # The rate determines the time, so that every case has a different one.
     seconds = experiment.learning_rate * float(os.environ.get("FAKE_SLOWER", 1))
     accuracy = 0.95 + float(os.environ.get("FAKE_BETTER", 0)) + np.array(seeds) / 1000
     points = experiment.epochs + 1
@@ -29,7 +29,7 @@ def train(experiment, data, *, seeds, engine, observers, after_epoch):
 
 
 def pytest_configure():
-    # Not before: pytest rewrites the assertions of plugins that are not imported yet.
+    # Imported only now, as pytest rewrites the assertions of plugins that are not imported yet.
     import harness.plugin.fixtures
     import harness.plugin.session
     import model.engines.proof
@@ -37,7 +37,7 @@ def pytest_configure():
     harness.plugin.fixtures.train_model = train
     harness.plugin.fixtures.load = lambda *_: None
     harness.plugin.session.prepare = lambda *_: None
-    # "auto" takes the first engine that can, unproved.
+    # "auto" takes the first engine that can run, without a proof.
     model.engines.proof.kept_answer = lambda *_: model.engines.proof.ProofResult(None)
     if "REAL_REPORT" not in os.environ:  # it takes seconds
         harness.plugin.session.draw_report = lambda *_: "No report."

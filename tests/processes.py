@@ -1,4 +1,4 @@
-"""Processes that tests start, and what they ask of them."""
+"""Processes that tests start, and helpers to watch them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import execnet.gateway_io
 import pytest
 from execnet.gateway_base import Popen2IO
 
-# Every session asks each installed distribution for pytest's plugins, a good part of a miniature one's
-# time; these are all that have any.
+# The installed distributions with pytest plugins. Every session would search all distributions for
+# them, which takes much of a miniature session's time.
 PLUGINS = [
     distribution
     for distribution in importlib.metadata.distributions()
@@ -28,7 +28,7 @@ PLUGINS = [
 ]
 
 _FORKS = multiprocessing.get_context("forkserver")
-# What a session imports, but for pytest's plugins, which pytest rewrites when it imports them.
+# The modules that a session imports, except pytest plugins, whose assertions pytest rewrites on import.
 _FORKS.set_forkserver_preload(
     [
         "pytest",
@@ -48,9 +48,9 @@ _FORKS.set_forkserver_preload(
 
 
 def forks() -> BaseContext:
-    """Where forks come from, a process that runs from the first time on."""
+    """Returns the context of the process that forks come from, which the first call starts."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        # In the usual folder for temporary files: in a test's own, a socket's path would be too long.
+        # Its socket is in the usual temporary folder: in a test's folder, the path would be too long.
         monkeypatch.delenv("TMPDIR", raising=False)
         monkeypatch.setattr(tempfile, "tempdir", None)
         forkserver.ensure_running()
@@ -58,14 +58,14 @@ def forks() -> BaseContext:
 
 
 class Session:
-    """`pytest ARGS` in a folder, in the background, in a process group of its own.
+    """`pytest ARGS` in a folder, in the background, in a separate process group.
 
-    Its workers are its children, as they are of a session in an interpreter of its own. But all of them
-    are forks of a process that has imported PyTorch and Numba.
+    Its workers are its children, as in a new interpreter, but all of them are forks of a process that
+    has imported PyTorch and Numba.
     """
 
     def __init__(self, args: Sequence[str], folder: Path, output: Path | str):
-        """It writes to `output`, a file or a terminal."""
+        """Starts the session, which writes to `output`, a file or a terminal."""
         self._process = forks().Process(
             target=_session, args=([*args], folder, output, dict(os.environ))
         )
@@ -73,11 +73,11 @@ class Session:
         self.pid = self._process.pid
 
     def poll(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """Returns its exit status, None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Its exit status at the end, None after `timeout` seconds."""
+        """Waits for its end; returns its exit status, None after `timeout` seconds."""
         self._process.join(timeout)
         return self._process.exitcode
 
@@ -87,7 +87,7 @@ class Session:
 
 def _session(args: list[str], folder: Path, output: Path | str, environment: dict[str, str]) -> None:
     os.setsid()
-    # Ctrl-C works there, also where these tests run in the background of a shell.
+    # Ctrl-C works there, even if these tests run in the background of a shell.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _enter(folder, environment)
     opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -110,9 +110,9 @@ def _enter(folder: Path | str, environment: dict[str, str]) -> None:
 
 
 class ForkedWorker(Popen2IO):
-    """Stands for execnet's `Popen2IOMaster`, which starts an xdist worker in a new interpreter.
+    """Replaces execnet's `Popen2IOMaster`, which starts an xdist worker in a new interpreter.
 
-    This one is a fork of a process that has imported PyTorch and Numba: a tenth of the CPU seconds.
+    This one forks a process that has imported PyTorch and Numba, which takes a tenth of the CPU time.
     """
 
     context = staticmethod(forks)
@@ -140,17 +140,17 @@ class ForkedWorker(Popen2IO):
 
 
 def _work(code: str, stdin, stdout, folder: str, environment: dict[str, str]) -> None:
-    """In the fork: `python -c code`, with pipes in the place of its standard streams."""
+    """Runs `python -c code` in the fork, with pipes as its standard streams."""
     _enter(folder, environment)
     os.dup2(stdin.fileno(), 0)
     os.dup2(stdout.fileno(), 1)
-    os.closerange(3, 256)  # the pipes of others would stay open
+    os.closerange(3, 256)  # other workers' pipes
     sys.stdin = os.fdopen(0, closefd=False)
     exec(code, {"__name__": "__main__"})
 
 
 def wait_for_the_end_of(group: int) -> None:
-    """Fails where a process of the process group is still there in half the time of `HANG`."""
+    """Waits for the end of a process group; fails after half of the time that `HANG` takes."""
     deadline = time.monotonic() + 60
     while alive := members(group):
         assert time.monotonic() < deadline, f"still there: {alive}"
@@ -158,12 +158,12 @@ def wait_for_the_end_of(group: int) -> None:
 
 
 def members(group: int) -> list[str]:
-    """The names of its processes; those that only wait to be reaped are none."""
+    """Returns the names of a group's processes, without zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, fields = stat.read_text().partition("(")[2].rpartition(")")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has just ended
             continue
         if fields.split()[0] != "Z" and int(fields.split()[2]) == group:
             found.append(name)
@@ -171,6 +171,6 @@ def members(group: int) -> list[str]:
 
 
 def end(group: int) -> None:
-    """Kills what is left of the process group."""
+    """Kills the remaining processes of a group."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)

@@ -1,10 +1,10 @@
-"""A plugin of pytest: a thousand made-up images, and PyTorch's own loop, which needs no compiling."""
+"""A pytest plugin: a thousand made-up images, and PyTorch's own loop, which needs no compiling."""
 
 from tests.data import made_up
 
 
 def pytest_configure():
-    # Not before: pytest rewrites the assertions of plugins that are not imported yet.
+    # Imported only now, as pytest rewrites the assertions of plugins that are not imported yet.
     import harness.plugin.fixtures
     import harness.plugin.session
     import model.engines.proof

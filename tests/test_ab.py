@@ -759,7 +759,7 @@ class TestInterpreter:
             tmp_path / "pipe": f", which is not a regular file{expected}",
             Path("/bin/true"): ", which does not run Python code: it prints nothing",
             Path("/bin/false"): ", which does not run Python code: it ended with status 1",
-            Path("~nobody-here/python"): ", and there is no such home folder",
+            Path("~nobody-here/python"): ", but there is no such home folder",
         }.items():
             assert self.refused(path, capsys, monkeypatch) == f"--base-python is {str(path)!r}{why}"
 

@@ -118,7 +118,7 @@ def test_bad_input_is_refused_in_one_line(arguments, line, capsys):
         (("report", ""), "*got ''; expected a path*"),
         (
             ("speed", "--report-dir=~nobody-here/x"),
-            "*'~nobody-here/x', and there is no such home folder*",
+            "*'~nobody-here/x', but there is no such home folder*",
         ),
         (("nope",), "*invalid choice: 'nope'*"),
         ((), "*COMMAND*"),

@@ -1,4 +1,4 @@
-"""Claims: verdicts, what the quick scale lacks, and verdicts that change."""
+"""Claims: their verdicts, what the quick scale cannot decide, and verdicts that change."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def test_verdicts(suite, workers):
     assert "| Slow is slower." in (suite.report / "summary.md").read_text()
 
 
-def test_a_claim_alone_trains_what_it_needs_and_the_others_are_counted(suite):
+def test_a_claim_alone_trains_its_rows_and_the_other_claims_are_counted(suite):
     suite.add(1, CLAIMS)
     result = suite.run("-k", "slow_is_slower")
     result.assert_outcomes(passed=1)
@@ -70,7 +70,7 @@ def test_a_claim_alone_trains_what_it_needs_and_the_others_are_counted(suite):
     result.stdout.fnmatch_lines(["Not decided in this run: 3 of 4."])
 
 
-def test_the_papers_scale_lacks_nothing_and_other_data_have_no_known_verdicts(suite):
+def test_the_full_scale_decides_every_claim_and_other_data_have_no_expected_verdicts(suite):
     suite.add(1, CLAIMS)
     result = suite.run("--scale", "paper", "--dataset", "kmnist", "-k", "it_")
     result.assert_outcomes(passed=2)
@@ -78,7 +78,7 @@ def test_the_papers_scale_lacks_nothing_and_other_data_have_no_known_verdicts(su
     assert found == {"It ends at 1.": "not reproduced", "It is known otherwise.": "reproduced"}
 
 
-def test_measurements_are_made_once_for_every_seed_and_kept(suite):
+def test_measurements_are_made_once_per_seed_and_kept(suite):
     suite.add(
         2,
         """
@@ -114,7 +114,7 @@ WRONG = {
     ),
     "no mark": (
         "def test_so(decide):\n    pass\n",
-        "test_so decides a claim, and is not marked with @claim",
+        "test_so uses decide, but is not marked with @claim; mark it",
     ),
     "a class": (
         "@claim('So.')\nclass TestMine:\n    def test_so(self, decide):\n        pass\n",
@@ -130,24 +130,24 @@ WRONG = {
     ),
     "no test": (
         "@claim('So.')\ndef so(decide):\n    pass\n",
-        "so is a claim, and no test by its name; expected one like test_so",
+        "so is a claim, but its name is not a test's; name it test_so",
     ),
 }
 
 
-@pytest.mark.parametrize(("code", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("code", "message"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, workers):
+def test_a_claim_that_no_table_would_show_is_refused(suite, code, message, workers):
     suite.add(1, TEST + code)
-    assert suite.refused("-n", workers) == f"ERROR: bench/test_1_fake.py: {said}"
+    assert suite.refused("-n", workers) == f"ERROR: bench/test_1_fake.py: {message}"
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("code", "message"),
     [
         (
             "claim('So.', source='x', expected='reproducd')",
-            "expected is 'reproducd'; expected, for a claim with a source, one of reproduced,",
+            "expected is 'reproducd'; a claim with a source takes None or one of reproduced, not rep",
         ),
         ("claim('So\\x1b[31m.', source='x')", "text is 'So\\x1b[31m.'; expected printable text in one"),
         ("claim('So.', source=7)", "source is 7; expected printable text in one line"),
@@ -155,21 +155,22 @@ def test_a_claim_that_would_be_found_nowhere_is_refused(suite, code, said, worke
         ("claim(print)", "text is <built-in function print>; expected printable text in one line"),
         (
             "claim('So.', expected='reproduced')",
-            "expected is 'reproduced'; expected, for a claim without a source, one of holds,",
+            "expected is 'reproduced'; a claim without a source takes None or one of holds, does not",
         ),
     ],
 )
-def test_a_claim_is_checked_where_it_is_made(made, said):
+def test_a_claim_is_checked_when_it_is_made(code, message):
     with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
-        eval(made, {"claim": claim})
-    assert str(refused.value).startswith(said)
+        eval(code, {"claim": claim})
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
-        ("decide('no', 'So.')", "decide takes True, False or None; this is 'no'"),
-        ("decide(1, 'So.')", "decide takes True, False or None; this is 1"),
+        ("decide('no', 'So.')", "decide: holds is 'no'; expected True, False or None"),
+        ("decide(1, 'So.')", "decide: holds is 1; expected True, False or None"),
+        ("decide(True, 7)", "decide: evidence is 7; expected printable text in one line"),
         (
             "trained('nope')",
             "bench/test_1_fake.py has no row 'nope'; it has sgd-lr0.25, sgd-lr0.5,",
@@ -177,24 +178,24 @@ def test_a_claim_is_checked_where_it_is_made(made, said):
         ("measured('nope')", "bench/test_1_fake.py has no measurement 'nope'; it has none"),
     ],
 )
-def test_what_a_claim_asks_wrongly_is_said_in_a_line(suite, body, said):
+def test_an_error_in_a_claims_test_is_reported_in_one_line(suite, body, message):
     code = "@claim('So.', source='x')\ndef test_so(decide, trained, measured):\n"
     suite.add(1, f"{TEST}{code}    {body}\n")
     result = suite.run("-k", "test_so")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert [line.startswith(said) for line in result.outlines].count(True) == 1
+    assert [line.startswith(message) for line in result.outlines].count(True) == 1
     assert "Traceback" not in result.stdout.str()
 
 
 ODD = {"a": [1, (2.5, None, True)], "b": {"c": "text"}, "d": [math.inf, -math.inf, 10**20]}
 
 
-def test_a_measurement_comes_back_as_it_went_in():
+def test_a_measurement_survives_a_round_trip():
     kept = json.loads(atomic_json.dumps(checked(ODD, "x")))
     assert restored(kept) == {**ODD, "a": [1, [2.5, None, True]]}
     arrays = {"f": np.float32(0.5), "i": np.int64(3), "b": np.bool(True), "a": np.arange(3.0)}
-    back = restored(json.loads(atomic_json.dumps(checked(arrays, "x"))))
-    assert back == {"f": 0.5, "i": 3, "b": True, "a": [0.0, 1.0, 2.0]}
+    plain = restored(json.loads(atomic_json.dumps(checked(arrays, "x"))))
+    assert plain == {"f": 0.5, "i": 3, "b": True, "a": [0.0, 1.0, 2.0]}
     assert math.isnan(restored(json.loads(atomic_json.dumps(checked(math.nan, "x")))))
 
 
@@ -208,13 +209,13 @@ def test_a_measurement_comes_back_as_it_went_in():
         ({"a": 1j}, "x['a'] is 1j; expected numbers"),
     ],
 )
-def test_a_measurement_that_would_come_back_otherwise_is_refused(value, said):
+def test_a_measurement_that_a_round_trip_would_change_is_refused(value, said):
     with pytest.raises(MeasurementError) as refused:
         checked(value, "x")
     assert str(refused.value).startswith(said)
 
 
-def test_a_measurement_that_is_refused_fails_in_a_line(suite):
+def test_a_refused_measurement_fails_in_one_line(suite):
     suite.add(
         2,
         "\nEXERCISE.measurements['odd'] = lambda data, seed: {'a': {1, 2}}\n"
@@ -251,11 +252,11 @@ def test_alike(trained, decide):
 """
 
 
-def test_times_of_unlike_engines_decide_no_claim_and_the_table_says_so(suite):
+def test_times_on_different_engines_decide_no_claim_and_the_table_reports_it(suite):
     suite.add(1, TIMED)
     result = suite.run("-k", "test_1")
     found = {claim["text"]: (claim["verdict"], claim["evidence"]) for claim in suite.summary()["claims"]}
-    note = "Times are not comparable: {} by numba on cpu, all other rows by eager on cpu."
+    note = "Times are not comparable: {} used numba on cpu; all other rows used eager on cpu."
     assert found["Unlike."] == ("inconclusive", f"Of 3. {note.format('0.5')}")
     assert found["Alike."] == ("reproduced", "Of 2.")
     result.stdout.fnmatch_lines([note.format("sgd-lr0.5")])

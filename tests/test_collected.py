@@ -1,4 +1,4 @@
-"""What an exercise is: a module that pytest has collected, wherever it is and whatever it is called."""
+"""An exercise is a module that pytest collects, with any path and name."""
 
 from xml.etree import ElementTree
 
@@ -24,7 +24,7 @@ harness.plugin.fixtures.train_model = slower_and_slower
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
 @pytest.mark.parametrize("path", ["bench/sub/test_3_mine.py", "bench/mine_test.py"])
-def test_an_exercise_is_found_wherever_it_is(suite, path, workers):
+def test_an_exercise_is_found_by_any_path(suite, path, workers):
     file = suite.path / path
     file.parent.mkdir(exist_ok=True)
     file.write_text(MODULE.format(number=3))
@@ -35,7 +35,7 @@ def test_an_exercise_is_found_wherever_it_is(suite, path, workers):
     assert len([case for case in ids if case.startswith(path)]) == 3
 
 
-def test_what_nobody_selected_is_not_imported(suite):
+def test_unselected_modules_are_not_imported(suite):
     (suite.path / "bench" / "test_3_broken.py").write_text("def")
     (suite.path / "bench" / "test_4_skipped.py").write_text("import pytest; pytest.importorskip('nope')")
     suite._pytester.runpytest_inprocess("bench/test_1_fake.py").assert_outcomes(passed=3)
@@ -45,19 +45,19 @@ def test_what_nobody_selected_is_not_imported(suite):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_two_modules_of_one_name_are_refused_before_anything_trains(suite, workers):
+def test_two_modules_with_the_same_name_are_refused_before_anything_trains(suite, workers):
     (suite.path / "bench" / "sub").mkdir()
     (suite.path / "bench" / "sub" / "__init__.py").touch()
     (suite.path / "bench" / "sub" / "test_1_fake.py").write_text(MODULE.format(number=1))
     assert suite.refused("-n", workers) == (
-        "ERROR: bench/sub/test_1_fake.py and bench/test_1_fake.py have the same name; each exercise "
-        "takes its own"
+        "ERROR: bench/sub/test_1_fake.py and bench/test_1_fake.py have the same name, by which "
+        "exercises are identified; rename one"
     )
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
-    """As an error of collection, at its line; nothing is trained, opened or moved."""
+def test_an_invalid_row_is_reported_even_if_it_is_not_selected(suite, workers):
+    """It is a collection error, at its line; nothing is trained, opened or moved."""
     suite.add(2, "\nRow('mine', {'optimizer': SGD(0.1), 'batch_size': 1, 'momentum': 0.9})")
     result = suite.run("-k", "lr1.0", "-n", workers)
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -72,15 +72,16 @@ def test_a_bad_row_is_named_although_it_is_not_selected(suite, workers):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_epochs_of_an_unknown_scale_are_named(suite, workers):
+def test_epochs_of_an_unknown_scale_are_refused(suite, workers):
     suite.add(1, "object.__setattr__(EXERCISE, 'epochs', {'qiuck': 3})")
     assert suite.refused("-k", "lr1.0", "-n", workers) == (
-        "ERROR: bench/test_1_fake.py: epochs has the scale 'qiuck'; the study's are quick, paper"
+        "ERROR: bench/test_1_fake.py: epochs contains 'qiuck'; expected a scale of the study: quick, "
+        "paper"
     )
 
 
-def test_files_that_are_no_code_are_left_alone(suite):
-    """An editor's lock, which is a link to nowhere; folders, pipes and names that are not UTF-8."""
+def test_files_other_than_code_are_ignored(suite):
+    """An editor's lock, which is a dangling link; a folder; but not a name that is not UTF-8."""
     bench = suite.path / "bench"
     before = code_digest([bench])
     (bench / ".#test_1_fake.py").symlink_to("somebody@nowhere.1234")
@@ -91,8 +92,8 @@ def test_files_that_are_no_code_are_left_alone(suite):
     assert code_digest([bench]) != before
 
 
-def test_a_test_that_is_repeated_is_timed_each_time(suite):
-    """By plugins such as pytest-repeat: two measurements are two trainings."""
+def test_a_repeated_test_is_timed_each_time(suite):
+    """Plugins such as pytest-repeat repeat tests: two measurements are two trainings."""
     suite.add(
         1,
         COUNTED
@@ -110,7 +111,7 @@ def test_repeated(train, row, repeat):
     assert [case["seconds"] for case in suite.cases().values()] == [0.25]
 
 
-def test_a_tests_duration_is_without_what_it_waits_for(suite):
+def test_a_tests_duration_excludes_its_waiting_time(suite):
     suite.add(
         1,
         """
@@ -129,4 +130,4 @@ harness.plugin.fixtures.lease = slow
     )
     suite.run("-k", "test_1 and lr0.5", "--junitxml=junit.xml").assert_outcomes(passed=1)
     (case,) = ElementTree.parse(suite.path / "junit.xml").iter("testcase")
-    assert float(case.get("time")) < 0.5, "setting up and cleaning up are left"
+    assert float(case.get("time")) < 0.5, "only setup and teardown remain"

@@ -1,4 +1,4 @@
-"""Faults, made for real where that can be done: a clear message, and what had finished is kept."""
+"""Faults, real ones if possible: the message is clear, and finished rows are kept."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from tests.processes import end
 
 @pytest.fixture
 def small_disk(suite):
-    """A file system of 256 KiB, where the suite puts its reports."""
+    """A file system of 256 KiB for the suite's reports."""
     suite.report.parent.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", suite.report.parent], capture_output=True
@@ -26,16 +26,16 @@ def small_disk(suite):
 
 
 def in_training(suite, code):
-    """Runs `code` in exercise 1 when the training at 0.5 begins, until `suite.go()` was called."""
+    """Runs `code` when exercise 1's training at 0.5 begins, until `suite.go()` is called."""
     suite.add(
         1,
         "import pathlib, shutil, time, torch, harness.plugin.fixtures\n"
         "fake = harness.plugin.fixtures.train_model\n"
-        "def spoilt(experiment, *args, **kwargs):\n"
+        "def faulty(experiment, *args, **kwargs):\n"
         "    if experiment.learning_rate == 0.5 and not pathlib.Path('go').exists():\n"
         f"        {code}\n"
         "    return fake(experiment, *args, **kwargs)\n"
-        "harness.plugin.fixtures.train_model = spoilt\n",
+        "harness.plugin.fixtures.train_model = faulty\n",
     )
 
 
@@ -45,14 +45,14 @@ def ids(suite):
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
 def test_a_full_disk(suite, small_disk, workers):
-    """What was written before is whole, and with room again --resume trains the rest."""
+    """Records written before are complete, and once there is room, --resume trains the other rows."""
     filler = small_disk / "filler"
     in_training(suite, f"os.system('head -c 1m /dev/zero > {filler} 2> /dev/null')")
     result = suite.run("-n", workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*.json could not be written: No space left on device"])
     result.stdout.fnmatch_lines(
-        ["*The summary could not be written: *No space left*--resume takes them*"]
+        ["*The summary could not be written: *No space left*; continue with --resume."]
     )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     kept = ids(suite)
@@ -76,7 +76,7 @@ def test_a_read_only_report_folder_stops_the_session_before_anything_trains(suit
     ("workers", "before", "kept"), [("0", 1, ["0.5", "1.0"]), ("2", 2, ["0.5"])], ids=["serial", "n2"]
 )
 def test_a_report_folder_that_is_removed_during_the_run(suite, workers, before, kept):
-    """By one row, after the others have finished with it: reported once."""
+    """One row removes it after the others have finished; this is reported once."""
     finished = "len(list(pathlib.Path('reports/latest/locks').glob('test_1*.first.lock')))"
     removed = "shutil.rmtree(os.path.realpath('reports/latest'))"
     in_training(suite, f"while {finished} < {before}:\n            time.sleep(0.01)\n        {removed}")
@@ -102,7 +102,7 @@ def test_two_runs_at_once_in_one_checkout(suite):
         ours = suite.report.resolve()
         second = suite.run("-k", "test_1", "--report-dir", str(ours), "--resume")
         assert second.ret == pytest.ExitCode.USAGE_ERROR
-        second.stderr.fnmatch_lines(["ERROR: --report-dir is *, which another session is writing to*"])
+        second.stderr.fnmatch_lines(["ERROR: --report-dir is *, which another session is writing to;*"])
         third = suite.run("-k", "test_1 and lr0.25", "--timing", "shared")
         third.assert_outcomes(passed=1)
         assert suite.report.resolve() != ours
@@ -136,19 +136,17 @@ def test_a_data_file_truncated_between_two_runs(suite, monkeypatch):
 
 
 def test_a_gpu_without_memory(suite):
-    """Simulated: what PyTorch raises then."""
-    said = "CUDA out of memory. Tried to allocate 2 GiB.\\nSee the documentation"
-    in_training(suite, f"raise torch.OutOfMemoryError('{said}')")
+    """Simulated with the error that PyTorch raises."""
+    message = "CUDA out of memory. Tried to allocate 2 GiB.\\nSee the documentation"
+    in_training(suite, f"raise torch.OutOfMemoryError('{message}')")
     result = suite.run("-k", "test_1")
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(
-        ["CUDA out of memory. Tried to allocate 2 GiB. Fewer --replicates need less memory."]
-    )
+    result.stdout.fnmatch_lines(["CUDA out of memory. Tried to allocate 2 GiB; reduce --replicates"])
     assert ids(suite) == ["0.25", "1.0"]
 
 
 def test_a_clock_that_is_set_back(suite, monkeypatch):
-    monkeypatch.setattr(time, "time", time.time)  # put back afterwards
+    monkeypatch.setattr(time, "time", time.time)  # restored afterwards
     in_training(suite, "now = time.time; time.time = lambda: now() - 86400")
     suite.run("-k", "test_1").assert_outcomes(passed=3)
     assert [case["seconds"] for case in suite.summary()["cases"]] == [0.25, 0.5, 1.0]
@@ -157,14 +155,16 @@ def test_a_clock_that_is_set_back(suite, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_another_plugin_that_fails_at_the_end_costs_no_tables(suite, workers):
-    """Such as one that cannot write its file."""
+def test_another_plugins_error_at_the_end_costs_no_tables(suite, workers):
+    """For example, if it cannot write its file."""
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text() + "\ndef pytest_sessionfinish():\n    raise OSError('no room for it')\n"
     )
     result = suite.run("-k", "lr0.5", "-n", workers)
     assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["At the end of the session, OSError: no room for it", "sgd-lr0.5 *"])
+    result.stdout.fnmatch_lines(
+        ["Error at the end of the session: OSError: no room for it", "sgd-lr0.5 *"]
+    )
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert len(suite.cases()) == 2

@@ -244,7 +244,7 @@ def test_an_odd_claim_is_named(report, place, value, said):
 
 def test_a_claim_of_another_run_is_refused(report):
     Store(report).put_claim(ClaimRecord(**{**claim(), "run": {**RUN, "code": "ab"}}))
-    assert "is of another run: code ab there, 0123456789ab here" in refusal(report)
+    assert "differs: code is ab there, 0123456789ab here" in refusal(report)
 
 
 DAMAGE = {

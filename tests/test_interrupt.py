@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in mid-training: soon over, what had finished is summed up, nothing is left."""
+"""Ctrl-C and SIGTERM during a training: the session ends soon, reports its finished rows, cleans up."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ from tests.processes import wait_for_the_end_of
 def test_an_interrupted_session(suite, number, whole_group, workers):
     suite.hang()
     session = suite.start("-k", "test_1", "-n", workers, "--timing", "shared")
-    # All that can finish has: without workers the last row comes after the one that hangs.
+    # All other rows that can finish do so: without workers, the last row follows the one that hangs.
     suite.wait_until_it_hangs(others=1 if workers == "0" else 2)
     finished = {record["id"] for record in suite.records()}
     (os.killpg if whole_group else os.kill)(session.pid, number)
-    # In half of the time that the training would hang.
+    # In half of the time for which the training would hang.
     assert session.wait(timeout=60) == pytest.ExitCode.INTERRUPTED
     wait_for_the_end_of(session.pid)
     output = (suite.path / "output.txt").read_text()
@@ -36,8 +36,8 @@ def test_an_interrupted_session(suite, number, whole_group, workers):
     suite.run("-k", "test_1", "-n", workers, "--timing", "shared", "--resume").assert_outcomes(passed=3)
 
 
-def test_a_worker_ends_with_its_session_whatever_it_is_busy_with(monkeypatch):
-    """By the kernel: its own threads may be waiting for a core, or for the interpreter's lock."""
+def test_a_busy_worker_ends_with_its_session(monkeypatch):
+    """The kernel ends it, as its threads may be waiting for a core or for the interpreter's lock."""
     monkeypatch.setattr(shutdown.threading.Thread, "start", lambda thread: None)
     reading, writing = os.pipe()
     session = os.fork()
@@ -50,12 +50,12 @@ def test_a_worker_ends_with_its_session_whatever_it_is_busy_with(monkeypatch):
     assert os.read(reading, 5) == b"ready"
     os.kill(session, signal.SIGKILL)
     os.waitpid(session, 0)
-    assert os.read(reading, 1) == b""  # nobody has the other end any more
+    assert os.read(reading, 1) == b""  # no process has the other end any more
     os.close(reading)
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_a_terminal_that_closes_interrupts_unless_nohup_says_otherwise(ignored):
+def test_a_closed_terminal_interrupts_except_under_nohup(ignored):
     cleanups = []
     config = SimpleNamespace(add_cleanup=cleanups.append)
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
@@ -74,17 +74,19 @@ def test_a_terminal_that_closes_interrupts_unless_nohup_says_otherwise(ignored):
 
 
 @pytest.mark.parametrize("place", ["sessionfinish", "terminal_summary"])
-def test_an_interrupt_after_the_tests_is_told_in_a_line(suite, place):
+def test_an_interrupt_after_the_tests_is_reported_in_one_line(suite, place):
     conftest = suite.path / "conftest.py"
     conftest.write_text(conftest.read_text() + f"\ndef pytest_{place}():\n    raise KeyboardInterrupt\n")
     result = suite.run("-k", "test_1")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["interrupted while the report was written or shown; --resume takes *"])
+    result.stdout.fnmatch_lines(
+        ["interrupted while the report was written or shown; continue with --resume"]
+    )
     assert len(suite.records()) == 3
 
 
 def test_only_the_first_of_several_signals_interrupts(monkeypatch):
-    """Pressing Ctrl-C three times must not cost the tables; if it hangs, signals count again."""
+    """Pressing Ctrl-C three times must not cost the tables; later signals count, in case it hangs."""
     now = [100.0]
     monkeypatch.setattr(shutdown.time, "monotonic", lambda: now[0])
     stopping = shutdown.Stopping()

@@ -1,4 +1,4 @@
-"""Leases keep trainings apart, pin them, and outlive nobody."""
+"""Leases keep trainings apart, pin them, and end with their processes."""
 
 import errno
 import os
@@ -22,18 +22,18 @@ from harness.hardware.lease import lease_cores, lease_gpu
 from harness.hardware.lock_file import Holder, LockError
 from model.environment import available_cores
 
-needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="one core alone")
+needs_two_cores = pytest.mark.skipif(len(available_cores()) < 2, reason="needs two cores")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Locks of the test's own, so that it and a session on this machine leave each other alone."""
+    """Separate locks, so that the test and the user's sessions do not wait for each other."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return tmp_path / "minibatch-bench"
 
 
 def holder(code: str) -> subprocess.Popen:
-    """A process that runs `code` with the leases at hand, and has said that it got so far."""
+    """Starts a process that runs `code` with the leases imported, and waits until it prints "held"."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -48,7 +48,7 @@ def holder(code: str) -> subprocess.Popen:
 
 
 def wait_until_it_queues(process: subprocess.Popen) -> None:
-    """Until the process, which holds no lease, waits for the turnstile or is in it."""
+    """Waits until the process, which holds no lease, waits for the turnstile or holds it."""
     while str(process.pid) not in Path("/proc/locks").read_text().split():
         assert process.poll() is None
         time.sleep(0.01)
@@ -69,7 +69,7 @@ def three_threads():
     torch.set_num_threads(threads)
 
 
-def test_a_lease_pins_and_sets_threads_and_puts_both_back(three_threads):
+def test_a_lease_pins_and_sets_threads_and_restores_both(three_threads):
     cores = available_cores()
     started = threading.Event()
     ended = threading.Event()
@@ -88,13 +88,13 @@ def test_a_lease_pins_and_sets_threads_and_puts_both_back(three_threads):
         assert torch.get_num_threads() == 1
         ended.set()
         thread.join()
-    assert len(seen[0]) == 1, "a thread that ran already is pinned too"
+    assert len(seen[0]) == 1, "a thread that is already running is pinned, too"
     assert available_cores() == cores
     assert torch.get_num_threads() == 3
 
 
 @needs_two_cores
-def test_leases_of_some_cores_run_side_by_side_on_different_ones():
+def test_leases_of_some_cores_hold_different_ones():
     process = holder(
         """
         with lease_cores(1):
@@ -110,7 +110,7 @@ def test_leases_of_some_cores_run_side_by_side_on_different_ones():
     process.wait()
 
 
-def test_who_asks_for_held_cores_waits_until_they_are_free():
+def test_a_lease_of_held_cores_waits_until_they_are_free():
     process = holder(
         """
         with lease_cores(10**6):
@@ -125,7 +125,7 @@ def test_who_asks_for_held_cores_waits_until_they_are_free():
     process.wait()
 
 
-def test_a_killed_holder_delays_nobody():
+def test_a_killed_holder_delays_no_other():
     process = holder(HOLD_ALL)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -134,7 +134,7 @@ def test_a_killed_holder_delays_nobody():
         assert time.monotonic() - before < 5
 
 
-def test_a_waiter_that_is_killed_in_the_turnstile_blocks_nobody():
+def test_a_waiter_killed_in_the_turnstile_blocks_no_other():
     first = holder(HOLD_ALL)
     waiting = holder('print("held", flush=True)\n' + textwrap.dedent(HOLD_ALL))
     wait_until_it_queues(waiting)
@@ -146,8 +146,8 @@ def test_a_waiter_that_is_killed_in_the_turnstile_blocks_nobody():
         assert time.monotonic() - before < 5
 
 
-def test_many_greedy_processes_all_get_through():
-    """Each wants some or all cores, again and again; a deadlock would outlast the timeout."""
+def test_many_competing_processes_all_finish():
+    """Each leases some or all cores repeatedly; a deadlock would outlast the timeout."""
     code = """
         import random, os, sys
         from harness.hardware.lease import *
@@ -161,8 +161,8 @@ def test_many_greedy_processes_all_get_through():
     assert [process.wait(timeout=90) for process in processes] == [0] * 4
 
 
-def test_who_has_waited_longer_comes_first(tmp_path):
-    """Or chance could keep one session waiting for as long as another has rows left."""
+def test_waiters_are_served_in_order(tmp_path):
+    """Otherwise a session could by chance wait for as long as another one has rows left."""
     order = tmp_path / "order.txt"
     first = holder(HOLD_ALL)
     waiting = []
@@ -183,7 +183,7 @@ def test_who_has_waited_longer_comes_first(tmp_path):
     assert order.read_text() == "012345"
 
 
-def test_whoever_waits_says_for_what_and_for_whom(monkeypatch):
+def test_a_waiter_reports_the_resource_and_its_holder(monkeypatch):
     process = holder(HOLD_ALL)
     said = []
     waiting, ended = threading.Event(), threading.Event()
@@ -207,8 +207,8 @@ def test_whoever_waits_says_for_what_and_for_whom(monkeypatch):
     assert not any(path.read_text() for path in lock_file.lock_folder().glob("core-*"))
 
 
-def test_rows_that_wait_for_each_other_are_not_told_of_another_session(monkeypatch):
-    """As they do in every session under `-n`."""
+def test_rows_waiting_for_each_other_report_no_other_session(monkeypatch):
+    """They wait for each other in every session under `-n`."""
     session = Holder(os.getpid(), "pytest bench/ -n 2")
     said, ended = [], threading.Event()
 
@@ -230,30 +230,30 @@ def test_rows_that_wait_for_each_other_are_not_told_of_another_session(monkeypat
         pass
     thread.join()
     (line, by_others), _ = said
-    assert line.endswith(", held by other rows")
+    assert line.endswith(", held by other rows of this session")
     assert not by_others
 
 
-def test_it_is_said_on_stderr_where_another_session_is_waited_for(capsys):
+def test_waiting_for_another_session_is_reported_on_stderr(capsys):
     lease.Applicant().tell("waiting", False)
     lease.Applicant().tell("waiting for them", True)
     assert capsys.readouterr() == ("", "waiting for them\n")
 
 
-def test_a_holder_is_told_by_200_characters_of_its_command():
+def test_a_holder_is_shown_with_200_characters_of_its_command():
     assert str(Holder(7, "x" * 201)) == f"process 7 ({'x' * 200})"
 
 
-def test_who_holds_is_who_lives_and_has_a_lock(tmp_path):
+def test_holders_are_the_running_processes_named_in_locks(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    for name, said in (("a", os.getpid()), ("b", ended.pid), ("c", "nobody"), ("d", os.getpid())):
-        (tmp_path / f"{name}.lock").write_text(f"{said} pytest bench/\n")
+    for name, process in (("a", os.getpid()), ("b", ended.pid), ("c", "none"), ("d", os.getpid())):
+        (tmp_path / f"{name}.lock").write_text(f"{process} pytest bench/\n")
     found = lock_file.holders(tmp_path, ["a", "b", "c", "d", "none"])
     assert found == [Holder(os.getpid(), "pytest bench/")]
 
 
-def test_a_lock_is_the_users_alone_and_says_who_holds_it(tmp_path):
+def test_a_lock_is_private_and_names_its_holder(tmp_path):
     path = tmp_path / "a.lock"
     with lock_file.lock(path, Holder(1, "before")):
         pass
@@ -264,7 +264,7 @@ def test_a_lock_is_the_users_alone_and_says_who_holds_it(tmp_path):
     assert path.read_text() == ""
 
 
-def test_on_a_full_disk_it_holds_without_a_name(tmp_path, monkeypatch):
+def test_on_a_full_disk_a_lock_is_held_without_a_name(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -278,7 +278,7 @@ def test_on_a_full_disk_it_holds_without_a_name(tmp_path, monkeypatch):
         pass
 
 
-def test_a_system_without_locks_is_said_to_be(tmp_path, monkeypatch):
+def test_a_system_without_locks_is_reported(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -288,8 +288,8 @@ def test_a_system_without_locks_is_said_to_be(tmp_path, monkeypatch):
         pass
 
 
-def test_on_windows_filelock_locks(tmp_path, monkeypatch):
-    """As far as that can be seen elsewhere."""
+def test_windows_uses_filelock(tmp_path, monkeypatch):
+    """Simulated on other systems."""
     asked = []
 
     @contextmanager
@@ -309,20 +309,22 @@ def test_on_windows_filelock_locks(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", [0o701, 0o702, 0o704, 0o710])
-def test_a_folder_that_others_can_get_into_is_refused(folder, mode):
+def test_a_lock_folder_open_to_others_is_refused(folder, mode):
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(LockError, match=f"others have access, by its mode {mode:04o}; expected 0700"):
+    with pytest.raises(
+        LockError, match=f"its mode is {mode:04o}, which gives others access; expected 0700"
+    ):
         lock_file.lock_folder()
 
 
-def test_whoever_does_not_wait_says_nothing():
-    with lease_cores(1, lease.Applicant(tell=lambda *_: pytest.fail("it spoke"))):
+def test_a_lease_without_waiting_reports_nothing():
+    with lease_cores(1, lease.Applicant(tell=lambda *_: pytest.fail("it reported a wait"))):
         pass
 
 
-def test_a_turn_is_waited_for_in_the_same_way(monkeypatch, folder):
-    """Where another process waits already, for whoever holds the cores."""
+def test_waiting_for_the_turnstile_is_reported_in_the_same_way(monkeypatch, folder):
+    """Another process waits already for the holder of the cores."""
     first = holder(HOLD_ALL)
     second = holder('print("held", flush=True)\n' + textwrap.dedent(HOLD_ALL))
     wait_until_it_queues(second)
@@ -341,7 +343,7 @@ def test_a_turn_is_waited_for_in_the_same_way(monkeypatch, folder):
         process.wait()
 
 
-def test_the_folder_is_the_same_whatever_tmpdir_says(monkeypatch, tmp_path):
+def test_the_lock_folder_does_not_depend_on_tmpdir(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     found = set()
     for name in ("a", "b"):
@@ -351,14 +353,14 @@ def test_the_folder_is_the_same_whatever_tmpdir_says(monkeypatch, tmp_path):
     assert len(found) == 1
 
 
-def test_the_runtime_folder_of_another_user_is_not_taken(monkeypatch, tmp_path):
-    """`su` keeps its variable."""
+def test_the_runtime_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
+    """After `su`, the variable still names it."""
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     assert lock_file._runtime_folder() == Path("/tmp/minibatch-bench-54321")
 
 
 def put(kind, path):
-    """Something of that kind where a folder or a lock should be."""
+    """Puts something of that kind in the place of a folder or a lock."""
     if kind == "link":
         path.symlink_to(path.with_name("elsewhere"))
     elif kind == "pipe":
@@ -370,10 +372,10 @@ def put(kind, path):
         path.chmod(0o777)
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe", "file", "open to others", "another's"])
-def test_a_folder_that_is_not_the_users_own_is_refused(folder, monkeypatch, kind):
+@pytest.mark.parametrize("kind", ["link", "pipe", "file", "open to others", "another user's"])
+def test_a_lock_folder_that_is_not_the_users_own_is_refused(folder, monkeypatch, kind):
     put(kind, folder)
-    if kind == "another's":
+    if kind == "another user's":
         folder.chmod(0o700)
         real = Path.lstat
         monkeypatch.setattr(Path, "lstat", lambda path: of_another_user(real(path)))
@@ -390,7 +392,7 @@ def of_another_user(found):
 
 @pytest.mark.parametrize("name", ["turnstile.lock", f"core-{available_cores()[0]}.lock"])
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_lock_is_refused_and_not_waited_for(folder, kind, name):
+def test_something_else_in_the_place_of_a_lock_is_refused_without_waiting(folder, kind, name):
     put(kind, lock_file.lock_folder() / name)
     with pytest.raises(LockError) as refused, lease_cores(1):
         pass
@@ -400,16 +402,16 @@ def test_what_is_no_lock_is_refused_and_not_waited_for(folder, kind, name):
     assert not (folder / "elsewhere").exists()
 
 
-def test_a_session_with_such_a_folder_is_refused_before_anything_trains(suite):
+def test_a_session_without_a_lock_folder_is_refused_before_anything_trains(suite):
     (suite.path / "runtime" / "minibatch-bench").touch()
     result = suite.run("-k", "lr0.5")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *minibatch-bench * lock*"])
+    result.stderr.fnmatch_lines(["ERROR: *minibatch-bench cannot * lock*"])
     suite.run("-k", "lr0.5", "--timing", "shared").assert_outcomes(passed=2)
 
 
-def test_gpus_are_leased_one_to_a_training(monkeypatch):
-    """Where there is no GPU, two are made up: the lease only asks for their identities."""
+def test_each_training_leases_one_gpu(monkeypatch):
+    """With two made-up GPUs, as the lease only needs their identities."""
 
     class Properties:
         def __init__(self, device):
@@ -419,7 +421,7 @@ def test_gpus_are_leased_one_to_a_training(monkeypatch):
     gpus = [torch.device("cuda", 0), torch.device("cuda", 1)]
     with lease_gpu(gpus) as first, lease_gpu(gpus) as second:
         assert {first.index, second.index} == {0, 1}
-        monkeypatch.setattr(lease.time, "sleep", lambda _: pytest.exit("waits, as it should"))
+        monkeypatch.setattr(lease.time, "sleep", lambda _: pytest.exit("waits, as expected"))
         with pytest.raises(pytest.exit.Exception, match="waits"), lease_gpu(gpus):
             pass
     with lease_gpu(gpus[1:]) as again:

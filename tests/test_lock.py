@@ -1,4 +1,4 @@
-"""What `make` installs is pinned: by its files' digests, PyTorch by its version."""
+"""The packages that `make` installs are pinned by their files' digests, PyTorch by its version."""
 
 import re
 import tomllib
@@ -8,12 +8,12 @@ ROOT = Path(__file__).parent.parent
 
 
 def pinned(name):
-    """The requirements of a lock file, each with its digests."""
+    """Returns the requirements of a lock file, each with its digests."""
     text = re.sub(r"\\\n", "", (ROOT / name).read_text())
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_all_but_pytorch_is_pinned_by_digests():
+def test_everything_except_pytorch_is_pinned_by_digests():
     lines = pinned("requirements.lock")
     assert len(lines) > 30
     assert [

@@ -1,4 +1,4 @@
-"""What is measured beside trainings: symmetry, the gradients' reach, their bias, convexity."""
+"""Measurements other than trainings: symmetry, the gradients' reach, their bias, convexity."""
 
 import numpy as np
 import pytest
@@ -26,21 +26,21 @@ def test_spread_and_ranks_of_copies_and_of_pytorchs_initialisation():
     assert weight_ranks(copies)[:, 0].tolist() == [1, 1, 1]
     assert weight_ranks(stack_parameters([build_network(0, 0)]))[:, 0].tolist() == [0, 0, 0]
     assert (unit_spread(default) > 1).all(), (
-        "units that are drawn differ by more than their largest weight"
+        "randomly drawn units differ by more than their largest weight"
     )
     assert weight_ranks(default)[:, 0].tolist() == [300, 100, 10]
     assert unit_spread(stack_parameters([build_network(0, 0)])).tolist() == [[0], [0]]
 
 
 @pytest.mark.parametrize("place", ["incoming", "bias", "outgoing"])
-def test_spread_sees_all_that_belongs_to_a_unit(place):
+def test_spread_depends_on_every_parameter_of_a_unit(place):
     parameters = stack_parameters([build_network(1.0, 0)])
     tensor = {"incoming": parameters[0], "bias": parameters[1], "outgoing": parameters[2]}[place]
     tensor[(0, 7) if place == "bias" else (0, 3, 7) if place == "incoming" else (0, 7, 3)] = 1.5
     assert unit_spread(parameters)[0] == pytest.approx(0.5 / 1.5)
 
 
-def test_what_is_not_finite_has_neither_spread_nor_rank():
+def test_parameters_that_are_not_finite_have_neither_spread_nor_rank():
     parameters = stack_parameters([build_network("default", 0), build_network("default", 1)])
     parameters[0][1, 3, 7] = torch.inf
     assert np.isnan(unit_spread(parameters)[0, 1])
@@ -48,7 +48,7 @@ def test_what_is_not_finite_has_neither_spread_nor_rank():
     assert weight_ranks(parameters)[:, 0].tolist() == [300, 100, 10]
 
 
-def test_gradient_flow_from_zero_reaches_the_last_layers_alone():
+def test_gradient_flow_from_zero_reaches_only_the_last_layers():
     found = gradient_flow(0, DATA, seed=0, batch_size=5)
     assert found["steps"] == [1, 2, 5, 10, 20, 50, 100, 200]
     assert found["first"] == [None, None, None, 2, 1, 1]
@@ -67,7 +67,7 @@ def test_gradient_flow_from_small_numbers_reaches_everything():
 
 
 def gradient(network, indices):
-    """The mean gradient of these examples, flat, by PyTorch alone."""
+    """Returns the mean gradient of these examples, flattened, computed by PyTorch alone."""
     loss = nn.functional.cross_entropy(network(DATA.train_images[indices]), DATA.train_labels[indices])
     weight1, bias1, weight2, bias2, weight3, bias3 = torch.autograd.grad(loss, network.parameters())
     ordered = (weight1.T, bias1, weight2.T, bias2, weight3.T, bias3)
@@ -75,8 +75,8 @@ def gradient(network, indices):
 
 
 @pytest.mark.parametrize("order", ["by_class", "shuffled"])
-def test_gradient_bias_against_gradients_taken_one_by_one(order):
-    """At the start, and in mid-epoch after plain PyTorch steps."""
+def test_gradient_bias_agrees_with_gradients_of_single_examples(order):
+    """At the start, and in the middle of an epoch, after plain PyTorch steps."""
     found = gradient_bias(
         order, DATA, seed=3, learning_rate=0.01, checkpoints=[0, 0.5], counts=[1, 40, EXAMPLES]
     )

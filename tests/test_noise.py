@@ -99,7 +99,7 @@ def times(idle, steal):
         ({"getloadavg": (1.5, 0, 0)}, ["the load average was 1.5"]),
         ({"cpu_freq": SimpleNamespace(min=800, max=3000)}, ["from 800 to 3000 MHz"]),
         ({"cpu_freq": None}, []),
-        ({"real": 2}, ["Its 4 cores are 2 real ones"]),
+        ({"real": 2}, ["Its 4 cores share 2 physical ones"]),
     ],
     ids=["quiet", "steal", "load", "clock", "no clock", "siblings"],
 )

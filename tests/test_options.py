@@ -1,4 +1,4 @@
-"""Bad input: one line that names the option, what it got and what it takes; nothing trains."""
+"""Bad input is refused in one line with the option, its value and what was expected; nothing trains."""
 
 import os
 import resource
@@ -22,9 +22,9 @@ BAD = {
     (
         "--dataset",
         "cifar10",
-    ): "--dataset is 'cifar10'; expected mnist or fashion-mnist or kmnist or emnist-*",
+    ): "--dataset is 'cifar10'; expected mnist, fashion-mnist, kmnist, emnist-* or emnist-*",
     ("--timing", "fast"): "--timing is 'fast'; expected exclusive or shared",
-    ("--engine", "steam"): "--engine is 'steam'; expected auto or *eager*",
+    ("--engine", "steam"): "--engine is 'steam'; expected auto, * or eager",
     ("--device", "tpu"): "--device is 'tpu'; expected auto, cpu, cuda or cuda:N",
     ("--device", "cuda:x"): "--device is 'cuda:x'; expected auto, cpu, cuda or cuda:N",
     ("--device", "cuda:999"): "--device is 'cuda:999'*",
@@ -32,7 +32,7 @@ BAD = {
     ("--replicates", "-3"): "--replicates is '-3'; expected a whole number from 1 to 999999",
     ("--replicates", "1.5"): "--replicates is '1.5'; expected a whole number from 1 to 999999",
     ("--replicates", "²"): "--replicates is '²'; expected a whole number from 1 to 999999",
-    ("--replicates", "999999"): "--replicates is '999999', which takes 2.43e+03 GiB of memory at least*",
+    ("--replicates", "999999"): "--replicates is '999999', which needs at least 2.43e+03 GiB of memory*",
     ("--accuracy-compare-fail", "x"): "--accuracy-compare-fail is 'x'; expected percentage points*",
     ("--accuracy-compare-fail", "nan"): "--accuracy-compare-fail is 'nan'; expected percentage points*",
     ("--accuracy-compare-fail", "-1"): "--accuracy-compare-fail is '-1'; expected percentage points*",
@@ -79,7 +79,7 @@ ALLOWED = {
 
 
 def check(folder, called_from=None, **given):
-    """What checks the options of a session, given these; returns them as they are then."""
+    """Checks a session's options with these values; returns its settings."""
     config = SimpleNamespace(
         option=SimpleNamespace(**{**GOOD, **given}),
         rootpath=folder,
@@ -101,7 +101,7 @@ def test_a_bad_percentage_is_refused(tmp_path, value):
         check(tmp_path, time_compare_fail=value)
 
 
-def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
+def test_given_folders_are_relative_to_the_caller_and_default_folders_to_the_study(tmp_path):
     here = tmp_path / "here"
     given = check(tmp_path, called_from=here, report_dir="mine", data_root="../data-sets")
     assert (given.report_dir, given.data_root) == (here / "mine", tmp_path / "data-sets")
@@ -110,25 +110,25 @@ def test_folders_are_relative_to_the_caller_and_defaults_to_the_suite(tmp_path):
 
 
 def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
-    """Which a shell does not do behind a `=`; a folder called ~ invites `rm -rf ~`."""
+    """A shell does not do so after a `=`, and a folder called ~ invites `rm -rf ~`."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     given = check(tmp_path, report_dir="~/mine", data_root="~/data")
     assert (given.report_dir, given.data_root) == (tmp_path / "home/mine", tmp_path / "home/data")
     with pytest.raises(
-        pytest.UsageError, match=r"^--report-dir is '~nobody-here/x', and there is no such home folder$"
+        pytest.UsageError, match=r"^--report-dir is '~nobody-here/x', but there is no such home folder$"
     ):
         check(tmp_path, report_dir="~nobody-here/x")
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-@settings(deadline=None)  # a busy machine is no bug
+@settings(deadline=None)  # the machine may be busy
 @example(value="0")
 @example(value="100")
 @example(value="100.5")
 @example(value=str(MOST))
 @example(value=str(MOST + 1))
 @given(value=st.text() | st.integers().map(str) | st.floats().map(str) | st.from_regex(r"cuda:?\d*"))
-def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value):
+def test_any_value_is_accepted_or_refused_in_one_line(tmp_path_factory, name, value):
     try:
         allowed = ALLOWED[name](value)
     except ValueError:
@@ -144,7 +144,7 @@ def test_any_value_is_taken_or_refused_in_one_line(tmp_path_factory, name, value
 
 
 @pytest.mark.parametrize("value", ["file", "file/below", "x" * 300], ids=["file", "below", "long"])
-def test_a_folder_that_cannot_be_one_is_refused(tmp_path, value):
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path, value):
     (tmp_path / "file").touch()
     with pytest.raises(pytest.UsageError) as refused:
         ReportFolder(tmp_path / value, fingerprint={}, resume=False)
@@ -165,12 +165,16 @@ def test_cuda_without_a_gpu_is_refused(suite):
 
 
 @pytest.mark.parametrize("plugin", ["benchmark", "terminal", "capture"])
-def test_a_plugin_that_is_missing_is_named(suite, plugin):
+def test_a_missing_plugin_is_named(suite, plugin):
     line = suite.refused("-p", f"no:{plugin}")
-    assert line.startswith(f"ERROR: this suite needs pytest's plugin {plugin!r} (")
+    assert line.startswith(f"ERROR: pytest's plugin {plugin!r} (")
+    assert line.endswith(
+        f") is not loaded; install it, and do not disable it with -p no:{plugin} or "
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+    )
 
 
-def test_plugins_that_are_not_loaded_by_themselves(suite, monkeypatch):
+def test_plugins_without_autoload(suite, monkeypatch):
     """As distributions run tests; a plugin may be loaded by the name of its module."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" in suite.refused()
@@ -185,20 +189,23 @@ def test_too_few_open_files_are_refused(suite):
         line = suite.refused()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert line == "ERROR: `ulimit -n` is 63; this suite takes 64 at least"
+    assert line == "ERROR: `ulimit -n` is 63; expected at least 64"
 
 
 @pytest.mark.parametrize("option", ["--rootdir={}", "-c{}/other.ini"])
 def test_a_root_or_settings_elsewhere_are_refused(suite, tmp_path_factory, option):
-    """Rows would train without tables, data check or lock."""
+    """Otherwise rows would train without tables, data check or lock."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "other.ini").write_text("[pytest]\n")
     line = suite.refused(option.format(elsewhere))
-    assert line.startswith(f"ERROR: pytest's root is {elsewhere} and its settings are in ")
-    assert f"{suite.path}/bench takes its own folder, or one above it that has pytest's settings" in line
+    assert line.startswith(f"ERROR: pytest's root is {elsewhere}, with settings from ")
+    assert line.endswith(
+        f"; expected {suite.path}/bench, or the folder above it that has pytest's settings, without "
+        "--rootdir or -c"
+    )
 
 
-def test_the_options_stand_under_one_heading(suite):
+def test_the_options_are_listed_under_one_heading(suite):
     text = suite.run("--help").stdout.str()
     ours = text[text.index("training a study's experiments:") :].split("\n\n")[0]
     names = "scale device engine replicates dataset data-root timing report-dir"

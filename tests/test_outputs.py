@@ -1,4 +1,4 @@
-"""What pytest and pytest-benchmark are to write is checked before anything trains."""
+"""The files that pytest and pytest-benchmark are asked to write are checked before anything trains."""
 
 import os
 
@@ -7,10 +7,10 @@ import pytest
 from harness.timing import outputs
 
 BAD = {
-    "no folder": ("--benchmark-json=nope/x.json", "there is no folder nope"),
+    "no folder": ("--benchmark-json=nope/x.json", "nope does not exist"),
     "a folder": ("--benchmark-json=bench", "Is a directory"),
     "a file for a folder": ("--benchmark-json=pytest.ini/x.json", "Not a directory"),
-    "/proc": ("--benchmark-json=/proc/nope.json", "there is no folder /proc"),
+    "/proc": ("--benchmark-json=/proc/nope.json", "No such file or directory"),
     "a long name": (f"--benchmark-json={'x' * 300}", "File name too long"),
     "histogram": ("--benchmark-histogram=pytest.ini/x", "Not a directory"),
     "histogram in /proc": ("--benchmark-histogram=/proc/x/y", "No such file or directory"),
@@ -23,7 +23,7 @@ BAD = {
 
 @pytest.mark.parametrize(("option", "why"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("spread", ["0", "2"])
-def test_what_cannot_be_written_is_refused(suite, option, why, spread):
+def test_a_file_that_cannot_be_written_is_refused(suite, option, why, spread):
     line = suite.refused(option, "-n", spread)
     name, _, value = option.partition("=")
     assert line == f"ERROR: {name} is {value!r}, which cannot be written: {why}"
@@ -37,12 +37,14 @@ def test_a_storage_that_cannot_be_written_is_refused(suite, option):
 
 
 @pytest.mark.parametrize("name", ["mine_inconclusive", "inconclusive"])
-def test_a_name_that_means_something_else_is_refused(suite, name):
-    line = suite.refused(f"--benchmark-save={name}")
-    assert "names that end so are those of runs that the gates could not decide" in line
+def test_a_name_of_an_inconclusive_run_is_refused(suite, name):
+    assert suite.refused(f"--benchmark-save={name}") == (
+        f"ERROR: --benchmark-save is {name!r}, and names that end in _inconclusive mark inconclusive "
+        "runs; choose another name"
+    )
 
 
-def test_what_can_be_written_is(suite):
+def test_files_that_can_be_written_are_written(suite):
     (suite.path / "old.json").write_text("old")
     result = suite.run(
         "--benchmark-json=old.json",
@@ -60,7 +62,7 @@ def test_what_can_be_written_is(suite):
     ]
 
 
-def test_a_check_leaves_nothing_and_changes_nothing(tmp_path):
+def test_a_check_leaves_no_file_and_changes_none(tmp_path):
     (tmp_path / "old").write_text("old")
     os.mkfifo(tmp_path / "pipe")
     outputs._check("-x", "old", tmp_path / "old", makes_folders=True)
@@ -72,7 +74,7 @@ def test_a_check_leaves_nothing_and_changes_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "pipe"]
 
 
-def test_a_prefix_given_twice_is_the_last_one(suite):
+def test_the_last_of_two_prefixes_is_used(suite):
     result = suite.run("--benchmark-histogram=a/x", "--benchmark-histogram=b/x")
     assert result.ret == pytest.ExitCode.OK
     assert (suite.path / "b").exists()
@@ -97,14 +99,14 @@ def test_a_tilde_is_the_home_folder(suite, home, spread):
 
 
 @pytest.mark.parametrize("option", ["json", "storage", "histogram", "cprofile-dump", "compare"])
-def test_a_user_that_does_not_exist_has_none(suite, option):
+def test_the_home_folder_of_a_missing_user_is_refused(suite, option):
     line = suite.refused(f"--benchmark-{option}=~nobody-of-this-name/x")
-    assert line.endswith("and there is no such home folder")
+    assert line.endswith("but there is no such home folder")
 
 
 @pytest.mark.parametrize("option", ["--benchmark-json=late/x.json", "--benchmark-histogram=late/x"])
-def test_what_can_no_longer_be_written_costs_no_table(suite, option):
-    """The disk is full by then, or the folder gone."""
+def test_a_file_that_can_no_longer_be_written_costs_no_table(suite, option):
+    """By then the disk may be full, or the folder gone."""
     (suite.path / "late").mkdir()
     suite.add(2, "def test_last():\n    os.rmdir('late')\n    open('late', 'w').close()")
     result = suite.run(option)

@@ -1,4 +1,4 @@
-"""Only what the suite wrote is moved, replaced or deleted."""
+"""Only files that the suite wrote are moved, replaced or deleted."""
 
 import os
 import shutil
@@ -23,12 +23,12 @@ RUN = {"scale": "quick"}
 
 
 def run(folder, **options):
-    """What a session does to its report folder, from its first case to its last."""
+    """Opens and closes a report folder, as a session does."""
     ReportFolder(folder, fingerprint=RUN, **{"resume": False, **options}).close()
 
 
 def refusal(folder, **options):
-    """The line with which a session refuses the folder."""
+    """Returns the line with which a session refuses the folder."""
     with pytest.raises(pytest.UsageError) as refused:
         run(folder, **options)
     (line,) = str(refused.value).splitlines()
@@ -36,7 +36,7 @@ def refusal(folder, **options):
 
 
 def content(folder):
-    """Every file below it, with what it holds."""
+    """Returns the text of every file below the folder."""
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
@@ -58,29 +58,29 @@ def test_no_run_is_overwritten(folder):
     (folder / "runs" / "a.json").write_text("{}")
     before = content(folder.parent)
     assert refusal(folder) == (
-        f"--report-dir is {folder}, which has the report of an earlier run; runs are never "
-        "overwritten: continue it with --resume, or name another folder"
+        f"--report-dir is {folder}, which has an earlier run, and runs are never overwritten; continue "
+        "it with --resume, or name another folder"
     )
     assert content(folder.parent) == before
 
 
-def test_a_folder_without_a_run_is_taken(folder):
-    """As one that `make speed` has made."""
+def test_a_report_folder_without_a_run_is_used(folder):
+    """Such as one that `make speed` created."""
     (folder / "runs" / "a.json").unlink()
     (folder / "speed.json").write_text("{}")
     run(folder)
     assert (folder / "speed.json").exists()
 
 
-def test_a_folder_that_nothing_was_put_into_is_removed(tmp_path):
+def test_a_new_folder_without_results_is_removed(tmp_path):
     run(tmp_path / "v1")
     assert not (tmp_path / "v1").exists()
     (tmp_path / "v2").mkdir()
     run(tmp_path / "v2")
-    assert (tmp_path / "v2").exists(), "it is not this session's"
+    assert (tmp_path / "v2").exists(), "the session did not create it"
 
 
-def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
+def test_a_removed_folder_is_created_again_with_its_mark(folder):
     shutil.rmtree(folder)
     ownership.make_again(folder)
     assert ownership.owns(folder)
@@ -92,22 +92,22 @@ def test_a_folder_that_was_removed_is_made_again_with_its_mark(folder):
 
 
 @pytest.mark.parametrize("make", [ownership.make, ownership.make_or_share, ownership.make_again])
-def test_a_new_folder_is_made_with_its_parents(tmp_path, make):
+def test_a_new_folder_is_created_with_its_parents(tmp_path, make):
     for _ in range(2):
         make(tmp_path / "a" / "b")
         assert ownership.owns(tmp_path / "a" / "b")
 
 
-def test_a_folder_of_somebody_elses_may_be_shared_but_is_not_taken(tmp_path):
+def test_a_folder_with_other_files_may_be_shared_but_is_not_owned(tmp_path):
     (tmp_path / "thesis.txt").write_text("irreplaceable")
-    with pytest.raises(ForeignFilesError, match=f"^{tmp_path} holds other files$"):
+    with pytest.raises(ForeignFilesError, match=f"^{tmp_path} contains other files; expected a new or "):
         ownership.make(tmp_path)
     ownership.make_or_share(tmp_path)
     assert content(tmp_path) == {"thesis.txt": "irreplaceable"}
 
 
 @pytest.mark.parametrize("name", ["locks", "progress"])
-def test_what_a_session_clears_away_is_its_own(folder, name):
+def test_a_session_clears_only_its_own_files(folder, name):
     suffix = {"locks": "lock", "progress": "json"}[name]
     (folder / name).mkdir(exist_ok=True)
     (folder / name / f"a.{suffix}").touch()
@@ -120,7 +120,7 @@ def test_what_a_session_clears_away_is_its_own(folder, name):
 
 
 @pytest.mark.parametrize("name", ["locks", "progress"])
-def test_what_a_link_leads_to_is_not_cleared_away(folder, tmp_path, name):
+def test_the_target_of_a_link_is_not_cleared(folder, tmp_path, name):
     ownership.clear(folder / name)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "a.json").touch()
@@ -131,13 +131,14 @@ def test_what_a_link_leads_to_is_not_cleared_away(folder, tmp_path, name):
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
+def test_a_folder_with_another_programs_runs_is_refused(tmp_path, resume):
     theirs = tmp_path / "v1"
     (theirs / "runs").mkdir(parents=True)
     (theirs / "runs" / "a.json").write_text("{}")
     before = content(tmp_path)
-    assert refusal(theirs, resume=resume).startswith(
-        f"--report-dir is {theirs}, but {theirs} holds other files"
+    assert refusal(theirs, resume=resume) == (
+        f"--report-dir is {theirs}, but {theirs} contains other files; expected a new or empty folder, "
+        "or an earlier report (which has a file .minibatch-bench)"
     )
     assert content(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
@@ -145,12 +146,12 @@ def test_a_folder_with_runs_of_another_kind_is_refused(tmp_path, resume):
 
 def test_a_refused_root_is_left_as_it_is():
     before = set(os.listdir("/"))
-    assert "holds other files" in refusal(Path("/"))
+    assert "contains other files" in refusal(Path("/"))
     assert set(os.listdir("/")) == before
 
 
 @pytest.mark.parametrize("mark", ["", "somebody else's", "\udcff"], ids=["empty", "other", "bytes"])
-def test_another_mark_is_none(folder, mark):
+def test_a_folder_with_another_mark_is_not_owned(folder, mark):
     (folder / MARK).write_bytes(os.fsencode(mark))
     assert not ownership.owns(folder)
     with pytest.raises(ForeignFilesError):
@@ -158,14 +159,14 @@ def test_another_mark_is_none(folder, mark):
     assert (folder / "runs" / "a.json").exists()
 
 
-def test_a_pipe_is_no_mark_and_not_waited_for(folder):
+def test_a_pipe_in_the_place_of_the_mark_does_not_block(folder):
     (folder / MARK).unlink()
     os.mkfifo(folder / MARK)
     assert not ownership.owns(folder)
 
 
-def test_what_a_killed_run_leaves_is_the_suites(folder):
-    """Temporary files and folders have the names of what they were to become."""
+def test_files_left_by_a_killed_run_are_owned(folder):
+    """The names of temporary files and folders contain their final names."""
     (folder / ".summary.json-ab12_xyz").touch()
     (folder / ".figures-ab12_xyz").mkdir()
     (folder / "runs" / ".b.json-ab12_xyz").touch()
@@ -173,7 +174,7 @@ def test_what_a_killed_run_leaves_is_the_suites(folder):
     assert not folder.exists()
 
 
-def test_a_link_is_not_renamed_and_its_target_gets_the_results(suite):
+def test_results_are_written_to_the_target_of_a_link(suite):
     (suite.path / "disk").mkdir()
     (suite.path / "link").symlink_to(suite.path / "disk")
     suite.run("-k", "test_1 and lr0.25", "--report-dir", "link").assert_outcomes(passed=1)
@@ -213,7 +214,7 @@ def published(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["..", ".", ".hidden", "a/b", "", "-x"])
-def test_a_name_that_leads_elsewhere_is_refused(published, tmp_path, name, capsys):
+def test_a_name_that_is_not_one_of_a_subfolder_is_refused(published, tmp_path, name, capsys):
     before = content(tmp_path)
     assert main(["publish", str(published / "kept"), "--", name]) == 2
     assert capsys.readouterr().err.startswith(f"the name is {name!r}; expected")
@@ -227,7 +228,7 @@ def test_a_run_is_not_published_onto_itself(published, tmp_path, capsys):
     assert content(tmp_path) == before
 
 
-def test_a_folder_that_is_no_report_is_neither_published_nor_replaced(published, tmp_path, capsys):
+def test_a_folder_that_is_not_a_report_is_neither_published_nor_replaced(published, tmp_path, capsys):
     shutil.copytree(published / "kept", tmp_path / "new")
     (published / "kept" / MARK).unlink()
     before = content(tmp_path)
@@ -239,7 +240,7 @@ def test_a_folder_that_is_no_report_is_neither_published_nor_replaced(published,
     assert content(tmp_path) == before
 
 
-def test_a_kept_run_stays_where_another_cannot_take_its_place(published, tmp_path, monkeypatch):
+def test_a_published_run_stays_if_another_cannot_replace_it(published, tmp_path, monkeypatch):
     shutil.copytree(published / "kept", tmp_path / "new")
     before = content(published)
     real = Path.rename
@@ -254,14 +255,14 @@ def test_a_kept_run_stays_where_another_cannot_take_its_place(published, tmp_pat
     assert content(published) == before
 
 
-def test_a_run_of_some_rows_can_be_published(suite, published, tmp_path):
+def test_a_partial_run_can_be_published(suite, published, tmp_path):
     suite.run("-k", "test_1 and lr0.25")
     assert main(["publish", str(suite.report), "kept"]) == 0
     assert (published / "kept" / "summary.md").read_text() == (suite.report / "summary.md").read_text()
     assert "1 rows of 1 epochs" in (tmp_path / "README.md").read_text()
 
 
-def test_figures_of_somebody_else_are_not_replaced(tmp_path):
+def test_a_users_figures_are_not_replaced(tmp_path):
     reports.write(tmp_path / "a")
     (tmp_path / "a" / "figures").mkdir()
     (tmp_path / "a" / "figures" / "mine.png").write_text("irreplaceable")
@@ -271,7 +272,7 @@ def test_figures_of_somebody_else_are_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])
-def test_make_empties_nothing_but_a_virtual_environment(tmp_path, kind):
+def test_make_empties_only_a_virtual_environment(tmp_path, kind):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "thesis.txt").write_text("irreplaceable")
@@ -288,7 +289,7 @@ def test_make_empties_nothing_but_a_virtual_environment(tmp_path, kind):
     assert (theirs / "thesis.txt").exists()
 
 
-def test_an_earlier_page_and_its_figures_stay_where_new_ones_cannot_be_made(tmp_path, monkeypatch):
+def test_an_earlier_page_and_its_figures_stay_if_new_ones_cannot_be_written(tmp_path, monkeypatch):
     reports.write(tmp_path / "a")
     build([tmp_path / "a"])
     reports.write(tmp_path / "b", better=0.01)

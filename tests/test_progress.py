@@ -1,4 +1,4 @@
-"""Progress: what a terminal shows while a session trains, what a log does, and what -q does not."""
+"""Progress: bars in a terminal while a session trains, lines in a log, nothing with -q."""
 
 import os
 import pty
@@ -31,7 +31,7 @@ STATE = {
     "seconds": 8,
 }
 
-# Trainings that tell of an epoch, and go on when the file "seen" is there.
+# Trainings that report an epoch, and continue when the file "seen" exists.
 SLOW = """
 def pytest_sessionstart():
     import pathlib, time
@@ -54,7 +54,7 @@ def pytest_sessionstart():
 
 
 class Screen:
-    """A terminal of 100 columns and 12 lines, and what is seen on it."""
+    """A terminal of 100 columns and 12 lines, whose content can be read."""
 
     def __init__(self):
         self._screen = pyte.Screen(100, 12)
@@ -67,7 +67,7 @@ class Screen:
         pass
 
     def colours(self, line):
-        """Those of the bar in that line, from left to right."""
+        """Returns the colours of the bar in that line, from left to right."""
         cells = (self._screen.buffer[line][column] for column in range(100))
         return [cell.fg for cell in cells if cell.data in "━╸╺"]
 
@@ -75,7 +75,7 @@ class Screen:
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
 
-def test_bars_stand_below_what_is_written_and_leave_nothing_behind():
+def test_bars_are_drawn_below_the_output_and_leave_nothing_behind():
     screen = Screen()
     below = LinesBelowCursor(screen)
     below.write("a.py .")
@@ -91,7 +91,7 @@ def test_bars_stand_below_what_is_written_and_leave_nothing_behind():
     assert screen.lines() == ["a.py ...", "b.py"]
 
 
-def test_bars_at_the_bottom_scroll_what_is_above():
+def test_bars_at_the_bottom_scroll_the_output():
     screen = Screen()
     below = LinesBelowCursor(screen)
     for number in range(12):
@@ -104,7 +104,7 @@ def test_bars_at_the_bottom_scroll_what_is_above():
     assert screen.lines()[0] == "line 3"
 
 
-def test_bars_are_as_full_as_epochs_are_done(monkeypatch):
+def test_bars_show_the_share_of_finished_epochs(monkeypatch):
     for name, value in (("TERM", "xterm-256color"), ("COLUMNS", "100"), ("LINES", "12")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -132,39 +132,39 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     )
 
 
-def test_a_training_that_waits_says_for_what(tmp_path):
+def test_a_waiting_training_shows_what_it_waits_for(tmp_path):
     progress = ProgressFile(tmp_path, "name", 13)
-    for line, shown in (("waiting for a GPU", "waiting for a GPU"), ("", "begins")):
+    for line, shown in (("waiting for a GPU", "waiting for a GPU"), ("", "starting")):
         progress.wait(line)
         (path,) = (tmp_path / "progress").iterdir()
         assert format_state(atomic_json.read_json(path)) == shown
 
 
-def test_what_is_not_among_the_rows_does_not_count():
+def test_other_trainings_do_not_count():
     assert Overall(CASES).progress([{**STATE, "name": "another"}]) == (0, [])
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+    ("seconds", "text"), [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
 )
-def test_durations(seconds, said):
-    assert format_duration(seconds) == said
+def test_durations(seconds, text):
+    assert format_duration(seconds) == text
 
 
-def test_a_training_tells_at_most_four_times_a_second(tmp_path, monkeypatch):
+def test_a_training_writes_at_most_four_times_a_second(tmp_path, monkeypatch):
     writes = []
     monkeypatch.setattr(atomic_json, "write_json", lambda path, state: writes.append(state["epoch"]))
     clock = iter(range(1000))
     monkeypatch.setattr(writer.time, "monotonic", lambda: next(clock) / 20)
-    told = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
+    evaluation = Evaluation(np.array([1.0]), np.array([0.5]), np.zeros((1, 10)), np.zeros((1, 10)))
     progress = ProgressFile(tmp_path, "name", 13)
     for epoch in range(1, 14):
-        progress.after_epoch(epoch, told, told)
+        progress.after_epoch(epoch, evaluation, evaluation)
     assert writes == [1, 6, 11, 13]
 
 
 @pytest.mark.parametrize("args", [(), ("-n", "2"), ("-v",)], ids=["serial", "n2", "v"])
-def test_a_terminal_shows_bars_while_it_trains_and_none_afterwards(suite, monkeypatch, args):
+def test_a_terminal_shows_bars_only_during_training(suite, monkeypatch, args):
     with (suite.path / "conftest.py").open("a") as conftest:
         conftest.write(SLOW)
     for name, value in (("TERM", "xterm"), ("COLUMNS", "100"), ("LINES", "40")):
@@ -210,7 +210,7 @@ def test_without_rich_a_terminal_gets_lines(monkeypatch):
 @pytest.mark.parametrize(
     ("isatty", "term"), [(False, "xterm"), (True, "dumb"), (True, None)], ids=["log", "dumb", "unknown"]
 )
-def test_where_nothing_can_be_drawn_there_are_lines(monkeypatch, isatty, term):
+def test_without_a_capable_terminal_there_are_lines(monkeypatch, isatty, term):
     monkeypatch.delenv("TERM", raising=False)
     if term:
         monkeypatch.setenv("TERM", term)
@@ -220,7 +220,7 @@ def test_where_nothing_can_be_drawn_there_are_lines(monkeypatch, isatty, term):
 @pytest.mark.parametrize(
     ("verbose", "epochs", "watched"), [(-1, CASES, False), (0, {}, False), (0, CASES, True)]
 )
-def test_quiet_sessions_and_those_without_rows_to_train_show_nothing(
+def test_quiet_sessions_and_sessions_without_rows_to_train_show_nothing(
     tmp_path, monkeypatch, verbose, epochs, watched
 ):
     shown, at_the_end = [], []
@@ -241,6 +241,6 @@ def test_quiet_sessions_and_those_without_rows_to_train_show_nothing(
     )
     watch.watch(config, tmp_path, epochs)
     assert shown == [tmp_path / "progress"] * watched
-    for end in at_the_end:  # all that a session that crashes still does
+    for end in at_the_end:  # a session that crashes does only this
         end()
     assert shown == []

@@ -514,7 +514,7 @@ def test_a_session_reports_once_that_an_engine_cannot_run_here(without_numba):
     suite = without_numba
     ran = suite.run_apart("--device", "cpu", "-k", "test_1", "-n", "2")
     ran.assert_outcomes(passed=3)
-    line = "engine numba cannot run here, --engine auto goes without it: Numba is broken"
+    line = "engine numba cannot run here, --engine auto skips it: Numba is broken"
     assert ran.outlines.count(line) == 1
     assert [case["engines_left_out"] for case in suite.summary()["cases"]] == [
         {"numba": "Numba is broken"}
@@ -526,7 +526,10 @@ def test_a_session_reports_once_that_an_engine_cannot_run_here(without_numba):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--engine", "eager"), "engine numba cannot run here, PyTorch evaluates: Numba is broken"),
+        (
+            ("--engine", "eager"),
+            "engine numba cannot run here, PyTorch evaluates instead: Numba is broken",
+        ),
         (("--collect-only",), None),
     ],
     ids=["eager", "collecting"],

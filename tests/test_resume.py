@@ -1,4 +1,4 @@
-"""--resume: what an interrupted session has finished is taken as it is, and the rest is trained."""
+"""--resume keeps the finished rows of an interrupted session, and trains the others."""
 
 import json
 
@@ -31,7 +31,7 @@ def killed(suite):
     return suite
 
 
-def test_after_a_kill_only_what_is_missing_is_trained(killed):
+def test_after_a_kill_only_missing_rows_are_trained(killed):
     (before,) = killed.records()
     assert before["id"] == "bench/test_1_fake.py::test_training[sgd-lr0.25]"
     result = killed.run("-k", "test_1", "--resume", "--benchmark-json=saved.json")
@@ -52,7 +52,7 @@ def test_after_a_kill_only_what_is_missing_is_trained(killed):
 
 def test_a_killed_session_leaves_no_worker_and_no_lease(suite):
     suite.hang()
-    # Shared, as on one core alone the training that hangs might be the first.
+    # Shared, as on a single core the training that hangs might be the first.
     session = suite.start("-k", "test_1", "-n", "2", "--timing", "shared")
     suite.wait_until_it_hangs(others=1)
     session.kill()
@@ -69,7 +69,7 @@ def test_a_killed_session_leaves_no_worker_and_no_lease(suite):
     assert suite.trained() == sorted(map(str, missing))
 
 
-def test_what_was_resumed_is_not_gated(killed):
+def test_resumed_rows_are_not_gated(killed):
     killed.run("--benchmark-save=base", "--report-dir", "base").assert_outcomes(passed=6)
     gate = ("--resume", "--benchmark-compare", "--accuracy-compare-fail", "1")
     result = killed.run("-k", "test_1", *gate)
@@ -86,7 +86,7 @@ def test_what_was_resumed_is_not_gated(killed):
     result.stdout.fnmatch_lines(["nothing was compared*"])
 
 
-def test_without_it_everything_is_trained_again(killed):
+def test_without_resume_everything_is_trained_again(killed):
     before = killed.report.resolve()
     killed.run("-k", "test_1").assert_outcomes(passed=3)
     assert killed.trained() == ["0.25", "0.5", "1.0"]
@@ -105,42 +105,42 @@ def contents(suite):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "difference"),
     [
-        (("--scale", "paper"), "scale quick there, paper here"),
-        (("--replicates", "2", "-n", "2"), "replicates 1 there, 2 here"),
+        (("--scale", "paper"), "scale is quick there, paper here"),
+        (("--replicates", "2", "-n", "2"), "replicates is 1 there, 2 here"),
     ],
 )
-def test_another_run_is_refused_by_name(killed, args, said):
+def test_another_run_is_refused_with_its_difference(killed, args, difference):
     before = contents(killed)
     result = killed.run("--resume", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
     assert line == (
-        f"ERROR: --resume: {killed.report.resolve()} is of another run: {said}; without --resume a "
-        "new run has a folder of its own"
+        f"ERROR: --resume: the run in {killed.report.resolve()} differs: {difference}; start a new run "
+        "without --resume"
     )
     assert (killed.trained(), contents(killed)) == ([], before)
 
 
 def test_records_of_other_code_are_refused(suite):
-    """The exercises' own code too."""
+    """The exercises' own code counts, too."""
     suite.run("-k", "lr0.25").assert_outcomes(passed=2)
     suite.add(1, "# another version")
     result = suite.run("--resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --resume: * is of another run: code * there, * here; *"])
+    result.stderr.fnmatch_lines(["ERROR: --resume: the run in * differs: code is * there, * here; *"])
 
 
 def record(folder, run=RUN):
-    """The file of a case's record in the report `folder`."""
+    """Writes a case's record to the report `folder`; returns its file."""
     training = made_up_training(Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1), seeds=(0,))
-    what = {"run": run, "experiment": training.experiment.to_dict()}
+    key = {"run": run, "experiment": training.experiment.to_dict()}
     made = to_record(training, threads=1, left_out={}, published=Published())
     ownership.make(folder)
     store = Store(folder)
     store.create()
-    store.get_or_make(TrainingRecord, "bench/test_1_x.py::test_training[row]", what, lambda: made)
+    store.get_or_make(TrainingRecord, "bench/test_1_x.py::test_training[row]", key, lambda: made)
     (path,) = (folder / "runs").iterdir()
     return path
 
@@ -165,15 +165,15 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_what_differs_is_named(tmp_path, name):
+def test_a_difference_is_named(tmp_path, name):
     folder = tmp_path / "report"
     record(folder)
     here = {**RUN, name: OTHERS.get(name, "kmnist")}
-    said = f"{folder} is of another run: {name} {RUN[name]} there, {here[name]} here;"
-    assert said in refusal(folder, here)
+    message = f"the run in {folder} differs: {name} is {RUN[name]} there, {here[name]} here;"
+    assert message in refusal(folder, here)
 
 
-def test_a_run_says_all_that_sets_it_apart(killed):
+def test_a_record_has_the_whole_fingerprint(killed):
     assert killed.records()[0]["run"].keys() == RUN.keys()
 
 
@@ -181,7 +181,7 @@ def test_records_of_two_runs_do_not_collide(tmp_path):
     assert record(tmp_path / "a").name != record(tmp_path / "b", {**RUN, "code": "ab"}).name
 
 
-def test_the_codes_version_is_of_its_sources(tmp_path):
+def test_the_code_digest_depends_on_the_sources(tmp_path):
     source = tmp_path / "x.py"
     source.write_text("1")
     versions = [code_digest([tmp_path])]
@@ -197,7 +197,7 @@ def test_the_codes_version_is_of_its_sources(tmp_path):
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_what_was_resumed_stays_in_the_tables_although_its_exercise_is_not_selected(suite, workers):
+def test_resumed_rows_stay_in_the_tables_even_if_their_exercise_is_not_selected(suite, workers):
     suite.run().assert_outcomes(passed=6)
     suite.run("--resume", "-k", "test_1 and lr0.5", "-n", workers).assert_outcomes(passed=1)
     assert len(suite.cases()) == 6

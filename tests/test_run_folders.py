@@ -1,4 +1,4 @@
-"""Each run has a folder of its own, `latest` leads to the newest, and only `prune` deletes."""
+"""Each run has a separate folder, `latest` links to the newest, and only `prune` deletes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STARTS = {
     "--benchmark-skip": ("", ["--benchmark-skip"]),
     "--setup-plan": ("", ["--setup-plan"]),
     "a missing fixture": ("fixture", ["-k", "test_1"]),
-    "an option that is none": ("", ["--scale", "paper", "--scale=huge"]),
+    "an invalid option": ("", ["--scale", "paper", "--scale=huge"]),
 }
 
 SPOILT = {
@@ -36,13 +36,13 @@ SPOILT = {
 
 
 def folders(reports_folder):
-    """The folders of runs, oldest first."""
+    """Returns the names of the folders of runs, oldest first."""
     return sorted(path.name for path in reports_folder.iterdir() if not path.is_symlink())
 
 
 @pytest.fixture
 def night(suite):
-    """A suite with a good report, of a whole run."""
+    """A suite with the report of a whole run."""
     suite.run("--scale", "paper").assert_outcomes(passed=6)
     return suite
 
@@ -50,7 +50,7 @@ def night(suite):
 @pytest.mark.parametrize(
     ("start", "workers"), [*((start, "0") for start in STARTS), ("a typo in a row", "2")]
 )
-def test_a_start_that_fails_leaves_reports_alone(night, start, workers):
+def test_a_failed_start_leaves_reports_alone(night, start, workers):
     spoilt, args = STARTS[start]
     before = {path: path.read_bytes() for path in night.report.parent.rglob("*") if path.is_file()}
     code = night.module(1).read_text()
@@ -75,7 +75,7 @@ def test_five_short_runs_delete_nothing(night):
     assert len([*(first / "runs").iterdir()]) == 6
 
 
-def test_a_run_is_called_after_its_time_and_commit(tmp_path, monkeypatch):
+def test_a_run_is_named_after_its_time_and_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folders, "git", lambda *_, **__: "d2cbc64")
     first = run_folders.new(tmp_path / "reports")
     assert run_folders._NAME.fullmatch(first.name)
@@ -83,7 +83,7 @@ def test_a_run_is_called_after_its_time_and_commit(tmp_path, monkeypatch):
     assert not first.exists()
 
 
-def test_two_runs_of_one_moment_have_folders_of_their_own(tmp_path, monkeypatch):
+def test_runs_that_start_at_the_same_time_have_separate_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folders, "_stamp", lambda _: "2026-11-25_14-57-54.318")
     names = []
     for _ in range(3):
@@ -93,7 +93,7 @@ def test_two_runs_of_one_moment_have_folders_of_their_own(tmp_path, monkeypatch)
     assert names == ["", "-2", "-3"]
 
 
-def test_latest_leads_to_the_run_that_began_last_whatever_the_clock_says(suite):
+def test_latest_links_to_the_run_that_began_last_regardless_of_the_clock(suite):
     suite.run("-k", "test_1 and lr0.25")
     first = suite.report.resolve()
     first = first.rename(first.with_name("2999" + first.name[4:]))
@@ -113,7 +113,7 @@ def test_latest_leads_to_the_run_that_began_last_whatever_the_clock_says(suite):
     assert suite.report.resolve() == third
 
 
-def test_without_its_link_the_newest_is_found_by_its_name(tmp_path):
+def test_without_a_link_the_newest_is_found_by_its_name(tmp_path):
     older, newer = (tmp_path / f"2026-11-25_14-57-5{digit}.000" for digit in (4, 5))
     for folder in (older, newer):
         ownership.make(folder)
@@ -123,7 +123,7 @@ def test_without_its_link_the_newest_is_found_by_its_name(tmp_path):
     assert run_folders.latest(tmp_path) == older
 
 
-def test_where_links_cannot_be_made_the_newest_is_found_by_its_name(tmp_path, monkeypatch):
+def test_if_links_cannot_be_created_the_newest_is_found_by_its_name(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no links here")
 
@@ -135,23 +135,24 @@ def test_where_links_cannot_be_made_the_newest_is_found_by_its_name(tmp_path, mo
     assert run_folders.latest(tmp_path).name == "2026-11-25_14-57-55.000"
 
 
-def test_what_is_in_the_place_of_latest_stays(suite):
-    """Another's folder, and another's link."""
+def test_a_users_folder_or_link_in_the_place_of_latest_stays(suite):
     suite.report.mkdir(parents=True)
     (suite.report / "thesis.txt").write_text("irreplaceable")
     result = suite.run("-k", "test_1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *latest is no link to a run, and not the suite's*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: *latest is neither a link to a run nor a report of this suite; move it away"]
+    )
     suite.report.rename(suite.path / "mine")
     suite.report.symlink_to(suite.path / "mine")
     result = suite.run("-k", "test_1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *latest leads to *mine, which is no run of *"])
+    result.stderr.fnmatch_lines(["ERROR: *latest links to *mine, which is not a run in *; remove it"])
     assert (suite.report / "thesis.txt").exists()
     assert folders(suite.report.parent) == []
 
 
-def test_a_report_of_an_earlier_version_gets_a_name_of_its_own(suite):
+def test_the_report_of_an_earlier_version_is_renamed(suite):
     reports.write(suite.report)
     (suite.report / ownership.MARK).write_text(ownership._TEXT)
     suite.run("-k", "test_1 and lr0.25").assert_outcomes(passed=1)
@@ -181,7 +182,7 @@ def test_speeds_go_to_the_latest_run_or_to_a_new_folder(tmp_path):
 
 
 def test_latest_may_be_named(suite):
-    """As by scripts that were written when it was a folder."""
+    """Scripts from the time when it was a folder do so."""
     for _ in range(2):
         suite.run("-k", "test_1 and lr0.25", "--report-dir=reports/latest").assert_outcomes(passed=1)
     assert suite.report.is_symlink()
@@ -191,7 +192,7 @@ def test_latest_may_be_named(suite):
 class TestPrune:
     @pytest.fixture
     def four(self, tmp_path):
-        """Runs 1 to 4, of which `latest` leads to the last."""
+        """Runs 1 to 4; `latest` links to the last."""
         for number in range(1, 5):
             folder = tmp_path / f"2026-11-25_14-57-5{number}.000"
             reports.write(folder)
@@ -219,13 +220,13 @@ class TestPrune:
             "published", "mine", "link", "latest", "2026-11-25_14-57-54.000",
         }  # fmt: skip
 
-    def test_what_latest_leads_to_stays_whatever_its_age(self, four):
+    def test_the_run_that_latest_links_to_stays_regardless_of_its_age(self, four):
         (four / "latest").unlink()
         (four / "latest").symlink_to("2026-11-25_14-57-51.000")
         prune.prune_runs(1, four)
         assert self.left(four) == ["1", "4"]
 
-    def test_what_is_in_use_or_has_other_files_stays(self, four, capsys):
+    def test_runs_in_use_or_with_other_files_stay(self, four, capsys):
         first, second, third = (four / f"2026-11-25_14-57-5{number}.000" for number in (1, 2, 3))
         (first / "thesis.txt").write_text("irreplaceable")
         (second / "locks").mkdir()
@@ -235,12 +236,12 @@ class TestPrune:
             assert prune.prune_runs(1, four) == 1
         assert self.left(four) == ["1", "2", "4"]
         said = capsys.readouterr().err
-        assert "thesis.txt, which no report has" in said
+        assert "thesis.txt, which is not part of a report" in said
         assert "a session is writing to it" in said
 
 
 def test_a_session_in_an_earlier_runs_folder_is_not_disturbed(suite):
-    """Another one that starts meanwhile has a folder of its own."""
+    """Another one that starts meanwhile has a separate folder."""
     suite.run("-k", "test_1 and lr0.25")
     earlier = suite.report.resolve()
     suite.run("-k", "test_2 and lr0.25")

@@ -1,4 +1,4 @@
-"""A session's report: what it writes, what it says did not run, and whose folder it takes."""
+"""A session's report: its files, the rows that it lists as not run, and its folder."""
 
 import pytest
 import torch
@@ -58,18 +58,18 @@ def test_the_report(suite, workers):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "lines"),
     [
         (("-k", "test_1 and lr0.5"), ["Did not run: sgd-lr0.25, sgd-lr1.0."]),
         (("-k", "lr0.5", "-n", "2"), ["Did not run: sgd-lr0.25, sgd-lr1.0."] * 2),
     ],
     ids=["one row", "n2"],
 )
-def test_what_did_not_run_is_said(suite, args, said):
-    suite.run(*args).stdout.fnmatch_lines(said)
+def test_rows_that_did_not_run_are_listed(suite, args, lines):
+    suite.run(*args).stdout.fnmatch_lines(lines)
 
 
-def test_no_report_is_touched_where_no_exercise_is_tested(suite):
+def test_no_report_is_touched_if_no_exercise_is_tested(suite):
     suite.run().assert_outcomes(passed=6)
     before = suite.summary()
     assert suite.run("-k", "nothing").ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -78,7 +78,7 @@ def test_no_report_is_touched_where_no_exercise_is_tested(suite):
     assert len([*suite.report.parent.iterdir()]) == 2, "the run and the link to it"
 
 
-def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
+def test_comparisons_train_missing_rows_and_no_row_twice(suite):
     suite.add(
         1,
         "import pathlib, harness.plugin.fixtures\n"
@@ -101,7 +101,7 @@ def test_comparisons_train_what_no_test_has_trained_and_nothing_twice(suite):
 
 
 def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch):
-    """In a process of its own, as this one's output is pytest's."""
+    """In a separate process, as this one's output is pytest's."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     result = suite.run_apart("-k", "test_1", "--replicates", "2", "--timing", "shared")
     result.stdout.fnmatch_lines(
@@ -110,12 +110,12 @@ def test_a_terminal_without_unicode_gets_tables_line_by_line(suite, monkeypatch)
     assert "\\n" not in result.stdout.str()
 
 
-def test_a_command_is_kept_in_characters_that_can_be_shown(suite):
+def test_a_command_is_recorded_in_printable_characters(suite):
     suite.run("-k", "lr0.5", "-o", "junit_suite_name=\x1b[31m").assert_outcomes(passed=2)
     assert "\\x1b[31m" in sealed.read_model(suite.report / "summary.json", Summary).command
 
 
-def test_times_that_were_shared_are_said_to_be(suite):
+def test_shared_times_are_marked(suite):
     result = suite.run("--timing", "shared", "-k", "lr0.5")
     result.stdout.fnmatch_lines(["*SHARED*"])
     assert suite.summary()["timing"] == "shared"
@@ -132,7 +132,7 @@ def test_times_that_were_shared_are_said_to_be(suite):
     ],
     ids=["online", "two replicates", "batches", "shared"],
 )
-def test_a_training_leases_the_cores_that_its_engine_keeps_busy(suite, args, cores):
+def test_a_training_leases_the_cores_that_its_engine_uses(suite, args, cores):
     suite.add(
         1,
         """
@@ -167,29 +167,31 @@ harness.plugin.fixtures.train_model = looking
     assert (suite.path / "leased.txt").read_text() == f"{expected} "
 
 
-def test_a_folder_that_is_no_report_is_refused(suite):
+def test_a_folder_that_is_not_a_report_is_refused(suite):
     (suite.path / "mine").mkdir()
     (suite.path / "mine" / "thesis.txt").write_text("irreplaceable")
     result = suite.run("--report-dir", "mine")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: --report-dir is *mine, but * holds other files; expected a new or empty folder*"]
+        ["ERROR: --report-dir is *mine, but * contains other files; expected a new or empty folder*"]
     )
     assert (suite.path / "mine" / "thesis.txt").exists()
 
 
-def test_another_sessions_folder_is_refused(suite):
+def test_a_folder_in_use_by_another_session_is_refused(suite):
     theirs = suite.path / "theirs"
     ownership.make(theirs)
     (theirs / "locks").mkdir()
     with FileLock(theirs / "locks" / "session.lock"):
         result = suite.run("-n", "2", "--report-dir", "theirs")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --report-dir is *theirs, which another session is writing to*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --report-dir is *theirs, which another session is writing to; name another folder"]
+    )
     assert (theirs / "locks" / "session.lock").exists()
 
 
-def test_wrong_data_stop_the_session_before_anything_trains(suite):
+def test_invalid_data_stop_the_session_before_anything_trains(suite):
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text()
@@ -218,7 +220,7 @@ def test_an_engine_that_cannot_run_a_row_fails_it_in_one_line(suite):
     )
 
 
-def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(suite):
+def test_a_worker_killed_while_training_loses_only_its_case_and_delays_no_other(suite):
     suite.add(
         1,
         "import signal, harness.plugin.fixtures\n"
@@ -235,8 +237,8 @@ def test_a_worker_killed_in_mid_training_loses_its_case_alone_and_delays_nobody(
     assert [case.partition("lr")[2] for case in suite.cases()] == ["0.25]", "1.0]"]
 
 
-def test_a_worker_that_replaces_a_killed_one_goes_on_with_its_rows(suite):
-    """Its collection, when a test has failed already, is no reason to stop."""
+def test_a_worker_that_replaces_a_killed_one_continues_with_its_rows(suite):
+    """Its collection does not stop the session, although a test has failed already."""
     conftest = suite.path / "conftest.py"
     conftest.write_text(
         conftest.read_text()
@@ -262,7 +264,7 @@ def waiting(*args, **kwargs):
         if pathlib.Path("replaced").exists():
             break
         time.sleep(0.1)
-    time.sleep(0.3)  # for what the controller does then
+    time.sleep(0.3)  # time for the controller to react
     return fake(*args, **kwargs)
 
 harness.plugin.fixtures.train_model = waiting
@@ -277,8 +279,8 @@ def test_crash():
     assert len(suite.cases()) == 3
 
 
-@pytest.mark.parametrize(("machine", "told"), [(None, True), ("another CPU", False)])
-def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told):
+@pytest.mark.parametrize(("machine", "shown"), [(None, True), ("another CPU", False)])
+def test_the_duration_of_a_run_is_predicted_before_it_starts(suite, machine, shown):
     """3 rows of 12,000 steps of two replicates, of which one takes 100 microseconds: 7.2 s."""
     speed = reports.speed()
     speed["machine"]["device_name"] = machine or device_name(torch.device("cpu"))
@@ -287,6 +289,6 @@ def test_the_time_that_a_run_takes_is_told_before_it_starts(suite, machine, told
     ownership.make(suite.report)
     sealed.write_content(suite.report / "speed.json", speed)
     result = suite.run("-k", "test_1", "--device", "cpu", "--replicates", "2", "--scale", "paper")
-    said = "3 rows to train: about 7 s of training, as speed.json predicts, plus evaluation"
-    assert (said in result.outlines) == told
+    line = "3 rows to train, predicted from speed.json to take about 7 s, plus evaluation"
+    assert (line in result.outlines) == shown
     assert (suite.report / "speed.json").exists()

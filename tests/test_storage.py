@@ -1,4 +1,4 @@
-"""Saved runs: where they are, and which of them `--benchmark-compare` names."""
+"""Saved runs: their folder, and those that `--benchmark-compare` names."""
 
 import json
 
@@ -35,22 +35,22 @@ GATE = "--accuracy-compare-fail=1"
 
 @pytest.mark.parametrize("gates", [(), (GATE,), (GATE, "-n2")], ids=["none", "gate", "xdist"])
 @pytest.mark.parametrize("given", NONE.values(), ids=NONE)
-def test_what_matches_nothing_is_refused(saved, given, gates):
+def test_a_pattern_that_matches_nothing_is_refused(saved, given, gates):
     line = saved.refused(f"--benchmark-compare={given}", *gates)
     if given or not gates:
         assert f"--benchmark-compare is {given!r}, which matches no saved run in " in line
-        assert line.endswith(".benchmarks, which has 0001_first, 0002_second")
+        assert line.endswith(".benchmarks; it has 0002_second, 0001_first")
 
 
-def test_an_empty_storage_is_said_to_be(suite):
-    assert suite.refused("--benchmark-compare=0001").endswith(".benchmarks, which has none")
+def test_an_empty_storage_is_reported(suite):
+    assert suite.refused("--benchmark-compare=0001").endswith(".benchmarks; it has none")
 
 
-def test_of_many_the_newest_are_named(saved):
+def test_the_newest_of_many_saved_runs_are_named(saved):
     (path,) = (saved.path / ".benchmarks").rglob("0001_*.json")
     for number in range(3, 6):
         path.with_name(f"{number:04}_x.json").write_text(path.read_text())
-    assert saved.refused("--benchmark-compare=9").endswith("0003_x, 0004_x, 0005_x and 2 more")
+    assert saved.refused("--benchmark-compare=9").endswith("0005_x, 0004_x, 0003_x and 2 more")
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,20 @@ def test_of_many_the_newest_are_named(saved):
         "bench/test_9.py",
     ],
 )
-def test_a_path_that_the_option_swallowed_is_said_to_be(saved, path):
+def test_a_path_that_was_taken_for_the_options_value_is_reported(saved, path):
     line = saved.refused("--benchmark-compare", path)
     assert line.endswith(
-        f". To run the tests in {path}, put the path first, or write --benchmark-compare -- {path}"
+        f"; to run the tests in {path}, put the path first, or write --benchmark-compare -- {path}"
     )
 
 
-def test_the_hint_helps(saved):
+def test_the_suggested_command_works(saved):
     result = saved.run(GATE, "--benchmark-compare", "--", "bench/test_1_fake.py")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["Learning: * compared with 0002_second: *"])
 
 
-def test_without_a_value_it_is_the_newest_that_counts(saved):
+def test_without_a_value_it_is_the_newest_baseline(saved):
     rename(saved, "0002_second", "0002_second_inconclusive")
     result = saved.run(GATE, "--benchmark-compare")
     result.stdout.fnmatch_lines(["Learning: 6 rows compared with 0001_first: *"])
@@ -88,32 +88,32 @@ def test_without_a_value_it_is_the_newest_that_counts(saved):
     result.stdout.fnmatch_lines(["Learning: 6 rows compared with 0002_second_inconclusive: *"])
 
 
-def test_inconclusive_runs_alone_are_none(saved):
+def test_inconclusive_runs_are_not_baselines(saved):
     rename(saved, "0001_first", "0001_inconclusive")
     rename(saved, "0002_second", "0002_second_inconclusive")
     assert "found no baseline in" in saved.refused(GATE, "--benchmark-compare")
     result = saved.run("--benchmark-compare")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
-        ["*nothing to compare with: each of the 2 saved runs * is inconclusive;*"]
+        ["*nothing to compare with, as all of the 2 saved runs in * are inconclusive; name one *"]
     )
 
 
 @pytest.mark.parametrize(
     ("storage", "why"),
     [
-        ("elasticsearch+https://localhost:9200", "this suite takes a folder, as in *"),
-        ("s3://bucket/x", "this suite takes a folder, as in *"),
-        ("file://elasticsearch+http://x", "this suite takes a folder, as in *"),
-        ("", "this suite takes a folder, as in *"),
-        ("file://", "this suite takes a folder, as in *"),
+        ("elasticsearch+https://localhost:9200", "expected a folder, as FOLDER or file://FOLDER"),
+        ("s3://bucket/x", "expected a folder, as FOLDER or file://FOLDER"),
+        ("file://elasticsearch+http://x", "expected a folder, as FOLDER or file://FOLDER"),
+        ("", "expected a folder, as FOLDER or file://FOLDER"),
+        ("file://", "expected a folder, as FOLDER or file://FOLDER"),
         ("pytest.ini", "pytest.ini is not a folder"),
         ("pytest.ini/x", "pytest.ini is not a folder"),
         ("x" * 300, "File name too long"),
     ],
 )
 @pytest.mark.parametrize("args", [(), ("--benchmark-autosave",), ("--benchmark-compare",)], ids=str)
-def test_a_storage_that_is_no_folder_is_refused(suite, storage, why, args):
+def test_a_storage_that_is_not_a_folder_is_refused(suite, storage, why, args):
     line = suite.refused(f"--benchmark-storage={storage}", *args)
     pytest.LineMatcher([line]).fnmatch_lines([f"ERROR: --benchmark-*{why}"])
 

@@ -1,4 +1,4 @@
-"""A study is a folder anywhere: its own tables, verdicts, reports and saved runs."""
+"""A study is a folder anywhere, with its own tables, verdicts, reports and saved runs."""
 
 import re
 import shutil
@@ -10,6 +10,7 @@ import pytest
 from harness.exercise import Exercise, Row
 from harness.processes import environment
 from harness.study import Study, load_study, study_of
+from model.optimizers import SGD
 
 CONFTEST = """
 from harness.study import Study
@@ -52,7 +53,7 @@ def test_adam_is_better(trained, decide):
 
 @pytest.fixture
 def study(suite, tmp_path_factory):
-    """A folder outside the checkout, with a study of three rows and two claims; what runs it."""
+    """A folder outside the checkout, with a study of three rows and two claims."""
     folder = tmp_path_factory.mktemp("elsewhere") / "my_study"
     folder.mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
@@ -61,12 +62,12 @@ def study(suite, tmp_path_factory):
 
 
 def run(suite, study, *args):
-    """`pytest STUDY ...` in this process, called from elsewhere."""
+    """Runs `pytest STUDY ...` in this process, from another folder."""
     return suite._pytester.runpytest_inprocess(str(study), "-p", "tests.fakes", *args)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["serial", "n2"])
-def test_a_folder_anywhere_has_tables_verdicts_and_folders_of_its_own(suite, study, workers):
+def test_a_folder_anywhere_has_its_own_tables_verdicts_and_folders(suite, study, workers):
     result = run(suite, study, "-n", workers, "--replicates", "2", "--benchmark-autosave")
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(
@@ -97,7 +98,7 @@ def test_a_claim_that_no_longer_holds_fails(suite, study):
     result.stdout.fnmatch_lines(["verdict changed: expected holds, got does not hold: *"])
 
 
-def test_it_trains_anew_each_time_and_resumes_only_its_own_code(suite, study):
+def test_it_trains_again_each_time_and_resumes_only_runs_of_the_same_code(suite, study):
     for _ in range(2):
         run(suite, study).assert_outcomes(passed=5)
     reports = [path for path in (study / "reports").iterdir() if not path.is_symlink()]
@@ -106,10 +107,10 @@ def test_it_trains_anew_each_time_and_resumes_only_its_own_code(suite, study):
     (study / "test_ways.py").write_text(MODULE + "# another version")
     result = run(suite, study, "--resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --resume: * is of another run: code *"])
+    result.stderr.fnmatch_lines(["ERROR: --resume: the run in * differs: code is *"])
 
 
-def test_a_row_that_is_added_is_looked_at_or_named(suite, study):
+def test_an_added_row_is_used_by_claims_or_named(suite, study):
     module = study / "test_ways.py"
     added = 'Row("hot", {"optimizer": SGD(1.0), "batch_size": 10}),\n    ),'
     text = MODULE.replace("import Exercise, Row", "import Exercise, Published, Row")
@@ -142,11 +143,13 @@ def test_momentum(trained, decide):
     assert found["All ways learn."]["rows"] == ["cold", "warm", "adam", "hot"]
     assert found["SGD learns."]["rows"] == ["cold", "warm"]
     assert found["SGD learns."]["verdict"] == "reproduced"
-    assert found["SGD learns."]["evidence"] == ("It does. Of the published rows; not looked at: hot.")
+    assert found["SGD learns."]["evidence"] == (
+        "It does. Based on the published rows only, without hot."
+    )
     result.stdout.fnmatch_lines(
         [
             "no row of 'Which is better?' has optimizer=<class 'model.optimizers.SGD'>, learning_r*",
-            "where: no field is called 'momentumm'; there are optimizer, batch_size, *",
+            "trained.where: 'momentumm' is not a field; expected one of optimizer, batch_size, *",
         ]
     )
 
@@ -161,7 +164,7 @@ REFUSED = {
     "a session of two": (
         lambda study: shutil.copytree(study, study.parent / "other"),
         ("{study}", "{study}/../other"),
-        "ERROR: the arguments are paths of the studies *; a session is of one study*",
+        "ERROR: the arguments belong to the studies *; expected one study in a session*",
     ),
     "settings elsewhere": (
         lambda study: (study.parent / "other.ini").write_text("[pytest]\n"),
@@ -173,17 +176,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_session_can_be_of_is_refused(suite, study, case):
-    before, args, said = REFUSED[case]
-    if before:
-        before(study)
+def test_an_impossible_session_is_refused(suite, study, case):
+    prepare, args, message = REFUSED[case]
+    if prepare:
+        prepare(study)
     result = suite._pytester.runpytest_inprocess(*(each.format(study=study) for each in args))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([said])
+    result.stderr.fnmatch_lines([message])
     assert not (study / "reports").exists()
 
 
-def test_a_module_without_an_exercise_is_named(suite, study):
+def test_a_module_without_an_exercise_is_reported(suite, study):
     (study / "test_other.py").write_text(
         "from harness.claim import claim\n"
         "def test_training(train):\n    train('x')\n"
@@ -191,32 +194,33 @@ def test_a_module_without_an_exercise_is_named(suite, study):
     )
     result = run(suite, study, "-k", "other")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["test_other.py has no EXERCISE = Exercise(...)"] * 2)
+    message = "test_other.py has no exercise; expected EXERCISE = Exercise(...)"
+    result.stdout.fnmatch_lines([message] * 2)
 
 
-def test_a_module_of_the_name_of_ours_is_named(study):
+def test_a_module_with_the_name_of_a_package_of_ours_is_reported(study):
     (study / "model.py").touch()
     command = [sys.executable, "-m", "pytest", str(study)]
     ran = subprocess.run(
         command, cwd=study, env=environment(imports=None), capture_output=True, text=True
     )
     assert ran.returncode == 4
-    assert "my_study/model.py, and not this project's package of that name: rename it" in ran.stderr
+    assert "my_study/model.py, not this project's package of that name; rename it" in ran.stderr
 
 
-def test_an_exercise_outside_a_study_is_refused_by_name(suite, study):
+def test_an_exercise_outside_a_study_is_refused(suite, study):
     (study / "conftest.py").unlink()
     result = suite._pytester.runpytest_inprocess(str(study))
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["test_ways.py has an exercise, and *my_study is no study: its conftest*"]
+        ["test_ways.py has an exercise, but *my_study is not a study; expected STUDY = Study(...)*"]
     )
 
 
-def test_a_study_below_the_folder_that_was_named_is_refused(suite, study):
+def test_a_study_below_the_named_folder_is_refused(suite, study):
     result = suite._pytester.runpytest_inprocess(str(study.parent))
     assert result.ret != 0
-    assert "my_study is a study, which a session has to name: pytest " in (
+    assert "my_study is a study, which the command line does not name; run pytest " in (
         result.stdout.str() + result.stderr.str()
     )
 
@@ -224,17 +228,17 @@ def test_a_study_below_the_folder_that_was_named_is_refused(suite, study):
 WRONG = {
     "title=''": "title is empty; expected text",
     "title='a\\x1b[31m'": "title is 'a\\x1b[31m'; expected printable text in one line",
-    "title='a', scales={}": "scales is {}; expected epochs by scale, as {'full': 10}",
+    "title='a', scales={}": "scales is {}; expected epochs by scale, such as {'full': 10}",
     "title='a', scales={'full': 0}": "scales['full'] is 0; expected a whole number from 1",
-    "title='a', scales={'a b': 1}": "scales has the scale 'a b'; a scale's name takes letters, digits",
-    "title='a', scales=[3]": "scales is [3]; expected epochs by scale, as {'full': 10}",
+    "title='a', scales={'a b': 1}": "scales contains 'a b'; expected a name of letters, digits and _",
+    "title='a', scales=[3]": "scales is [3]; expected epochs by scale, such as {'full': 10}",
     "title='a', documents='x'": "documents is 'x'; expected a tuple of paths",
     "title='a', row=''": "row is empty; expected text",
 }
 
 
 @pytest.mark.parametrize("fields", WRONG)
-def test_a_study_is_checked_where_it_is_made(fields):
+def test_a_study_is_checked_when_it_is_made(fields):
     with pytest.raises(ValueError, match=re.escape(WRONG[fields])):
         eval(f"Study({fields})", {"Study": Study})
 
@@ -243,46 +247,50 @@ WRONG_EXERCISES = {
     "title=''": "title is empty; expected text",
     "title='a', rows=3": "rows is 3; expected a tuple of rows",
     "title='a', rows='abc'": "rows is 'abc'; expected a tuple of rows",
-    "title='a', rows=['abc']": "rows has 'abc'; expected harness.exercise.Row",
+    "title='a', rows=['abc']": "rows contains 'abc'; expected harness.exercise.Row",
     "title='a', epochs=3": "epochs is 3; expected epochs by scale",
     "title='a', epochs={'full': 0}": "epochs['full'] is 0; expected a whole number from 1",
     "title='a', measurements=[print]": "measurements is [<built-in function print>]; expected functions",
     "title='a', measurements={'x': 3}": "measurements['x'] is 3; expected a function",
     "title='a', observers=3": "observers is 3; expected a tuple of observers",
-    "title='a', observers=[3]": "observers has 3; expected model.observers.Observer",
+    "title='a', observers=[3]": "observers contains 3; expected model.observers.Observer",
     "title='a', figures=print": "figures is <built-in function print>; expected functions by name",
-    "title='a', figures={'a/b': print}": "figures has 'a/b'; a name takes a to z, digits and -",
+    "title='a', figures={'a/b': print}": "figures contains 'a/b'; expected 1 to 40 characters of a to z",
     "title='a', figures={'x': 3}": "figures['x'] is 3; expected a function",
     "title='a', question=None": "question is None; expected printable text in one line",
+    "title='a', rows=[Row('x', XS)] * 2": "two rows of 'a' are named 'x'; rename one",
 }
 
 
 @pytest.mark.parametrize("fields", WRONG_EXERCISES)
-def test_an_exercise_is_checked_where_it_is_made(fields):
+def test_an_exercise_is_checked_when_it_is_made(fields):
+    names = {"Exercise": Exercise, "Row": Row, "XS": {"optimizer": SGD(0.1), "batch_size": 1}}
     with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
-        eval(f"Exercise(**{{'rows': (), **dict({fields})}})", {"Exercise": Exercise})
+        eval(f"Exercise(**{{'rows': (), **dict({fields})}})", names)
     assert str(refused.value).startswith(WRONG_EXERCISES[fields])
 
 
 WRONG_ROWS = {
-    "3, {}": "the name 3 of a row takes text",
-    "'a', 3": "the row 'a': settings are 3; expected values by field",
+    "3, {}": "a row's name is 3; expected text",
+    "'a/b', {}": "a row's name is 'a/b'; expected printable ASCII without / and \\",
+    "'', {}": "a row's name is ''; expected 1 to 100 characters",
+    "'a', 3": "the row 'a': settings is 3; expected values by field",
     "'a', {}, 0.9": "the row 'a': published is 0.9; expected Published",
 }
 
 
 @pytest.mark.parametrize("fields", WRONG_ROWS)
-def test_a_row_is_checked_where_it_is_made(fields):
+def test_a_row_is_checked_when_it_is_made(fields):
     with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
         eval(f"Row({fields})", {"Row": Row})
     assert str(refused.value) == WRONG_ROWS[fields]
 
 
 def test_a_study_is_loaded_by_commands(tmp_path):
-    with pytest.raises(ValueError, match=r"is no study: it has no conftest\.py"):
+    with pytest.raises(ValueError, match=r"is not a study: it has no conftest\.py"):
         load_study(tmp_path)
     (tmp_path / "conftest.py").write_text("x = 1")
-    with pytest.raises(ValueError, match=r"is no study: its conftest\.py has no STUDY"):
+    with pytest.raises(ValueError, match=r"is not a study: its conftest\.py has no STUDY = Study"):
         load_study(tmp_path)
     (tmp_path / "conftest.py").write_text("import nowhere_at_all")
     with pytest.raises(ValueError, match="cannot be imported: ModuleNotFoundError: No module"):
@@ -302,8 +310,8 @@ def test_nothing_of_the_suite_is_here(pytestconfig):
 """
 
 
-def test_it_is_inert_where_there_is_no_study(tmp_path):
-    """Where somebody's packages have the names of ours, too, and a conftest.py another STUDY."""
+def test_it_does_nothing_without_a_study(tmp_path):
+    """Even if packages have the names of ours, and a conftest.py has another STUDY."""
     (tmp_path / "test_mine.py").write_text(INERT)
     (tmp_path / "conftest.py").write_text("STUDY = 'of cats'\n")
     for name in ("harness", "model"):

@@ -1,4 +1,4 @@
-"""Other ways to run it, other places, other users: the tables are whole, or one line says why not."""
+"""Other ways, places and users to run it: the tables are complete, or one line says why not."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ from tests.reports import RUN
     ("mode", "passed"),
     [("each", 6), ("load", 3), ("loadfile", 3), ("loadgroup", 3), ("loadscope", 3), ("worksteal", 3)],
 )
-def test_every_way_to_spread_tests_over_workers(suite, mode, passed):
-    """With `each`, every worker runs all tests, and times a training of its own."""
+def test_every_way_to_distribute_tests_over_workers(suite, mode, passed):
+    """With `each`, every worker runs all tests, and times separate trainings."""
     suite.hang()
     suite.go()
     suite.run("-n", "2", "--dist", mode, "-k", "test_1").assert_outcomes(passed=passed)
@@ -32,7 +32,7 @@ def test_every_way_to_spread_tests_over_workers(suite, mode, passed):
     assert len(suite.cases()) == 3
 
 
-def test_what_failed_last_is_run_alone_and_the_rest_is_taken_from_the_report(suite):
+def test_last_failed_tests_run_alone_and_other_rows_are_resumed(suite):
     suite.add(1, "def test_odd(trained):\n    assert trained('sgd-lr0.5').seconds > 1\n")
     suite.run("-k", "test_1").assert_outcomes(passed=3, failed=1)
     suite.run("--lf", "--resume").assert_outcomes(failed=1)
@@ -41,24 +41,24 @@ def test_what_failed_last_is_run_alone_and_the_rest_is_taken_from_the_report(sui
     assert [*suite.cases()] == ["test_1_fake.py::test_training[sgd-lr0.5]"]
 
 
-def test_a_report_for_other_programs(suite):
+def test_a_junit_report(suite):
     suite.run("--junitxml=out/junit.xml").assert_outcomes(passed=6)
     assert len([*ElementTree.parse(suite.path / "out" / "junit.xml").iter("testcase")]) == 6
 
 
-def test_spaces_and_letters_of_all_kinds_in_a_path(suite):
+def test_a_path_with_spaces_quotes_and_other_letters(suite):
     suite.run("-k", "lr0.5", "-n", "2", "--report-dir", "my reports/ü '1'").assert_outcomes(passed=2)
     assert (suite.path / "my reports" / "ü '1'" / "summary.json").exists()
 
 
 def test_a_path_that_is_not_utf_8(suite):
-    """pytest-xdist cannot send one to its workers."""
+    """pytest-xdist cannot send such a path to its workers."""
     name = "r\udcff"
     suite.run("-k", "lr0.5", "--report-dir", name).assert_outcomes(passed=2)
     assert (suite.path / name / "summary.json").exists()
     result = suite.run("-n", "2", "--report-dir", name)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: 'r\\udcff' is not UTF-8, and pytest-xdist cannot send it *"])
+    result.stderr.fnmatch_lines(["ERROR: 'r\\udcff' is not UTF-8, so pytest-xdist cannot send it *"])
 
 
 @pytest.mark.parametrize("path", [os.environ["PATH"], ""], ids=["no checkout", "no git"])
@@ -67,7 +67,7 @@ def test_a_copy_without_git_has_no_commit(tmp_path, monkeypatch, path):
     assert git_commit(tmp_path) is None
 
 
-def test_two_whole_suites_side_by_side(suite):
+def test_two_whole_suites_in_parallel(suite):
     """They take turns at the cores."""
     sessions = [suite.start("-n", "2", "--device", "cpu"), suite.start("-n", "2", "--report-dir=other")]
     assert [session.wait(120) for session in sessions] == [0, 0]
@@ -76,7 +76,7 @@ def test_two_whole_suites_side_by_side(suite):
 
 
 def test_a_user_without_name_or_home(suite, monkeypatch):
-    """As in a container that runs under just a number."""
+    """As in a container that runs under a numeric user id."""
     for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REAL_REPORT", "yes")
@@ -97,7 +97,7 @@ def test_a_user_without_name_or_home(suite, monkeypatch):
 
 @pytest.fixture
 def theirs():
-    """A folder that another user may read, but not write to."""
+    """A folder that other users may read, but not write to."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -119,7 +119,7 @@ def locks(folder):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("what", [report, data, locks])
 def test_another_users_folders(theirs, monkeypatch, what):
-    """In a fork, as there is no way back."""
+    """In a fork, as a process cannot become root again."""
     (theirs / "minibatch-bench").mkdir(mode=0o755)
     monkeypatch.setattr("harness.hardware.lock_file._runtime_folder", lambda: theirs / "minibatch-bench")
     reading, writing = os.pipe()
@@ -141,7 +141,7 @@ def test_another_users_folders(theirs, monkeypatch, what):
 WITHOUT_ALTAIR = "import sys\nsys.modules['altair'] = None\n"
 
 
-def test_without_altair_there_are_tables_and_no_figures_of_an_exercises_own(suite):
+def test_without_altair_there_are_tables_but_no_figures_of_exercises(suite):
     conftest = suite.path / "conftest.py"
     conftest.write_text(WITHOUT_ALTAIR + conftest.read_text())
     suite.add(1, "object.__setattr__(EXERCISE, 'figures', {'mine': lambda results: 1 / 0})")

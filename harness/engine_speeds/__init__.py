@@ -1,1 +1,1 @@
-"""How fast engines are: their peers, the hardware's bound, memory, and whether times compare."""
+"""How fast engines are: their peers, roofline bounds, memory, and whether times are comparable."""

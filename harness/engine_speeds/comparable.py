@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 
 def unlike(engines: Mapping[str, str]) -> str | None:
-    """Which rows ran on which engine, in a sentence; None if all ran on the same one.
+    """Returns a sentence that says which rows used which engine; None if all used the same one.
 
-    `engines` has the engine, with its device, of each row by the row's name.
+    `engines` has each row's engine, with its device, by the row's name.
     """
     by_engine: dict[str, list[str]] = {}
     for row, engine in engines.items():
@@ -16,5 +16,5 @@ def unlike(engines: Mapping[str, str]) -> str | None:
     if len(by_engine) < 2:
         return None
     most, *others = sorted(by_engine, key=lambda engine: -len(by_engine[engine]))
-    listed = ", ".join(f"{', '.join(by_engine[engine])} by {engine}" for engine in others)
-    return f"Times are not comparable: {listed}, all other rows by {most}."
+    listed = "; ".join(f"{', '.join(by_engine[engine])} used {engine}" for engine in others)
+    return f"Times are not comparable: {listed}; all other rows used {most}."

@@ -21,9 +21,9 @@ from ..session_settings import Settings
 
 
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
-    """Total seconds of training, without evaluation.
+    """Returns the total seconds of training, without evaluation.
 
-    None if there is no such measurement, it lacks a case, or it is of another machine.
+    Returns None if there is no such measurement, it lacks a case, or it is from another machine.
     """
     device = candidate_devices(settings.device)[0]
     try:
@@ -38,20 +38,20 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
 def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[SpeedRow]
 ) -> float:
-    """Raises KeyError if no row is of such a case, or no engine is chosen yet."""
+    """Raises KeyError if no row measured such a case, or no engine is chosen yet."""
     if experiment.network != MLP():
-        raise KeyError(str(experiment.network))  # another was measured
+        raise KeyError(str(experiment.network))  # only the assignment's network is measured
     if settings.engine == "auto" and engines.unproven(experiment, device):
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer.label, experiment.batch_size, engine)
-    # One replicate was measured on one core, then on all, as it is trained.
+    # One replicate was measured on one core, several on all cores, as they are trained.
     by_replicates = {
         row.replicates: row.us_per_step
         for row in rows
         if (row.optimizer, row.batch_size, row.engine) == wanted
     }
-    # The largest number of replicates measured together, repeated as often as needed.
+    # The largest number of replicates that were measured together, repeated as often as needed.
     together = max((count for count in by_replicates if count <= len(settings.seeds)), default=0)
     steps = experiment.epochs * experiment.steps_per_epoch(experiment.dataset.examples)
     return steps * by_replicates[together] * 1e-6 * len(settings.seeds) / together

@@ -20,10 +20,10 @@ def peak_mib(
     seeds: tuple[int, ...],
     orders: torch.Tensor,
 ) -> float | None:
-    """The peak memory of making the engine and taking a step, in MiB; None if unknown.
+    """Returns the peak memory of making the engine and taking a step, in MiB; None if unknown.
 
-    Resident memory beyond that of a process that has only imported PyTorch; on a GPU, what
-    PyTorch's allocator handed out. The data set is part of either.
+    On a CPU, this is the resident memory beyond that of a process that has only imported PyTorch; on a
+    GPU, the memory that PyTorch's allocator handed out. Both include the data set.
     """
     gc.collect()
     on_gpu = data.device.type == "cuda"
@@ -40,7 +40,7 @@ def peak_mib(
 
 
 def _reset_peak() -> bool:
-    """Resets the process's peak memory to its current use; False if that is impossible."""
+    """Resets the process's peak memory to its current use; returns False if that is impossible."""
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # memory that earlier cases freed does not count
         Path("/proc/self/clear_refs").write_text("5")
@@ -50,7 +50,7 @@ def _reset_peak() -> bool:
 
 
 def _status(name: str) -> int:
-    """A size in bytes from Linux's /proc/self/status; 0 on other systems."""
+    """Returns a size in bytes from Linux's /proc/self/status; 0 on other systems."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""What engines are measured beside: the same step in JAX, and in PyTorch with `torch.compile`.
+"""Peers, with which engines are compared: the same step in JAX, and in PyTorch with `torch.compile`.
 
 A peer is a class like an engine's `Engine`, for one replicate on a CPU. JAX is the extra `peers` of
-pyproject.toml; `torch.compile` needs a C++ compiler. A peer that cannot run here, or
-does not honour a setting, is left out, in a line.
+pyproject.toml; `torch.compile` needs a C++ compiler. A peer that cannot run here, or does not honour a
+setting, is left out, with a line on stderr.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from model.network import stack_parameters
 from model.optimizers import SGD, Adam
 from model.subnormals import flushed
 
-_JAX = ("relu", "sigmoid", "tanh")  # as `jax.nn` has them, too
+_JAX = ("relu", "sigmoid", "tanh")  # names that `jax.nn` has, too
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A peer: what the tables call it, and how it is made ready; see `model.engines`."""
+    """A peer, with the attributes of an engine's module; see `model.engines`."""
 
     NAME: str
     HONOURS: Honours
@@ -45,7 +45,7 @@ class TorchCompile(eager.Engine):
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         super().__init__(experiment, data, seeds)
-        torch.compiler.reset()  # after eight experiments it would compile no other
+        torch.compiler.reset()  # otherwise it stops compiling after eight experiments
         (self._network,), (optimizer,) = self._networks, self._optimizers
         self._loss_of = torch.compile(self._plain_loss)
         self._zero_grad = optimizer.zero_grad
@@ -65,7 +65,7 @@ class TorchCompile(eager.Engine):
 
 
 class Jax:
-    """A `lax.scan` over the steps of an epoch, whole batches only, jitted as one."""
+    """A jitted `lax.scan` over the steps of an epoch, whole batches only."""
 
     def __init__(self, experiment: Experiment, data: Data, seeds: tuple[int, ...]):
         import jax
@@ -119,7 +119,7 @@ class Jax:
         self._jax.block_until_ready(self._state)
 
     def parameters(self) -> list[Tensor]:
-        """Copies of the current parameters; see `network.stack_parameters`."""
+        """Returns copies of the current parameters; see `network.stack_parameters`."""
         return [torch.tensor(np.asarray(parameter))[None] for parameter in self._state[0]]
 
 
@@ -136,7 +136,7 @@ PEERS = (
 
 
 def ready(experiment: Experiment, data: Data, orders: Tensor) -> Iterator[tuple[Peer, Runner]]:
-    """The peers that run here, each after its first step, which compiles."""
+    """Yields the peers that run here, each after its first step, which compiles."""
     for peer in PEERS:
         if peer.Engine is Jax and find_spec("jax") is None:
             continue
@@ -146,7 +146,7 @@ def ready(experiment: Experiment, data: Data, orders: Tensor) -> Iterator[tuple[
         try:
             runner = peer.Engine(experiment, data, (0,))
             runner.epoch(orders[:, : experiment.batch_size], experiment.constant_rates(1))
-        except Exception as error:  # whatever a compiler raises, the engines are measured
+        except Exception as error:  # a compiler may raise anything, and engines are still measured
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             print(f"{peer.NAME} is left out: {reason}"[:200], file=sys.stderr)
             continue

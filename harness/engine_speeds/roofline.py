@@ -1,10 +1,10 @@
 """Roofline bounds: the least time that a training step can take on this machine.
 
-A step must do a number of operations and move a number of bytes. Each divided by the peak rate that
-was measured here gives a time, and the longer of the two is the bound (S. Williams, A. Waterman,
-D. Patterson, "Roofline: An Insightful Visual Performance Model", 2009). Zeros count in neither: a pixel
-that is 0 in every example of a batch has weights that the step need not touch (except under optimizers
-such as Adam, whose moments move every weight), and so has a ReLU that is off.
+A step needs a number of operations and moves a number of bytes. Each, divided by the peak rate measured
+here, gives a time, and the longer of the two is the bound (S. Williams, A. Waterman, D. Patterson,
+"Roofline: An Insightful Visual Performance Model", 2009). Neither counts zeros: the step need not touch
+the weights of a pixel that is 0 in every example of a batch, or of a ReLU that is off (except under
+optimizers such as Adam, whose moments move every weight).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Work:
     bytes_moved: float
     """Parameters, moments and the examples' nonzero pixels, read and written."""
     bytes_held: float
-    """The working set: the bytes move through the smallest memory that holds these."""
+    """The working set; the bytes move through the smallest memory that it fits in."""
 
 
 def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Work | None:
-    """The least work of a step, averaged over the first batches of `order` (examples,), int64.
+    """Returns the least work of a step, averaged over the first batches of `order` (examples,), int64.
 
-    Which ReLUs are off is taken from the network of seed 0 before its first step. None where the
-    optimizer's work is not known, or the experiment has a setting that is not honoured here.
+    The ReLUs that are off are those of the network of seed 0 before its first step. Returns None if the
+    optimizer's work is unknown, or the experiment has a setting that is not honoured here.
     """
     optimizer = experiment.optimizer
     state, per_parameter = optimizer.state_per_parameter, optimizer.operations_per_parameter
@@ -56,9 +56,9 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
     counts = []
     for batch in order[: max(size, 1000 // size * size)].split(size):
         layers = [data.train_images[batch], *_activations(network, data.train_images[batch])]
-        lit = [layer != 0 for layer in layers]
-        counts.append([[int(each.sum()), int(each.any(dim=0).sum())] for each in lit])
-    # Of each layer's inputs: those that are not 0, in all examples together, and in any of them.
+        nonzero = [layer != 0 for layer in layers]
+        counts.append([[int(each.sum()), int(each.any(dim=0).sum())] for each in nonzero])
+    # Each layer's nonzero inputs: in all examples together, and in any of them.
     entries, rows = np.mean(counts, axis=0).T
     weights = sum(inputs * units for inputs, units in pairwise(experiment.network.sizes))
     touched = float(rows @ outputs)
@@ -76,7 +76,7 @@ def minimum_work(experiment: Experiment, data: Data, order: torch.Tensor) -> Wor
 
 
 def _activations(network: nn.Sequential, images: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The outputs of each hidden layer."""
+    """Yields the outputs of each hidden layer."""
     with torch.no_grad():
         *hidden, _ = network.children()
         for linear, activation in zip(hidden[::2], hidden[1::2], strict=True):
@@ -85,18 +85,18 @@ def _activations(network: nn.Sequential, images: torch.Tensor) -> Iterator[torch
 
 
 def dense_flops(network: MLP, batch_size: int) -> float:
-    """The float32 operations of one replicate's matrix products in a step, with nothing skipped.
+    """Returns the float32 operations of one replicate's matrix products in a step, zeros included.
 
-    Forward, and backward to the weights; for the upper layers also backward to their input.
+    They are forward, and backward to the weights; for the upper layers also backward to their input.
     """
     first, *others = (inputs * outputs for inputs, outputs in pairwise(network.sizes))
     return 2 * batch_size * (2 * first + 3 * sum(others))
 
 
 def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:
-    """The bound in seconds per step, and what sets it: "bytes" or "operations".
+    """Returns the bound in seconds per step, on a CPU for one core, and its cause.
 
-    On a CPU for one core.
+    The cause is "bytes" or "operations".
     """
     by_bytes = work.bytes_moved / bandwidth(_rounded(work.bytes_held), device)
     by_operations = work.operations / peak(device)
@@ -105,10 +105,10 @@ def roofline_bound(work: Work, device: torch.device) -> tuple[float, str]:
 
 @cache
 def bandwidth(size: int, device: torch.device) -> float:
-    """Bytes per second of reading and writing a buffer of `size` bytes, repeatedly.
+    """Returns the bytes per second of reading and writing a buffer of `size` bytes repeatedly.
 
-    On a CPU that is the bandwidth of the cache that the buffer fits in, for one core. On a
-    GPU, where a launch would be most of a small buffer's time, it is that of its memory.
+    On a CPU, this is one core's bandwidth of the cache that the buffer fits in. On a GPU it is the
+    bandwidth of its memory, as a launch would take most of a small buffer's time.
     """
     if device.type == "cuda":
         size = 2**30
@@ -127,7 +127,7 @@ def bandwidth(size: int, device: torch.device) -> float:
 
 @cache
 def peak(device: torch.device) -> float:
-    """Operations per second of PyTorch's float32 matrix product; on a CPU, on one core."""
+    """Returns the operations per second of PyTorch's float32 matrix product; on a CPU, on one core."""
     size = 1024 if device.type == "cpu" else 8192
     left, right = torch.rand(2, size, size, device=device)
     threads = torch.get_num_threads()
@@ -140,7 +140,7 @@ def peak(device: torch.device) -> float:
 
 @cache
 def _compiled() -> Callable[[NDArray[np.float32], int], None]:
-    """Adds 1 to a buffer repeatedly, compiled, so that no calls come between the passes."""
+    """Returns a compiled function that adds 1 to a buffer repeatedly, without calls between passes."""
     from numba import njit
 
     @njit(fastmath=True)

@@ -1,8 +1,8 @@
-"""What pytest loads in every session: the suite's plugin as soon as a study's conftest.py is there.
+"""The plugin that pytest loads in every session; it loads the suite's when it finds a study.
 
-Installing the project puts this module into every session of the environment, under a name of its own
-(`minibatch_bench`; see pyproject.toml). In a session without a study it imports and does nothing: not
-even `harness`, a name that somebody's own package may have.
+Installing the project adds this module to every session of the environment, under a separate name
+(`minibatch_bench`; see pyproject.toml). In a session without a study it does nothing, and imports
+nothing: not even `harness`, a name that a user's own package may have.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _READY = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Loads the plugin if the command line has options that pytest does not know yet.
 
-    Until they are known, pytest takes their values for paths, so `pytest --scale paper` finds no study's
-    conftest.py. The session is then of the study in `testpaths`. This hook does nothing when the module
-    is loaded as an installed plugin, before pytest has read the command line.
+    Until it knows them, pytest takes their values for paths, so that `pytest --scale paper` finds no
+    study's conftest.py. The session's study is then the one in `testpaths`. This hook does nothing when
+    the module is loaded as an installed plugin, before pytest has read the command line.
     """
     config = pluginmanager.get_plugin("pytestconfig")
     known = getattr(config, "known_args_namespace", None)
@@ -55,28 +55,30 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
     """Loads the plugin when pytest loads a conftest.py that declares a study.
 
-    Raises UsageError if pytest finds that file only while it collects a folder above the study: it is
-    too late then to read the study's options.
+    Raises UsageError if pytest finds that file only while it collects a folder above the study, when it
+    is too late to read the suite's options.
     """
     path = getattr(plugin, "__file__", None)
-    # By its module's name, which nobody's variable of that name has by chance.
+    # Recognised by its class's module, as other conftest.py files may have a variable STUDY.
     kind = type(getattr(plugin, "STUDY", None)).__module__
     if kind != "harness.study" or path is None or Path(path).name != "conftest.py":
         return
     config = manager.get_plugin("pytestconfig")
     if isinstance(config, pytest.Config) and _READY in config.stash and not manager.has_plugin(_PLUGIN):
         folder = os.path.relpath(Path(path).parent, config.invocation_params.dir)
-        raise pytest.UsageError(f"{folder} is a study, which a session has to name: pytest {folder}")
+        raise pytest.UsageError(
+            f"{folder} is a study, which the command line does not name; run pytest {folder}"
+        )
     manager.import_plugin(_PLUGIN)
 
 
 def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) -> None:
-    """Refuses an exercise in a session without a study: its rows could not be trained."""
+    """Raises CollectError for an exercise in a session without a study, which cannot train its rows."""
     if name != "EXERCISE" or collector.config.pluginmanager.has_plugin(_PLUGIN):
         return
     exercise = getattr(sys.modules.get("harness.exercise"), "Exercise", None)
     if exercise is not None and isinstance(obj, exercise):
         raise collector.CollectError(
-            f"{collector.path.name} has an exercise, and {collector.path.parent} is no study: "
-            "its conftest.py takes STUDY = Study(...)"
+            f"{collector.path.name} has an exercise, but {collector.path.parent} is not a study; "
+            "expected STUDY = Study(...) in its conftest.py"
         )

@@ -1,4 +1,1 @@
-"""The machine: leases on its cores and GPUs, its description, roofline bounds and engine speeds.
-
-May import `model` and the modules beside this package.
-"""
+"""The machine: leases on its cores and GPUs, its description, and what disturbs it."""

@@ -1,4 +1,4 @@
-"""What makes a machine noisy, as far as the system says: other load, steal, clock rates, siblings."""
+"""Known causes of a machine's noise: other load, steal, clock rates, sibling cores."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import psutil
 
 
 class DisturbanceWatch:
-    """Watches the machine from now on."""
+    """Watches the machine from its creation on."""
 
     def __init__(self) -> None:
         self._before = psutil.cpu_times()
         self._load_before = _load()
 
     def found(self) -> list[str]:
-        """What disturbs it, a sentence each; empty where nothing is known to."""
+        """Returns what disturbs it, one sentence each; empty if nothing is known to."""
         return [*self._steal(), *self._load(), *_clock(), *_siblings()]
 
     def _steal(self) -> list[str]:
@@ -27,10 +27,10 @@ class DisturbanceWatch:
         return [f"Other virtual machines took {share:.1%} of the time (steal)."] if share > 0.005 else []
 
     def _load(self) -> list[str]:
-        """Processes that wanted to run before this began."""
+        """Processes that wanted to run before the start."""
         if self._load_before < 0.3:
             return []
-        return [f"Before this began, the load average was {self._load_before:.1f}."]
+        return [f"Before the start, the load average was {self._load_before:.1f}."]
 
 
 def _load() -> float:
@@ -49,8 +49,8 @@ def _clock() -> list[str]:
 
 
 def _siblings() -> list[str]:
-    """Cores that share their units with another."""
-    cores, real = psutil.cpu_count(), psutil.cpu_count(logical=False)
-    if not cores or not real or cores <= real:
+    """Logical cores that share a physical one."""
+    cores, physical = psutil.cpu_count(), psutil.cpu_count(logical=False)
+    if not cores or not physical or cores <= physical:
         return []
-    return [f"Its {cores} cores are {real} real ones (siblings share their units)."]
+    return [f"Its {cores} cores share {physical} physical ones."]

@@ -1,12 +1,12 @@
-"""Leases: exclusive use of a GPU, or of CPU cores, for the time of a training.
+"""Leases: exclusive use of a GPU, or of CPU cores, during a training.
 
-A lease is a lock on a file (see `lock_file`), one per GPU and one per core, that all processes of
-this user on this machine share, whichever session and checkout they belong to. The operating system
-releases the locks of a process when it dies.
+A lease locks a file (see `lock_file`) for each GPU or core. All processes of this user on this machine
+share these files, whichever session and checkout they belong to. The operating system releases the locks
+of a process when it dies.
 
-Deadlock is impossible. A process that holds a lease waits for no other lock, so every lease ends. Of
-the processes that wait, only the one that holds the turnstile lock collects resource locks, so no two
-can each hold what the other one wants. It releases the turnstile as soon as it has its resources.
+Deadlock is impossible. A process that holds a lease waits for no other lock, so every lease ends. Of the
+processes that wait, only the one that holds the turnstile lock collects resource locks, so no two can
+each hold what the other one wants. It releases the turnstile as soon as it has its resources.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _Resource = TypeVar("_Resource")
 
 _POLL_SECONDS = 0.01  # between two attempts to lock a resource
-_PATIENCE_SECONDS = 10  # without a lease, before it is said
+_PATIENCE_SECONDS = 10  # of waiting, before it is reported
 
 
 def _this_process() -> Holder:
@@ -49,21 +49,21 @@ def _print(line: str, by_others: bool) -> None:
 
 @dataclass(frozen=True)
 class Applicant:
-    """Who asks for a lease."""
+    """The session that asks for a lease."""
 
     session: Holder = field(default_factory=_this_process)
     tell: Callable[[str, bool], None] = _print
-    """Called after 10 s of waiting with a line that says for what and for whom, and whether that is
-    another session; with "" and False at its end."""
+    """Called after 10 s of waiting with a line that names the resource and its holders, and whether
+    these are another session; called with "" and False when the wait ends."""
 
 
 @contextmanager
 def lease(
     candidates: list[torch.device], cores: int, applicant: Applicant | None = None
 ) -> Iterator[torch.device]:
-    """Holds one of the devices `candidates` and yields it: a GPU, or `cores` cores of the CPU.
+    """Holds one of the devices `candidates` and yields it: a GPU, or the CPU with `cores` of its cores.
 
-    Raises LockError where locks cannot be held.
+    Raises LockError if locks cannot be held.
     """
     if candidates[0].type == "cuda":
         with lease_gpu(candidates, applicant) as device:
@@ -77,13 +77,12 @@ def lease(
 def lease_cores(count: int, applicant: Applicant | None = None) -> Iterator[None]:
     """Holds any `count` of the cores that this process may use, and pins it to them.
 
-    PyTorch's threads are set to as many, and everything is as before afterwards. Where the
-    system cannot pin (macOS), the lease and the thread count alone keep trainings apart.
+    PyTorch's thread count is set to `count`; afterwards, both are restored. On a system that cannot pin
+    (macOS), only the lease and the thread count keep trainings apart.
     """
     cores = available_cores()
     with hold_cores(count, applicant) as held:
-        # A process that has not imported PyTorch has no threads of it; those of one that imports
-        # it now are as many as the cores that it is pinned to.
+        # If PyTorch is imported only later, its thread count is the number of pinned cores.
         torch = sys.modules.get("torch")
         threads = torch and torch.get_num_threads()
         _pin(held)
@@ -101,7 +100,7 @@ def lease_cores(count: int, applicant: Applicant | None = None) -> Iterator[None
 def hold_cores(count: int, applicant: Applicant | None = None) -> Iterator[list[int]]:
     """Holds any `count` of the cores that this process may use, and yields their numbers.
 
-    Nothing is pinned: processes that the holder has started pin themselves.
+    Nothing is pinned: the holder's child processes pin themselves.
     """
     cores = available_cores()
     names = {f"core-{core}": core for core in cores}
@@ -122,7 +121,7 @@ def lease_gpu(devices: list[torch.device], applicant: Applicant | None = None) -
 
 
 def _pin(cores: list[int]) -> None:
-    """Pins all threads of this process to `cores`; new threads inherit that."""
+    """Pins all threads of this process to `cores`; new threads inherit it."""
     if not hasattr(os, "sched_setaffinity"):
         return
     for thread in os.listdir("/proc/self/task"):
@@ -134,16 +133,16 @@ def _pin(cores: list[int]) -> None:
 def _locked(
     resources: Mapping[str, _Resource], count: int, what: str, applicant: Applicant | None
 ) -> Iterator[list[_Resource]]:
-    """Locks any `count` of `resources`, which map lock names to values; yields the values.
+    """Locks any `count` of `resources`, which maps lock names to values; yields the values.
 
-    `what` names them to the user.
+    `what` is the user's name for them.
     """
     folder, applicant = lock_folder(), applicant or Applicant()
     with ExitStack() as locks:
         held: list[_Resource] = []
         with (
             waiting(),
-            _said_after_a_while(what, [*resources], folder, applicant),
+            _reported(what, [*resources], folder, applicant),
             lock(folder / "turnstile.lock", applicant.session),
         ):
             while len(held) < count:
@@ -161,18 +160,16 @@ def _locked(
 
 
 @contextmanager
-def _said_after_a_while(
-    what: str, names: list[str], folder: Path, applicant: Applicant
-) -> Iterator[None]:
-    """Tells the applicant what it waits for, once it has waited for a while."""
+def _reported(what: str, names: list[str], folder: Path, applicant: Applicant) -> Iterator[None]:
+    """Tells the applicant what it waits for if the block takes long."""
     told = threading.Event()
 
     def tell() -> None:
         told.set()
         found = holders(folder, names)
         others = [str(holder) for holder in found if holder != applicant.session]
-        ours = ["other rows"] if len(others) < len(found) else []
-        by = "; ".join(others + ours) or "nobody whose name is known"
+        ours = ["other rows of this session"] if len(others) < len(found) else []
+        by = "; ".join(others + ours) or "an unknown process"
         applicant.tell(f"waiting for {what}, held by {by}", bool(others or not ours))
 
     timer = threading.Timer(_PATIENCE_SECONDS, tell)

@@ -1,8 +1,8 @@
-"""Lock files that all processes of a user on a machine share, and who holds them.
+"""Lock files that all processes of a user on a machine share, and their holders.
 
-They lie outside any checkout, in the user's runtime folder, which no other user can write to.
-(platformdirs finds that folder too, but where a system has none, one that depends on TMPDIR: two
-sessions would each hold all cores.)
+They are outside any checkout, in the user's runtime folder, which no other user can write to.
+(platformdirs finds that folder, too, but on a system without one, its fallback depends on TMPDIR: two
+sessions could each hold all cores.)
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NAME = "minibatch-bench"
 
 
 class LockError(OSError):
-    """Something else is where a lock should be; the message says what, in one line."""
+    """A lock cannot be held; the message says why, in one line."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A session, as others are told that wait for what it holds."""
+    """The session holding a lock, as shown to those waiting for it."""
 
     process: int
     command: str
@@ -41,7 +41,7 @@ class Holder:
 
 
 def lock_folder() -> Path:
-    """The folder of this user's lock files; LockError if it is not this user's alone."""
+    """Returns the folder of this user's lock files. Raises LockError if others have access to it."""
     folder = _runtime_folder()
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -51,8 +51,8 @@ def lock_folder() -> Path:
     _check(folder, found, stat.S_ISDIR, "folder")
     if found.st_mode & 0o077 and fcntl:
         raise LockError(
-            f"{folder} cannot hold locks: others have access, by its mode "
-            f"{stat.S_IMODE(found.st_mode):04o}; expected 0700"
+            f"{folder} cannot hold locks: its mode is {stat.S_IMODE(found.st_mode):04o}, which gives "
+            "others access; expected 0700"
         )
     return folder
 
@@ -62,7 +62,7 @@ def _runtime_folder() -> Path:
         return Path(os.environ.get("LOCALAPPDATA", Path.home()), _NAME)
     user = os.geteuid()
     for base in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}"):
-        # Root may still have the variable of the user that it was.
+        # After `su`, root may still have the previous user's variable.
         if os.path.isabs(base) and os.path.isdir(base) and os.stat(base).st_uid == user:
             return Path(base, _NAME)
     return Path(f"/tmp/{_NAME}-{user}")
@@ -70,18 +70,18 @@ def _runtime_folder() -> Path:
 
 @contextmanager
 def lock(path: Path, holder: Holder, *, wait: bool = True) -> Iterator[None]:
-    """Holds the lock file `path`, which says who does: "PROCESS COMMAND".
+    """Holds the lock file `path`, and writes its holder into it: "PROCESS COMMAND".
 
-    Waiters get it first come, first served, by the system's own queue: one that asks every now and then
-    could be kept waiting for as long as others have trainings left. Raises Timeout if it is held and
-    `wait` is false, and LockError if it is no file of this user's.
+    Waiters get it first come, first served, by the system's own queue; polling could keep one waiting
+    for as long as others have trainings left. Raises Timeout if it is held and `wait` is false, and
+    LockError if it is not a file of this user's.
     """
     if fcntl is None:
         with FileLock(path, timeout=-1 if wait else 0):
             yield
         return
     try:
-        # A pipe is not waited for, and no link is followed.
+        # Does not wait for a pipe, and follows no link.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         file = os.open(path, flags, 0o600)
     except OSError as error:
@@ -96,8 +96,8 @@ def lock(path: Path, holder: Holder, *, wait: bool = True) -> Iterator[None]:
             raise Timeout(str(path)) from None
         except OSError as error:
             raise LockError(f"{path} cannot be locked: {error.strerror}") from None
-        with suppress(OSError):  # on a full disk it holds without a name
-            os.ftruncate(file, 0)  # of the name that a killed holder left
+        with suppress(OSError):  # if the disk is full, the lock is held without a name
+            os.ftruncate(file, 0)  # removes the name that a killed holder left
             os.pwrite(file, os.fsencode(f"{holder.process} {holder.command}\n"), 0)
         try:
             yield
@@ -108,19 +108,19 @@ def lock(path: Path, holder: Holder, *, wait: bool = True) -> Iterator[None]:
 
 
 def holders(folder: Path, names: list[str]) -> list[Holder]:
-    """Who holds these locks, each once."""
+    """Returns the holders of these locks, each once."""
     found = []
     for name in names:
         with suppress(OSError, ValueError):
             number, _, command = os.fsdecode((folder / f"{name}.lock").read_bytes()).partition(" ")
-            os.kill(int(number), 0)  # it lives
+            os.kill(int(number), 0)  # raises if it has ended
             found.append(Holder(int(number), command.strip()))
     return [*dict.fromkeys(found)]
 
 
 def _check(path: Path, found: os.stat_result, is_kind: Callable[[int], bool], kind: str) -> None:
-    """LockError if what was found at `path` is of another kind or another user."""
+    """Raises LockError if `found`, the status of `path`, is of another kind or another user."""
     if not is_kind(found.st_mode):
-        raise LockError(f"{path} is in the way of a lock: it is no {kind}")
+        raise LockError(f"{path} cannot be used for locks: it is not a {kind}")
     if fcntl and found.st_uid != os.geteuid():
-        raise LockError(f"{path} is in the way of a lock: it belongs to the user {found.st_uid}")
+        raise LockError(f"{path} cannot be used for locks: it belongs to the user {found.st_uid}")

@@ -1,4 +1,4 @@
-"""Hardware and software versions of a run: what a comparison of two runs has to know."""
+"""Hardware and software versions of a run, which a comparison of two runs needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .. import processes
 
 
 def check_device(given: str, what: str = "the device") -> None:
-    """Raises ValueError, in a line that begins with `what`, unless `given` names a device here."""
+    """Raises ValueError, with one line that begins with `what`, unless `given` names a device here."""
     if given in ("auto", "cpu"):
         return
     if not re.fullmatch(r"cuda(:(0|[1-9][0-9]{0,2}))?", given):
@@ -27,11 +27,12 @@ def check_device(given: str, what: str = "the device") -> None:
             "expected auto or cpu"
         )
     if ":" in given and int(given.partition(":")[2]) >= count:
-        raise ValueError(f"{what} is {given!r}; GPUs here are numbered cuda:0 to cuda:{count - 1}")
+        highest = f" to cuda:{count - 1}" if count > 1 else ""
+        raise ValueError(f"{what} is {given!r}; expected cuda:0{highest}")
 
 
 def candidate_devices(name: str) -> list[torch.device]:
-    """The devices that `--device name` allows; a training takes any one of them."""
+    """Returns the devices that `--device name` allows; a training takes any one of them."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -40,7 +41,7 @@ def candidate_devices(name: str) -> list[torch.device]:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Hardware and software versions of a run on `device`."""
+    """Returns hardware and software versions of a run on `device`."""
     on_gpu = device.type == "cuda"
     return {
         "device": device.type,
@@ -58,7 +59,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The checkout's commit, with "-dirty" if tracked files were changed; None without git."""
+    """Returns the checkout's commit, with "-dirty" if tracked files were changed; None without git."""
     command = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
         return processes.git(folder, *command, timeout=10) or None

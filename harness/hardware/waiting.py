@@ -1,4 +1,4 @@
-"""Counts the seconds that this process waits for locks, so that tests' durations can leave them out."""
+"""Counts the seconds that this process waits for locks, so that tests' durations can exclude them."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def waiting() -> Iterator[None]:
 
 
 def seconds_waited() -> float:
-    """All of it so far."""
+    """Returns the seconds counted so far."""
     return _waited

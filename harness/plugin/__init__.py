@@ -1,7 +1,4 @@
-"""What pytest loads: the suite's options, fixtures and session. `conftest.py` names this package.
-
-May import everything else in `harness`; nothing else imports it.
-"""
+"""The suite's options, fixtures and session, loaded by `harness.entry` for a study."""
 
 pytest_plugins = [
     "harness.plugin.options",
@@ -18,5 +15,5 @@ pytest_plugins = [
     "harness.plugin.mnist_figures",
     "harness.plugin.session",
     "harness.plugin.shutdown",
-    "harness.plugin.preconditions",  # the last, as pytest calls the last one's hooks first
+    "harness.plugin.preconditions",  # last, as pytest calls the last plugin's hooks first
 ]

@@ -1,4 +1,4 @@
-"""Fixtures for claims: `trained`, the rows that one is about, and `decide`, the verdict on it."""
+"""Fixtures for claims: `trained` returns rows' trainings, and `decide` records the verdict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Decide(Protocol):
 
 
 class Trained:
-    """The trainings of an exercise's rows, and which of them the test has looked at."""
+    """The trainings of an exercise's rows; keeps track of those that the test has looked at."""
 
     def __init__(self, exercise: Exercise, recorded: Recorded):
         self._exercise = exercise
@@ -45,25 +45,25 @@ class Trained:
         self._unpublished: set[str] = set()
 
     def __call__(self, name: str) -> Training:
-        """The training of the row called `name`."""
+        """Returns the training of the row called `name`."""
         training = to_training(self._recorded(name))
         self._looked_at.add(name)
         return training
 
     def where(self, *, published: bool = False, **values: Any) -> dict[str, Training]:
-        """The trainings of the rows with these values, by name; see `Exercise.where`.
+        """Returns the trainings of the rows with these values, by name; see `Exercise.where`.
 
-        The test fails where there is none.
+        The test fails if there are none.
         """
         try:
             rows = self._exercise.where(published=published, **values)
             matching = self._exercise.where(**values)
         except ValueError as error:
-            pytest.fail(f"where: {error}", pytrace=False)
+            pytest.fail(f"trained.where: {error}", pytrace=False)
         if not rows:
-            asked = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
+            wanted = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
             pytest.fail(
-                f"no {'published ' * published}row of {self._exercise.title!r} has {asked}",
+                f"no {'published ' * published}row of {self._exercise.title!r} has {wanted}",
                 pytrace=False,
             )
         self._unpublished.update(row.name for row in matching if row not in rows)
@@ -76,27 +76,27 @@ class Trained:
 
     @property
     def passed_over(self) -> list[str]:
-        """The names of the rows that match its queries and were left out as unpublished."""
+        """The names of the rows that match the test's queries, but were left out as unpublished."""
         names = self._unpublished - self._looked_at
         return [name for name in self._exercise.names if name in names]
 
 
 @pytest.fixture
 def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
-    """`trained(name)`: a row's training, untimed; `trained.where(optimizer=Adam)`: several by name.
+    """`trained(name)`: a row's training, untimed; `trained.where(optimizer=Adam)`: several, by name.
 
-    It comes from the session's store; what no test has trained yet is trained now.
+    They come from the session's store; rows that no test has trained yet are trained now.
     """
     return Trained(exercise_of(request), recorded)
 
 
 @pytest.fixture
 def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
-    """`decide(holds, evidence)`: records the verdict on the test's claim, with the figures behind it.
+    """`decide(holds, evidence)`: records the verdict on the test's claim, with its evidence.
 
-    `holds` is None where the seeds' intervals leave it open. A claim on time names its trainings in
-    `timed`: where they ran on unlike engines or devices, their times leave it open. The record names
-    the rows that the test looked at. The test fails where the opposite verdict is expected.
+    `holds` is None if the seeds' intervals leave it open. A claim on time passes its trainings as
+    `timed`: if they ran on different engines or devices, the verdict is inconclusive. The record names
+    the rows that the test looked at. The test fails if the opposite verdict is expected.
     """
     mark = request.node.get_closest_marker("claim")
     if mark is None or hasattr(request.node, "callspec"):
@@ -108,15 +108,15 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
         holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
     ) -> None:
         if not (holds is None or isinstance(holds, bool | np.bool)):
-            pytest.fail(f"decide takes True, False or None; this is {shown(holds)}", pytrace=False)
+            pytest.fail(f"decide: holds is {shown(holds)}; expected True, False or None", pytrace=False)
         try:
-            printable("the evidence", evidence)
+            printable("evidence", evidence)
         except ValueError as error:
             pytest.fail(f"decide: {error}", pytrace=False)
         testable = settings.scale == study.full_scale or not claim.needs
         verdict, reason = _verdict(claim, holds, timed, settings, testable=testable)
         if trained.passed_over:
-            reason += f" Of the published rows; not looked at: {', '.join(trained.passed_over)}."
+            reason += f" Based on the published rows only, without {', '.join(trained.passed_over)}."
         decision = ClaimRecord(
             run=RunFingerprint(**fingerprint_of(request.config)),
             id=request.node.nodeid,
@@ -145,7 +145,7 @@ def _verdict(
     *,
     testable: bool,
 ) -> tuple[Verdict, str]:
-    """The verdict, and what there is to say about it besides the evidence."""
+    """Returns the verdict, and a note to append to the evidence."""
     if not testable:
         return NOT_TESTABLE, f" It needs {claim.needs}."
     if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):

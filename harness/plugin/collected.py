@@ -1,4 +1,4 @@
-"""The exercises of a session: those in modules with at least one selected test."""
+"""The exercises of a session: those whose modules have at least one selected test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..exercise import Exercise, slug
 
 
 def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, ModuleType]:
-    """Returns the modules of the node ids `ids` that have an `EXERCISE`, by path as in node ids.
+    """Returns the modules of the node ids `ids` that have an `EXERCISE`, by their path in node ids.
 
-    Raises pytest.UsageError for two modules whose files have the same name, which names their figures.
+    Raises pytest.UsageError if two of their files have the same name, which their figures are named by.
     """
-    # With xdist, workers have collected them.
+    # With xdist, only the workers have imported them.
     here = {item.nodeid.partition("::")[0]: getattr(item, "module", None) for item in session.items}
     paths = dict.fromkeys(each.partition("::")[0] for each in ids)
     modules = {path: here[path] if path in here else _imported(session, path) for path in paths}
@@ -28,13 +28,13 @@ def exercises_of(session: pytest.Session, ids: Iterable[str]) -> dict[str, Modul
     for path in found:
         if (other := by_name.setdefault(slug(path), path)) != path:
             raise pytest.UsageError(
-                f"{other} and {path} have the same name; each exercise takes its own"
+                f"{other} and {path} have the same name, by which exercises are identified; rename one"
             )
     return dict(sorted(found.items()))
 
 
 def _imported(session: pytest.Session, path: str) -> ModuleType | None:
-    """The module, imported as pytest does; None for what is none, as a text file with doctests."""
+    """Returns the module, imported as by pytest; None for others, such as a text file with doctests."""
     if not path.endswith(".py"):
         return None
     module = pytest.Module.from_parent(session, path=session.config.rootpath / path)

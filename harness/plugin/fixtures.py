@@ -1,4 +1,4 @@
-"""Fixtures: `train` for a row's own test; `recorded` and `measured` for what others ask of it."""
+"""Fixtures: `train` for a row's own test; `recorded` and `measured` for other tests."""
 
 from __future__ import annotations
 
@@ -39,22 +39,21 @@ from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
 from .progress.writer import AfterEpoch, ProgressFile
 
-# What a training or a measurement may meet, said in a line.
+# Errors of a training or a measurement that fail a test with one line.
 _EXPECTED = (DataError, EngineError, FileError, LockError, MeasurementError, ScheduleError)
 
-# What the fixtures offer each other.
 Make = Callable[[], dict[str, Any]]
 _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
 
 class Recorded(Protocol):
-    """The record of a row's training, by the row's name; with `again`, of a new training of it."""
+    """Returns the record of a row's training, by the row's name; with `again`, of a new training."""
 
     def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
 
 
 class Stored(Protocol):
-    """`Store.get_or_make`; with `again`, what `make` makes now, which is not kept."""
+    """Calls `Store.get_or_make`; with `again`, makes a new record, which is not kept."""
 
     def __call__(
         self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
@@ -62,13 +61,13 @@ class Stored(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "claim: a sentence that this test decides")
+    config.addinivalue_line("markers", "claim: the sentence that the test decides; see harness.claim")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Says on stderr, once per session, which engines cannot run here for what this machine lacks.
+    """Reports on stderr, once per session, which engines cannot run on this machine, and why.
 
-    Under pytest-xdist the first worker says it: all of them have the same machine and Python.
+    Under pytest-xdist the first worker does: all of them have the same machine and Python.
     """
     config, option = session.config, session.config.option
     worker = getattr(config, "workerinput", {}).get("workerid", "gw0")
@@ -78,17 +77,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     settings = config.stash[SETTINGS]
     for name, reason in why_unavailable(candidate_devices(settings.device)[0]).items():
         if settings.engine not in ("auto", "eager"):
-            continue  # it needs no other, or its rows fail with the reason
-        without = "--engine auto goes without it" if settings.engine == "auto" else "PyTorch evaluates"
+            continue  # it is not needed, or its rows fail with the reason
+        instead = "--engine auto skips it" if settings.engine == "auto" else "PyTorch evaluates instead"
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\nengine {name} cannot run here, {without}: {reason}", file=sys.stderr, flush=True)
+            print(f"\nengine {name} cannot run here, {instead}: {reason}", file=sys.stderr, flush=True)
 
 
 @pytest.fixture(name="train")
 def train_row(
     request: pytest.FixtureRequest, benchmark: BenchmarkFixture, recorded: Recorded
 ) -> Callable[[str], Training]:
-    """`train(name)`: the training of the module's row of that name, timed by pytest-benchmark.
+    """`train(name)`: the training of the module's row called `name`, timed by pytest-benchmark.
 
     Each epoch is one of pytest-benchmark's rounds.
     """
@@ -101,10 +100,10 @@ def train_row(
         key = training_key(request.config, record.experiment)
         resumed = store.is_resumed(record.id, key)
         if not resumed and not store.is_first_timing(record.id, key):
-            # The test is repeated: one training is one measurement.
+            # The test is repeated, and each measurement needs a new training.
             record = recorded(name, again=True)
         training = to_training(record)
-        benchmark.group = _in_a_sentence(exercise.title)  # as earlier saved runs have it
+        benchmark.group = _in_a_sentence(exercise.title)  # as in earlier saved runs
         device = torch.device(training.device)
         benchmark.extra_info.update(
             **training.experiment.to_dict(),
@@ -123,7 +122,7 @@ def train_row(
             },
             outcome=training.outcome,
         )
-        # A resumed record's seconds are an earlier session's: shown, but not saved, compared or gated.
+        # A resumed record's times are an earlier session's: shown, but not saved, compared or gated.
         benchmark.disabled = benchmark.disabled or resumed
         epochs = iter(np.diff(training.epoch_seconds).tolist())
         benchmark.pedantic(
@@ -136,14 +135,14 @@ def train_row(
 
 @pytest.fixture
 def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
-    """`recorded(name)`: the record of that row's training."""
+    """`recorded(name)`: the record of the training of the row called `name`."""
     exercise = exercise_of(request)
     settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
     path = module_of(request.node.nodeid)
 
     def get(name: str, *, again: bool = False) -> TrainingRecord:
         if name not in exercise.names:
-            pytest.fail(_no(f"{path} has no row", name, exercise.names), pytrace=False)
+            pytest.fail(_missing(f"{path} has no row", name, exercise.names), pytrace=False)
         row = exercise.row(name)
         experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
         case = case_id(path, name)
@@ -172,9 +171,9 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], list[dict[str, Any]]]:
-    """`measured(name)`: the exercise's measurement of that name, for each seed.
+    """`measured(name)`: the results of the exercise's measurement called `name`, one for each seed.
 
-    Like a training, it is made by the first test that asks for it, and kept in the store.
+    Like a training, it is made by the first test that needs it, and kept in the store.
     """
     exercise = exercise_of(request)
     settings = request.config.stash[SETTINGS]
@@ -197,7 +196,8 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
             }
 
         if name not in exercise.measurements:
-            pytest.fail(_no(f"{path} has no measurement", name, exercise.measurements), pytrace=False)
+            missing = _missing(f"{path} has no measurement", name, exercise.measurements)
+            pytest.fail(missing, pytrace=False)
         key = {"run": fingerprint_of(request.config)}
         record = stored(MeasurementRecord, f"{path}::{name}", key, make)
         return [restored(each) for each in record.measured]
@@ -207,8 +207,8 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
 
 @pytest.fixture
 def stored(request: pytest.FixtureRequest) -> Stored:
-    """`stored(name, key, make)`: `Store.get_or_make`; an expected error fails the test in one line."""
-    # An engine's messages ("compiling ...") are for the user, now: not captured.
+    """`stored(kind, name, key, make)`: `Store.get_or_make`; expected errors fail the test in a line."""
+    # An engine's messages ("compiling ...") are shown at once, not captured.
     uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     store = Store(request.config.stash[SETTINGS].report_dir)
 
@@ -226,27 +226,28 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         except _EXPECTED as error:
             reason = str(error)
         except torch.OutOfMemoryError as error:
-            reason = f"{str(error).splitlines()[0]} Fewer --replicates need less memory."
+            reason = f"{str(error).splitlines()[0].rstrip('.')}; reduce --replicates"
         return pytest.fail(reason, pytrace=False)
 
     return get
 
 
 def exercise_of(request: pytest.FixtureRequest) -> Exercise:
-    """The exercise of the test's module; the test fails where it has none."""
+    """Returns the exercise of the test's module; fails the test if there is none."""
     exercise = getattr(request.module, "EXERCISE", None)
     if not isinstance(exercise, Exercise):
-        pytest.fail(f"{module_of(request.node.nodeid)} has no EXERCISE = Exercise(...)", pytrace=False)
+        path = module_of(request.node.nodeid)
+        pytest.fail(f"{path} has no exercise; expected EXERCISE = Exercise(...)", pytrace=False)
     return exercise
 
 
 def _in_a_sentence(title: str) -> str:
-    """The title with a small first letter, unless it begins with an abbreviation."""
+    """Returns the title with a lower-case first letter, unless it begins with an abbreviation."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _no(what: str, given: object, there: Iterable[str]) -> str:
-    return f"{what} {shown(given)}; it has {', '.join(there) or 'none'}"
+def _missing(what: str, given: object, existing: Iterable[str]) -> str:
+    return f"{what} {shown(given)}; it has {', '.join(existing) or 'none'}"
 
 
 def _train(
@@ -256,19 +257,20 @@ def _train(
     applicant: Applicant,
     after_epoch: AfterEpoch,
 ) -> tuple[Training, int, dict[str, str]]:
-    """The training, how many threads PyTorch had for it, and which engines were left out, and why."""
+    """Trains; returns the training, PyTorch's number of threads, and the engines left out, and why."""
     name, device = settings.engine, candidate_devices(settings.device)[0]
     auto, cores = name == "auto", len(available_cores())
     if auto and unproven(experiment, device):
-        # With all cores, which eager takes.
+        # With all cores, as eager uses them all.
         with _leased(settings, cores, applicant) as device:
             prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
     if device.type == "cpu":
-        # The engine says how many cores to lease. With fewer than all, nothing would have proved itself.
+        # The engine decides how many cores to lease. It is chosen before the lease, which may pin this
+        # process to fewer cores: the proofs are for all of them.
         engine = choose_engine(name, experiment, device)
         name, cores = engine.NAME, engine.cores(experiment, len(settings.seeds), cores)
-    # Data are loaded under the lease as well: on a machine with few cores, a worker that
-    # decodes images would slow down another one's training.
+    # The data are loaded under the lease, too: on a machine with few cores, decoding images in one
+    # worker would slow down a training in another.
     with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
         training = train_model(
@@ -284,7 +286,7 @@ def _train(
 
 
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
-    """This session, as others that wait for its lease are told; it tells the user and `progress`."""
+    """Returns this session as an applicant for a lease, which reports waits to stderr and `progress`."""
 
     def tell(line: str, by_others: bool) -> None:
         if by_others:
@@ -300,7 +302,7 @@ def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> A
 
 @contextmanager
 def _leased(settings: Settings, cores: int, applicant: Applicant) -> Iterator[torch.device]:
-    """A device that `--device` allows, leased unless timings are shared."""
+    """Yields a device that `--device` allows, leased unless timings are shared."""
     candidates = candidate_devices(settings.device)
     if settings.timing == "shared":
         yield candidates[0]

@@ -1,4 +1,4 @@
-"""Assertions of MNIST's figures: made on MNIST, and elsewhere left out, by name."""
+"""Assertions about MNIST's figures, which are left out, and listed, on other data sets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LEFT_OUT = "minibatch-bench: left out"  # a property of the test's report, with
 
 @pytest.fixture
 def on_mnist(request: pytest.FixtureRequest) -> Callable[[], bool]:
-    """`on_mnist()`: whether the session trains on MNIST, whose figures a test is about to assert.
+    """`on_mnist()`: whether the session trains on MNIST, so that MNIST's figures can be asserted.
 
-    Where it does not, the test is listed at the end as one that asserted less.
+    If it does not, the test is listed at the end as one that left out assertions.
     """
     dataset = request.config.stash[SETTINGS].dataset
 
@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
     if left_out:
         dataset = terminalreporter.config.stash[SETTINGS].dataset
-        terminalreporter.section(f"assertions left out on {dataset}: they are about mnist")
+        terminalreporter.section(f"assertions left out on {dataset}: they hold on mnist only")
         for name in left_out:
             terminalreporter.write_line(name)
 

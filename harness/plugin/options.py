@@ -23,75 +23,74 @@ from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-# Of a replicate of the assignment's, at least: its parameters in float32, at the beginning and now, and
-# an order of the examples in int64.
+# The least memory of a replicate of the assignment's network: its initial and current parameters in
+# float32, and an order of the examples in int64.
 _REPLICATE_BYTES = 2 * MLP().parameter_count * 4 + MNIST.examples * 8
-
 
 _REPORT_DIR = "minibatch_bench_report_dir"  # in a worker's input
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("minibatch-bench", "training a study's experiments")
-    # pytest_configure checks the values, and not argparse, whose errors take several lines and
-    # begin with a usage text.
+    # pytest_configure checks the values, not argparse, whose errors begin with several lines of usage.
     group.addoption(
         "--scale",
         default=None,
         metavar="NAME",
-        help="How long to train: one of the study's scales, as quick or paper of bench/ (default: the "
-        "study's first)",
+        help="How long to train: a scale of the study, such as quick or paper in bench/ (default: the "
+        "study's first scale)",
     )
     group.addoption(
         "--device",
         default="auto",
         metavar="auto|cpu|cuda|cuda:N",
-        help="Device to train on. auto: CUDA where there is a GPU, else the CPU (default: %(default)s)",
+        help="Device to train on; auto is CUDA if there is a GPU, else the CPU (default: %(default)s)",
     )
     group.addoption(
         "--engine",
         default="auto",
         metavar="auto|NAME",
-        help="Engine that runs the epochs. auto: the first that has proved itself on this machine, by "
-        "PyTorch's plain loop (default: %(default)s)",
+        help="Engine that runs the epochs; auto is the first one that agrees with PyTorch's plain loop "
+        "on this machine (default: %(default)s)",
     )
     group.addoption(
         "--replicates",
         default="1",
         metavar="N",
-        help="Train every row under the seeds 0 to N-1 (default: %(default)s)",
+        help="Number of replicates: every row is trained with each of the seeds 0 to N-1 (default: "
+        "%(default)s)",
     )
     group.addoption(
         "--dataset",
         default="mnist",
         metavar="|".join(DATASETS),
-        help="Data set to train on (default: %(default)s)",
+        help="Data set of the rows that do not name one (default: %(default)s)",
     )
     group.addoption(
         "--data-root",
         default=None,
         metavar="DIR",
-        help="Folder that holds the data set, or that it is downloaded to (default: data)",
+        help="Folder of the data sets, to which missing ones are downloaded (default: data)",
     )
     group.addoption(
         "--timing",
         default="exclusive",
         metavar="exclusive|shared",
-        help="exclusive: a training has its cores or GPU to itself; shared: it does not, and every "
-        "table and record says so (default: %(default)s)",
+        help="Whether each training has its cores or GPU to itself; if they are shared, every table and "
+        "record is marked as such (default: %(default)s)",
     )
     group.addoption(
         "--report-dir",
         default=None,
         metavar="DIR",
-        help="Folder to write tables, records and the page to (default: a new one in reports, which "
-        "reports/latest leads to)",
+        help="Folder for the tables, records and page (default: a new folder in reports, to which "
+        "reports/latest links)",
     )
     group.addoption(
         "--resume",
         action="store_true",
-        help="Take the finished rows of an interrupted run from the report folder (default: "
-        "reports/latest), and train the rest",
+        help="Continue an interrupted run: keep the finished rows in the report folder (default: "
+        "reports/latest), and train the others",
     )
 
 
@@ -129,29 +128,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tells a worker of xdist, which is given the same options, the folder that was chosen."""
+    """Passes the chosen folder to an xdist worker, which has the same options."""
     node.workerinput[_REPORT_DIR] = str(node.config.stash[SETTINGS].report_dir)
 
 
 def _check_memory(device: str, replicates: int) -> None:
-    """Refuses more replicates than memory holds, however they are trained."""
+    """Raises UsageError for more replicates than fit into memory, however they are trained."""
     needed = replicates * _REPLICATE_BYTES
     if candidate_devices(device)[0].type == "cuda":
         devices = map(torch.cuda.get_device_properties, candidate_devices(device))
-        there = max(each.total_memory for each in devices)
+        memory = max(each.total_memory for each in devices)
     elif not hasattr(os, "sysconf"):  # on Windows
         return
     else:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
         raise pytest.UsageError(
-            f"--replicates is '{replicates}', which takes {needed / 2**30:.3g} GiB of memory at least; "
-            f"there are {there / 2**30:.3g} GiB"
+            f"--replicates is '{replicates}', which needs at least {needed / 2**30:.3g} GiB of memory, "
+            f"and there are {memory / 2**30:.3g} GiB; expected at most {memory // _REPLICATE_BYTES}"
         )
 
 
 def _report_dir(config: pytest.Config, given: str | None, *, resume: bool) -> Path:
-    """The folder to write to: the one that was given, or one of the run's own, led to by `latest`."""
+    """Returns the folder to write to: the given one, the newest run's to resume it, or a new one."""
     reports = config.stash[SESSION_STUDY].reports
     if given is not None:
         folder = config.invocation_params.dir / _expanded("--report-dir", given)
@@ -162,11 +161,11 @@ def _report_dir(config: pytest.Config, given: str | None, *, resume: bool) -> Pa
 
 
 def _resolved(config: pytest.Config, option: str, given: str | Path) -> Path:
-    """A given folder is relative to where pytest was called. Links are resolved."""
+    """Returns the folder, relative to where pytest was called, with links resolved."""
     folder = config.invocation_params.dir / _expanded(option, given)
     try:
         return folder.resolve()
-    except (OSError, RuntimeError):  # too long, or a circle of links: whoever opens it says so
+    except (OSError, RuntimeError):  # too long, or a loop of links: opening it reports the error
         return folder
 
 
@@ -179,7 +178,9 @@ def _expanded(option: str, given: str | Path) -> Path:
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise pytest.UsageError(f"{option} is {value!r}; expected {' or '.join(allowed)}")
+        *others, last = allowed
+        expected = f"{', '.join(others)} or {last}" if others else last
+        raise pytest.UsageError(f"{option} is {value!r}; expected {expected}")
 
 
 def _check_device(value: str) -> None:

@@ -1,4 +1,4 @@
-"""What the suite needs of pytest itself, checked before anything else."""
+"""What the suite needs from pytest and the system, checked before anything else."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ if sys.platform != "win32":
     import resource
 
 _OPEN_FILES = 64
-# Where pytest looks for its settings.
+# The files that pytest reads its settings from.
 _SETTINGS = (
-    *(
-        "pytest.toml",
-        ".pytest.toml",
-        "pytest.ini",
-        ".pytest.ini",
-        "pyproject.toml",
-        "tox.ini",
-        "setup.cfg",
-    ),
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
 )
 _PLUGINS = {
     "benchmark": "pytest_benchmark.plugin",
@@ -43,27 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_open_files() -> None:
-    """PyTorch, pytest and its workers have some thirty open; one that cannot be opened could be any."""
+    """PyTorch, pytest and its workers have about thirty files open; beyond the limit, any may fail."""
     if sys.platform != "win32":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if 0 <= limit < _OPEN_FILES:
-            raise pytest.UsageError(f"`ulimit -n` is {limit}; this suite takes {_OPEN_FILES} at least")
+            raise pytest.UsageError(f"`ulimit -n` is {limit}; expected at least {_OPEN_FILES}")
 
 
 def _check_plugins(config: pytest.Config) -> None:
-    """Without these there is nothing to time with, or nowhere to say what came out."""
+    """Without these plugins, rows could not be timed, or results not shown."""
     # By their modules: a plugin's name depends on how it was loaded.
     loaded = {getattr(plugin, "__name__", None) for plugin in config.pluginmanager.get_plugins()}
     for name, module in _PLUGINS.items():
         if module not in loaded:
             raise pytest.UsageError(
-                f"this suite needs pytest's plugin {name!r} ({module}), which is not loaded: not "
-                "installed, or disabled by -p no:... or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+                f"pytest's plugin {name!r} ({module}) is not loaded; install it, and do not disable it "
+                f"with -p no:{name} or PYTEST_DISABLE_PLUGIN_AUTOLOAD"
             )
 
 
 def _study(config: pytest.Config) -> StudyFolder:
-    """The session's study: the one that a conftest.py of its arguments declares, or of `testpaths`."""
+    """Returns the session's study, declared in a conftest.py of its arguments or of `testpaths`."""
     found = map(study_of, config.pluginmanager.get_plugins())
     studies = {each.path: each for each in found if each is not None}
     if not studies:  # see harness.entry
@@ -75,18 +73,18 @@ def _study(config: pytest.Config) -> StudyFolder:
     if len(studies) > 1:
         named = " and ".join(map(str, sorted(studies)))
         raise pytest.UsageError(
-            f"the arguments are paths of the studies {named}; a session is of one study (an option's "
-            "value that is a path takes a =, as in --data-root=PATH)"
+            f"the arguments belong to the studies {named}; expected one study in a session (write an "
+            "option's path after a =, as in --data-root=PATH)"
         )
     (study,) = studies.values()
     return study
 
 
 def _check_root(config: pytest.Config, study: StudyFolder) -> None:
-    """Node ids begin at pytest's root, so it has to be the same in every session of a study.
+    """Node ids begin at pytest's root, so that must be the same in every session of a study.
 
-    It is the folder of the study, or the one above it that has pytest's settings. Without settings,
-    pytest's own root depends on where it was called.
+    It is the study's folder, or the folder above it that has pytest's settings. Without settings,
+    pytest's own root would depend on where it was called.
     """
     settings = config.inipath
     if settings is None and config.getoption("rootdir") is None and hasattr(config, "_rootpath"):
@@ -95,19 +93,19 @@ def _check_root(config: pytest.Config, study: StudyFolder) -> None:
     natural = settings is None or (settings.parent == root and settings.name in _SETTINGS)
     if not (natural and study.path.is_relative_to(root) and (settings or root == study.path)):
         raise pytest.UsageError(
-            f"pytest's root is {root} and its settings are in {settings}; {study.path} takes its own "
-            "folder, or one above it that has pytest's settings, and no --rootdir or -c"
+            f"pytest's root is {root}, with settings from {settings}; expected {study.path}, or the "
+            "folder above it that has pytest's settings, without --rootdir or -c"
         )
 
 
 def _check_names(config: pytest.Config) -> None:
-    """pytest-xdist sends its workers what they are called with and where they import from, as UTF-8."""
+    """pytest-xdist sends its workers their arguments and import paths as UTF-8."""
     if config.getoption("dist", "no") != "no":
         for name in (*map(str, config.invocation_params.args), *sys.argv, *sys.path, os.getcwd()):
             try:
                 name.encode()
             except UnicodeEncodeError:
                 raise pytest.UsageError(
-                    f"{name!a} is not UTF-8, and pytest-xdist cannot send it to its workers; "
-                    "without -n it can be used"
+                    f"{name!a} is not UTF-8, so pytest-xdist cannot send it to its workers; run "
+                    "without -n, or rename it"
                 ) from None

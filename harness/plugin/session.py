@@ -1,4 +1,4 @@
-"""A session of the suite: data and report folder before the first case, the report after the last."""
+"""A session: prepares data and report folder before the first case, writes the report after the last."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
 from ..session_settings import SESSION_STUDY, SETTINGS
+from ..wording import count
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -48,7 +49,7 @@ _WRITE_ERROR = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Prepares a session without xdist. (A worker collects too, but its controller prepares.)"""
+    """Prepares a session without xdist. (A worker collects, too, but its controller prepares.)"""
     option = session.config.option
     runs_tests = not (option.collectonly or option.setuponly)  # --setup-plan sets setuponly
     if runs_tests and not hasattr(session.config, "workerinput"):
@@ -57,7 +58,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
-    """Prepares a session with xdist, whose controller learns from its workers what they collected."""
+    """Prepares a session with xdist, whose controller gets the collected ids from its workers."""
     session = node.config.pluginmanager.get_plugin("session")
     assert isinstance(session, pytest.Session)
     _prepare(session, ids)
@@ -66,20 +67,20 @@ def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[
 def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     """Checks exercises and data and opens the report folder, once, if any exercise is selected.
 
-    Whatever is wrong is said before anything is opened.
+    Reports all errors before it opens anything.
     """
     config = session.config
-    if _EXERCISES in config.stash:  # a worker that replaces a crashed one has collected, too
+    if _EXERCISES in config.stash:  # a worker that replaces a crashed one collects again
         return
     modules = config.stash[_EXERCISES] = exercises_of(session, ids)
     if not modules:
         return
     if session.testsfailed and not config.option.continue_on_collection_errors:
-        # pytest-xdist would go on with what could be collected.
+        # pytest-xdist would run the tests that could be collected.
         raise session.Interrupted("errors during collection")
     settings = config.stash[SETTINGS]
     rows = _experiments(config, modules)
-    # Of all rows, as a claim trains what it compares.
+    # Of all rows, as a claim trains the rows that it compares.
     datasets = {experiment.dataset for of_module in rows.values() for experiment in of_module.values()}
     if any(module.EXERCISE.measurements for module in modules.values()):
         datasets.add(DATASETS[settings.dataset])
@@ -97,7 +98,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     )
     config.stash[_REPORT_FOLDER] = folder
     config.add_cleanup(folder.close)
-    # Those that an earlier session trained stay in the tables, whatever is selected now.
+    # Rows that an earlier session trained stay in the tables, even if they are not selected now.
     if folder.resumed:
         config.stash[_EXERCISES] = exercises_of(session, [*ids, *folder.resumed])
     store, selected = Store(settings.report_dir), {*ids}
@@ -111,8 +112,8 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
         config.get_terminal_writer().line(
-            f"{len(experiments)} rows to train: about {format_duration(seconds)} of training, "
-            f"as {SPEED} predicts, plus evaluation"
+            f"{count(len(experiments), "row")} to train, predicted from {SPEED} to take about "
+            f"{format_duration(seconds)}, plus evaluation"
         )
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})
 
@@ -120,9 +121,9 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
 def _experiments(
     config: pytest.Config, modules: dict[str, ModuleType]
 ) -> dict[str, dict[str, Experiment]]:
-    """The experiments of all rows, selected or not, by case, by module.
+    """Returns the experiments of all rows, selected or not, by case, by module.
 
-    Raises pytest.UsageError for a claim of `modules`, or a row, that is none.
+    Raises pytest.UsageError for an invalid claim or row.
     """
     settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     found: dict[str, dict[str, Experiment]] = {}
@@ -144,9 +145,9 @@ def _experiments(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Writes the summary from the records on disk, also after Ctrl-C, `-x` or a worker's crash.
+    """Writes the summary from the records on disk, even after Ctrl-C, `-x` or a worker's crash.
 
-    Before the other plugins, one of which may fail for what it cannot write.
+    This runs before the other plugins, which may fail to write their files.
     """
     config = session.config
     if _REPORT_FOLDER in config.stash:
@@ -155,9 +156,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
             _summarise(session)
     try:
         yield
-    except Exception as error:  # the tables are shown whatever another plugin meets
-        said = one_line(f"{type(error).__name__}: {error}")
-        config.get_terminal_writer().line(f"\nAt the end of the session, {said}", red=True)
+    except Exception as error:  # another plugin's error must not cost the tables
+        message = one_line(f"{type(error).__name__}: {error}")
+        config.get_terminal_writer().line(f"\nError at the end of the session: {message}", red=True)
         session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
 
 
@@ -181,7 +182,7 @@ def _summarise(session: pytest.Session) -> None:
 
 
 def _draw_own_figures(config: pytest.Config) -> None:
-    """Writes the figures that exercises draw themselves, where any of them does."""
+    """Writes the figures that exercises draw themselves, if there are any."""
     drawing = {
         path: module.EXERCISE
         for path, module in config.stash[_EXERCISES].items()
@@ -190,7 +191,7 @@ def _draw_own_figures(config: pytest.Config) -> None:
     if drawing:
         try:
             from ..report import own_figures
-        except ImportError:  # Altair is missing: there is no page to show them on either
+        except ImportError:  # Altair is missing, so there is no page to show them on either
             return
         results = {path: (each, results_of(config, path, each)) for path, each in drawing.items()}
         content, errors = own_figures.drawn(results)
@@ -202,7 +203,7 @@ def _draw_own_figures(config: pytest.Config) -> None:
 def draw_report(folder: Path) -> str:
     """Draws the page and the figures; returns a line that says where they are, or why there are none.
 
-    In a process of its own, which may run out of memory or crash without taking this one with it.
+    This runs in a separate process, which may run out of memory or crash without ending this one.
     """
     command = [sys.executable, "-m", "harness", "report", str(folder)]
     status, why = None, "interrupted"
@@ -224,12 +225,12 @@ def draw_report(folder: Path) -> str:
                 return f"Page: {_relative(folder / PAGE)}"
             why = one_line(reason(drawing.stderr, status=status))
     line = f"No page or figures: {why.rstrip('.')}."
-    # What cannot be drawn now for what the folder holds cannot be drawn later either.
+    # A report that is rejected now cannot be drawn later either.
     return line if status == REFUSED else f"{line} To draw them later: {_draw_command(folder)}"
 
 
 def _draw_command(folder: Path) -> str:
-    """The command that draws the page, as it can be typed here."""
+    """Returns the command that draws the page, as it can be typed in the current folder."""
     here = "" if Path.cwd() == ROOT else f"cd {shlex.quote(str(ROOT))} && "
     python, report = (str(path if here else _relative(path)) for path in (Path(sys.executable), folder))
     return f"{here}{shlex.quote(python)} -m harness report {shlex.quote(report)}"
@@ -246,22 +247,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     terminalreporter.section(f"{config.stash[SESSION_STUDY].study.title}: tables and claims")
     texts: list[str] = config.stash.get(_TABLES, [])
     encoding = getattr(terminalreporter._tw._file, "encoding", None)
-    # Line by line: of a text that it cannot encode, pytest's terminal escapes the line breaks as well.
+    # Line by line: in a text that it cannot encode, pytest's terminal would also escape line breaks.
     for line in tables.encodable("\n\n".join(texts), encoding or "utf-8").splitlines():
         terminalreporter.write_line(line)
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
-            f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are in "
-            f"{_relative(folder)}/runs/, and --resume takes them from there.",
+            f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are kept "
+            f"in {_relative(folder)}/runs/; continue with --resume.",
             red=True,
         )
     else:
         terminalreporter.write_line(f"Written to {_relative(folder)}/.")
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             terminalreporter.write_line(
-                f"To draw the page and figures of what has finished: {_draw_command(folder)}"
+                f"To draw the page and figures of the finished cases: {_draw_command(folder)}"
             )
-        else:  # last of all: whatever becomes of the page, the tables are written and shown
+        else:  # last, so that the tables are written and shown even if this fails
             terminalreporter.write_line(draw_report(folder))
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator
 import pytest
 
 _CHECK_SECONDS = 0.5  # between a worker's checks that its session is alive
-_END_SECONDS = 10  # that a session has to write its report in, undisturbed by more signals
-_EXIT_SECONDS = 1  # that workers have to exit by themselves after Ctrl-C
+_END_SECONDS = 10  # for a session to write its report, during which it ignores more signals
+_EXIT_SECONDS = 1  # for workers to exit by themselves after Ctrl-C
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
@@ -26,16 +26,16 @@ def pytest_configure(config: pytest.Config) -> None:
         stopping = Stopping()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            # What `nohup` has set to be ignored stays so.
+            # A signal that is ignored, as under `nohup`, stays ignored.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 config.add_cleanup(_handle(number, stopping))
 
 
 class Stopping:
-    """Interrupts the session at the first signal, and ignores more of them for a few seconds.
+    """Interrupts the session at the first signal, and ignores further ones for a few seconds.
 
-    Pressing Ctrl-C again while the session writes its report would cost the tables. If the session
-    hangs, signals interrupt it again after that time.
+    Pressing Ctrl-C again while the session writes its report would cost the tables. After these seconds,
+    signals interrupt the session again, in case it hangs.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Stopping:
 
 
 def _handle(number: int, handler: Callable[[int, object], None]) -> Callable[[], None]:
-    """Has `handler` take that signal; returns what puts the handler before back."""
+    """Sets the signal's handler; returns a function that restores the previous one."""
     before = signal.signal(number, handler)
 
     def restore() -> None:
@@ -60,18 +60,18 @@ def _handle(number: int, handler: Callable[[int, object], None]) -> Callable[[],
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Where the tests have ended, pytest would answer an interrupt with a traceback."""
+    """Reports an interrupt after the tests in one line; pytest would show a traceback."""
     try:
         yield
     except KeyboardInterrupt:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
         session.config.get_terminal_writer().line(
-            "\ninterrupted while the report was written or shown; --resume takes what has finished"
+            "\ninterrupted while the report was written or shown; continue with --resume"
         )
 
 
 def pytest_keyboard_interrupt() -> None:
-    """Makes xdist kill workers that are in the middle of a training, which is lost in any case."""
+    """Makes xdist kill workers in the middle of a training, which is lost in any case."""
     try:
         from xdist.workermanage import NodeManager
     except ImportError:
@@ -80,9 +80,9 @@ def pytest_keyboard_interrupt() -> None:
 
 
 def _exit_with_session() -> None:
-    """Ends this worker once its session was killed; it would go on training and keep its lease.
+    """Ends this worker when its session is killed; it would go on training and keep its lease.
 
-    On Linux the kernel does it at once; elsewhere, and where the session has ended by now, a thread.
+    On Linux the kernel does so at once; elsewhere, or if the session has already ended, a thread does.
     """
     parent = os.getppid()
     if sys.platform == "linux":

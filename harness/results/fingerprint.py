@@ -1,4 +1,4 @@
-"""The fingerprint of a run: everything that its records depend on besides the experiment."""
+"""The fingerprint of a run: everything that its records depend on, except the experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FINGERPRINT = pytest.StashKey[Fingerprint]()
 
 
 def fingerprint_of(config: pytest.Config) -> Fingerprint:
-    """The fingerprint of this session's run."""
+    """Returns the fingerprint of this session's run."""
     if _FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
@@ -40,13 +40,13 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
 
 
 def training_key(config: pytest.Config, experiment: Experiment) -> dict[str, Any]:
-    """What a training depends on: the fingerprint of the run, and the experiment."""
+    """Returns what a training depends on: the run's fingerprint and the experiment."""
     return {"run": fingerprint_of(config), "experiment": experiment.to_dict()}
 
 
 def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:
-    """The first difference between two fingerprints, in words; None if they are equal."""
+    """Returns the first difference between two fingerprints, in words; None if they are equal."""
     for name, value in ours.items():
         if theirs.get(name) != value:
-            return f"{name} {theirs.get(name)} there, {value} here"
+            return f"{name} is {theirs.get(name)} there, {value} here"
     return None

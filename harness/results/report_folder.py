@@ -1,4 +1,4 @@
-"""The folder that a session writes its report to, and has to itself."""
+"""The folder that a session writes its report to, to which it has exclusive access."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .store import Store
 class ReportFolder:
     """Starts a report in `folder`, or resumes the one in it, and keeps other sessions out.
 
-    `fingerprint` is this run's. Raises pytest.UsageError if
-    the folder holds anything but a report, cannot be written, is in use by another session, has a run
-    that is not to be resumed, or is to be resumed and has another run's fingerprint.
+    `fingerprint` is this run's. Raises pytest.UsageError if the folder contains anything but a report,
+    cannot be written, is in use by another session, has a run and `resume` is false, or has a run with
+    another fingerprint.
     """
 
     def __init__(self, folder: Path, *, fingerprint: Fingerprint, resume: bool):
         self._folder = folder
         self.resumed: list[str] = []
-        """The ids of the records and claims that an earlier session made."""
+        """The ids of the records and claims from earlier sessions."""
         self._is_new = False
         self._lock: FileLock | None = None
         try:
@@ -36,17 +36,14 @@ class ReportFolder:
                 self._leave()
                 raise
         except ownership.ForeignFilesError as error:
-            raise pytest.UsageError(
-                f"--report-dir is {folder}, but {error}; expected a new or empty folder, or an "
-                f"earlier report (which has a file {ownership.MARK})"
-            ) from None
+            raise pytest.UsageError(f"--report-dir is {folder}, but {error}") from None
         except Timeout:
             raise pytest.UsageError(
-                f"--report-dir is {folder}, which another session is writing to; expected another folder"
+                f"--report-dir is {folder}, which another session is writing to; name another folder"
             ) from None
         except FileError as error:
             raise pytest.UsageError(
-                f"--resume: {error}; without that file its case is trained again"
+                f"--resume: {error}; delete that file to run its case again"
             ) from None
         except OSError as error:
             raise pytest.UsageError(
@@ -64,8 +61,8 @@ class ReportFolder:
             self._resume(fingerprint)
         elif ownership.has_run(self._folder):
             raise pytest.UsageError(
-                f"--report-dir is {self._folder}, which has the report of an earlier run; runs are "
-                "never overwritten: continue it with --resume, or name another folder"
+                f"--report-dir is {self._folder}, which has an earlier run, and runs are never "
+                "overwritten; continue it with --resume, or name another folder"
             )
         else:
             run_folders.begin(self._folder)
@@ -76,20 +73,20 @@ class ReportFolder:
         for record in found:
             if differing := first_difference(record.run.model_dump(), fingerprint):
                 raise pytest.UsageError(
-                    f"--resume: {self._folder} is of another run: {differing}; without --resume a new "
-                    "run has a folder of its own"
+                    f"--resume: the run in {self._folder} differs: {differing}; start a new run without "
+                    "--resume"
                 )
         if found:
             store.resume()
         self.resumed = [record.id for record in found]
 
     def close(self) -> None:
-        """Ends the report and unlocks the folder; one that nothing was put into is removed."""
+        """Ends the report and unlocks the folder; removes a new folder without results."""
         Store(self._folder).close()
         self._leave()
 
     def _leave(self) -> None:
-        if self._lock is not None:  # else it is another's
+        if self._lock is not None:  # otherwise another session holds it
             with suppress(OSError):
                 os.unlink(self._lock.lock_file)
             self._lock.release()

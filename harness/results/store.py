@@ -1,4 +1,4 @@
-"""The session's records: each case is trained once, by whichever worker needs it first."""
+"""The session's records: each case is trained once, by the first worker that needs it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
 
 class Store:
-    """The records of a report folder: a file for each case and measurement in `runs/`, and claims.
+    """The records of a report folder: a file for each case, measurement and claim.
 
     A record is identified by its node id and its key: the run's fingerprint and the experiment. It
-    holds both, and its file name has a digest of them, so it is never mistaken for another.
-    Whatever cannot be read or written raises FileError.
+    contains both, and its file name has a digest of them, so it is never mistaken for another. Methods
+    raise FileError for a file that cannot be read or written.
     """
 
     def __init__(self, report_dir: Path):
@@ -43,52 +43,52 @@ class Store:
         self._resumed = report_dir / "resumed.json"
 
     def create(self) -> None:
-        """Makes the folders, with their parents, if they are missing."""
+        """Creates the folders and their parents if they are missing."""
         for folder in (self._runs, self._claims, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
 
     def records(self) -> dict[Path, TrainingRecord | MeasurementRecord]:
-        """All records by file."""
+        """Returns all records by file."""
         return {path: read_record(path) for path in sorted(self._runs.glob("*.json"))}
 
     def claims(self) -> dict[Path, ClaimRecord]:
-        """All decided claims by file."""
+        """Returns all decided claims by file."""
         return {path: read_claim(path) for path in sorted(self._claims.glob("*.json"))}
 
     def resume(self) -> None:
-        """Marks all records so far as an earlier session's."""
+        """Marks all records so far as those of an earlier session."""
         self.create()
         sealed.write_content(
             self._resumed, {"records": sorted(path.name for path in self._runs.glob("*.json"))}
         )
 
     def close(self) -> None:
-        """Removes what only a running session needs: its locks."""
+        """Removes the locks, which only a running session needs."""
         ownership.clear(self._locks)
 
     def find(self, kind: type[_Kind], name: str, key: Mapping[str, Any]) -> _Kind | None:
-        """The record called `name` (a node id) with that key, or None."""
+        """Returns the record called `name` (a node id) with that key, or None."""
         path = self._path(name, key)
         return self._read(kind, path) if path.exists() else None
 
     def is_resumed(self, name: str, key: Mapping[str, Any]) -> bool:
-        """Whether an earlier session made that record."""
+        """Returns whether an earlier session made that record."""
         return (
             self._resumed.exists()
             and self._path(name, key).name in sealed.read_model(self._resumed, Resumed).records
         )
 
     def is_first_timing(self, name: str, key: Mapping[str, Any]) -> bool:
-        """Whether no test of this session has asked this before of that record."""
+        """Returns whether this is the session's first call for that record."""
         self._recreate_folders()
         return self._is_first(self._path(name, key).stem)
 
     def get_or_make(
         self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]
     ) -> _Kind:
-        """Finds the record, or makes it with `make()` and writes it.
+        """Returns the record, which it makes with `make()` and writes if it is missing.
 
-        A process that asks while another one makes it waits for that one.
+        If another process is making it, waits for that process.
         """
         path = self._path(name, key)
         self._recreate_folders()
@@ -99,7 +99,7 @@ class Store:
                 record = {"id": name, **key, **make()}
                 self._recreate_folders()
                 sealed.write_content(path, record)
-                self._lead_here()
+                self._update_latest()
             return self._read(kind, path)
 
     def put_claim(self, claim: ClaimRecord) -> None:
@@ -107,19 +107,19 @@ class Store:
         self._recreate_folders()
         name = file_name(claim.id, {"run": claim.run.model_dump()})
         sealed.write_content(self._claims / f"{name}.json", claim.model_dump())
-        self._lead_here()
+        self._update_latest()
 
-    def _lead_here(self) -> None:
-        """Points `latest` at this report when the session has written its first record or claim.
+    def _update_latest(self) -> None:
+        """Points `latest` to this report when the session has written its first record or claim.
 
-        The order of sessions decides, not the clock, which may be set back. Resuming an old report does
+        The order of sessions counts, not the clock, which may be set back. Resuming an old report does
         not make it the newest.
         """
         if not self._resumed.exists() and self._is_first("latest"):
             run_folders.lead_to(self._folder)
 
     def _is_first(self, what: str) -> bool:
-        """Whether no process of this session has asked this before."""
+        """Returns whether this is the session's first call with `what`, in any process."""
         try:
             (self._locks / f"{what}.first.lock").touch(exist_ok=False)
         except FileExistsError:
@@ -132,11 +132,11 @@ class Store:
     def _read(self, kind: type[_Kind], path: Path) -> _Kind:
         record = read_record(path)
         if not isinstance(record, kind):
-            raise FileError(f"{path} cannot be read: it is no {kind.__name__}")
+            raise FileError(f"{path} cannot be read: it is not a {kind.__name__}")
         return record
 
     def _recreate_folders(self) -> None:
-        """Makes the folders again if someone removed them during the session, to keep later records."""
+        """Creates the folders again if they were removed during the session, to keep later records."""
         if not self._runs.exists():
             warnings.warn(
                 f"{self._folder} was removed while this session ran; its records so far are lost",

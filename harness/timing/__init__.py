@@ -1,4 +1,1 @@
-"""pytest-benchmark: its timer, its records under xdist, and the machine in its files.
-
-May import `hardware` and the modules beside this package.
-"""
+"""pytest-benchmark: its timer, its records under xdist, its storage, and the machine in its files."""

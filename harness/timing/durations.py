@@ -1,4 +1,4 @@
-"""Durations of tests, in JUnit's files and `--durations`, without what they wait for.
+"""Durations of tests, in JUnit files and `--durations`, without the time that they wait.
 
 A test that trains may wait minutes for its cores or its GPU, or for a worker that trains its row.
 """

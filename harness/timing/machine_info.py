@@ -12,7 +12,7 @@ from ..session_settings import SETTINGS
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Adds the report's description; drops the CPU's current clock rate, which changes all the time."""
+    """Adds the machine's description; drops the CPU's current clock rate, which always changes."""
     machine_info["suite"] = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
     for volatile in ("hz_actual", "hz_actual_friendly"):
         machine_info.get("cpu", {}).pop(volatile, None)

@@ -1,6 +1,6 @@
-"""Files that pytest and pytest-benchmark are asked to write: checked before anything trains.
+"""Files that pytest and pytest-benchmark are asked to write, checked before anything trains.
 
-They are written after the last training, when it is too late to say that they cannot be.
+They are written after the last training, when it is too late to report that they cannot be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ERRORS = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Before any plugin opens what it writes. A worker writes none of these."""
+    """Runs before any plugin opens its files. A worker writes none of them."""
     if hasattr(config, "workerinput"):
         return
     option = config.option
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("histogram", "cprofile_dump"):
         dest, flag = f"benchmark_{name}", f"--benchmark-{name.replace('_', '-')}"
         prefixes = [with_home(flag, prefix) for prefix in getattr(option, dest)][-1:]
-        setattr(option, dest, prefixes)  # pytest-benchmark fails where it is given twice
+        setattr(option, dest, prefixes)  # pytest-benchmark fails if it is given twice
         for prefix in prefixes:
             _check(flag, prefix, Path(f"{prefix}-x.svg"), makes_folders=True)
     if xml := getattr(option, "xmlpath", None):
@@ -50,8 +50,8 @@ def _check_saving(config: pytest.Config) -> None:
         return
     if f"_{option.benchmark_save}".endswith(INCONCLUSIVE_SUFFIX):
         raise pytest.UsageError(
-            f"--benchmark-save is {option.benchmark_save!r}; names that end so are those of runs that "
-            "the gates could not decide: take another"
+            f"--benchmark-save is {option.benchmark_save!r}, and names that end in "
+            f"{INCONCLUSIVE_SUFFIX} mark inconclusive runs; choose another name"
         )
     asked = "--benchmark-save" if option.benchmark_save else "--benchmark-autosave"
     # As long as the longest name that it may be saved under.
@@ -60,23 +60,25 @@ def _check_saving(config: pytest.Config) -> None:
 
 
 def _check(option: str, given: object, path: Path, *, makes_folders: bool) -> None:
-    """Raises UsageError if `path` cannot be written, now, as whoever writes it will."""
+    """Raises UsageError if `path` cannot be written now, in the way that it will be."""
     try:
         with _folders(path.parent if makes_folders else None):
             _try(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        if not makes_folders and isinstance(error, FileNotFoundError):
-            reason = f"there is no folder {path.parent}"
+        if isinstance(error, FileNotFoundError) and not makes_folders and not path.parent.exists():
+            reason = f"{path.parent} does not exist"
         raise pytest.UsageError(
             f"{option} is {str(given)!r}, which cannot be written: {reason}"
         ) from None
     except ValueError as error:  # a null character
-        raise pytest.UsageError(f"{option} is {str(given)!r}: {error}") from None
+        raise pytest.UsageError(
+            f"{option} is {str(given)!r}, which cannot be written: {error}"
+        ) from None
 
 
 def _try(path: Path) -> None:
-    """Opens the file, and leaves no new one. A pipe that nobody reads is not waited for."""
+    """Opens the file for writing, and leaves no new one. Does not wait for a pipe without a reader."""
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
     try:
         os.close(os.open(path, flags | os.O_CREAT | os.O_EXCL))
@@ -88,7 +90,7 @@ def _try(path: Path) -> None:
 
 @contextmanager
 def _folders(path: Path | None) -> Iterator[None]:
-    """Makes the folder and those above it that do not exist, and removes them at the end."""
+    """Creates the folder and its missing parents, and removes them at the end."""
     made: list[Path] = []
     try:
         if path is not None:
@@ -104,7 +106,7 @@ def _folders(path: Path | None) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Whatever is wrong with a file by the end of the session costs no table and no page."""
+    """Makes sure that an error in a file at the end of the session does not cost tables and page."""
     config = session.config
     config.stash[_ERRORS] = []
     benchmarks = benchmark_session(config)
@@ -113,14 +115,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _guarded(session: pytest.Session, function: Callable[..., None]) -> Callable[..., None]:
-    """pytest-benchmark's function, which notes that a file could not be written, and goes on."""
+    """Wraps pytest-benchmark's function to note that a file could not be written, and continue."""
 
     def guarded(*args: Any) -> None:
         try:
             function(*args)
         except (OSError, AssertionError) as error:  # it asserts that no such run is saved yet
-            said = str(error) or "a saved run of that number exists already"
-            session.config.stash[_ERRORS].append(f"pytest-benchmark could not write its files: {said}")
+            why = str(error) or "a saved run with that number already exists"
+            session.config.stash[_ERRORS].append(f"pytest-benchmark could not write its files: {why}")
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     return guarded

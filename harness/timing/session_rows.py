@@ -1,6 +1,6 @@
-"""Which rows this session selected, and what became of them; whether it was a run of the whole suite.
+"""The rows that this session selected, their outcomes, and whether it ran the whole suite.
 
-A saved run says whether it was, so that a row that it lacks is known to be gone.
+A saved run records whether it did, so that a row missing from it is known to be gone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pytest
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-WHOLE = "whole"  # of a saved run, beside its "benchmarks"
+WHOLE = "whole"  # a key of a saved run, next to "benchmarks"
 
-_WORSE = ("passed", "skipped", "failed")
+_BEST_TO_WORST = ("passed", "skipped", "failed")
 
 
 @dataclass(frozen=True)
@@ -27,27 +27,27 @@ class Absence:
     """Why a row of a saved run was not timed in this session."""
 
     missing: bool
-    """Whether the session selected it, and should have timed it."""
+    """Whether the session selected it, so that it should have been timed."""
     reason: str
 
 
 @dataclass
 class SessionRows:
-    """The rows that a session found and kept; with xdist, its workers tell its controller."""
+    """The rows that a session found and kept; xdist's workers send theirs to the controller."""
 
     collected: set[str] = field(default_factory=set)
-    """Every row that there is where the session looked, by node id."""
+    """The node ids of all rows in the session's paths."""
     kept: set[str] = field(default_factory=set)
-    """Every test that was not deselected."""
+    """The node ids of all tests that were not deselected."""
     outcomes: dict[str, str] = field(default_factory=dict)
-    """What became of a test: the worst of its phases."""
+    """The outcome of each test: the worst of its phases."""
 
     def absence(self, config: pytest.Config, row: str) -> Absence:
-        """Why this row was not timed."""
+        """Returns why this row was not timed."""
         if row in self.kept:
             outcome = self.outcomes.get(row)
             if outcome is None:
-                return Absence(False, "the session ended before")
+                return Absence(False, "the session ended first")
             if outcome == "passed" and config.option.resume:
                 return Absence(False, "resumed")
             verb = {"skipped": "was skipped", "failed": "failed"}.get(
@@ -61,7 +61,7 @@ class SessionRows:
         return Absence(False, "not selected")
 
     def is_whole(self, config: pytest.Config, timed: Collection[str]) -> bool:
-        """Whether every row that the suite has was timed, or skipped."""
+        """Returns whether every row of the suite was timed or skipped."""
         done = {*timed, *(case for case, outcome in self.outcomes.items() if outcome == "skipped")}
         folders = [config.rootpath / each for each in config.getini("testpaths")] or [config.rootpath]
         return (
@@ -111,7 +111,7 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 
 class _Outcomes:
-    """The plugin that hears of every test's outcome."""
+    """A plugin that records every test's outcome."""
 
     def __init__(self, selection: SessionRows):
         self._outcomes = selection.outcomes
@@ -119,7 +119,7 @@ class _Outcomes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         outcome: Literal["passed", "failed", "skipped"] = report.outcome
         before = self._outcomes.get(report.nodeid, "passed")
-        self._outcomes[report.nodeid] = max(before, outcome, key=_WORSE.index)
+        self._outcomes[report.nodeid] = max(before, outcome, key=_BEST_TO_WORST.index)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -135,7 +135,7 @@ def pytest_benchmark_update_json(
 
 
 def _selects(config: pytest.Config, row: str) -> bool:
-    """Whether this session's arguments would have selected a row that no longer exists."""
+    """Returns whether this session's arguments would have selected a row that no longer exists."""
     module, _, name = row.partition("::")
     path = config.rootpath / module
     names_it = any(
@@ -147,7 +147,7 @@ def _selects(config: pytest.Config, row: str) -> bool:
         return False
     if any(_is_under(path, ignored) for ignored in _ignored(config)):
         return False
-    # What pytest matches globs with is absolute, from the current folder.
+    # pytest makes globs absolute, from the current folder.
     if any(fnmatch.fnmatch(path, os.path.abspath(glob)) for glob in config.option.ignore_glob or ()):
         return False
     if any(row.startswith(prefix) for prefix in config.option.deselect or ()):
@@ -156,7 +156,7 @@ def _selects(config: pytest.Config, row: str) -> bool:
 
 
 def _keyword_matches(expression: str, names: Iterable[str]) -> bool:
-    """Whether `-k EXPRESSION` selects a test of these names; False where there is no telling."""
+    """Returns whether `-k EXPRESSION` selects a test with these names; False if that is unknown."""
     if not expression.strip():
         return True
     try:
@@ -171,7 +171,7 @@ def _keyword_matches(expression: str, names: Iterable[str]) -> bool:
 
 
 def _arguments(config: pytest.Config) -> list[tuple[Path, str]]:
-    """The session's path arguments, or what stands for them: a path and the node id within it."""
+    """Returns the session's path arguments, or their defaults, as a path and the node id within it."""
     parts = (argument.partition("::") for argument in config.args)
     return [(config.invocation_params.dir / path, ids) for path, _, ids in parts]
 
@@ -181,5 +181,5 @@ def _ignored(config: pytest.Config) -> list[Path]:
 
 
 def _is_under(path: Path, folder: Path) -> bool:
-    """Whether the path, which need not exist, is that folder or in it."""
+    """Returns whether `path`, which need not exist, is `folder` or in it."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

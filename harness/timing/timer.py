@@ -13,13 +13,13 @@ _counted = 0.0
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # Set before pytest-benchmark makes its session, and not in pytest.ini, whose options are
-    # parsed before this package can be imported.
+    # Set before pytest-benchmark makes its session, not in pytest.ini, whose options are parsed before
+    # this package can be imported.
     config.option.benchmark_timer = "harness.timing.timer.now"
 
 
 def now() -> float:
-    """Training seconds counted so far in this process."""
+    """Returns the training seconds counted so far in this process."""
     return _counted
 
 

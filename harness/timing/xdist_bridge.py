@@ -1,15 +1,15 @@
 """pytest-benchmark under pytest-xdist: the workers' measurements reach the controller.
 
-pytest-benchmark disables itself under xdist, because times taken side by side cannot be trusted
-and the records would stay in the workers. Neither applies here: a training leases the hardware that
-it runs on, and each test's records travel with its report. The controller's own pytest-benchmark
-session does the rest: tables, saving, comparing and gating. (Not `--benchmark-cprofile`, which
-would profile the timer and no training.)
+pytest-benchmark disables itself under xdist, because times taken in parallel cannot be trusted and the
+records would stay in the workers. Neither applies here: a training leases the hardware that it runs on,
+and each test's records travel with its report. The controller's own pytest-benchmark session does the
+rest: tables, saving, comparing and gating. (Not `--benchmark-cprofile`, which would profile the timer
+instead of a training.)
 
-This file and `storage.py` are the ones that touch pytest-benchmark's private state, here
-`config._benchmarksession` with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`,
-`compare_fail`, `save`, `autosave`, `storage`, `handle_saving` and `display`, and
-`pytest_benchmark.stats.Metadata`. Tried with 5.2.3 and 5.3.1.
+Only this file and `storage.py` use pytest-benchmark's private state, here `config._benchmarksession`
+with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`, `compare_fail`, `save`, `autosave`,
+`storage`, `handle_saving` and `display`, and `pytest_benchmark.stats.Metadata`. Tested with 5.2.3 and
+5.3.1.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _ONLY = pytest.StashKey[bool]()
 
 
 def benchmark_session(config: pytest.Config) -> Any:
-    """pytest-benchmark's session; UsageError if it lacks an attribute that this file uses."""
+    """Returns pytest-benchmark's session. Raises UsageError if it lacks an attribute used here."""
     session = getattr(config, "_benchmarksession", None)
     missing = [name for name in _PRIVATE if not hasattr(session, name)]
     if missing:
         raise pytest.UsageError(
             f"pytest-benchmark {__version__} has no {', '.join(missing)} in its session, which "
-            "harness/timing/xdist_bridge.py needs; it was tried with 5.2.3 and 5.3.1"
+            "harness/timing/xdist_bridge.py needs; install 5.2.3 or 5.3.1, with which it was tested"
         )
     return session
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Before pytest-benchmark makes its session."""
+    """Runs before pytest-benchmark creates its session."""
     # pytest-benchmark refuses --benchmark-only under xdist; pytest_sessionstart sets it again.
     config.stash[_ONLY] = config.option.benchmark_only and _under_xdist(config)
     if config.stash[_ONLY]:
@@ -102,7 +102,7 @@ def _under_xdist(config: pytest.Config) -> bool:
 
 
 def _serialise(benchmark: Metadata) -> dict[str, Any]:
-    """The record as pytest-benchmark would save it, in types that xdist can send."""
+    """Returns the record as pytest-benchmark would save it, in types that xdist can send."""
     whole = {**benchmark.as_dict(include_data=True), "has_error": benchmark.has_error}
     plain: dict[str, Any] = json.loads(safe_dumps(whole))
     return plain

@@ -1,1 +1,1 @@
-"""Faults of all kinds at random times in the midst of real trainings, and `--resume` afterwards."""
+"""Faults of all kinds at random times during real trainings, with `--resume` afterwards."""

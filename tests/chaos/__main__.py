@@ -1,12 +1,12 @@
-"""`make chaos`: sessions with a fault at a random time, then `--resume`, beside an undisturbed session.
+"""`make chaos`: sessions with a fault at a random time, then `--resume`, against an undisturbed session.
 
-    make chaos                     # five times each of 13 faults, some 20 minutes on two cores
+    make chaos                     # five times each of 13 faults, about 20 minutes on two cores
     make chaos ARGS="--each 1"
 
 Every session is `pytest bench/ -n 2` of a small suite that really trains. After a fault and --resume,
-every training must be what it is undisturbed, to the last digit; files of somebody else must be as they
-were; and no process may be left. What came of it goes to docs/chaos.json and docs/failures.md. Exit
-status 1 where one of it did not hold.
+every training must equal the undisturbed one to the last digit, other files must be unchanged, and no
+process may remain. The results are written to docs/chaos.json and docs/failures.md. The exit status is
+1 if any of this failed.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _AFTER = 10.0  # seconds for its processes to be gone
 
 @dataclass
 class Trial:
-    """A fault, and what came of it."""
+    """A fault, and its outcome."""
 
     fault: str
     after: float
     """Seconds into the session."""
     exit: int | None = None
-    """The exit status of the session that it hit, negative for a signal; None where it hung."""
+    """The exit status of the session that it hit, negative for a signal; None if it hung."""
     kept: int = 0
-    """Trainings that had finished, and were resumed."""
+    """The number of finished trainings, which were resumed."""
     resumed: int | None = None
     """The exit status of `--resume`."""
     equal: bool = False
-    """Whether every training is what it is undisturbed."""
+    """Whether every training equals the undisturbed one."""
     untouched: bool = False
     left_running: int = 0
     traceback: bool = False
@@ -73,7 +73,7 @@ class Trial:
 
 
 def run(folder: Path, *args: str) -> int | None:
-    """The exit status of a session in `folder`."""
+    """Runs a session in `folder`; returns its exit status."""
     session = Session([*_ARGS, *args], folder, folder / "output.txt")
     status = session.wait(_PATIENCE)
     end(session.pid)
@@ -81,7 +81,7 @@ def run(folder: Path, *args: str) -> int | None:
 
 
 def trainings(folder: Path) -> dict[str, Any]:
-    """What was trained, by case, without its times."""
+    """Returns the trainings by case, without their times."""
     records = map(read_record, (folder / "reports" / "latest" / "runs").glob("*.json"))
     return {
         record.id: record.model_dump(exclude={"seconds", "prepare_seconds", "epoch_seconds"})
@@ -91,7 +91,7 @@ def trainings(folder: Path) -> dict[str, Any]:
 
 
 def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) -> Trial | None:
-    """Does `fault` to a session at a random time within so many seconds; None if it ended before."""
+    """Causes `fault` in a session at a random time within `seconds`; None if it had already ended."""
     trial = Trial(fault, round(random.uniform(0.2, seconds), 2))
     (folder / "reports").mkdir(parents=True)
     mounted = _mount(folder / "reports")
@@ -107,8 +107,8 @@ def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) 
             time.sleep(0.05)
         trial.left_running = len(members(session.pid))
         end(session.pid)
-        said = (folder / "output.txt").read_text(errors="replace")
-        trial.traceback = "Traceback" in said or "INTERNALERROR" in said
+        output = (folder / "output.txt").read_text(errors="replace")
+        trial.traceback = "Traceback" in output or "INTERNALERROR" in output
         mend(folder)
         with suppress(OSError):
             trial.kept = len(trainings(folder))
@@ -117,7 +117,7 @@ def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) 
             trial.equal = trainings(folder) == expected
         trial.untouched = untouched(folder)
         if not trial.holds:
-            print(said, (folder / "output.txt").read_text(errors="replace"), sep="\n")
+            print(output, (folder / "output.txt").read_text(errors="replace"), sep="\n")
     finally:
         if mounted:
             subprocess.run(["umount", folder / "reports"], check=True)
@@ -125,15 +125,17 @@ def attempt(fault: str, seconds: float, expected: dict[str, Any], folder: Path) 
 
 
 def _mount(folder: Path) -> bool:
-    """A disk of its own of 16 MiB, which can be full."""
+    """Mounts a disk of 16 MiB, which can be filled; returns whether that was possible."""
     command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--each", type=int, default=5, metavar="N", help="times of each fault")
-    parser.add_argument("--seed", type=int, default=0, help="of the random times")
+    parser.add_argument(
+        "--each", type=int, default=5, metavar="N", help="trials of each fault (default: 5)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times (default: 0)")
     options = parser.parse_args()
     random.seed(options.seed)
     torch.set_num_threads(1)
@@ -159,7 +161,7 @@ def main() -> int:
             subprocess.run(["umount", disk], check=True)
         else:
             faults.remove(DISK_IS_FULL)
-            print("no disk can be mounted here to be filled", flush=True)
+            print(f"no disk can be mounted here, so {DISK_IS_FULL!r} is left out", flush=True)
         for fault in faults * options.each:
             trial = None
             while trial is None:

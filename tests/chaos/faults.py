@@ -1,4 +1,4 @@
-"""The faults, each done to a running session."""
+"""The faults, each caused in a running session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 Fault = Callable[[int, Path], None]
-"""Done to the session of that process id, in that folder."""
+"""Called with the session's process id and folder."""
 
 
 def _signal(name: str, *, worker: bool) -> Fault:
@@ -38,7 +38,7 @@ def _children(session: int) -> list[int]:
 
 
 def _fill(session: int, folder: Path) -> None:
-    """To be done only where `reports` is a small disk of its own."""
+    """Fills the disk; use it only if `reports` is a separate, small one."""
     with suppress(OSError), (folder / "reports" / "filler").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
@@ -66,6 +66,6 @@ FAULTS: dict[str, Fault] = {
 
 
 def mend(folder: Path) -> None:
-    """Undoes what a fault left: the disk has room again, the clock is right."""
+    """Undoes a fault: frees the disk, and sets the clock right."""
     (folder / "reports" / "filler").unlink(missing_ok=True)
     (folder / "clock").unlink(missing_ok=True)

@@ -71,13 +71,13 @@ _THEIRS = {
 
 
 def make(folder: Path) -> None:
-    """Makes the suite in `folder`, with files in between that are somebody else's."""
+    """Creates the suite in `folder`, with a user's files among its own."""
     (folder / "bench").mkdir(parents=True)
     (folder / "bench" / "__init__.py").touch()
     (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
     (folder / "conftest.py").write_text(_CONFTEST)
     (folder / "bench" / "conftest.py").write_text(_STUDY)
-    # A core for each of the first, all cores for each of the second.
+    # The first take one core each, the second all cores.
     for number, optimizer, batch_size in ((1, "SGD", 1), (2, "Adam", 16)):
         name = optimizer.lower()
         module = folder / "bench" / f"test_{number}_{name}.py"
@@ -89,7 +89,7 @@ def make(folder: Path) -> None:
 
 
 def untouched(folder: Path) -> bool:
-    """Whether the files of somebody else are as they were."""
+    """Returns whether the user's files are unchanged."""
     return all(
         (folder / name).is_file() and (folder / name).read_text() == text
         for name, text in _THEIRS.items()

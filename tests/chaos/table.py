@@ -15,7 +15,7 @@ DOCUMENT = ROOT / "docs" / "failures.md"
 
 
 def table() -> str:
-    """What chaos came to, fault by fault."""
+    """Returns the table of outcomes, by fault."""
     found = json.loads(JSON.read_text())
     trials, machine = found["trials"], found["machine"]
     rows = []
@@ -47,7 +47,7 @@ def table() -> str:
 
 
 def document() -> str:
-    """The document as it should be. Raises ValueError, in a line, where its marks do not pair."""
+    """Returns the document with the current table. Raises ValueError, in one line, for invalid marks."""
     text = DOCUMENT.read_text(encoding="utf-8")
     try:
         found = [passage for passage in find(text) if passage.kind == CHAOS]
@@ -59,5 +59,5 @@ def document() -> str:
 
 
 def write_document() -> None:
-    """Writes it."""
+    """Writes the current table into the document."""
     atomic_json.write_text(DOCUMENT, document())

@@ -1,8 +1,8 @@
 """Progress while a session trains: bars in a terminal, lines in a log, nothing with -q.
 
-Each training writes its progress to a file of its own in the report folder (`writer`), whichever
-process it runs in. The session's controlling process reads these files twice a second (`watch`) and
-displays them: as bars (`bars`) or as lines (`lines`).
+Each training writes its progress to a separate file in the report folder (`writer`), in whichever
+process it runs. The session's controlling process reads these files twice a second (`watch`) and
+displays them as bars (`bars`) or as lines (`lines`).
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from .state import Overall, State, format_state, short_name, unfinished
 class Bars:
     """A bar for each unfinished training and one for all rows, below pytest's output.
 
-    pytest may be in the middle of a line. So the bars are drawn below the cursor, which then returns
-    to its place, and are erased before pytest writes again.
+    As pytest may be in the middle of a line, the bars are drawn below the cursor, which then returns to
+    its place. They are erased before pytest writes again.
     """
 
     def __init__(self, reporter: pytest.TerminalReporter, epochs: Mapping[str, int]):
@@ -37,7 +37,7 @@ class Bars:
         done, left = self._overall.progress(states)
         bar = ProgressBar(total=self._overall.total, completed=done)
         table.add_row("all rows", bar, ", ".join([f"{done} of {self._overall.total} epochs", *left]))
-        # One column less than the terminal has: a full line would make it wrap.
+        # One column narrower than the terminal, which would wrap a full line.
         console = Console(
             width=shutil.get_terminal_size().columns - 1,
             force_terminal=True,
@@ -61,7 +61,7 @@ class LinesBelowCursor:
     _ERASE = "\x1b[J"  # from the cursor to the end of the screen
     _DOWN = "\x1bD"  # a line down in the same column; at the bottom the screen scrolls
     _UP = "\x1b[{}A"
-    _SAVE, _RESTORE = "\x1b7", "\x1b8"  # where the cursor is
+    _SAVE, _RESTORE = "\x1b7", "\x1b8"  # the cursor's position
 
     def __init__(self, file: TextIO):
         self.file = file
@@ -79,7 +79,7 @@ class LinesBelowCursor:
             return self.file.write(erase + text)
 
     def draw(self, lines: list[str]) -> None:
-        """Replaces the lines shown; each must be shorter than the terminal is wide."""
+        """Replaces the lines shown; each must be shorter than the terminal's width."""
         lines = lines[: shutil.get_terminal_size().lines - 1]
         with self._lock:
             text = self._ERASE if self._drawn else ""

@@ -13,7 +13,7 @@ _LINE_SECONDS = 30  # between two lines
 
 
 class Lines:
-    """A line for all trainings together."""
+    """One line for all trainings together."""
 
     def __init__(self, reporter: pytest.TerminalReporter, epochs: Mapping[str, int]):
         self._reporter = reporter
@@ -32,4 +32,4 @@ class Lines:
         self._reporter.write_line("; ".join(parts))
 
     def stop(self) -> None:
-        """Nothing to remove."""
+        """Does nothing, as there is nothing to remove."""

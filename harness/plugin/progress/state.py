@@ -1,4 +1,4 @@
-"""The state of a training as its progress file holds it, and how it reads."""
+"""The state of a training, as stored in its progress file, and its wording."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Protocol
 from ...exercise import row_name
 
 State = Mapping[str, Any]
-"""What a progress file holds: name, epochs, epoch; then loss, accuracy, seconds, or before the first
-epoch what it waits for, if it does."""
+"""The content of a progress file: name, epochs, epoch; then loss, accuracy, seconds or, before the first
+epoch, the line that says what it waits for."""
 
 
 class Display(Protocol):
     """A way to show progress."""
 
     def update(self, states: list[State]) -> None:
-        """Shows `states`: those of all trainings of this session, finished ones included."""
+        """Shows `states`, those of all trainings of this session, including finished ones."""
 
     def stop(self) -> None:
-        """Shows nothing any more."""
+        """Removes the display."""
 
 
 class Overall:
@@ -33,7 +33,7 @@ class Overall:
         self._started = time.monotonic()
 
     def progress(self, states: list[State]) -> tuple[int, list[str]]:
-        """Epochs done, and an estimate of the time left once there is one: ["about 3 min left"]."""
+        """Returns the epochs done and, once there is one, an estimate such as ["about 3 min left"]."""
         done = sum(state["epoch"] for state in states if state["name"] in self._rows)
         if not done:
             return 0, []
@@ -42,20 +42,20 @@ class Overall:
 
 
 def unfinished(states: list[State]) -> list[State]:
-    """The states of trainings that have epochs left."""
+    """Returns the states of the trainings that have epochs left."""
     return [state for state in states if state["epoch"] < state["epochs"]]
 
 
 def short_name(case: str) -> str:
-    """A case's node id, short enough for a bar: its exercise and row."""
+    """Returns the number of a case's exercise and its row, short enough for a bar."""
     number = Path(case.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
     return f"{number}. {row_name(case)}"
 
 
 def format_state(state: State) -> str:
-    """Epoch, loss, accuracy and time left, in words; or what it waits for."""
+    """Returns the epoch, loss, accuracy and time left, in words; or what the training waits for."""
     if not state["epoch"]:
-        return str(state["waiting"] or "begins")
+        return str(state["waiting"] or "starting")
     left = state["seconds"] / state["epoch"] * (state["epochs"] - state["epoch"])
     return (
         f"{state['epoch']} of {state['epochs']}, loss {float(state['loss']):.4f}, "
@@ -64,7 +64,7 @@ def format_state(state: State) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds up to a minute and a half, then minutes, then hours."""
+    """Returns seconds up to a minute and a half, then minutes, then hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

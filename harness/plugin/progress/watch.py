@@ -20,24 +20,24 @@ _WATCH = pytest.StashKey["ProgressWatch"]()
 
 
 def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) -> None:
-    """Displays progress until `unwatch`; `epochs` are those of every row that is to be trained."""
+    """Displays progress until `unwatch`; `epochs` has the epochs of every row to train, by case."""
     if config.option.verbose < 0 or not epochs:
         return
-    ownership.clear(report_dir / FOLDER)  # what a killed session left
+    ownership.clear(report_dir / FOLDER)  # left by a killed session
     reporter = config.pluginmanager.getplugin("terminalreporter")
     config.stash[_WATCH] = ProgressWatch(report_dir / FOLDER, _display(reporter, epochs))
     config.add_cleanup(config.stash[_WATCH].stop)  # for a session that crashes before `unwatch`
 
 
 def unwatch(config: pytest.Config, report_dir: Path) -> None:
-    """Ends what `watch` began, and removes the files."""
+    """Ends the display, and removes the files."""
     if _WATCH in config.stash:
         config.stash[_WATCH].stop()
     ownership.clear(report_dir / FOLDER)
 
 
 def _display(reporter: pytest.TerminalReporter, epochs: Mapping[str, int]) -> Display:
-    """Bars in a terminal, where rich is installed to draw them; else lines."""
+    """Returns bars in a terminal, if rich is installed to draw them; else lines."""
     if reporter.isatty and os.environ.get("TERM", "dumb") != "dumb":
         with suppress(ImportError):
             from .bars import Bars

@@ -1,4 +1,4 @@
-"""The training's side of progress: a file that says which epoch it is at."""
+"""The training's side of progress: a file with its current epoch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ... import atomic_json
 from ...files.names import short_digest
 from . import FOLDER
 
-_WRITE_SECONDS = 0.25  # between two writes of one training, at least: an epoch may take less
+_WRITE_SECONDS = 0.25  # the least time between two writes of a training, whose epochs may be shorter
 
 AfterEpoch = Callable[[int, Evaluation, Evaluation], None]
 
 
 class ProgressFile:
-    """The file of the training called `name`, which has so many epochs."""
+    """The file of the training called `name`, of `epochs` epochs."""
 
     def __init__(self, report_dir: Path, name: str, epochs: int):
         self._path = report_dir / FOLDER / f"{short_digest(name)}.json"
@@ -30,11 +30,11 @@ class ProgressFile:
         self._last = -_WRITE_SECONDS
 
     def wait(self, line: str) -> None:
-        """Says what the training waits for; with "", that it waits no longer."""
+        """Writes what the training waits for; "" means that it no longer waits."""
         self._write(epoch=0, waiting=line)
 
     def after_epoch(self, epoch: int, on_train: Evaluation, on_test: Evaluation) -> None:
-        """To be called with the number of epochs done, and the evaluations of both sets."""
+        """Writes the number of epochs done, and the evaluations of both sets."""
         seconds = time.monotonic() - self._started
         if seconds - self._last < _WRITE_SECONDS and epoch < self._epochs:
             return
@@ -47,6 +47,6 @@ class ProgressFile:
         )
 
     def _write(self, **state: Any) -> None:
-        with suppress(OSError):  # on a full disk, writing the record will fail the training
+        with suppress(OSError):  # if the disk is full, writing the record will fail
             self._path.parent.mkdir(exist_ok=True)
             atomic_json.write_json(self._path, {"name": self._name, "epochs": self._epochs, **state})
