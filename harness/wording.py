@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """Returns "1 row", or "3 rows"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

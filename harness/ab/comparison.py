@@ -12,7 +12,7 @@ from typing import Literal
 from model.environment import available_cores
 
 from ..compare.learning import Change
-from ..wording import count
+from ..wording import counted
 from .decision import LOOKS, RowDecision, decide_speeds, learning_changes
 from .selection import Selection
 from .side import Checkout, Pair, SideError
@@ -79,7 +79,7 @@ def compare_checkouts(
         if not rows:
             break
         seeds = [number * count + seed for seed in selection.settings.seeds]
-        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {count(len(rows), "row")}")
+        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {counted(len(rows), 'row')}")
         if len(found.errors) == len(selection.rows) and found.outcome != "worse":
             raise ValueError(f"nothing can be compared: {_why_nothing(found)}")
         if number + 1 in LOOKS:

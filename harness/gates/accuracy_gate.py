@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..compare.learning import Change, LearningOutcome, compare_learning
-from ..wording import count, first_few
+from ..wording import counted, first_few
 from .baselines import FOR_ACCURACY, Cases, SavedRun
 from .gate_result import Finding, GateResult
 
@@ -49,7 +49,7 @@ def check_accuracies(
     counts = Counter(change.outcome for change in changes.values())
     if changes:
         summary = ", ".join(f"{count} {_OUTCOMES[outcome]}" for outcome, count in counts.items())
-        compared = f"{count(len(changes), "row")} compared with {run.path.stem}"
+        compared = f"{counted(len(changes), 'row')} compared with {run.path.stem}"
         result.notes.append(f"Learning: {compared}: {summary}.")
     result.require_decided(ACCURACY_OPTION, len(changes), counts["underpowered"], run.path.stem)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .. import atomic_json
 from ..compare.github import Level
-from ..wording import count, first_few
+from ..wording import counted, first_few
 
 ACCEPT = (
     "If the change is intended, accept it as the new baseline: run again without the gate options and "
@@ -78,7 +78,7 @@ class GateResult:
     def require_decided(self, gate: str, compared: int, undecided: int, against: str) -> None:
         """Adds a failure if `gate` compared rows but could not decide any of them."""
         if 0 < compared <= undecided:
-            what = f"{count(compared, "row")} compared with {against}"
+            what = f"{counted(compared, 'row')} compared with {against}"
             text = f"no row could be decided: {what}, all inconclusive"
             self.failures.append(Finding(gate, None, "inconclusive", text))
 

@@ -22,7 +22,7 @@ from ..session_settings import SETTINGS
 from ..timing.session_rows import SESSION_ROWS
 from ..timing.storage import ACCEPTED, INCONCLUSIVE_SUFFIX, counts, saved_files
 from ..timing.xdist_bridge import benchmark_session
-from ..wording import count
+from ..wording import counted
 from . import accuracy_gate, missing, time_gate, versions
 from .baselines import (
     FOR_TIMES,
@@ -317,7 +317,9 @@ def _check_benchmarks(result: GateResult, current: Cases, run: SavedRun, checks:
         if not failed:
             result.passed.append(Finding(_BENCHMARK, case, "not slower", "not slower"))
     if common:
-        result.notes.append(f"{_BENCHMARK}: {count(len(common), "row")} compared with {run.path.stem}.")
+        result.notes.append(
+            f"{_BENCHMARK}: {counted(len(common), 'row')} compared with {run.path.stem}."
+        )
 
 
 def _gates(config: pytest.Config) -> list[str]:

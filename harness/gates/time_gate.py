@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..wording import count, first_few
+from ..wording import counted, first_few
 from .baselines import FOR_TIMES, Cases, SavedRun
 from .gate_result import Finding, GateResult
 from .retraining import RetrainingError
@@ -142,7 +142,7 @@ def _report(result: GateResult, judged: Judgement, *, saved_runs: int, percent: 
     smallest = [row.detectable for row in judged.rows.values()]
     in_all = f", {judged.together.detectable:.0f} % in all rows together" if judged.together else ""
     result.notes.append(
-        f"Times: {count(len(judged.rows), "row")} compared with {saved_runs} saved runs. Smallest "
+        f"Times: {counted(len(judged.rows), 'row')} compared with {saved_runs} saved runs. Smallest "
         f"detectable slowdown: {np.median(smallest):.0f} % in the median row, {max(smallest):.0f} % in "
         f"the noisiest row{in_all}; gate.json lists every row."
     )

@@ -34,7 +34,7 @@ from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
 from ..session_settings import SESSION_STUDY, SETTINGS
-from ..wording import count
+from ..wording import counted
 from .collected import exercises_of
 from .progress.state import format_duration
 from .progress.watch import unwatch, watch
@@ -112,7 +112,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     seconds = training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
         config.get_terminal_writer().line(
-            f"{count(len(experiments), "row")} to train, predicted from {SPEED} to take about "
+            f"{counted(len(experiments), 'row')} to train, predicted from {SPEED} to take about "
             f"{format_duration(seconds)}, plus evaluation"
         )
     watch(config, settings.report_dir, {case: each.epochs for case, each in experiments.items()})

@@ -18,7 +18,7 @@ from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model
 from ..paths import SPEED, TIMES
 from ..verdicts import verdicts_on
-from ..wording import count
+from ..wording import counted
 from . import tables
 
 _PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # as the tables call them
@@ -34,18 +34,18 @@ def _overview(folder: Path) -> str:
     if not cases or not summary.exercises:
         raise LookupError("needs rows, and the run has none")
     epochs = sorted({case.experiment.epochs for case in cases})
-    of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + count(epochs[-1], "epoch")
+    of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + counted(epochs[-1], "epoch")
     seeds = max(len(case.seeds) for case in cases)
     row, published = summary.study.row, summary.study.published
     sentences = [
-        f"`{summary.command}` on {_machine(summary.machine)}: {count(len(cases), row)} of {of_epochs}, "
+        f"`{summary.command}` on {_machine(summary.machine)}: {counted(len(cases), row)} of {of_epochs}, "
         f"{'one seed' if seeds == 1 else f'{seeds} seeds'} each, in "
         f"{sum(case.seconds for case in cases):,.0f} s of training."
     ]
     if timed := [case for case in cases if case.paper.seconds]:
         theirs = sum(case.paper.seconds or 0 for case in timed)
         sentences.append(
-            f"The {count(len(timed), row)} with a time in the {published} took "
+            f"The {counted(len(timed), row)} with a time in the {published} took "
             f"{sum(case.seconds for case in timed):,.0f} s, compared with {theirs:,.0f} s there."
         )
     if summary.claims:
@@ -55,7 +55,7 @@ def _overview(folder: Path) -> str:
             for verdict in verdicts_on(claim.source for claim in summary.claims)
             if counts[verdict]
         )
-        sentences.append(f"Of {count(len(summary.claims), 'claim')} decided: {verdicts}.")
+        sentences.append(f"Of {counted(len(summary.claims), 'claim')} decided: {verdicts}.")
     return " ".join(sentences)
 
 
@@ -111,7 +111,7 @@ def _accuracy_after(epoch: float, run: TrainingRecord) -> str:
     if epoch != int(epoch) or not 1 <= epoch <= run.experiment.epochs:
         return tables.NONE
     accuracies = run.test_accuracy[int(epoch)]
-    return f"{sum(accuracies) / len(accuracies):.3f} ({count(int(epoch), 'epoch')})"
+    return f"{sum(accuracies) / len(accuracies):.3f} ({counted(int(epoch), 'epoch')})"
 
 
 def _rows(folder: Path) -> str:
@@ -170,7 +170,7 @@ def _peers(folder: Path) -> str:
         for size in dict.fromkeys(batch_size for _, batch_size, _ in measured)
     ]
     headers = [
-        f"{optimizer}, {count(cores, 'core')}" if cores else optimizer for optimizer, cores in ways
+        f"{optimizer}, {counted(cores, 'core')}" if cores else optimizer for optimizer, cores in ways
     ]
     return (
         f"Speed-up per optimizer step over {_fastest(peers)}, on {machine}:\n\n"
@@ -209,7 +209,7 @@ def _times(folder: Path) -> str:
     return (
         f"On {_machine(found.machine)}, times under `-n {found.workers}` were {found.lowest:.2f} to "
         f"{found.highest:.2f} times the serial ones, with a median of {found.median:.2f} over "
-        f"{count(len(found.rows), 'row')}; each time is the median of {found.rounds} runs."
+        f"{counted(len(found.rows), 'row')}; each time is the median of {found.rounds} runs."
     )
 
 
@@ -275,7 +275,7 @@ def _rows_table(cases: Iterable[CaseSummary], summary: Summary) -> str:
 
 
 def _machine(machine: Machine) -> str:
-    cores = f", {count(machine.cores, 'core')}" * (machine.device == "cpu")
+    cores = f", {counted(machine.cores, 'core')}" * (machine.device == "cpu")
     return f"{machine.device_name}{cores} (PyTorch {machine.torch}, Python {machine.python})"
 
 

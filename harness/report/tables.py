@@ -14,7 +14,7 @@ from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
 from ..verdicts import verdicts_on
-from ..wording import count, first_few
+from ..wording import counted, first_few
 
 NONE = "–"
 _RESUMED = "*"
@@ -112,7 +112,7 @@ def format_caption(summary: Summary) -> str:
     return "\n".join(
         [
             f"Scale {summary.scale}, {summary.dataset}, on {machine.device_name} "
-            f"({count(machine.cores, 'core')}, torch {machine.torch}, Python {machine.python}).",
+            f"({counted(machine.cores, 'core')}, torch {machine.torch}, Python {machine.python}).",
             "Accuracies are final ones on the test set, "
             + (
                 "from one seed, and so are all comparisons."
@@ -158,7 +158,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> l
     missing = [row_name(case) for case in exercise.cases if case not in by_id]
     study = summary.study
     source = f"; {study.published}: {exercise.source}" if exercise.source else ""
-    parts = [_title(f"{exercise.title} ({count(exercise.epochs, 'epoch')}{source})", style)]
+    parts = [_title(f"{exercise.title} ({counted(exercise.epochs, 'epoch')}{source})", style)]
     most = _IN_TERMINAL if style == "simple" else len(exercise.cases)
     ran = _best_of(every, most)
     if ran:
