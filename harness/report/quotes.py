@@ -38,8 +38,8 @@ def _overview(folder: Path) -> str:
     seeds = max(len(case.seeds) for case in cases)
     row, published = summary.study.row, summary.study.published
     sentences = [
-        f"`{summary.command}` on {_machine(summary.machine)}: {counted(len(cases), row)} of {of_epochs}, "
-        f"{'one seed' if seeds == 1 else f'{seeds} seeds'} each, in "
+        f"`{summary.command}` on {_machine(summary.machine)}: "
+        f"{counted(len(cases), row)} of {of_epochs}, {'one seed' if seeds == 1 else f'{seeds} seeds'} each, in "
         f"{sum(case.seconds for case in cases):,.0f} s of training."
     ]
     if timed := [case for case in cases if case.paper.seconds]:
