@@ -37,9 +37,10 @@ def _overview(folder: Path) -> str:
     of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + counted(epochs[-1], "epoch")
     seeds = max(len(case.seeds) for case in cases)
     row, published = summary.study.row, summary.study.published
+    of_seeds = "one seed" if seeds == 1 else f"{seeds} seeds"
     sentences = [
         f"`{summary.command}` on {_machine(summary.machine)}: "
-        f"{counted(len(cases), row)} of {of_epochs}, {'one seed' if seeds == 1 else f'{seeds} seeds'} each, in "
+        f"{counted(len(cases), row)} of {of_epochs}, {of_seeds} each, in "
         f"{sum(case.seconds for case in cases):,.0f} s of training."
     ]
     if timed := [case for case in cases if case.paper.seconds]:
