@@ -60,7 +60,7 @@ DAMAGED = {
     "no info": ({"benchmarks": [{"fullname": "x", "stats": STATS}]}, UNREADABLE),
     "old": (
         {"benchmarks": [{**CASE, "extra_info": {"test_accuracy": [0.9]}}]},
-        "it was saved by an earlier version, with one round per training",
+        "extra_info.scale: field required",
     ),
     "accuracies in words": (
         with_info(test_accuracy="high"),

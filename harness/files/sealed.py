@@ -61,7 +61,7 @@ def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
             raise ValueError("it does not hold a JSON object")
         stated = content.pop("checksum", None)
         if stated is None:
-            raise ValueError("it has no checksum; earlier versions wrote none")
+            raise ValueError("it has no checksum")
         if stated != _checksum(content):
             raise ValueError("its checksum is not that of its content: it was damaged or edited")
     except RecursionError:

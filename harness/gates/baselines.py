@@ -156,8 +156,6 @@ def read_saved_run(path: Path) -> SavedRun:
         cases = cases_of(content["benchmarks"])
     except ValidationError as error:
         raise BaselineError(f"the saved run {path} cannot be used: {_first(error)}") from None
-    except _OldFormError as error:
-        raise BaselineError(f"the saved run {path} cannot be used: {error}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a pytest-benchmark file"
         raise BaselineError(f"the saved run {path} cannot be read: {reason}") from None
@@ -170,15 +168,9 @@ def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, SavedCase]:
     for benchmark in benchmarks:
         info = benchmark["extra_info"]
         if "test_accuracy" in info:
-            if "seconds" not in info:
-                raise _OldFormError("it was saved by an earlier version, with one round per training")
             case = SavedCase.model_validate(benchmark)
             found[case.fullname] = case
     return found
-
-
-class _OldFormError(ValueError):
-    pass
 
 
 def _versions(content: Mapping[str, Any]) -> dict[str, str]:
