@@ -138,7 +138,7 @@ ODD_TRAININGS = [
     (
         ("experiment", "network", "sizes", 0),
         700,
-        "network has 700 inputs, and mnist has 784",
+        "network has 700 inputs; expected 784 for mnist",
     ),
     (
         ("experiment", "schedule"),
