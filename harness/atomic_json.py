@@ -34,7 +34,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise ValueError(f"{path} is nested too deeply") from None
+        raise ValueError(f"{path} cannot be read: it is nested too deeply") from None
 
 
 def _to_strict(value: Any) -> Any:

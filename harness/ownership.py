@@ -1,7 +1,7 @@
-"""Folders that the suite owns; it never moves, replaces or deletes any other.
+"""Folders that the suite owns. It never moves, replaces or deletes others.
 
 A report folder carries a mark, and contains only files that the suite writes. All other files belong to
-the user, and stay where they are.
+the user and stay where they are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FOLDERS = {
     "locks": ".lock",
     "progress": ".json",
     "figures": ".svg",
-}  # and the files in them
+}  # with the suffix of their files
 
 
 class ForeignFilesError(OSError):
@@ -46,10 +46,7 @@ class ForeignFilesError(OSError):
 
 
 def make(folder: Path) -> None:
-    """Creates a report folder, or takes an empty one.
-
-    Raises ForeignFilesError if it has files and is not owned.
-    """
+    """Creates a report folder, or marks an empty one. Raises ForeignFilesError if it has other files."""
     if owns(folder):
         return
     if folder.exists() and any(folder.iterdir()):
@@ -62,19 +59,19 @@ def make(folder: Path) -> None:
 
 
 def make_or_share(folder: Path) -> None:
-    """Creates a report folder to add one file to; a folder with the user's files may take it, too."""
+    """Creates a report folder to add a file to; a folder with the user's files is left unmarked."""
     with suppress(ForeignFilesError):
         make(folder)
 
 
 def has_run(folder: Path) -> bool:
-    """Returns whether a report folder has any result of a run: a record, a claim or a summary."""
+    """Returns whether a report folder has a record, a claim or a summary of a run."""
     finished = (path for name in ("runs", "claims") for path in (folder / name).glob("*.json"))
     return (folder / "summary.json").exists() or any(finished)
 
 
 def remove_if_unused(folder: Path) -> None:
-    """Deletes a folder that a session created, if it contains only what was put there at the start."""
+    """Deletes a folder that a session created, if no result was added to it."""
     with suppress(OSError):
         names = {path.name for path in folder.iterdir()}
         no_files = all(not any((folder / name).iterdir()) for name in names & {*_FOLDERS})
@@ -100,18 +97,18 @@ def owns(folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Deletes an owned folder. Raises ForeignFilesError if it is not owned, or has other files, too."""
+    """Deletes an owned folder. Raises ForeignFilesError if it is not owned or has other files."""
     if folder.is_symlink() or not owns(folder):
-        raise ForeignFilesError(f"{folder} is not a report of this suite")
+        raise ForeignFilesError(f"{folder} is not a report of this suite; move it away")
     if found := foreign_file(folder):
         raise ForeignFilesError(
-            f"{folder} contains {found.relative_to(folder)}, which is not part of a report"
+            f"{folder} contains {found.relative_to(folder)}, which is not part of a report; move it away"
         )
     shutil.rmtree(folder)
 
 
 def clear(folder: Path) -> None:
-    """Deletes a report's folder of locks or progress, except for files that the suite did not write."""
+    """Deletes a report's folder of locks or progress, but keeps files that the suite did not write."""
     with suppress(OSError):  # it is missing, or in use
         if not folder.is_symlink():
             for path in folder.iterdir():
@@ -141,6 +138,6 @@ def _is_regular(path: Path, suffix: str) -> bool:
 
 
 def _without_temporary(name: str) -> str:
-    """Returns the name that a temporary file, left by a killed process, was to get; others unchanged."""
+    """Returns the final name of a temporary file that a killed process left; others unchanged."""
     found = re.fullmatch(r"\.(.+)-[a-z0-9_]{8}", name)
     return found[1] if found else name

@@ -1,4 +1,4 @@
-"""The folders of runs: one for each run, and a link `latest` to the newest.
+"""The folders of runs, and a link `latest` to the newest.
 
 A run's folder is named after its time (UTC) and commit, `reports/2026-11-25_14-57-54.318_d2cbc64`. It
 never moves, and only `make prune` deletes runs.
@@ -24,7 +24,7 @@ _NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{3}(_[0-9a-f]{7,40})?(-\d
 
 
 def new(reports: Path) -> Path:
-    """Returns the folder for a run that begins now, in the folder `reports`, without creating it."""
+    """Returns the folder in `reports` for a run that begins now, without creating it."""
     name = _stamp(datetime.now(UTC))
     with suppress(ValueError):
         name += "_" + git(reports.parent, "rev-parse", "--short=7", "--verify", "HEAD", timeout=10)
@@ -34,7 +34,7 @@ def new(reports: Path) -> Path:
 
 
 def begin(folder: Path) -> None:
-    """Prepares a run in `folder`, if `new` named it, and copies the measurements of the machine to it.
+    """Prepares a run in `folder`, if `new` named it, and copies the machine's measurements to it.
 
     Raises ForeignFilesError if `latest` is something that the suite did not create.
     """
@@ -58,12 +58,12 @@ def begin(folder: Path) -> None:
     before = latest(folder.parent)
     for name in (SPEED, TIMES):
         if before and (before / name).is_file() and not (folder / name).exists():
-            with suppress(OSError):  # a missing forecast must not stop the run
+            with suppress(OSError):  # the run can do without a forecast
                 shutil.copy2(before / name, folder / name)
 
 
 def latest(reports: Path) -> Path | None:
-    """Returns the newest run's folder in `reports`, or None. Without a link, it is found by its name."""
+    """Returns the newest run's folder in `reports`, or None. Without a link, names decide."""
     link = reports / LINK
     if link.is_dir() and ownership.owns(link):
         return link.resolve()
@@ -104,7 +104,7 @@ def check_free(folder: Path, name: str) -> None:
 
 
 def runs(reports: Path) -> list[Path]:
-    """Returns the report folders in `reports`, newest first by name, or else by modification time."""
+    """Returns the report folders in `reports`, newest first, by name or modification time."""
     marked = [path for path in reports.iterdir() if not path.is_symlink() and ownership.owns(path)]
     return sorted(marked, key=_time, reverse=True)
 

@@ -31,22 +31,22 @@ class Study:
 
     title: str
     about: str = ""
-    """What it is about, in a sentence."""
+    """Its subject, in a sentence."""
     row: str = "row"
     """The word for a row in its tables."""
     published: str = "published"
-    """The word in its tables for the results of the paper that it reproduces, if it does."""
+    """The word in its tables for the results of the paper that it reproduces, if any."""
     scales: Mapping[str, int] = field(default_factory=lambda: {"full": 10})
     """The epochs of a training, by scale; an exercise may have others.
 
-    The first scale is the default. At the last one every claim can be decided.
+    The first scale is the default. At the last one, every claim can be decided.
     """
     home: str = "."
     """The folder of its `reports` and saved runs, relative to its own folder."""
     data_root: str = "data"
     """The folder of its data sets, to which missing ones are downloaded, relative to its own folder."""
     documents: tuple[str, ...] = ()
-    """The documents that quote its published runs, relative to `home`."""
+    """The paths of the documents that quote its published runs, relative to `home`."""
 
     def __post_init__(self) -> None:
         for name in ("title", "about", "row", "published", "home", "data_root"):
@@ -97,7 +97,7 @@ class Study:
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study and its folder. Paths are absolute."""
+    """A study and its folder, with absolute paths."""
 
     study: Study
     path: Path
@@ -143,7 +143,7 @@ def study_of(module: object) -> StudyFolder | None:
 
 
 def load_study(folder: Path) -> StudyFolder:
-    """Returns the study in `folder`. Raises ValueError, with one line, if there is none."""
+    """Returns the study in `folder`. Raises ValueError, with a message of one line, if there is none."""
     path = folder / CONFTEST
     if not path.is_file():
         raise ValueError(f"{folder} is not a study: it has no {CONFTEST}")

@@ -59,7 +59,7 @@ def look_up(name: str, kind: str) -> Callable[..., Any]:
             rest = f"{last}.{rest}"
         else:
             return cast("Callable[..., Any]", found)
-    raise ValueError(f"{kind} {name} cannot be found")
+    raise ValueError(f"{kind} {name} cannot be found; expected an importable dotted name")
 
 
 def plain_options(given: object, *, without: Collection[str]) -> tuple[tuple[str, Any], ...]:

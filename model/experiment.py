@@ -125,7 +125,7 @@ class Experiment:
             )
         needed = [each.name for each in fields(cls) if each.default is MISSING]
         if missing := [name for name in needed if name not in settings]:
-            raise ValueError(f"{missing[0]} is missing")
+            raise ValueError(f"{missing[0]} is missing; expected {', '.join(needed)}")
         return cls(**settings)
 
     def steps_per_epoch(self, examples: int) -> int:

@@ -1,9 +1,10 @@
-"""Mutations of real files: each is taken whole or refused in one line that names the file.
+"""Mutations of real files: each is accepted or refused in one line that names the file.
 
     make fuzz                          # 10,000 mutations, in a few minutes
     make fuzz ARGS="--mutations 1000"
 
-It says how long the slowest took and how far memory grew. Exit status 1 from a second or 200 MB on.
+It prints the time of the slowest and the growth of memory. The exit status is 1 if they reach a second
+or 200 MB.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ from harness.results.records import to_case
 from harness.study import load_study as study_in
 
 RUN = study_in(BENCH).published / "epyc-1-core"
-SECONDS, BYTES = 1.0, 200e6  # that no mutation may take
+SECONDS, BYTES = 1.0, 200e6  # the limits for a mutation's time and for the growth of memory
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: examples of it, and what reads it and makes something of it."""
+    """A kind of file: examples, and the function that reads and uses one."""
 
     examples: list[Path] | dict[str, Any]
     read: Callable[[Path], object]
@@ -62,7 +63,7 @@ def _record(path: Path) -> None:
 def _summary(path: Path) -> None:
     run = load_run(path.parent)
     summary = run.summary
-    if not run.left_out:  # as a run's own is, and a published one
+    if not run.left_out:  # only then are the tables made
         tables.format_tables(summary, "github")
         tables.format_caption(summary)
     for exercise in run.summary.exercises:
@@ -76,7 +77,7 @@ def _claim() -> dict[str, Any]:
 
 
 def _baseline() -> dict[str, Any]:
-    """What pytest-benchmark would save of a published run's first row, as far as it is read."""
+    """Returns the fields that are read of what pytest-benchmark saves, for a published run's row."""
     record = sealed.read_model(next((RUN / "runs").glob("*sgd-lr0.1-batch1000.*")), TrainingRecord)
     seconds = [later - sooner for sooner, later in pairwise(record.epoch_seconds)]
     info = {
@@ -125,7 +126,7 @@ _VALUES = _ODD | st.integers() | st.floats() | st.text(max_size=20)
 
 @st.composite
 def _trees(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
-    """The content with some of its values replaced, removed, repeated or exchanged."""
+    """Draws the content with one to three values replaced, removed, repeated or exchanged."""
     content = copy.deepcopy(content)
     for _ in range(draw(st.integers(1, 3))):
         node: Any = content
@@ -152,7 +153,7 @@ def _trees(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def _bytes(draw: st.DrawFn, content: bytes) -> bytes:
-    """The bytes cut, changed, or with others in between."""
+    """Draws the bytes cut, changed, or with others inserted."""
     at = draw(st.integers(0, len(content)))
     match draw(st.sampled_from(["cut", "change", "insert", "brackets"])):
         case "cut":
@@ -171,7 +172,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 @st.composite
 def mutations(draw: st.DrawFn, kind: str) -> tuple[str, bytes]:
-    """A file's name and content."""
+    """Draws a file's name and content."""
     examples = KINDS[kind].examples
     if isinstance(examples, dict):
         name, content = "a.json", examples
@@ -182,7 +183,7 @@ def mutations(draw: st.DrawFn, kind: str) -> tuple[str, bytes]:
         sealed_text = json.dumps({"checksum": sealed._checksum(content), **content}, indent=1)
         return name, draw(_bytes(sealed_text.encode()))
     content = draw(_trees(content))
-    if draw(st.integers(0, 9)):  # mostly with its checksum, to come as far as the model
+    if draw(st.integers(0, 9)):  # mostly with its checksum, so that the model is reached
         content = {"checksum": sealed._checksum(content), **content}
     if kind in ("record", "claim") and isinstance(content.get("id"), str) and draw(st.booleans()):
         own = file_name(content["id"], key_of(content))
@@ -192,24 +193,24 @@ def mutations(draw: st.DrawFn, kind: str) -> tuple[str, bytes]:
 
 
 def check(kind: str, folder: Path, mutation: tuple[str, bytes]) -> bool:
-    """Whether the file is taken; AssertionError if it is neither taken nor refused as it should be."""
+    """Returns whether the file is accepted; fails if it is refused in any other way than one line."""
     name, content = mutation
     path = folder / name
     path.write_bytes(content)
     try:
         KINDS[kind].read(path)
-        said = None
+        refusal = None
     except (FileError, ReportError, BaselineError) as error:
-        said = str(error)
+        refusal = str(error)
     finally:
         path.unlink()
-    assert said is None or (str(path) in said and said.isprintable()), said
-    return said is None
+    assert refusal is None or (str(path) in refusal and refusal.isprintable()), refusal
+    return refusal is None
 
 
 def _try(kind: str, count: int) -> tuple[list[float], int]:
-    """The CPU seconds that each of so many mutations took, and how many were taken."""
-    seconds, taken = [], 0
+    """Tries `count` mutations; returns the CPU seconds of each, and the number of accepted ones."""
+    seconds, accepted = [], 0
 
     @settings(
         max_examples=count,
@@ -220,14 +221,14 @@ def _try(kind: str, count: int) -> tuple[list[float], int]:
     )
     @given(mutation=mutations(kind))
     def fuzz(mutation: tuple[str, bytes]) -> None:
-        nonlocal taken
+        nonlocal accepted
         started = time.process_time()
-        taken += check(kind, Path(temporary), mutation)
+        accepted += check(kind, Path(temporary), mutation)
         seconds.append(time.process_time() - started)
 
     with tempfile.TemporaryDirectory() as temporary:
         fuzz()
-    return seconds, taken
+    return seconds, accepted
 
 
 def main() -> int:
@@ -237,8 +238,8 @@ def main() -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     count, slowest = 0, 0.0
     for kind in KINDS:
-        seconds, taken = _try(kind, options.mutations // len(KINDS) + 1)
-        print(f"{kind}: {len(seconds)} mutations, {taken} taken, the others refused", flush=True)
+        seconds, accepted = _try(kind, options.mutations // len(KINDS) + 1)
+        print(f"{kind}: {len(seconds)} mutations, {accepted} accepted, the others refused", flush=True)
         count, slowest = count + len(seconds), max(slowest, *seconds)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     print(

@@ -202,9 +202,9 @@ def test_a_measurement_survives_a_round_trip():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ({1: 2}, "x has the key 1; keys are text"),
-        ({"a": [{2.5: 1}]}, "x['a'][0] has the key 2.5; keys are text"),
-        ({"a": "NaN"}, "x['a'] is the text 'NaN', which would be read as a number"),
+        ({1: 2}, "x has the key 1; expected text"),
+        ({"a": [{2.5: 1}]}, "x['a'][0] has the key 2.5; expected text"),
+        ({"a": "NaN"}, "x['a'] is the text 'NaN', which would be read back as a number"),
         ({"a": {1, 2}}, "x['a'] is {1, 2}; expected numbers, text, True, False, None, lists and dict"),
         ({"a": 1j}, "x['a'] is 1j; expected numbers"),
     ],

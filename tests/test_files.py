@@ -1,4 +1,4 @@
-"""What is read from files is what it should be, or is refused in one line that names the file."""
+"""Files with invalid content are refused in one line that names the file."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ ID = "bench/test_1_x.py::test_training[row]"
 
 
 def training():
-    """A record's content."""
+    """Returns the content of a training's record."""
     made = made_up_training(Experiment(optimizer=SGD(0.1), batch_size=1, epochs=2), SEEDS)
     return {
         "id": ID,
@@ -70,7 +70,7 @@ def report(tmp_path):
 
 
 def refusal(folder):
-    """The line with which --resume refuses the folder, which it leaves as it is."""
+    """Returns the line with which --resume refuses the folder; checks that it changes nothing."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(pytest.UsageError) as error:
         ReportFolder(folder, fingerprint=RUN, resume=True)
@@ -88,7 +88,7 @@ def at(content, place):
 
 CURVE = ("test_accuracy", 1, 0)
 LOSS = ("train_loss", 1, 0)
-ODD_TRAININGS = [
+INVALID_TRAININGS = [
     (CURVE, 5.0, "less than or equal to 1"),
     (CURVE, -0.1, "greater than or equal to 0"),
     (CURVE, "NaN", "valid number"),
@@ -96,37 +96,37 @@ ODD_TRAININGS = [
     (CURVE, None, "valid number"),
     (CURVE, True, "valid number"),
     (LOSS, "many", "valid number"),
-    (("test_accuracy", 1), [0.5], "test_accuracy has not the shape (3, 2)"),
-    (("train_loss",), [[0, 0]], "train_loss has not the shape (3, 2)"),
-    (("predictions", 0), [1], "predictions has not the shape (10, 2)"),
-    (("observed", "unit_spread", 0), [1], "observed.unit_spread: its lists are not of equal lengths"),
-    (("observed", "unit_spread"), [[1], [2]], "observed.unit_spread has not the shape (..., 2)"),
+    (("test_accuracy", 1), [0.5], "test_accuracy does not have shape (3, 2)"),
+    (("train_loss",), [[0, 0]], "train_loss does not have shape (3, 2)"),
+    (("predictions", 0), [1], "predictions does not have shape (10, 2)"),
+    (("observed", "unit_spread", 0), [1], "observed.unit_spread: its lists differ in length"),
+    (("observed", "unit_spread"), [[1], [2]], "observed.unit_spread does not have shape (..., 2)"),
     (("observed", "unit_spread", 0, 1), "many", "observed.unit_spread: expected numbers"),
     (("observed", "unit_spread"), 7, "observed.unit_spread: Input should be a valid list"),
     (("epoch_seconds",), [0, -5, 0], "greater than or equal to 0"),
-    (("epoch_seconds",), [1, 0, 0], "from 0 to its seconds"),
-    (("epoch_seconds",), [0, 0, 1], "from 0 to its seconds"),
-    (("epoch_seconds",), [0, 1, 0], "epoch_seconds goes back"),
+    (("epoch_seconds",), [1, 0, 0], "from 0 to seconds"),
+    (("epoch_seconds",), [0, 0, 1], "from 0 to seconds"),
+    (("epoch_seconds",), [0, 1, 0], "epoch_seconds decreases"),
     (("seconds",), -5, "greater than or equal to 0"),
     (("seconds",), "Infinity", "valid number"),
-    (("seconds",), 7, "from 0 to its seconds"),
+    (("seconds",), 7, "from 0 to seconds"),
     (("prepare_seconds",), None, "valid number"),
     (("seeds",), "abc", "valid list"),
-    (("seeds",), [0, 0], "a seed is there twice"),
+    (("seeds",), [0, 0], "a seed occurs twice"),
     (("seeds",), [], "at least 1 item"),
-    (("seeds",), [0, 1, 2], "3 seeds, its run 2 replicates"),
+    (("seeds",), [0, 1, 2], "3 seeds, but 2 replicates"),
     (("seeds", 0), 0.5, "valid integer"),
-    (("outcomes",), ["learned"], "outcomes has not the shape (2,)"),
+    (("outcomes",), ["learned"], "outcomes does not have shape (2,)"),
     (("outcomes", 0), "won", "learned"),
     (("engine",), "<script>", "engine: expected one of cluster, numba, cuda-graph, eager"),
     (("device",), "tpu", "device: String should match pattern"),
     (("steps",), 0, "greater than or equal to 1"),
-    (("steps",), 3, "3 steps are not so many in each of 2 epochs"),
+    (("steps",), 3, "3 steps do not divide evenly into 2 epochs"),
     (("threads",), "1", "valid integer"),
     (("paper",), {}, "paper.test_accuracy: Field required"),
     (("paper", "test_accuracy"), 7, "less than or equal to 1"),
-    (("experiment", "epochs"), 999, "epoch_seconds has not the shape (1000,)"),
-    (("experiment", "optimizer", "learning_rate"), 0.2, "what it holds belongs into test_1_x.row."),
+    (("experiment", "epochs"), 999, "epoch_seconds does not have shape (1000,)"),
+    (("experiment", "optimizer", "learning_rate"), 0.2, "its content belongs in test_1_x.row."),
     (("experiment", "optimizer", "learning_rate"), "fast", "experiment: learning_rate is 'fast'"),
     (("experiment", "optimizer", "learning_rate"), -1, "experiment: learning_rate is -1"),
     (("experiment", "optimizer"), "sgd", "experiment: optimizer is 'sgd'; expected a class and its"),
@@ -147,7 +147,7 @@ ODD_TRAININGS = [
     ),
     (("experiment",), None, "experiment"),
     (("experiment",), "sgd", "experiment"),
-    (("id",), "bench/test_1_x.py::test_training[other]", "what it holds belongs into test_1_x.other."),
+    (("id",), "bench/test_1_x.py::test_training[other]", "its content belongs in test_1_x.other."),
     (("id",), "\x1b[31m", "cannot be printed"),
     (("id",), 7, "valid string"),
     (("run",), None, "run"),
@@ -158,8 +158,8 @@ ODD_TRAININGS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "value", "said"), ODD_TRAININGS)
-def test_an_odd_training_is_named(report, place, value, said):
+@pytest.mark.parametrize(("place", "value", "reason"), INVALID_TRAININGS)
+def test_an_invalid_training_is_refused(report, place, value, reason):
     path = reports.write_record(report, training())
     content = sealed.read_content(path)
     parent, last = at(content, place)
@@ -167,44 +167,46 @@ def test_an_odd_training_is_named(report, place, value, said):
     sealed.write_content(path, content)
     line = refusal(report)
     assert line.startswith(f"--resume: {path} cannot be read: ")
-    assert said in line
+    assert reason in line
 
 
 @pytest.mark.parametrize(
-    "numbers", [[["NaN", "Infinity"], ["-Infinity", 1e308]], [[0, 1], [2.5, -3]]], ids=["odd", "usual"]
+    "numbers",
+    [[["NaN", "Infinity"], ["-Infinity", 1e308]], [[0, 1], [2.5, -3]]],
+    ids=["not finite", "finite"],
 )
 @pytest.mark.parametrize("name", ["train_loss", "test_loss", "unit_spread"])
-def test_what_diverged_may_be_infinite_or_no_number(report, name, numbers):
+def test_losses_may_be_infinite_or_nan(report, name, numbers):
     changed = {name: [[0, 0], *numbers]}  # after the first epoch's
     changed = {"observed": {name: numbers}} if name == "unit_spread" else changed
     reports.write_record(report, {**training(), **changed})
     ReportFolder(report, fingerprint=RUN, resume=True).close()
 
 
-ODD_MEASUREMENTS = [
-    (("measured",), [{}], "measured has not the shape (2,)"),
+INVALID_MEASUREMENTS = [
+    (("measured",), [{}], "measured does not have shape (2,)"),
     (("measured", 0), 1, "valid dictionary"),
     (("measured",), None, "valid list"),
-    (("seeds",), [1, 1], "a seed is there twice"),
+    (("seeds",), [1, 1], "a seed occurs twice"),
 ]
 
 
-@pytest.mark.parametrize(("place", "value", "said"), ODD_MEASUREMENTS)
-def test_an_odd_measurement_is_named(report, place, value, said):
+@pytest.mark.parametrize(("place", "value", "reason"), INVALID_MEASUREMENTS)
+def test_an_invalid_measurement_is_refused(report, place, value, reason):
     content = measurement()
     parent, last = at(content, place)
     parent[last] = value
-    assert said in refusal_of(report, content)
+    assert reason in refusal_of(report, content)
 
 
-def test_a_record_is_read_as_what_it_is(report):
-    earlier = training()  # before engines were left out
+def test_a_record_is_read_as_its_kind(report):
+    earlier = training()  # from before engines_left_out existed
     del earlier["engines_left_out"]
     assert read_record(reports.write_record(report, earlier)).engines_left_out == {}
     assert read_record(reports.write_record(report, measurement())).measured[1] == {"shared": 0.5}
 
 
-def test_a_report_has_at_most_so_many_records():
+def test_a_report_has_at_most_100000_records():
     assert Resumed(records=["a"] * 100_000)
     with pytest.raises(ValueError, match="at most 100000 items"):
         Resumed(records=["a"] * 100_001)
@@ -217,20 +219,20 @@ def refusal_of(report, content):
     return line
 
 
-ODD_CLAIMS = [
+INVALID_CLAIMS = [
     (("verdict",), "proved", "verdict: Input should be 'reproduced'"),
     (("verdict",), None, "verdict"),
     (("evidence",), "x" * 10**4, "at most 5000 characters"),
     (("evidence",), "\x1b]0;owned\x07", "cannot be printed"),
     (("rows",), [1], "valid string"),
     (("run",), None, "run"),
-    (("run", "scale"), "paper", "what it holds belongs into test_1_x.test_so."),
-    (("id",), "bench/test_2_y.py::test_so", "what it holds belongs into test_2_y.test_so."),
+    (("run", "scale"), "paper", "its content belongs in test_1_x.test_so."),
+    (("id",), "bench/test_2_y.py::test_so", "its content belongs in test_2_y.test_so."),
 ]
 
 
-@pytest.mark.parametrize(("place", "value", "said"), ODD_CLAIMS)
-def test_an_odd_claim_is_named(report, place, value, said):
+@pytest.mark.parametrize(("place", "value", "reason"), INVALID_CLAIMS)
+def test_an_invalid_claim_is_refused(report, place, value, reason):
     content = claim()
     Store(report).put_claim(ClaimRecord(**content))
     (path,) = (report / "claims").iterdir()
@@ -239,7 +241,7 @@ def test_an_odd_claim_is_named(report, place, value, said):
     sealed.write_content(path, content)
     line = refusal(report)
     assert str(path) in line
-    assert said in line
+    assert reason in line
 
 
 def test_a_claim_of_another_run_is_refused(report):
@@ -253,8 +255,8 @@ DAMAGE = {
     "a list": (lambda text: "[]", "it does not hold a JSON object"),
     "null": (lambda text: "null", "it does not hold a JSON object"),
     "no checksum": (lambda text: '{"id": "x"}', "it has no checksum"),
-    "an edit": (lambda text: text.replace("Table", "table"), "its checksum is not that of its content"),
-    "a key": (lambda text: text.replace('"run"', '"ran"'), "its checksum is not that of its content"),
+    "an edit": (lambda text: text.replace("Table", "table"), "its checksum does not match its content"),
+    "a key": (lambda text: text.replace('"run"', '"ran"'), "its checksum does not match its content"),
     "bytes": (lambda text: "\xff" + text, "can't decode byte"),
     "200,000 brackets": (lambda text: "[" * 200_000, "it is nested too deeply"),
     "200,000 braces": (lambda text: '{"a":' * 200_000, "it is nested too deeply"),
@@ -265,9 +267,9 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("kind", ["runs", "claims"])
-def test_a_damaged_file_is_named_and_left_alone(report, kind, damage, said):
+def test_a_damaged_file_is_refused_and_kept(report, kind, damage, reason):
     reports.write_record(report, {**training(), "engines_left_out": {"numba": "Table"}})
     Store(report).put_claim(ClaimRecord(**claim()))
     (path,) = (report / kind).iterdir()
@@ -276,19 +278,19 @@ def test_a_damaged_file_is_named_and_left_alone(report, kind, damage, said):
     path.write_text(damaged, encoding="latin-1")
     line = refusal(report)
     assert line.startswith(f"--resume: {path} cannot be read: ")
-    assert said in line
+    assert reason in line
 
 
 @pytest.mark.parametrize(
-    ("make", "why"), [(os.mkfifo, "it is no regular file"), (os.mkdir, "Is a directory")]
+    ("make", "reason"), [(os.mkfifo, "it is not a regular file"), (os.mkdir, "Is a directory")]
 )
-def test_what_is_no_regular_file_is_not_waited_for(report, make, why):
-    """Opening a pipe to read waits until somebody writes."""
+def test_a_file_that_is_not_regular_is_refused(report, make, reason):
+    """Opening a pipe would wait for a writer."""
     make(report / "runs" / "odd.json")
-    assert f"odd.json cannot be read: {why}" in refusal(report)
+    assert f"odd.json cannot be read: {reason}" in refusal(report)
 
 
-def test_a_file_may_not_be_of_any_size(tmp_path):
+def test_a_file_over_the_limit_is_refused(tmp_path):
     path = tmp_path / "large.json"
     sealed.write_content(path, {"text": "x" * 1000})
     size = path.stat().st_size
@@ -301,13 +303,13 @@ def test_a_file_may_not_be_of_any_size(tmp_path):
         sealed.read_content(path)
 
 
-def test_a_name_that_a_terminal_would_obey_is_shown_harmless(tmp_path):
+def test_escape_sequences_in_a_file_name_are_escaped(tmp_path):
     with pytest.raises(FileError) as error:
         sealed.read_content(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read" in str(error.value)
 
 
-def test_what_the_system_does_not_explain_is_said_in_its_words(tmp_path, monkeypatch):
+def test_an_error_without_a_number_is_reported_by_its_text(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("odd")
 
@@ -319,7 +321,7 @@ def test_what_the_system_does_not_explain_is_said_in_its_words(tmp_path, monkeyp
         sealed.read_content(tmp_path / "a.json")
 
 
-def test_what_cannot_be_printed_is_escaped():
+def test_characters_that_cannot_be_printed_are_escaped():
     assert escaped("a\x1b[2J\u202eé") == "a\\x1b[2J\\u202eé"
 
 
@@ -329,34 +331,34 @@ def test_a_message_is_cut_after_500_characters():
 
 
 @pytest.mark.parametrize("number", [9_999_999_999_999_999_999, -9_999_999_999_999_999_999, 0.1, 1e308])
-def test_numbers_come_back_as_they_were(tmp_path, number):
+def test_numbers_are_read_back_unchanged(tmp_path, number):
     sealed.write_content(tmp_path / "a.json", {"number": number})
     assert sealed.read_content(tmp_path / "a.json") == {"number": number}
 
 
 @pytest.mark.parametrize(
-    ("digits", "said"),
+    ("digits", "reason"),
     [
         ("1" + "0" * 19, "10000000000000000000… is too large a number"),
         ("-" + "1" * 30, "-1111111111111111111… is too large a number"),
         ("2" * 400 + ".5", "22222222222222222222 is too large a number"),
     ],
 )
-def test_larger_ones_are_refused_by_their_first_digits(tmp_path, digits, said):
+def test_numbers_too_large_are_named_by_their_first_digits(tmp_path, digits, reason):
     path = tmp_path / "a.json"
     path.write_text(f'{{"number": {digits}}}')
     with pytest.raises(FileError) as error:
         sealed.read_content(path)
-    assert str(error.value) == f"{path} cannot be read: {said}"
+    assert str(error.value) == f"{path} cannot be read: {reason}"
 
 
-def test_a_checksum_is_of_the_content_with_sorted_names(tmp_path):
+def test_a_checksum_covers_the_content_with_sorted_names(tmp_path):
     sealed.write_content(tmp_path / "a.json", {"b": 1, "a": [1.5, "é"]})
     stated = json.loads((tmp_path / "a.json").read_text())["checksum"]
     assert stated == hashlib.sha256(b'{"a":[1.5,"\\u00e9"],"b":1}').hexdigest()[:16]
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "folder").touch()
     with pytest.raises(FileError) as error:
         sealed.write_content(tmp_path / "folder" / "a.json", {})
@@ -371,7 +373,7 @@ def test_layout_and_order_do_not_matter_to_a_checksum(tmp_path):
     assert sealed.read_content(path) == {"a": 1.5, "b": ["Infinity", None]}
 
 
-def test_all_engines_are_known():
+def test_the_names_are_those_of_the_engines():
     assert ENGINE_NAMES == tuple(engine.NAME for engine in engines.ENGINES)
 
 
@@ -385,7 +387,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "place", "value", "said"),
+    ("kind", "content", "place", "value", "reason"),
     [
         (SpeedFile, reports.speed(), ("rows", 0, "us_per_step"), 0, "rows.0.us_per_step"),
         (SpeedFile, reports.speed(), ("rows", 0, "us_per_step"), "Infinity", "valid number"),
@@ -399,7 +401,7 @@ TIMES = {
         (Resumed, {"records": ["a"]}, ("records", 0), None, "valid string"),
     ],
 )
-def test_the_other_files(tmp_path, kind, content, place, value, said):
+def test_other_invalid_files_are_refused(tmp_path, kind, content, place, value, reason):
     path = tmp_path / "a.json"
     sealed.write_content(path, content)
     assert sealed.read_model(path, kind)
@@ -410,4 +412,4 @@ def test_the_other_files(tmp_path, kind, content, place, value, said):
     with pytest.raises(FileError) as error:
         sealed.read_model(path, kind)
     assert str(error.value).startswith(f"{path} cannot be read: ")
-    assert said in str(error.value)
+    assert reason in str(error.value)

@@ -1,4 +1,4 @@
-"""Files are whole or not there, and strict JSON reads them."""
+"""JSON files are written whole or not at all, and strict parsers read them."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from tests.data import made_up_training
 from tests.reports import RUN, write_record
 
 
-def strictly(path):
+def parsed_strictly(path):
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
@@ -27,14 +27,14 @@ def strictly(path):
 def test_numbers_that_are_not_finite_survive_a_strict_parser(tmp_path):
     path = tmp_path / "numbers.json"
     atomic_json.write_json(path, {"a": [math.inf, -math.inf, math.nan, 1.5], "b": (None, "text")})
-    content = strictly(path)
+    content = parsed_strictly(path)
     assert content["b"] == [None, "text"]
     assert [float(value) for value in content["a"]] == pytest.approx(
         [math.inf, -math.inf, math.nan, 1.5], nan_ok=True
     )
 
 
-def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
+def test_a_diverged_training_is_read_back_unchanged(tmp_path):
     curve = np.array([[0.1, 0.2], [math.nan, math.inf]])
     training = made_up_training(
         Experiment(optimizer=SGD(0.1), batch_size=1, epochs=1, init=0),
@@ -45,24 +45,24 @@ def test_a_diverged_training_is_read_back_as_it_was(tmp_path):
         distance_from_initialisation=np.full((6, 2), math.inf),
         outcomes=("diverged", "diverged"),
     )
-    what = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": training.experiment.to_dict()}
+    key = {"id": "x::row", "run": {**RUN, "replicates": 2}, "experiment": training.experiment.to_dict()}
     record = to_record(training, threads=1, left_out={}, published=Published())
     (tmp_path / "runs").mkdir()
-    path = write_record(tmp_path, {**what, **record})
-    strictly(path)
+    path = write_record(tmp_path, {**key, **record})
+    parsed_strictly(path)
     again = to_training(read_record(path))
     for name, value in vars(training).items():
         np.testing.assert_equal(getattr(again, name), value)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_only_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     atomic_json.write_json(path, "old")
 
-    def full(*_):
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left") as error:
         atomic_json.write_json(path, "new")
     assert error.value.filename == str(path)
@@ -70,6 +70,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_whoever_may_read_the_folder_may_read_the_file(tmp_path):
+def test_everyone_may_read_a_file(tmp_path):
     atomic_json.write_json(tmp_path / "file.json", 1)
     assert (tmp_path / "file.json").stat().st_mode & 0o777 == 0o644

@@ -1,4 +1,4 @@
-"""The mutants that `make mutants` tries."""
+"""The mutants that `make mutants` generates."""
 
 import ast
 
@@ -40,11 +40,11 @@ from tests.mutation.trial import ROOT
         ("'é' + a", ["('é' - a)"]),
     ],
 )
-def test_every_change_is_made_once_and_in_its_place(source, changed):
+def test_each_change_is_made_once(source, changed):
     assert sorted(mutant.source for mutant in mutants(source)) == sorted(changed)
 
 
-def test_a_change_over_several_lines_is_shown_in_one_without_comments():
+def test_a_change_over_several_lines_is_shown_in_one_line_without_comments():
     (mutant, *_) = mutants("x = (\n    a\n    and b  # c\n)\n")
     assert (mutant.line, mutant.change) == (2, "{a and b -> (a or b)}")
     assert mutant.source == "x = (\n    (a or b)  # c\n)\n"

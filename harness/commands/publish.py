@@ -53,7 +53,7 @@ def keep_run(run: Path, folder: Path, others: Callable[[Path], Placing] = lambda
     """
     run, folder = run.resolve(), folder.absolute()
     if folder.is_symlink():
-        raise ownership.ForeignFilesError(f"{folder} is a link, not a report of this suite")
+        raise ownership.ForeignFilesError(f"{folder} is a link, not a report of this suite; remove it")
     folder = folder.resolve()
     if run == folder or run in folder.parents or folder in run.parents:
         raise ValueError(f"{run} cannot be kept as {folder}: one is inside the other")

@@ -1,4 +1,4 @@
-"""Forecasts training time from the times per step that `make speed` measured on this machine."""
+"""Forecasts training time from the times per step that `make speed` measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..session_settings import Settings
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
     """Returns the total seconds of training, without evaluation.
 
-    Returns None if there is no such measurement, it lacks a case, or it is from another machine.
+    Returns None if `make speed` has not run, lacks a case, or ran on another machine.
     """
     device = candidate_devices(settings.device)[0]
     try:
@@ -38,14 +38,17 @@ def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> f
 def _seconds(
     experiment: Experiment, settings: Settings, device: torch.device, rows: list[SpeedRow]
 ) -> float:
-    """Raises KeyError if no row measured such a case, or no engine is chosen yet."""
+    """Returns the seconds of one experiment.
+
+    Raises KeyError if no row measured such a case, or `auto` has not chosen an engine yet.
+    """
     if experiment.network != MLP():
         raise KeyError(str(experiment.network))  # only the assignment's network is measured
     if settings.engine == "auto" and engines.unproven(experiment, device):
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer.label, experiment.batch_size, engine)
-    # One replicate was measured on one core, several on all cores, as they are trained.
+    # One replicate was measured on one core and several on all cores, as in training.
     by_replicates = {
         row.replicates: row.us_per_step
         for row in rows

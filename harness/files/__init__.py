@@ -1,7 +1,7 @@
-"""What the JSON files of a report folder may hold: one model, which everything that is read meets.
+"""The JSON files of a report folder: the models that their content must fit, reading and writing.
 
-`sealed` reads and writes them; `types` has the types that their fields share; the other modules
-have a class for each kind of file. Files may come from anywhere, be of any size, and be damaged.
+`sealed` reads and writes them, `types` has the types that their fields share, and the other modules
+have a class for each kind of file. Files may come from anywhere, have any size, and be damaged.
 
-May import the modules beside this package.
+May import the modules next to this package.
 """

@@ -1,4 +1,4 @@
-"""`figures.json`: the figures that a study's exercises drew themselves, at the end of a session."""
+"""`figures.json`: the figures that a study's exercises drew themselves, written as a session ends."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class OwnFigure(Model):
 
 
 class OwnFigures(Model):
-    """All of them."""
+    """`figures.json`."""
 
     figures: Annotated[list[OwnFigure], Field(max_length=1000)]

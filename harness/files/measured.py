@@ -1,4 +1,4 @@
-"""What a measurement returns: kept as JSON, and read again as it was, or refused."""
+"""The values that measurements return, which JSON must keep unchanged."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import numpy as np
 
 from model.values import shown
 
-# How `atomic_json` writes the floats that JSON has none for; so no text may be one of these.
+# How `atomic_json` writes the floats that JSON lacks; a measurement's text must be none of these.
 SPELLED = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class MeasurementError(ValueError):
-    """A measurement returns what cannot be kept; one line says what."""
+    """A measurement returned a value that cannot be kept; the message names it, in one line."""
 
 
 def checked(value: Any, where: str) -> Any:
-    """The value of plain Python's types; NumPy's numbers and arrays become these, and tuples lists.
+    """Returns the value in plain Python types: NumPy's numbers and arrays converted, tuples as lists.
 
-    Raises MeasurementError, naming the place by `where`, for what JSON has no form for.
+    Raises MeasurementError, with `where` as the value's place, if JSON cannot represent it.
     """
     if isinstance(value, np.ndarray | np.generic):
         return checked(value.tolist(), where)
     if isinstance(value, Mapping):
         if odd := [key for key in value if not isinstance(key, str)]:
-            raise MeasurementError(f"{where} has the key {shown(odd[0])}; keys are text")
+            raise MeasurementError(f"{where} has the key {shown(odd[0])}; expected text")
         return {key: checked(each, f"{where}[{key!r}]") for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [checked(each, f"{where}[{at}]") for at, each in enumerate(value)]
     if isinstance(value, str) and value in SPELLED:
-        raise MeasurementError(f"{where} is the text {value!r}, which would be read as a number")
+        raise MeasurementError(
+            f"{where} is the text {value!r}, which would be read back as a number; return another text"
+        )
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise MeasurementError(
@@ -40,7 +42,7 @@ def checked(value: Any, where: str) -> Any:
 
 
 def restored(value: Any) -> Any:
-    """What `checked` returned, from what JSON holds of it."""
+    """Returns the value that `checked` returned, from its form in JSON."""
     if isinstance(value, dict):
         return {key: restored(each) for key, each in value.items()}
     if isinstance(value, list):

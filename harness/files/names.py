@@ -10,7 +10,7 @@ from typing import Any
 
 
 def file_name(case: str, key: Mapping[str, Any]) -> str:
-    """A file's name, without its suffix, for a node id and what the file's content depends on.
+    """Returns a file's name, without its suffix, for a node id and the key that its content depends on.
 
     `bench/test_1_x.py::test_training[row]` gives `test_1_x.row.DIGEST`; other tests and measurements,
     `bench/test_1_x.py::name`, give `test_1_x.name.DIGEST`.
@@ -21,5 +21,5 @@ def file_name(case: str, key: Mapping[str, Any]) -> str:
 
 
 def short_digest(content: Any) -> str:
-    """Eight hexadecimal digits of a SHA-256 over `content` as JSON, to make file names unique."""
+    """Returns eight hexadecimal digits of a SHA-256 of `content` as JSON, to make file names unique."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

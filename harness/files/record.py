@@ -1,4 +1,4 @@
-"""Records: a training or a measurement as a file in `runs/`, a decision as one in `claims/`."""
+"""Records: trainings and measurements as files in `runs/`, decisions as files in `claims/`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .types import (
 
 
 class RunFingerprint(Model):
-    """What a run's records depend on besides the experiment."""
+    """The settings that a run's records depend on, besides the experiment."""
 
     scale: Scale
     dataset: DatasetName
@@ -50,14 +50,14 @@ class RunFingerprint(Model):
 
 
 class PublishedFigures(Model):
-    """The assignment's figures for a row; None where it gives none."""
+    """The assignment's figures for a row; None for a figure that it does not give."""
 
     test_accuracy: Accuracy | None
     seconds: Seconds | None
 
 
 class Record(Model):
-    """What every file in `runs/` says."""
+    """The fields of every file in `runs/`."""
 
     id: Text
     run: RunFingerprint
@@ -67,12 +67,12 @@ class Record(Model):
     @model_validator(mode="after")
     def _a_seed_for_each_replicate(self) -> Self:
         if len(self.seeds) != self.run.replicates:
-            raise ValueError(f"it has {len(self.seeds)} seeds, its run {self.run.replicates} replicates")
+            raise ValueError(f"it has {len(self.seeds)} seeds, but {self.run.replicates} replicates")
         return self
 
 
 class TrainingFields(Model):
-    """What both a training's record and its entry in `summary.json` hold."""
+    """The fields that a training's record and its entry in `summary.json` share."""
 
     id: Text
     experiment: AnExperiment
@@ -88,7 +88,7 @@ class TrainingFields(Model):
 
 
 class TrainingRecord(Record, TrainingFields):
-    """A training. Curves have the shape (epochs + 1, seeds); see `model.experiment.Training`."""
+    """A training. Curves have shape (epochs + 1, seeds); see `model.experiment.Training`."""
 
     outcomes: list[Outcome]
     epoch_seconds: list[Seconds]
@@ -116,18 +116,18 @@ class TrainingRecord(Record, TrainingFields):
         )
         for name, array in self.observed.items():
             if shape_of(array)[-1:] != (seeds,):
-                raise ValueError(f"observed.{name} has not the shape (..., {seeds})")
+                raise ValueError(f"observed.{name} does not have shape (..., {seeds})")
         if self.epoch_seconds[0] != 0 or self.epoch_seconds[-1] != self.seconds:
-            raise ValueError("epoch_seconds does not go from 0 to its seconds")
+            raise ValueError("epoch_seconds does not go from 0 to seconds")
         if any(later < earlier for earlier, later in pairwise(self.epoch_seconds)):
-            raise ValueError("epoch_seconds goes back")
+            raise ValueError("epoch_seconds decreases")
         if self.steps % epochs:
-            raise ValueError(f"{self.steps} steps are not so many in each of {epochs} epochs")
+            raise ValueError(f"{self.steps} steps do not divide evenly into {epochs} epochs")
         return self
 
 
 class MeasurementRecord(Record):
-    """A measurement besides training, seed by seed."""
+    """A measurement, with one result for each seed."""
 
     measured: list[dict[Text, JsonValue]]
 
@@ -138,7 +138,7 @@ class MeasurementRecord(Record):
 
 
 class Decision(Model):
-    """A claim as a run decided it: an entry of `summary.json`."""
+    """A claim and its verdict in a run: an entry of `summary.json`."""
 
     id: Text
     """The node id of its test."""
@@ -146,21 +146,21 @@ class Decision(Model):
     source: Text = ""
     verdict: Verdict
     evidence: Text
-    """The figures that decided it, in a sentence or two."""
+    """The figures that the verdict follows from, in a sentence or two."""
     rows: list[Text] = Field(default_factory=list, max_length=1000)
-    """The names of the rows that it was decided on."""
+    """The names of the rows that the verdict follows from."""
     expected: Verdict | None = None
     needs: Text | None = None
 
 
 class ClaimRecord(Decision):
-    """The same as a file in `claims/`, with the fingerprint of its run."""
+    """A decision as a file in `claims/`, with the fingerprint of its run."""
 
     run: RunFingerprint
 
     @property
     def decision(self) -> Decision:
-        """The decision alone."""
+        """The decision without the fingerprint."""
         return Decision(**{name: getattr(self, name) for name in Decision.model_fields})
 
 
@@ -171,7 +171,7 @@ class Resumed(Model):
 
 
 def read_record(path: Path) -> TrainingRecord | MeasurementRecord:
-    """The record in a file of `runs/`; raises FileError if it is none, or has not the file's name."""
+    """Returns the record in a file of `runs/`. Raises FileError if it is invalid or misnamed."""
     content = sealed.read_content(path)
     found: TrainingRecord | MeasurementRecord
     if "experiment" in content:
@@ -183,7 +183,7 @@ def read_record(path: Path) -> TrainingRecord | MeasurementRecord:
 
 
 def read_claim(path: Path) -> ClaimRecord:
-    """The decision in a file of `claims/`; raises FileError as `read_record` does."""
+    """Returns the decision in a file of `claims/`. Raises FileError, like `read_record`."""
     content = sealed.read_content(path)
     found = sealed.parse(path, ClaimRecord, content)
     _check_name(path, content)
@@ -191,10 +191,10 @@ def read_claim(path: Path) -> ClaimRecord:
 
 
 def key_of(content: dict[str, Any]) -> dict[str, Any]:
-    """What a record depends on: the fingerprint of its run, and a training's experiment."""
+    """Returns the key of a record: the fingerprint of its run, and a training's experiment."""
     return {name: content[name] for name in ("run", "experiment") if name in content}
 
 
 def _check_name(path: Path, content: dict[str, Any]) -> None:
     if path.stem != (name := file_name(content["id"], key_of(content))):
-        raise sealed.FileError(f"{path} cannot be read: what it holds belongs into {name}.json")
+        raise sealed.FileError(f"{path} cannot be read: its content belongs in {name}.json")

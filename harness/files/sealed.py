@@ -1,7 +1,7 @@
-"""JSON files with a checksum of what they hold: whatever changes one afterwards is noticed.
+"""JSON files with a checksum of their content, so that later changes are detected.
 
-A checksum tells damage and edits from what a run wrote; it is no signature, which would keep out
-whoever computes it again.
+A checksum detects damage and edits. It is not a signature, because anyone can
+compute it again after an edit.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from model.values import one_line
 from .. import atomic_json
 from .types import Model
 
-MAX_BYTES = 64 * 2**20  # of a file; a training at the paper's scale has 16 KiB for each seed
-_MAX_DIGITS = 19  # of whole numbers, all of which fit into 64 bits
+MAX_BYTES = 64 * 2**20  # of a file; at the paper's scale, a training has 16 KiB for each seed
+_MAX_DIGITS = 19  # of whole numbers; those that the suite writes fit into 64 bits
 
 _Kind = TypeVar("_Kind", bound=Model)
 
 
 class FileError(OSError):
-    """A file cannot be read or written, or is not what it should be; one line names it and says why."""
+    """A file cannot be read or written, or is invalid; the message names the file and the cause."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
 
 
 def write_content(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content` with its checksum, atomically; raises FileError if it cannot."""
+    """Writes `content` with its checksum, atomically. Raises FileError if that fails."""
     plain = json.loads(atomic_json.dumps(content))
     try:
         atomic_json.write_json(path, {"checksum": _checksum(plain), **plain})
@@ -44,12 +44,12 @@ def write_content(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_model(path: Path, kind: type[_Kind]) -> _Kind:
-    """The file's content as `kind`; raises FileError if it is not one, or its checksum is wrong."""
+    """Returns the file's content as a `kind`. Raises FileError if that or the checksum is invalid."""
     return parse(path, kind, read_content(path))
 
 
 def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """The file's content, with the checksum that it says; raises FileError."""
+    """Returns the file's content, without its checksum. Raises FileError if that is missing or wrong."""
     try:
         content = json.loads(
             read_bytes(path, max_bytes),
@@ -63,7 +63,7 @@ def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
         if stated is None:
             raise ValueError("it has no checksum")
         if stated != _checksum(content):
-            raise ValueError("its checksum is not that of its content: it was damaged or edited")
+            raise ValueError("its checksum does not match its content: it was damaged or edited")
     except RecursionError:
         raise FileError(f"{path} cannot be read: it is nested too deeply") from None
     except OSError as error:
@@ -74,7 +74,7 @@ def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def parse(path: Path, kind: type[_Kind], content: dict[str, Any]) -> _Kind:
-    """The content of the file `path` as `kind`; raises FileError if it is not one."""
+    """Returns `content`, which was read from `path`, as a `kind`. Raises FileError if it is invalid."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -82,19 +82,19 @@ def parse(path: Path, kind: type[_Kind], content: dict[str, Any]) -> _Kind:
 
 
 def why(error: ValidationError) -> str:
-    """The first thing that is wrong, in a line."""
+    """Returns the first of the errors, in one line."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    return one_line(f"{where}: {said}" if where else said)
+    message = first["msg"].removeprefix("Value error, ")
+    return one_line(f"{where}: {message}" if where else message)
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; ValueError if it is none, or has more than `most`."""
-    # Opening a pipe that nobody writes to would wait for ever.
+    """Returns the bytes of a regular file. Raises ValueError if it is not one or exceeds `most`."""
+    # Without O_NONBLOCK, opening a pipe waits for a writer.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most / 2**20:.3g} MiB")
@@ -119,6 +119,6 @@ def _constant(name: str) -> float:
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    """16 hexadecimal digits of a SHA-256 over the content, in whatever order and layout it stands."""
+    """Returns 16 hexadecimal digits of a SHA-256 of the content; order and layout do not matter."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""`speed.json` and `times.json`: what `make speed` and `make times` measured on a machine."""
+"""`speed.json` and `times.json`: the results of `make speed` and `make times` on a machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .types import Device, EngineOrPeer, FinitePositive, Model, Positive, Text
 
 
 class SpeedRow(Model):
-    """An engine's time per step, or a peer's; `cores` are all that it has, None on a GPU.
+    """The time per step of an engine or a peer.
 
-    `optimizer` is the label of one, without its rate; where its work is not known there is no bound.
+    `cores` is the number of cores that it used, or None on a GPU. `optimizer` is an optimizer's label
+    without the learning rate. The roofline's fields are None if the optimizer's work is not known.
     """
 
     engine: EngineOrPeer
@@ -41,7 +42,7 @@ class SpeedFile(Model):
 
 
 class TimesRow(Model):
-    """A case's seconds serially and under `-n`."""
+    """The seconds of a case, run serially and under `-n`."""
 
     case: Text
     serial: FinitePositive

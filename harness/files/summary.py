@@ -1,4 +1,4 @@
-"""`summary.json`: the exercises, cases and claims of a run, and the machine that it ran on."""
+"""`summary.json`: the exercises, cases and claims of a run, and its machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCHEMA: Literal[3] = 3
 
 
 class Machine(Model):
-    """Hardware and versions: these, and others by name."""
+    """The hardware and versions of a run: these fields, and others of any name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Text | Count | Finite | None]
@@ -43,7 +43,7 @@ class Machine(Model):
 
 
 class StudySummary(Model):
-    """A study in words; see `harness.study.Study`."""
+    """The texts of a study; see `harness.study.Study`."""
 
     title: Text
     about: Text
@@ -52,7 +52,7 @@ class StudySummary(Model):
 
 
 class ExerciseSummary(Model):
-    """An exercise; `cases` and `claims` are ids."""
+    """An exercise; `cases` and `claims` are node ids."""
 
     module: Text
     """The path of its module, as in node ids."""
@@ -66,7 +66,7 @@ class ExerciseSummary(Model):
 
 
 class Reached(Model):
-    """What each seed takes to reach a test accuracy; None where it never does."""
+    """When each seed reached a test accuracy; None if it never did."""
 
     epochs: list[Count | None]
     steps: list[Count | None]
@@ -74,7 +74,7 @@ class Reached(Model):
 
 
 class CaseSummary(TrainingFields):
-    """A training in short. Accuracies are per seed; seconds are for all seeds together."""
+    """The summary of a training. Accuracies are per seed; seconds are for all seeds together."""
 
     resumed: bool
     timing: Timing
@@ -94,7 +94,7 @@ class CaseSummary(TrainingFields):
 
 def _distinct(exercises: list[ExerciseSummary]) -> list[ExerciseSummary]:
     if len({slug(each.module) for each in exercises}) < len(exercises):
-        raise ValueError("a module is there twice")
+        raise ValueError("a module occurs twice")
     return exercises
 
 

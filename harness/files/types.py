@@ -1,6 +1,6 @@
-"""The types of what is read from files: ranges, finite numbers, shapes.
+"""The types of the fields in files: ranges, finite numbers, shapes.
 
-Bounds exclude NaN, which no comparison holds for.
+Bounds also exclude NaN, for which every comparison is false.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from .measured import SPELLED
 
 TIMINGS = ("exclusive", "shared")
 ENGINE_NAMES = ("cluster", "numba", "cuda-graph", "eager")
-"""The names of `model.engines`, whose import takes PyTorch's two seconds."""
+"""The names of `model.engines`, repeated here because importing it imports PyTorch, in two seconds."""
 
 
 class Model(BaseModel):
-    """A part of a file: no value is converted to fit, and none changes. Unknown fields are ignored."""
+    """A part of a file. Values are not converted and cannot be changed; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
 
 def _printable(text: str) -> str:
-    """Control characters and escape sequences would do as they like with a terminal."""
+    """Rejects control characters and escape sequences, which a terminal would obey."""
     if not text.replace("\n", " ").isprintable():
-        raise ValueError("it has characters that cannot be printed")
+        raise ValueError("it contains characters that cannot be printed")
     return text
 
 
@@ -57,23 +57,21 @@ _MAX_AXES = 8  # of an observer's array
 
 
 def _number(value: Any) -> Any:
-    """The number that `atomic_json` spelled out, which JSON has none for."""
+    """Returns the number that `atomic_json` wrote as a string, since JSON lacks it; others unchanged."""
     return SPELLED.get(value, value) if isinstance(value, str) else value
 
 
 def _array(nested: list[Any], axes: int = _MAX_AXES) -> list[Any]:
-    """The nested lists of numbers; ValueError where they are not one array's."""
+    """Returns nested lists as lists of floats. Raises ValueError if they are not an array of numbers."""
     if not axes:
         raise ValueError(f"expected at most {_MAX_AXES} axes")
-    found = [
-        _array(each, axes - 1) if isinstance(each, list) else _finite_or_not(each) for each in nested
-    ]
+    found = [_array(each, axes - 1) if isinstance(each, list) else _to_float(each) for each in nested]
     if len({shape_of(each) for each in found}) > 1:
-        raise ValueError("its lists are not of equal lengths")
+        raise ValueError("its lists differ in length")
     return found
 
 
-def _finite_or_not(value: Any) -> float:
+def _to_float(value: Any) -> float:
     number = _number(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ValueError("expected numbers")
@@ -81,14 +79,14 @@ def _finite_or_not(value: Any) -> float:
 
 
 def shape_of(nested: Any) -> tuple[int, ...]:
-    """The shape of an array as nested lists; () of a number."""
+    """Returns the shape of an array in nested lists; that of a number is ()."""
     if not isinstance(nested, list):
         return ()
     return (len(nested), *(shape_of(nested[0]) if nested else ()))
 
 
 def _value(kind: type, read: Callable[[Any], object]) -> PlainValidator:
-    """Takes a value of that kind, or what `read` makes one of: pydantic would drop unknown fields."""
+    """Accepts a `kind`, or content for `read`, which unlike pydantic rejects unknown fields."""
     return PlainValidator(lambda given: given if isinstance(given, kind) else read(given))
 
 
@@ -98,7 +96,7 @@ def _written(value: Any) -> Any:
 
 def _distinct(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed is there twice")
+        raise ValueError("a seed occurs twice")
     return seeds
 
 
@@ -110,7 +108,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Number = Annotated[float, BeforeValidator(_number)]
-"""Of a training that diverged: may be infinite or NaN."""
+"""A number that is infinite or NaN if the training diverged."""
 Observed = Annotated[list[Any], AfterValidator(_array)]
 """An array of numbers, of any shape."""
 Seeds = Annotated[
@@ -131,10 +129,10 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 
 
 def check_shapes(content: Model, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raises ValueError, naming the field, if one is not an array of the shape given for it."""
+    """Raises ValueError, naming the field, if one does not have the shape given for it."""
     for name, shape in shapes.items():
         if not _has_shape(getattr(content, name), shape):
-            raise ValueError(f"{name} has not the shape {shape}")
+            raise ValueError(f"{name} does not have shape {shape}")
 
 
 def _has_shape(nested: Sequence[Any], shape: tuple[int, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The record of a training: made from it, turned into it again, and in short for the summary."""
+"""Converts trainings to records, and records to trainings and to entries of the summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def to_record(
     left_out: Mapping[str, str],
     published: Published,
 ) -> dict[str, Any]:
-    """Returns the part of a `TrainingRecord` that comes from its training, as it is written.
+    """Returns the part of a `TrainingRecord` that comes from its training, as JSON.
 
     `threads` are PyTorch's on a CPU; `left_out` has the reason for each engine that "auto" rejected.
     """
@@ -54,9 +54,9 @@ def to_training(record: TrainingRecord) -> Training:
 
 
 def to_case(record: TrainingRecord, *, resumed: bool) -> CaseSummary:
-    """Returns the record in short: with only the last value of each curve.
+    """Returns the record's entry in the summary, with only the last value of each curve.
 
-    `resumed` is whether an earlier session made it.
+    `resumed`: whether an earlier session trained it.
     """
     training = to_training(record)
     return CaseSummary(

@@ -1,4 +1,4 @@
-"""`summary.json`: the exercises, cases and claims of a session, and the machine they ran on."""
+"""Collects `summary.json`: the exercises, cases and claims of a session, and its machine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def results_of(config: pytest.Config, module: str, exercise: Exercise) -> Result
 def _records(
     config: pytest.Config, module: str, exercise: Exercise
 ) -> Iterator[tuple[TrainingRecord, dict[str, Any]]]:
-    """The records of the exercise's rows that were trained, with their keys."""
+    """Yields the record and the key of each row of the exercise that was trained."""
     settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     store = Store(settings.report_dir)
     for row in exercise.rows:

@@ -21,7 +21,7 @@ from model.environment import available_cores
 from .mutants import Mutant, mutants
 from .trial import ROOT, Copies, Trial
 
-# The modules and the test files that judge them, the fastest first: the first failure ends a trial.
+# Each module's test files, the fastest first, because the first failure ends a trial.
 TESTS = {
     "harness/claim.py": ("claims",),
     "harness/files/record.py": ("files",),
@@ -53,7 +53,9 @@ EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text
 
 def main(modules: Sequence[str]) -> int:
     if unknown := sorted({*modules} - {*TESTS}):
-        print(f"{', '.join(unknown)} not in TESTS; expected some of {', '.join(TESTS)}", file=sys.stderr)
+        print(
+            f"no tests are known for {', '.join(unknown)}; expected {', '.join(TESTS)}", file=sys.stderr
+        )
         return 2
     failed = False
     count = killed = 0

@@ -43,9 +43,8 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Yields every mutant of a module's source.
 
-    Strings (most are messages), annotations and code that only the type checker needs stay as they
-    are, and so do the arguments of `@dataclass` and the `strict` of `zip`, which only guard against
-    programming errors.
+    Not changed are strings (most are messages), annotations, code that only the type checker needs, the
+    arguments of `@dataclass`, and the `strict` of `zip`, which only guards against programming errors.
     """
     encoded = source.encode()  # ast counts columns in bytes
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
@@ -141,7 +140,7 @@ def _statements(node: ast.AST) -> Iterator[_Change]:
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Whether it is text: part of a path, where no other operator can replace `/`."""
+    """Returns whether the operand is text: part of a path, to which only `/` applies."""
     return isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
