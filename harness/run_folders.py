@@ -63,7 +63,7 @@ def begin(folder: Path) -> None:
 
 
 def latest(reports: Path) -> Path | None:
-    """Returns the newest run's folder in `reports`, or None. Without a link, names decide."""
+    """Returns the newest run's folder in `reports`, or None. Without a link, it is found by name."""
     link = reports / LINK
     if link.is_dir() and ownership.owns(link):
         return link.resolve()

@@ -26,11 +26,11 @@ AVOIDED = {
     r"\bfalls?\b": "drop",
 }
 
-# No user sees the messages of these.
+# Exceptions whose messages no user sees.
 UNSEEN = {"KeyError", "UnsupportedOperation", "Interrupted"}
 
-# Fragments that a caller completes, by the files and exceptions that they come from, and their form.
 VERBS = "is|was|has|have|does|do|contains|contradict|decreases|differ|lacks|occurs"
+# Messages that a caller completes: their files, their exceptions and their form.
 FRAGMENTS = (
     (  # "x.json cannot be read: it has no checksum"
         r"harness/files/|harness/gates/baselines\.py",
@@ -40,7 +40,7 @@ FRAGMENTS = (
     # "a worktree of main cannot be created: git is not in PATH"
     (r"harness/processes\.py", {"ValueError"}, r"git .+|\S+ does not exist"),
     (r"harness/report/", {"LookupError"}, r"(needs|names|would) .+"),  # "the passage 'rows' needs ..."
-    (r"harness/ab/payload\.py", {"LookupError"}, r"\S+ .*has no .+"),  # "the base lacks it: ..."
+    (r"harness/ab/payload\.py", {"LookupError"}, r".+ has no .+"),  # "base lacks it: ..."
     (r"harness/commands/prune\.py", {"OSError"}, r"a session .+"),  # "kept reports/x: ..."
 )
 
@@ -75,7 +75,7 @@ def templates(node):
 
 
 def fragment_form(place, kind):
-    """Returns the pattern for a fragment from `place`, or None if its messages are whole."""
+    """Returns the pattern for a message that a caller completes, or None for a whole one."""
     found = [form for file, kinds, form in FRAGMENTS if re.match(file, place) and kind in kinds]
     return found[0] if found else None
 

@@ -23,7 +23,7 @@ from ..session_settings import Settings
 def training_seconds(experiments: Iterable[Experiment], settings: Settings) -> float | None:
     """Returns the total seconds of training, without evaluation.
 
-    Returns None if `make speed` has not run, lacks a case, or ran on another machine.
+    Returns None if those times are missing, lack a case, or are from another machine.
     """
     device = candidate_devices(settings.device)[0]
     try:

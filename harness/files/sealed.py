@@ -1,7 +1,6 @@
 """JSON files with a checksum of their content, so that later changes are detected.
 
-A checksum detects damage and edits. It is not a signature, because anyone can
-compute it again after an edit.
+A checksum detects damage and edits. It is not a signature: anyone can compute it again after an edit.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def shape_of(nested: Any) -> tuple[int, ...]:
 
 
 def _value(kind: type, read: Callable[[Any], object]) -> PlainValidator:
-    """Accepts a `kind`, or content for `read`, which unlike pydantic rejects unknown fields."""
+    """Accepts a `kind`, or content for `read`, which rejects unknown fields, unlike pydantic."""
     return PlainValidator(lambda given: given if isinstance(given, kind) else read(given))
 
 
