@@ -34,13 +34,13 @@ VERBS = "is|was|has|have|does|do|contains|contradict|decreases|differ|lacks|occu
 FRAGMENTS = (
     (  # "x.json cannot be read: it has no checksum"
         r"harness/files/|harness/gates/baselines\.py",
-        {"ValueError", "_OldFormError"},
+        {"ValueError"},
         rf".+ ({VERBS})( .+)?|expected .+",
     ),
     # "a worktree of main cannot be created: git is not in PATH"
     (r"harness/processes\.py", {"ValueError"}, r"git .+|\S+ does not exist"),
     (r"harness/report/", {"LookupError"}, r"(needs|names|would) .+"),  # "the passage 'rows' needs ..."
-    (r"harness/ab/payload\.py", {"LookupError"}, r".+ has no .+"),  # "base lacks it: ..."
+    (r"harness/ab/payload\.py", {"LookupError"}, r".+ has no .+"),  # in the table of an A/B
     (r"harness/commands/prune\.py", {"OSError"}, r"a session .+"),  # "kept reports/x: ..."
 )
 
