@@ -1,4 +1,4 @@
-"""Reports of many rows: figures for the settings in which they differ, and shortened tables and lists."""
+"""Reports of many rows: figures by the settings in which they differ, and shortened tables."""
 
 import re
 import socket

@@ -38,25 +38,25 @@ def opened(browser, report):
 
     @cache
     def open_at(width):
-        wrong = []
+        problems = []
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url))
+        page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url))
         page.goto(report.as_uri())
         page.wait_for_selector("body[data-ready]", timeout=60000)
-        wrong.remove(report.as_uri())
-        return page, wrong
+        problems.remove(report.as_uri())
+        return page, problems
 
     return open_at
 
 
 @pytest.fixture
 def page(request, opened):
-    """The page, 1440 pixels wide unless a test gives another width; it must have no errors or requests."""
-    page, wrong = opened(getattr(request, "param", 1440))
+    """The page, 1440 pixels wide unless a test sets a width; no test may cause errors or requests."""
+    page, problems = opened(getattr(request, "param", 1440))
     yield page
-    assert wrong == []
+    assert problems == []
 
 
 # The number of pixels by which a drawing's text extends beyond its right edge.

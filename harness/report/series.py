@@ -89,9 +89,9 @@ def unlike_engines(lines: list[Line]) -> str:
 def lines_of(run: Run, exercise: ExerciseSummary) -> list[Line]:
     """Returns the exercise's cases that ran, in its order.
 
-    Labels list the settings in which the cases differ, or are the rows' names if some labels are too long
-    or equal. If a setting has two values (two optimizers, two orders), dashes and hollow shapes show it,
-    and colours and shapes show the others.
+    Labels list the settings in which the cases differ, or are the rows' names if some labels are too
+    long or equal. If a setting has two values (two optimizers, two orders), dashes and hollow shapes
+    show it, and colours and shapes show the others.
     """
     cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
     settings = varying([case.experiment for case in cases])
