@@ -252,12 +252,12 @@ def broken_figures(folder):
         (unknown_case, "adam-lr0.001]: experiment: no optimizer is called 'Lion'"),
         (newer_case, "no setting is called 'momentum'"),
         (unlisted_case, "adam-lr0.001]: no exercise lists it"),
-        (another_seed, "adam-lr0.001]: test_accuracy does not have shape (3,)"),
+        (another_seed, "adam-lr0.001]: test_accuracy has not the shape (3,)"),
         (unknown_verdict, "test_so: verdict: Input should be"),
         (broken_record, "cannot be read: Expecting property name"),
         (edited_record, "its checksum is not that of its content"),
         (better_case, "its test_accuracy differs from the summary's"),
-        (ragged_record, "test_accuracy does not have shape (5, 2)"),
+        (ragged_record, "test_accuracy has not the shape (5, 2)"),
         (another_record, "what it holds belongs into test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
         (broken_figures, "figures.json cannot be read: figures.0.variants: "),
@@ -392,7 +392,7 @@ def test_a_failure_to_draw_is_reported_in_one_line(folder, tmp_path, monkeypatch
     assert line == f"No page or figures: {reason}." + later * (code != MISSING)
 
 
-def test_no_later_drawing_is_suggested_for_an_invalid_report(folder):
+def test_an_invalid_report_gets_no_command_to_draw_it(folder):
     (folder / "summary.json").write_text("{}")
     assert "later" not in session.draw_report(folder)
 
