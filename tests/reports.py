@@ -1,4 +1,4 @@
-"""Report folders that no run wrote, with something for every kind of figure."""
+"""Writes made-up report folders, with data for every kind of figure."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ FIGURES = {
 
 
 def write(folder: Path, *, seeds: int = 2, better: float = 0.0, slower: float = 1.0) -> dict[str, Any]:
-    """Writes a report of six rows of two optimizers, two of two orders; returns its summary.
+    """Writes a report with six rows of two optimizers and two rows of two orders; returns its summary.
 
-    Accuracies are `better` than otherwise, times `slower`; the first row's alone are.
+    The first row's accuracies are higher by `better`, and its times longer by the factor `slower`.
     """
     (folder / "runs").mkdir(parents=True)
     records = []
@@ -131,7 +131,7 @@ def write_rows(
 
 
 def _learned(at: int, name: str, experiment: Experiment, count: int) -> dict[str, Any]:
-    """A record that is best at some rate between, which depends on the optimizer, and sooner there."""
+    """Returns a record that learns best, and fastest, at a rate that depends on the optimizer."""
     optimizer = experiment.optimizer
     adaptive = optimizer.name.startswith(("Adam", "RMS"))
     middle = -2.5 if adaptive else np.log10(0.1 * (1.1 - getattr(optimizer, "momentum", 0)))
@@ -161,7 +161,7 @@ def _learned(at: int, name: str, experiment: Experiment, count: int) -> dict[str
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> Path:
-    """Writes the record into the report `folder`, under the name that is its own."""
+    """Writes the record to the report `folder`, under its own name."""
     path = folder / "runs" / f"{file_name(record['id'], key_of(record))}.json"
     sealed.write_content(path, record)
     return path
@@ -190,7 +190,7 @@ def _record(exercise, name, experiment, seeds, better, slower) -> dict[str, Any]
         epoch_seconds=np.arange(EPOCHS + 1) * slower,
         train_loss=1 - accuracy,
         test_loss=1.1 - accuracy,
-        # Training errors that end at exactly 0, which no logarithm has.
+        # Training errors end at exactly 0, which has no logarithm.
         train_accuracy=np.linspace(np.full(count, 0.1), np.ones(count), EPOCHS + 1),
         test_accuracy=accuracy,
         observed=_stream(count) if experiment.order == "by_class" else {},
@@ -225,10 +225,10 @@ def _bias(seeds: int) -> dict[str, Any]:
 
 
 def _own_figures(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """The content of a `figures.json`: those of bench's third exercise."""
-    from harness.report import own_figures  # it imports Altair
+    """Returns the content of a `figures.json` with the figures of bench's third exercise."""
+    from harness.report import own_figures  # imports Altair
 
-    # Not imported: the suites that tests run have a package of that name, too.
+    # Run by path: the suites that tests run also have a package called bench.
     draw = {
         name: runpy.run_path(str(ROOT / "bench" / f"{module}.py"))[function]
         for name, module, function in (
@@ -257,7 +257,7 @@ def _own_figures(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def speed() -> dict[str, Any]:
-    """The content of a `speed.json`."""
+    """Returns the content of a `speed.json`."""
     rows = [
         {
             "engine": engine,

@@ -1,4 +1,4 @@
-"""The report of many rows: figures that follow what differs between them, and what is folded."""
+"""Reports of many rows: figures by the settings in which they differ, and shortened tables."""
 
 import re
 import socket
@@ -33,7 +33,7 @@ ROOT_SCHEMA = altair.TopLevelConcatSpec._rootschema
 
 
 def written(folder, rows, **how):
-    """The figures, by name, and lines of a report of these rows."""
+    """Returns the figures, by name, and the lines of a report of these rows."""
     reports.write_rows(folder, rows, seeds=how.pop("seeds", 1), **how)
     return drawn(folder)
 
@@ -61,7 +61,7 @@ def thousand(tmp_path_factory):
     return folder
 
 
-def test_a_panel_for_each_data_set_and_a_line_for_each_optimizer(grid):
+def test_each_data_set_has_a_panel_and_each_optimizer_a_line(grid):
     figures, _ = grid
     assert figures.keys() == {
         "1-x-error", "1-x-seconds", "1-x-loss", "1-x-time-to-accuracy", "1-x-learning-rate",
@@ -84,7 +84,7 @@ def test_a_panel_for_each_data_set_and_a_line_for_each_optimizer(grid):
     colour = panels[0]["layer"][-1]["encoding"]["color"]["scale"]
     assert colour["domain"] == labels
     assert len({*colour["range"]}) == len(labels)
-    # Each data set has targets of its own.
+    # Each data set has its own targets.
     assert [*figure.variants] == [
         "final accuracy", "final error", "epochs to target", "seconds to target",
     ]  # fmt: skip
@@ -102,14 +102,14 @@ def test_every_chart_of_many_rows_is_valid_vega_lite(grid):
             assert schemapi.validate_jsonschema(spec, SCHEMA, ROOT_SCHEMA, raise_error=False) is None
 
 
-def test_curves_of_many_rows_are_the_best_of_each_group(grid):
+def test_curves_of_many_rows_show_the_best_of_each_group(grid):
     figures, lines = grid
     error = figures["1-x-error"]
     shown = {row["line"] for row in error.data["curves-1-x"]}
     assert len(shown) == 14
     assert (
-        "Shown are 14 of 154 rows: the best one of each group of rows that differ in learning rate "
-        "alone." in error.notes
+        "Showing 14 of 154 rows: the best of each group of rows that differ only in learning rate."
+        in error.notes
     )
     few = representatives(lines, MOST)
     best = {}
@@ -119,17 +119,17 @@ def test_curves_of_many_rows_are_the_best_of_each_group(grid):
     assert sorted(best.values()) == sorted(sum(line.case.test_accuracy) for line in few.lines)
 
 
-def test_time_to_accuracy_shows_the_rows_that_get_farthest_soonest(grid):
+def test_time_to_accuracy_shows_the_rows_that_reach_the_highest_targets(grid):
     figure = grid[0]["1-x-time-to-accuracy"]
     shown = {row["line"] for row in figure.data["times-1-x"]}
     assert len(shown) == 40
-    assert re.search(r"Shown are 40 of the \d+ rows that reach one", figure.notes)
+    assert re.search(r"Showing 40 of the \d+ rows that reach a target", figure.notes)
     assert re.search(r"Never reached any of these: .* and \d+ more\.", figure.notes)
     highest = {"97 %", "88 %"}
     assert {row["line"] for row in figure.data["times-1-x"] if row["target"] in highest} == shown
 
 
-def test_a_best_row_at_the_end_of_what_was_tried_is_said(tmp_path):
+def test_a_best_row_at_the_highest_value_tried_is_reported(tmp_path):
     rates = (0.001, 0.003, 0.01)
     figures, _ = written(
         tmp_path / "run",
@@ -186,7 +186,7 @@ def test_every_numeric_setting_has_a_figure(tmp_path, name, settings, expected):
     assert [value_of(line, alike.setting) for line in alike.groups[0]] == expected
 
 
-def test_no_figure_against_what_has_two_values_or_is_no_number(tmp_path):
+def test_a_setting_with_two_values_or_without_numbers_has_no_figure(tmp_path):
     rows = {
         f"{size}{nesterov}{order}": {
             "optimizer": SGD(0.1, momentum=0.9, nesterov=nesterov),
@@ -201,18 +201,18 @@ def test_no_figure_against_what_has_two_values_or_is_no_number(tmp_path):
     assert numeric_settings(lines) == []
 
 
-def test_rows_that_differ_in_more_than_the_setting_are_no_group(tmp_path):
-    """A random search: no two rows are alike but for one setting."""
+def test_rows_that_differ_in_several_settings_are_not_grouped(tmp_path):
+    """A random search: no two rows differ in one setting only."""
     rows = {
         f"row{at}": {"optimizer": SGD(0.01 * (1 + at), momentum=at / 40), "batch_size": 10 + at}
         for at in range(20)
     }
     figures, lines = written(tmp_path / "run", rows)
     assert numeric_settings(lines) == []
-    assert "Shown are 14 of 20 rows: those that end best." in figures["1-x-error"].notes
+    assert "Showing 14 of 20 rows: those with the highest final accuracy." in figures["1-x-error"].notes
 
 
-def test_groups_of_one_optimizer_are_named_by_its_other_settings(tmp_path):
+def test_groups_of_one_optimizer_are_labelled_by_its_other_settings(tmp_path):
     rows = {
         f"row{rate}-{first}-{second}": {
             "optimizer": Adam(rate, betas=(first, second)),
@@ -273,8 +273,8 @@ def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
     assert "; SGD with momentum 0.9 and nesterov 0.9" in headline(lines)
 
 
-def test_a_thousand_rows(thousand):
-    """In a good time, and on a page of a good size; without a script, too."""
+def test_a_thousand_rows_are_drawn_in_a_minute(thousand):
+    """The page stays small, and has all rows without a script."""
     begun = time.perf_counter()
     page, left_out = build([thousand])
     assert time.perf_counter() - begun < 60
@@ -289,11 +289,11 @@ def test_a_thousand_rows(thousand):
         "1-x-batch-size", "1-x-momentum",
     }  # fmt: skip
     figures, _ = drawn(thousand)
-    assert "Shown are 14 of 100 such lines" in figures["1-x-momentum"].notes
-    assert "differ in learning rate and batch size alone" in figures["1-x-error"].notes
+    assert "Showing 14 of 100 such lines" in figures["1-x-momentum"].notes
+    assert "differ only in learning rate and batch size" in figures["1-x-error"].notes
 
 
-def test_more_than_a_thousand_are_left_out_and_said(thousand):
+def test_rows_beyond_a_thousand_are_left_out_and_counted(thousand):
     summary = sealed.read_content(thousand / "summary.json")
     copy = {**summary, "cases": [*summary["cases"], *summary["cases"][:5]]}
     sealed.write_content(thousand / "summary.json", copy)
@@ -304,14 +304,14 @@ def test_more_than_a_thousand_are_left_out_and_said(thousand):
     assert run.left_out == ["5 cases beyond the first 1000"]
 
 
-def test_a_terminal_has_the_best_rows_and_the_file_all(thousand):
+def test_a_terminal_shows_the_best_rows_and_the_file_all(thousand):
     summary = sealed.read_model(thousand / "summary.json", Summary)
     (exercise,) = summary.exercises
     exercise.cases.extend(f"{exercise.module}::test_training[not-{at}]" for at in range(100))
     short, whole = (
         "\n\n".join(tables.exercise_parts(exercise, summary, style)) for style in ("simple", "github")
     )
-    assert "These are the 60 rows with the best test accuracies; 940 more are in summary.md." in short
+    assert "Showing the 60 rows with the highest test accuracies; 940 more are in summary.md." in short
     assert short.count("\n") < 160
     assert re.search(r"Did not run: .*, not-59 and 40 more\.", short)
     assert all(f"| lr{rate}-batch{1}-momentum0 " in whole for rate in reports.GRID_RATES[:10])
@@ -329,13 +329,13 @@ def test_many_rows_on_another_data_set_are_counted(tmp_path):
     assert "Not on mnist: 77 rows on fashion-mnist." in parts
 
 
-def test_lists_are_cut_where_they_are_long():
+def test_long_lists_are_shortened():
     assert first_few(["a", "b"], 2) == "a, b"
     assert first_few(["a", "b", "c"], 2, "; ") == "a; b and 1 more"
 
 
 @pytest.mark.parametrize("place", ["data", "lookup"])
-def test_nothing_is_fetched_for_a_figure_from_a_file(tmp_path: Path, place):
+def test_addresses_in_a_figure_from_a_file_are_not_fetched(tmp_path: Path, place):
     reports.write(tmp_path / "run")
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.5)

@@ -1,4 +1,4 @@
-"""What the README and the docs quote agrees with the published runs, and their links lead somewhere."""
+"""README and docs agree with the published runs that they quote, and their links have targets."""
 
 import json
 import os
@@ -39,28 +39,27 @@ def rewrite(text, published=PUBLISHED):
     return rewrite_with(text, lambda name: published / name)
 
 
-def test_the_documents_have_the_published_figures():
+def test_the_documents_quote_the_published_runs():
     texts = [document.read_text() for document in DOCUMENTS]
     assert set(re.findall(r"<!-- (\w+)(?: \w+)?: \S+ -->", "".join(texts))) == KINDS
     assert [rewrite(text) for text in texts] == texts
 
 
-def test_the_documents_of_the_example_have_its_published_figures():
+def test_the_documents_of_the_example_quote_its_published_runs():
     study = load_study(ROOT / "examples" / "optimizers")
     texts = [document.read_text() for document in study.documents]
     assert all("<!-- findings test_mnist: " in text for text in texts)
     assert [rewrite(text, study.published) for text in texts] == texts
 
 
-def test_the_table_of_faults_is_that_of_the_kept_run():
+def test_the_table_of_faults_agrees_with_the_kept_run():
     assert table.DOCUMENT.read_text() == table.document()
     trials = json.loads(table.JSON.read_text())["trials"]
     assert len(trials) >= 50
     assert all(trial["holds"] for trial in trials)
 
 
-def test_a_published_figure_that_changes_is_noticed(tmp_path):
-    """In every passage of a text, not in its first alone."""
+def test_a_changed_number_in_a_published_run_appears_in_every_passage(tmp_path):
     keep_run(PUBLISHED / "epyc-1-core", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
     summary = sealed.read_content(path)
@@ -78,8 +77,8 @@ def test_a_published_figure_that_changes_is_noticed(tmp_path):
     assert "old" not in first + second
 
 
-def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path):
-    """On one core and on all; a row of several replicates is in neither table."""
+def test_engines_are_compared_with_the_fastest_of_their_peers(tmp_path):
+    """On one core and on all; rows with several replicates are in neither table."""
     machine = {
         "device": "cpu",
         "device_name": "a CPU",
@@ -127,13 +126,13 @@ def test_engines_stand_beside_the_fastest_of_their_peers(tmp_path):
 
 
 def _cells(passage: str) -> list[list[str]]:
-    """Those of a table, but for the line under its header."""
+    """Returns the cells of the table in a passage, without the line under its header."""
     lines = [line for line in passage.splitlines() if line.startswith("|") and "--" not in line]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in link:
             continue
@@ -145,7 +144,7 @@ def test_links_lead_somewhere(page):
             assert anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in titles]
 
 
-def test_reports_are_kept_whole_and_small():
+def test_published_runs_are_complete_and_small():
     folders = [path for path in PUBLISHED.iterdir() if path.is_dir()]
     assert folders
     for folder in folders:
@@ -159,7 +158,7 @@ def test_reports_are_kept_whole_and_small():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nowhere", "x"), "nowhere is no report of a finished run: it has no summary.json"),
+        (("nowhere", "x"), "nowhere is not the report of a finished run: it has no summary.json"),
         (("nowhere", "../x"), "the name is '../x'; expected letters*"),
     ],
 )
@@ -168,35 +167,37 @@ def test_what_cannot_be_published_is_refused(args, message, capsys):
     pytest.LineMatcher(capsys.readouterr().err.splitlines()).fnmatch_lines([message])
 
 
-# What the marks are ---------------------------------------------------------------------------------
+# The marks of passages -----------------------------------------------------------------------------
 
 
 WRONG = {
     "<!-- overview: epyc-1-core -->": "line 1: the passage 'overview: epyc-1-core' has no <!-- end -->",
     "a\n<!-- chaos -->\nb\n<!-- rows: epyc-1-core --><!-- end -->": (
-        "line 2: the passage 'chaos' has no <!-- end --> before the next passage, in line 4"
+        "line 2: the passage 'chaos' has no <!-- end --> before the next mark, on line 4"
     ),
-    "\n<!-- end -->": "line 2: <!-- end --> ends no passage",
-    "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": "line 1: <!-- end --> ends no passage",
+    "\n<!-- end -->": "line 2: <!-- end --> has no opening mark before it",
+    "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": (
+        "line 1: <!-- end --> has no opening mark before it"
+    ),
     "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; expected overview, *",
     "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks an exercise's module*",
-    "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * is no mark; *",
-    "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, and no run of that name *",
-    "<!-- rows test_1: epyc-1-core --><!-- end -->": "line 1: * has a module, and rows takes none",
+    "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
+    "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, but no published run *",
+    "<!-- rows test_1: epyc-1-core --><!-- end -->": "* has a module; expected <!-- rows: NAME -->",
     "<!-- findings test_9: epyc-1-core --><!-- end -->": (
         "*'findings test_9: epyc-1-core' needs the exercise of test_9.py, *"
     ),
-    "<!-- rows: epyc-1-core --><!--end-->": "line 1: <!--end--> is no mark; *",
-    "<!--rows: epyc-1-core --><!-- end -->": "line 1: <!--rows: epyc-1-core --> is no mark; *",
-    "<!-- Rows: epyc-1-core --><!-- end -->": "line 1: <!-- Rows: epyc-1-core --> is no mark; *",
-    "<!-- rows epyc-1-core --><!-- end -->": "line 1: <!-- rows epyc-1-core --> is no mark; *",
-    "<!-- rows: ../epyc-1-core --><!-- end -->": "line 1: * is no mark; *",
-    "text\n<!-- rows: epyc-1-core": "line 2: a comment begins with <!-- and does not end with -->",
+    "<!-- rows: epyc-1-core --><!--end-->": "line 1: <!--end--> is not a valid mark; *",
+    "<!--rows: epyc-1-core --><!-- end -->": "line 1: <!--rows: epyc-1-core --> is not a *",
+    "<!-- Rows: epyc-1-core --><!-- end -->": "line 1: <!-- Rows: epyc-1-core --> is not a *",
+    "<!-- rows epyc-1-core --><!-- end -->": "line 1: <!-- rows epyc-1-core --> is not a valid mark; *",
+    "<!-- rows: ../epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
+    "text\n<!-- rows: epyc-1-core": "line 2: a comment begins with <!-- but does not end with -->",
 }
 
 
 @pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
-def test_a_mark_that_is_wrong_is_refused_with_its_line(text):
+def test_an_invalid_mark_is_reported_with_its_line(text):
     with pytest.raises(PassageError) as refused:
         rewrite(text)
     pytest.LineMatcher([str(refused.value)]).fnmatch_lines([WRONG[text].replace("[", "[[]")])
@@ -205,21 +206,21 @@ def test_a_mark_that_is_wrong_is_refused_with_its_line(text):
 @pytest.mark.parametrize(
     "text", ["<!-- a remark -->", "<!-- rows are sorted by time -->", "<!-- chaos -->x<!-- end -->", "a"]
 )
-def test_other_comments_stay(text):
+def test_other_comments_are_kept(text):
     assert rewrite(text) == text
 
 
-def test_line_ends_stay():
+def test_line_endings_are_kept():
     text = rewrite("a\r\n<!-- times: epyc-1-core -->\r\nold\r\n<!-- end -->\r\nb\r\n")
     assert text.count("\n") == text.count("\r\n") > 5
 
 
-# Nothing is put in place before everything is read and rendered -------------------------------------
+# Publishing: nothing is moved into place before everything is read and rendered ----------------------
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with the published runs, the documents that quote them, and a run to publish."""
+    """A repository with published runs and the documents that quote them, next to a run to publish."""
     root = tmp_path / "checkout"
     shutil.copytree(PUBLISHED, root / "reports" / "published")
     (root / "docs").mkdir()
@@ -246,12 +247,12 @@ def files(folder):
 
 
 def left_over(folder):
-    """Temporary files and folders."""
+    """Returns the temporary files and folders."""
     return [path for path in folder.rglob(".*-*") if not {".git", MARK} & {*path.parts}]
 
 
 def refused(checkout, capsys, name="epyc-1-core"):
-    """The one line with which the run is refused, which leaves everything as it was."""
+    """Returns the one-line reason why the run is refused; checks that nothing has changed."""
     before = files(checkout)
     assert main(["publish", str(checkout.parent / "run"), name]) == 2
     assert files(checkout) == before
@@ -317,19 +318,19 @@ def test_a_run_without_an_exercise_that_a_passage_quotes_is_refused(checkout, ca
     assert "the passage 'findings test_2_constant_init: epyc-1-core' needs the exercise of " in line
 
 
-def test_a_document_that_lacks_an_end_is_refused(checkout, capsys):
+def test_a_document_that_lacks_an_end_mark_is_refused(checkout, capsys):
     document = checkout / "docs" / "findings.md"
     document.write_text(document.read_text().replace("<!-- end -->", "", 1))
     assert refused(checkout, capsys).startswith("docs/findings.md, line ")
 
 
-def test_a_document_that_is_not_text_is_refused(checkout, capsys):
+def test_a_document_that_is_not_utf8_is_refused(checkout, capsys):
     (checkout / "docs" / "timing.md").write_bytes(b"\xff")
-    assert refused(checkout, capsys) == "docs/timing.md is not in UTF-8"
+    assert refused(checkout, capsys).startswith("docs/timing.md cannot be read: 'utf-8' codec")
 
 
 @pytest.mark.parametrize("kind", ["modified", "untracked", "staged", "deleted", "no repository"])
-def test_a_published_run_that_is_not_committed_is_not_replaced(checkout, kind, capsys):
+def test_an_uncommitted_published_run_is_not_replaced(checkout, kind, capsys):
     folder = checkout / "reports" / "published" / "epyc-1-core"
     if kind == "modified":
         (folder / "summary.md").write_text("edited")
@@ -346,8 +347,8 @@ def test_a_published_run_that_is_not_committed_is_not_replaced(checkout, kind, c
 
 
 @pytest.mark.parametrize("failing", range(5))
-def test_where_one_cannot_be_put_in_place_none_is(checkout, failing, capsys, monkeypatch):
-    """Folder and documents are moved one after the other; each may fail."""
+def test_a_failed_move_undoes_the_others(checkout, failing, capsys, monkeypatch):
+    """The folder and the documents are moved one after the other; any move may fail."""
     change(checkout.parent / "run", command="pytest of another day")
     count = iter(range(100))
     real_rename, real_replace = Path.rename, Path.replace
@@ -362,14 +363,14 @@ def test_where_one_cannot_be_put_in_place_none_is(checkout, failing, capsys, mon
 
     monkeypatch.setattr(Path, "rename", move(real_rename))
     monkeypatch.setattr(Path, "replace", move(real_replace))
-    if failing < 4:  # a folder is moved twice, and two documents change
+    if failing < 4:  # the folder takes two moves, and two documents change
         assert "No space left" in refused(checkout, capsys)
     else:
         assert main(["publish", str(checkout.parent / "run"), "epyc-1-core"]) == 0
         assert next(count) == 4
 
 
-def test_documents_that_cannot_be_written_leave_the_run(checkout, capsys, monkeypatch):
+def test_the_run_is_kept_if_documents_cannot_be_written(checkout, capsys, monkeypatch):
     change(checkout.parent / "run", command="pytest of another day")
 
     def stage(place, text):
@@ -380,7 +381,7 @@ def test_documents_that_cannot_be_written_leave_the_run(checkout, capsys, monkey
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "other"])
-def test_what_is_no_file_of_a_run_is_not_published(checkout, what, capsys):
+def test_a_folder_with_a_foreign_file_is_not_published(checkout, what, capsys):
     path = checkout.parent / "run" / "figures" / "a.svg"
     if what == "link":
         path.symlink_to("/etc/passwd")
@@ -391,12 +392,12 @@ def test_what_is_no_file_of_a_run_is_not_published(checkout, what, capsys):
     assert "is not a file of this suite; move it away" in refused(checkout, capsys)
 
 
-def test_two_at_once(checkout, capsys):
+def test_only_one_publish_runs_at_a_time(checkout, capsys):
     with publish._alone(checkout / "reports" / "published"):
         assert "another `publish` is writing to" in refused(checkout, capsys)
 
 
-def test_the_table_of_faults_does_not_run_over_a_missing_end(tmp_path, monkeypatch):
+def test_the_table_of_faults_is_not_written_without_an_end_mark(tmp_path, monkeypatch):
     document = tmp_path / "failures.md"
     monkeypatch.setattr(table, "DOCUMENT", document)
     text = "<!-- chaos -->\n\nstale figures\n\n<!-- end -->\n\nprose\n"

@@ -1,4 +1,4 @@
-"""The report from a run's files: its figures, what it leaves out, and two runs side by side."""
+"""The report of a run's files: its figures, what it leaves out, and comparisons of two runs."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 
 def changed(folder, name, change):
-    """Has `change` alter the content of one of the folder's JSON files, and its checksum with it."""
+    """Applies `change` to the content of one of the folder's JSON files, and updates its checksum."""
     (path,) = folder.glob(name)
     content = sealed.read_content(path)
     change(content)
@@ -50,7 +50,7 @@ def changed(folder, name, change):
 
 
 class Elements(HTMLParser):
-    """The names of a page's elements, and its text."""
+    """The names of the elements of a page, and its text."""
 
     def __init__(self, page):
         super().__init__()
@@ -74,7 +74,7 @@ def figures_of_all(run):
     return [figure for each in run.summary.exercises for figure in figures_of(run, each)]
 
 
-def test_the_report(folder):
+def test_a_report_replaces_an_earlier_one(folder):
     (folder / "report.html").write_text("old")
     (folder / "figures").mkdir()
     (folder / "figures" / "old.svg").touch()
@@ -87,7 +87,7 @@ def test_the_report(folder):
         assert svg.startswith("<svg")
         assert not re.search(r' d="[^"]*NaN', svg)
     assert ": Error by epoch" in drawn["1-x-error"]
-    assert "95 % intervals of 2 seeds" in drawn["1-x-error"]
+    assert "95 % intervals over 2 seeds" in drawn["1-x-error"]
     assert 5e5 < len(page.read_bytes()) < 6e6
     assert sorted(path.name for path in folder.iterdir()) == [
         "figures", "figures.json", "report.html", "runs", "speed.json", "summary.json",
@@ -95,7 +95,7 @@ def test_the_report(folder):
 
 
 def test_every_chart_is_valid_vega_lite(folder):
-    """By Vega-Lite's own schema, which a report has no time for."""
+    """According to Vega-Lite's schema; validation would take too long in a report."""
     run = load_run(folder)
     figures = [*figures_of_all(run), *speed_figures(run)]
     assert {figure.name for figure in figures} == reports.FIGURES
@@ -107,14 +107,14 @@ def test_every_chart_is_valid_vega_lite(folder):
     assert schemapi.validate_jsonschema(spec, SCHEMA, ROOT_SCHEMA, raise_error=False)
 
 
-def test_bands_are_of_several_seeds_and_crosses_of_published_values(tmp_path):
+def test_several_seeds_have_bands_and_published_values_have_crosses(tmp_path):
     for seeds in (1, 3):
         reports.write(tmp_path / str(seeds), seeds=seeds)
         error, *_ = figures_of_all(load_run(tmp_path / str(seeds)))
         last = next(row for row in error.data["curves-1-x"] if row["epoch"] == reports.EPOCHS)
         assert last["error"] == pytest.approx(3 - (seeds - 1) / 20)
         assert ("error_low" in last) == ("intervals" in error.notes) == (seeds > 1)
-    # Student's t for three seeds, of values 0.1 points apart.
+    # Student's t for three seeds with values 0.1 points apart.
     assert last["error_high"] - last["error"] == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-3)
     cross = error.data["curves-1-x-published"][0]
     assert (cross["error"], cross["seconds"], cross["epoch"]) == (10, 500, reports.EPOCHS)
@@ -128,7 +128,7 @@ def test_lines_differ_in_black_and_white_and_rates_share_a_colour(folder):
     assert lines[0].colour == lines[3].colour != lines[1].colour
 
 
-def test_rates_near_the_best_are_unbroken_spans(folder):
+def test_rates_near_the_best_form_contiguous_spans(folder):
     rates = next(
         each for each in figures_of_all(load_run(folder)) if each.name.endswith("learning-rate")
     )
@@ -136,7 +136,7 @@ def test_rates_near_the_best_are_unbroken_spans(folder):
     assert within == {"5 points": 2, "1 point": 0}
 
 
-def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder):
+def test_a_diverged_row_is_drawn_as_far_as_its_values_are_finite(folder):
     def diverge(record):
         record["train_loss"][2:] = [["NaN", "Infinity"]] * 3
         record["test_accuracy"][1:] = [[0.1, 0.1]] * 4
@@ -151,7 +151,7 @@ def test_what_did_not_learn_or_diverged_is_shown_as_far_as_it_has_numbers(folder
     assert "diverged" in Elements(page.read_text()).text
 
 
-def test_what_came_from_a_file_is_text(folder):
+def test_markup_from_files_is_escaped(folder):
     page = page_of(folder)
     elements = Elements(page)
     assert elements.names.count("script") == 4  # the rows, the charts, Vega and the page's own
@@ -162,7 +162,7 @@ def test_what_came_from_a_file_is_text(folder):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (lambda s: s.update(schema=1), "has schema 1; this version reads schema 3"),
         (lambda s: s.update(schema="\n<b>"), "has schema"),
@@ -175,18 +175,18 @@ def test_what_came_from_a_file_is_text(folder):
     ],
     ids=["schema", "markup", "scale", "machine", "exercises"],
 )
-def test_a_summary_of_another_kind_is_an_error_in_a_line(folder, change, said, capsys):
+def test_an_invalid_summary_is_an_error_of_one_line(folder, change, reason, capsys):
     changed(folder, "summary.json", change)
     assert command.main(["report", str(folder)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(str(folder / "summary.json"))
-    assert said in error
+    assert reason in error
     assert error.count("\n") == 1
     assert not (folder / "report.html").exists()
 
 
-def test_a_folder_without_summary_and_one_that_cannot_be_written(tmp_path, folder):
-    with pytest.raises(ReportError, match=r"nothing is no report of a finished run"):
+def test_a_folder_without_a_summary_or_that_cannot_be_written_is_an_error(tmp_path, folder):
+    with pytest.raises(ReportError, match=r"nothing is not the report of a finished run"):
         load_run(tmp_path / "nothing")
     (folder / "report.html").mkdir()
     with pytest.raises(ReportError, match="cannot be written"):
@@ -247,7 +247,7 @@ def broken_figures(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "reason"),
     [
         (unknown_case, "adam-lr0.001]: experiment: no optimizer is called 'Lion'"),
         (newer_case, "no setting is called 'momentum'"),
@@ -256,7 +256,7 @@ def broken_figures(folder):
         (unknown_verdict, "test_so: verdict: Input should be"),
         (broken_record, "cannot be read: Expecting property name"),
         (edited_record, "its checksum does not match its content"),
-        (better_case, "its test_accuracy is not the summary's"),
+        (better_case, "its test_accuracy differs from the summary's"),
         (ragged_record, "test_accuracy does not have shape (5, 2)"),
         (another_record, "its content belongs in test_1_x.adam-lr0.001."),
         (broken_speed, "speed.json cannot be read: rows.0."),
@@ -264,25 +264,25 @@ def broken_figures(folder):
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_what_cannot_be_read_is_left_out_and_said(folder, damage, said):
+def test_damaged_parts_are_left_out_and_reported(folder, damage, reason):
     damage(folder)
     run = load_run(folder)
-    assert any(said in line for line in run.left_out)
-    assert said in Elements(page_of(folder)).text
+    assert any(reason in line for line in run.left_out)
+    assert reason in Elements(page_of(folder)).text
     assert len(run.cases) >= 7
 
 
-def test_files_beyond_a_size_are_left_out(folder, monkeypatch):
+def test_records_beyond_a_total_size_are_left_out(folder, monkeypatch):
     monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 10000)
     run = load_run(folder)
     assert 0 < len(run.curves) < len(run.cases)
-    assert any("the report has more than" in line for line in run.left_out)
+    assert any("the report would have more than" in line for line in run.left_out)
     monkeypatch.setattr(loading, "_MAX_BYTES", 1000)
     with pytest.raises(ReportError, match="more than"):
         load_run(folder)
 
 
-def test_long_trainings_are_thinned(tmp_path, monkeypatch):
+def test_curves_of_long_trainings_are_thinned(tmp_path, monkeypatch):
     monkeypatch.setattr(reports, "EPOCHS", 1000)
     reports.write(tmp_path / "run", seeds=1)
     error, *_ = figures_of_all(load_run(tmp_path / "run"))
@@ -291,14 +291,14 @@ def test_long_trainings_are_thinned(tmp_path, monkeypatch):
     assert {0, 1000} <= set(epochs)
 
 
-def test_two_runs_side_by_side(tmp_path):
+def test_two_runs_are_compared(tmp_path):
     reports.write(tmp_path / "a", seeds=3, better=-0.02, slower=1.5)
     reports.write(tmp_path / "b", seeds=3)
     found = compare_runs(load_run(tmp_path / "a"), load_run(tmp_path / "b"))
     worst = found.differences[0]
     assert worst.name == "adam-lr0.001"
     assert worst.points == pytest.approx(-2)
-    # Welch's interval of two triples that are 0.1 points apart each.
+    # Welch's interval of two triples, each with values 0.1 points apart.
     assert worst.interval == pytest.approx((-2 - 0.2267, -2 + 0.2267), abs=1e-3)
     assert (worst.learns, worst.ratio, worst.slower) == ("worse", 1.5, True)
     assert {each.learns for each in found.differences[1:]} == {"same"}
@@ -317,7 +317,7 @@ def test_two_runs_side_by_side(tmp_path):
     assert not (tmp_path / "b" / "report.html").exists()
 
 
-def test_slow_rows_come_before_those_that_are_as_they_were(tmp_path):
+def test_slower_rows_come_before_unchanged_ones(tmp_path):
     reports.write(tmp_path / "a", seeds=1, slower=2)
     reports.write(tmp_path / "b", seeds=1)
     first, second, *_ = compare_runs(load_run(tmp_path / "a"), load_run(tmp_path / "b")).differences
@@ -339,7 +339,7 @@ def test_rows_of_other_experiments_are_not_compared(tmp_path):
 
 
 def spoil(monkeypatch, folder, code):
-    """Processes that start from here on run `code` where they import altair."""
+    """Makes processes that start from now on run `code` when they import altair."""
     folder.mkdir()
     (folder / "altair.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -348,8 +348,8 @@ def spoil(monkeypatch, folder, code):
 MISSING = "raise ImportError(name='altair')"
 
 
-def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
-    """What becomes of the page is the last thing that is told."""
+def test_a_run_draws_its_page_and_passes_without_altair(suite, monkeypatch):
+    """The last line of the output reports on the page."""
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)
@@ -371,7 +371,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "reason"),
     [
         (MISSING, "altair is not installed; `make report` installs it"),
         ("raise MemoryError", "MemoryError"),
@@ -381,7 +381,7 @@ def test_a_run_makes_it_and_is_green_without_it(suite, monkeypatch):
     ],
     ids=["missing", "memory", "killed", "error", "SIGTERM"],
 )
-def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkeypatch, code, said):
+def test_a_failure_to_draw_is_reported_in_one_line(folder, tmp_path, monkeypatch, code, reason):
     spoil(monkeypatch, tmp_path / "spoilt", code)
     before = signal.signal(signal.SIGTERM, shutdown.Stopping())
     try:
@@ -389,16 +389,16 @@ def test_whatever_befalls_the_drawing_is_told_in_a_line(folder, tmp_path, monkey
     finally:
         signal.signal(signal.SIGTERM, before)
     later = f" To draw them later: {Path(sys.executable).relative_to(ROOT)} -m harness report {folder}"
-    assert line == f"No page or figures: {said}." + later * (code != MISSING)
+    assert line == f"No page or figures: {reason}." + later * (code != MISSING)
 
 
-def test_what_can_never_be_drawn_is_not_promised_for_later(folder):
+def test_an_invalid_report_gets_no_command_to_draw_it(folder):
     (folder / "summary.json").write_text("{}")
     assert "later" not in session.draw_report(folder)
 
 
-def test_the_command_that_draws_can_be_typed_elsewhere(folder, tmp_path, monkeypatch):
-    """And in a folder with a space, and where Python keeps the folder it is started in off its path."""
+def test_the_command_that_draws_works_from_any_folder(folder, tmp_path, monkeypatch):
+    """It also works for a folder with a space, and with PYTHONSAFEPATH."""
     given = tmp_path / "my report"
     shutil.copytree(folder, given)
     monkeypatch.chdir(tmp_path)
@@ -410,7 +410,7 @@ def test_the_command_that_draws_can_be_typed_elsewhere(folder, tmp_path, monkeyp
 
 @pytest.fixture
 def python(tmp_path, monkeypatch):
-    """A function: processes of Python that are started from here on run these lines of shell first."""
+    """A function that makes Python processes started from now on run some lines of shell first."""
 
     def begin(lines):
         script = tmp_path / "python"
@@ -422,7 +422,7 @@ def python(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kib", [350_000, 800_000], ids=["to import", "to draw"])
-def test_too_little_memory_is_told_in_a_line(folder, python, kib):
+def test_too_little_memory_is_reported_in_one_line(folder, python, kib):
     python(f"ulimit -v {kib}")
     line = session.draw_report(folder)
     assert line.startswith("No page or figures: ")
@@ -430,21 +430,21 @@ def test_too_little_memory_is_told_in_a_line(folder, python, kib):
     assert not (folder / "report.html").exists()
 
 
-def test_without_docstrings_it_is_drawn_or_a_line_says_why_not(folder, monkeypatch):
-    """Altair reads its own."""
+def test_without_docstrings_it_is_drawn_or_a_line_gives_the_reason(folder, monkeypatch):
+    """Altair reads its own docstrings."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     line = session.draw_report(folder)
     assert line == f"Page: {folder / 'report.html'}" or "Found no doc for" in line
     assert "\n" not in line
 
 
-def test_drawing_does_without_pytorch():
-    """Which takes two seconds to import, and a gigabyte of address space."""
+def test_drawing_does_not_import_pytorch():
+    """Importing PyTorch takes two seconds and a gigabyte of address space."""
     code = "import sys, harness.__main__, harness.report.build; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-# Figures of an exercise's own ------------------------------------------------------------------------
+# Figures that an exercise draws itself --------------------------------------------------------------
 
 
 def nonsense(results):
@@ -465,7 +465,7 @@ def fetching(results):
     return Figure(title="It fetches", notes="", variants={"all": spec}, data={})
 
 
-def test_a_function_that_draws_none_costs_its_figure_alone():
+def test_a_function_that_fails_loses_only_its_own_figure():
     drawing = {"broken": broken, "nonsense": nonsense, "nothing": nothing, "fetching": fetching}
     exercise = Exercise(title="x", rows=(), figures=drawing)
     content, errors = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
@@ -477,7 +477,7 @@ def test_a_function_that_draws_none_costs_its_figure_alone():
     ]
 
 
-def test_no_figure_fetches_anything_and_one_that_cannot_be_drawn_is_left_out(folder):
+def test_a_figure_with_an_address_is_not_fetched_but_left_out(folder):
     exercise = Exercise(title="x", rows=(), figures={"fetching": fetching})
     content, _ = own_figures.drawn({"bench/test_1_x.py": (exercise, Results("1-x", {}, {}))})
     sealed.write_content(folder / "figures.json", content)

@@ -34,33 +34,33 @@ def browser():
 
 @pytest.fixture(scope="module")
 def opened(browser, report):
-    """`opened(width)`: the page with every figure drawn, and a list of what went wrong in it."""
+    """`opened(width)`: the page with every figure drawn, and a list of its errors and requests."""
 
     @cache
     def open_at(width):
-        wrong = []
+        problems = []
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url))
+        page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url))
         page.goto(report.as_uri())
         page.wait_for_selector("body[data-ready]", timeout=60000)
-        wrong.remove(report.as_uri())
-        return page, wrong
+        problems.remove(report.as_uri())
+        return page, problems
 
     return open_at
 
 
 @pytest.fixture
 def page(request, opened):
-    """The page, 1440 pixels wide or as wide as a test says; in no test may anything go wrong in it."""
-    page, wrong = opened(getattr(request, "param", 1440))
+    """The page, 1440 pixels wide unless a test sets a width; no test may cause errors or requests."""
+    page, problems = opened(getattr(request, "param", 1440))
     yield page
-    assert wrong == []
+    assert problems == []
 
 
-# By how many pixels a drawing's letters go beyond its right edge.
-BEYOND = """svg => {
+# The number of pixels by which a drawing's text extends beyond its right edge.
+OVERHANG = """svg => {
     const right = (element) => element.getBoundingClientRect().right;
     return Math.max(...[...svg.querySelectorAll("text")].map(right)) - right(svg);
 }"""
@@ -75,10 +75,10 @@ def test_every_figure_is_drawn_and_nothing_overflows(page):
         assert svg.locator("[class*=mark-]").count() > 10
         box, room = svg.bounding_box(), figure.locator(".chart").bounding_box()
         assert 0.8 * room["width"] < box["width"] <= room["width"] + 1
-        # Neither cut off below nor squeezed: letters are as large as they were drawn.
+        # The drawing is not scaled down, so its text has the size it was drawn at.
         assert box["width"] > 0.97 * float(svg.get_attribute("width"))
-        # Nor at the right, where the last label of the last panel's axis ends.
-        assert svg.evaluate(BEYOND) <= 1
+        # The last label of the last panel's axis is not cut off.
+        assert svg.evaluate(OVERHANG) <= 1
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 
@@ -99,13 +99,13 @@ def test_verdicts_open_to_their_evidence_and_figure(page):
     assert [text.split()[0] for text in counts] == ["1", "1", "1", "1"]
 
 
-def test_markup_from_files_stays_text(page):
+def test_markup_from_files_is_shown_as_text(page):
     assert page.evaluate("window.owned") is None
     assert page.locator("summary b").count() == 0
     assert page.locator("summary", has_text=reports.MARKUP).count() == 4
 
 
-def test_lines_switch_off_and_on_and_stay_off_on_another_scale(page):
+def test_lines_can_be_hidden_and_stay_hidden_on_another_scale(page):
     figure = page.locator("[id='1-x-error']")
     lines = figure.locator("path[aria-roledescription='line mark']")
     crosses = figure.locator("path[aria-roledescription='point'][aria-label*='seconds: 500']")
@@ -130,8 +130,8 @@ def test_a_point_shows_its_values(page):
     assert "Adam, rate 0.001" in tooltip.inner_text()
 
 
-def test_letters_are_legible_on_dark_and_on_paper(page):
-    """At least 7 to 1 against what is behind them, in the figures too."""
+def test_text_is_legible_in_dark_mode_and_print(page):
+    """Its contrast with the background is at least 7 to 1, in the figures too."""
     page.emulate_media(color_scheme="dark")
     contrast = """() => {
       const light = (colour) => colour.match(/\\d+/g).slice(0, 3).map((part) => part / 255)

@@ -1,5 +1,5 @@
-"""A run presented: tables, figures, one page, and published runs.
+"""The presentation of a run: tables, figures, the page, and passages that quote published runs.
 
-Made from a report folder's files alone, at any time. May import `results`, `hardware` and the modules
-beside this package.
+Everything is made from the files of a report folder alone, at any time. This package may import
+`results`, `hardware` and the modules next to it in `harness`.
 """

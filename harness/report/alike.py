@@ -1,4 +1,4 @@
-"""Rows that are alike but for one setting, and the few of many that stand for all."""
+"""Groups of rows that differ in a single setting, and a few rows that represent many."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .series import Line
 from .settings import is_number, settings_of
 
 LEAST = 3
-"""The fewest values of a setting, among rows that are otherwise alike, that make a figure."""
+"""The fewest values of a setting, among otherwise equal rows, that are worth a figure."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """The groups of rows that differ in one setting alone, which is a number."""
+    """The groups of rows that differ only in one numeric setting."""
 
     setting: str
     groups: list[list[Line]]
-    """In the exercise's order, each sorted by the setting. At least one has `LEAST` values."""
+    """In the exercise's order; each is sorted by the setting. At least one has `LEAST` values."""
 
 
 def numeric_settings(lines: Sequence[Line]) -> list[Alike]:
-    """The numeric settings that `LEAST` or more rows differ in alone."""
+    """Returns each numeric setting that has `LEAST` or more values among otherwise equal rows."""
     names = dict.fromkeys(name for line in lines for name in settings_of(line.case.experiment))
     found = []
     for name in names:
@@ -42,17 +42,17 @@ def numeric_settings(lines: Sequence[Line]) -> list[Alike]:
 
 
 def value_of(line: Line, setting: str) -> float:
-    """A row's value of a setting that is a number."""
+    """Returns a row's value of a numeric setting."""
     return float(settings_of(line.case.experiment)[setting])
 
 
 def _values(lines: Sequence[Line], setting: str) -> int:
-    """How many values of the setting the rows have."""
+    """Returns the number of distinct values of the setting."""
     return len({value_of(line, setting) for line in lines})
 
 
 def alike_but_for(lines: Sequence[Line], names: Collection[str]) -> list[list[Line]]:
-    """The rows in groups whose settings are the same but for those of these names, in their order."""
+    """Groups the rows whose settings are equal except for those named, in their order."""
     groups: dict[object, list[Line]] = {}
     for line in lines:
         settings = settings_of(line.case.experiment).items()
@@ -61,37 +61,37 @@ def alike_but_for(lines: Sequence[Line], names: Collection[str]) -> list[list[Li
 
 
 def accuracy(line: Line) -> float:
-    """The final test accuracy of a row, averaged over its seeds."""
+    """Returns the final test accuracy of a row, averaged over its seeds."""
     return float(np.mean(line.case.test_accuracy))
 
 
 def best(lines: Sequence[Line]) -> Line:
-    """The row with the highest final test accuracy; of several, the first."""
+    """Returns the row with the highest final test accuracy, the first of equal ones."""
     return max(lines, key=accuracy)
 
 
 def best_few(lines: Sequence[Line], most: int) -> list[Line]:
-    """The `most` rows with the highest final test accuracies, in their original order."""
+    """Returns the `most` rows with the highest final test accuracies, in their original order."""
     order = sorted(range(len(lines)), key=lambda at: -accuracy(lines[at]))
     return [lines[at] for at in sorted(order[:most])]
 
 
 @dataclass(frozen=True)
 class Few:
-    """The rows that stand for all of an exercise where these are too many to be seen at once."""
+    """The rows that represent all rows of an exercise if these are too many for one figure."""
 
     lines: list[Line]
     differing: list[str]
-    """The settings in which the rows that each of them stands for differ."""
+    """The settings in which the rows represented by the same row differ."""
     note: str
-    """Says which rows they are, in a sentence; empty where they are all."""
+    """A sentence that says which rows they are; empty if they are all rows."""
 
 
 def representatives(lines: Sequence[Line], most: int) -> Few:
-    """All rows, or of more than `most` the best of each group that differs in one setting alone.
+    """Returns all rows, or the best row of each group that differs in one setting.
 
-    Where these are still too many, the groups differ in a second setting, and so on; where no such
-    groups are left, the best rows count.
+    If these are still more than `most`, the rows of a group may differ in a second setting, and so on.
+    If no such groups are left, the best rows are returned.
     """
     if len(lines) <= most:
         return Few([*lines], [], "")
@@ -103,16 +103,16 @@ def representatives(lines: Sequence[Line], most: int) -> Few:
     shown = [*lines]
     for alike in settings:
         folded = [best(group) for group in alike_but_for(lines, [*differing, alike.setting])]
-        if len(folded) < 2:  # a single row would not stand for the others
+        if len(folded) < 2:  # a single row does not represent all others
             break
         differing.append(alike.setting)
         shown = folded
         if len(shown) <= most:
             break
-    of_groups = f"of each group of rows that differ in {' and '.join(differing)} alone"
+    of_groups = f"of each group of rows that differ only in {' and '.join(differing)}"
     if len(shown) > most:
         shown = best_few(shown, most)
-        which = f"those that end best, one {of_groups}" if differing else "those that end best"
+        which = "those with the highest final accuracy" + f", one {of_groups}" * bool(differing)
     else:
-        which = f"the best one {of_groups}"
-    return Few(shown, differing, f"Shown are {len(shown)} of {len(lines)} rows: {which}.")
+        which = f"the best {of_groups}"
+    return Few(shown, differing, f"Showing {len(shown)} of {len(lines)} rows: {which}.")

@@ -1,4 +1,4 @@
-"""Draws the report of a run, its page and figures, into the run's folder."""
+"""Draws the report of a run, a page and figures, in the run's folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .replacement import replace_all, stage
 
 
 def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
-    """Draws the report of the first folder, compared with the others; returns page and omissions.
+    """Draws the report of the first folder, compared with the others.
 
-    Writes `report.html` and `figures/*.svg` into the first folder. Raises ReportError where a
-    folder cannot be read or the report cannot be written.
+    Writes `report.html` and `figures/*.svg` to the first folder. Returns the path of the page and a line
+    for everything that was left out. Raises ReportError if a folder cannot be read or written.
     """
     run, *others = map(load_run, folders)
     exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
@@ -35,7 +35,7 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
         figure.name: _picture(figure, run.left_out)
         for figure in (*chain.from_iterable(exercises.values()), *engines)
     }
-    # One that cannot be drawn here cannot be drawn on the page either.
+    # A figure that cannot be drawn here cannot be drawn on the page either.
     drawn = {
         module: [figure for figure in figures if pictures[figure.name]]
         for module, figures in exercises.items()
@@ -49,9 +49,9 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
 
 
 def _picture(figure: Figure, left_out: list[str]) -> str | None:
-    """Returns the figure as SVG, or None, with a line in `left_out`, where it cannot be drawn."""
+    """Returns the figure as SVG; if it cannot be drawn, adds a line to `left_out` and returns None."""
     try:
-        # Nothing is fetched, whatever address a figure names.
+        # An address in a figure is never fetched.
         return vl_convert.vegalite_to_svg(figure.standalone(), allowed_base_urls=[])
     except ValueError as error:
         left_out.append(one_line(f"the figure {figure.name} cannot be drawn: {str(error)[:200]}"))
@@ -59,18 +59,18 @@ def _picture(figure: Figure, left_out: list[str]) -> str | None:
 
 
 def _write(folder: Path, pictures: Mapping[str, str], page: str) -> None:
-    """Writes the figures as SVG, and the page, in place of those of an earlier report: all or none."""
+    """Replaces the figures and the page of an earlier report, either all of them or none."""
     earlier = folder / "figures"
     if earlier.is_symlink() or (earlier.exists() and not earlier.is_dir()):
-        raise ReportError(f"{earlier} is no folder of this suite; move it away")
+        raise ReportError(f"{earlier} is not a folder of this suite; move it away")
     if earlier.exists() and (found := first_without(".svg", earlier)):
-        raise ReportError(f"{found} is no figure of this suite; move it away")
+        raise ReportError(f"{found} is not a figure of this suite; move it away")
     if (folder / PAGE).is_dir():
         raise ReportError(f"{folder} cannot be written: {folder / PAGE} is a folder; move it away")
     new = Path(tempfile.mkdtemp(dir=folder, prefix=".figures-"))
     staged = None
     try:
-        os.chmod(new, 0o755)  # mkdtemp's folders are readable by their owner alone
+        os.chmod(new, 0o755)  # mkdtemp's folders are readable only by their owner
         for name, svg in pictures.items():
             (new / f"{name}.svg").write_text(svg, encoding="utf-8")
         staged = stage(folder / PAGE, page)

@@ -1,4 +1,4 @@
-"""Compares two runs: times as ratios, accuracies as differences with 95 % intervals."""
+"""Compares two runs: ratios of times, and differences in accuracy with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ..files.summary import CaseSummary
 from ..stats import welch_interval
 from .load import Run
 
-# A case is slower from this ratio of times on; with one seed on a side, which gives no interval, it
-# is worse or better from this many percentage points on.
-SLOWER = 1.1
+SLOWER = 1.1  # the ratio of times from which a row counts as slower
+# The difference in percentage points from which a row counts as worse or better if either run has a
+# single seed, so that there is no interval.
 NOTABLE = 1
 
 
 @dataclass(frozen=True)
 class RowChange:
-    """The difference of a case between this run and the other."""
+    """The difference between a case in this run and the same case in the other."""
 
     name: str
     ours: CaseSummary
     theirs: CaseSummary
     points: float
-    """Of mean test accuracy, this run's minus the other's, in percentage points."""
+    """The mean test accuracy of this run minus the other's, in percentage points."""
     interval: tuple[float, float] | None
-    """The 95 % interval of `points` (Welch); None if a side has one seed."""
+    """The 95 % interval of `points` (Welch); None if either run has one seed."""
     ratio: float | None
-    """Of training times per seed, this run's over the other's; None if the other's is 0."""
+    """The training time per seed of this run over the other's; None if the other's is 0."""
 
     @property
     def learns(self) -> str:
-        """`worse`, `better` or `same`, by the interval; without one, from NOTABLE points on."""
+        """`worse`, `better` or `same`: decided by the interval, or without one by NOTABLE points."""
         if self.interval is None:
             return "worse" if self.points <= -NOTABLE else "better" if self.points >= NOTABLE else "same"
         low, high = self.interval
@@ -48,12 +48,13 @@ class RowChange:
 
 @dataclass(frozen=True)
 class RunChanges:
-    """A run compared with another; what got worse comes first."""
+    """A run compared with another."""
 
     other: Run
     differences: list[RowChange]
+    """Regressions come first."""
     left_out: list[str]
-    """Cases that are not compared, each with the reason."""
+    """The cases that are not compared, each with the reason."""
     settings: list[tuple[str, Any, Any]]
     """Other differences between the runs: name, value here, value there."""
 
@@ -74,34 +75,33 @@ def compare_runs(run: Run, other: Run) -> RunChanges:
     ]
     return RunChanges(
         other=other,
-        differences=sorted(differences, key=_badness),
+        differences=sorted(differences, key=_severity),
         left_out=left_out,
         settings=_settings(run, other),
     )
 
 
-def _badness(difference: RowChange) -> tuple[bool, float, bool, float]:
-    """A sort key: the worst accuracies first, then the slowest times."""
+def _severity(difference: RowChange) -> tuple[bool, float, bool, float]:
+    """Returns a sort key: the worst accuracies come first, then the slowest times."""
     worse = difference.learns == "worse"
-    slower = difference.slower
     return (
         not worse,
         difference.points if worse else 0.0,
-        not slower,
+        not difference.slower,
         -(difference.ratio or 0.0),
     )
 
 
 def _difference(name: str, ours: CaseSummary, theirs: CaseSummary) -> RowChange:
     here, there = np.array(ours.test_accuracy) * 100, np.array(theirs.test_accuracy) * 100
-    of_seed = theirs.seconds / len(theirs.seeds)
+    per_seed = theirs.seconds / len(theirs.seeds)
     return RowChange(
         name=row_name(name),
         ours=ours,
         theirs=theirs,
         points=float(here.mean() - there.mean()),
         interval=welch_interval(here.tolist(), there.tolist()),
-        ratio=ours.seconds / len(ours.seeds) / of_seed if of_seed else None,
+        ratio=ours.seconds / len(ours.seeds) / per_seed if per_seed else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What an exercise's rows came to, in a sentence with its figures."""
+"""The result of an exercise in a sentence: its best rows, and how many rows learned."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from ..stats import format_mean
 from .alike import best, numeric_settings
 from .series import LONGEST, Line, phrase, varying
 
-_FEW = 8  # groups in the sentence
+_FEW = 8  # groups in the sentence, at most
 
 
 def headline(lines: list[Line]) -> str:
-    """The best row, compared with the best published one, and how many rows learned.
+    """Returns the best row, compared with the best published one, and how many rows learned.
 
-    Where the rows fall into a few groups (by optimizer, by data set), the best row of each.
+    If the rows form a few groups (by optimizer, by data set), the best row of each group is named.
     """
     if not lines:
-        return "None of its rows ran."
+        return "No row of this exercise ran."
     settings = varying([line.case.experiment for line in lines])
     groups = _groups(lines, settings)
-    said = "; ".join(_best(name, group, others) for name, (group, others) in groups.items())
-    return f"Best test accuracy: {said}. {_learned(lines)}"
+    bests = "; ".join(_best(name, group, others) for name, (group, others) in groups.items())
+    return f"Best test accuracy: {bests}. {_learned(lines)}"
 
 
 def _learned(lines: list[Line]) -> str:
@@ -29,7 +29,7 @@ def _learned(lines: list[Line]) -> str:
 
 
 def _learned_from(lines: list[Line]) -> str:
-    """From which test accuracy on, like "90 % test accuracy or more"."""
+    """Returns the test accuracy from which a row has learned, like "90 % test accuracy or more"."""
     least = {line.case.experiment.dataset: line.case.experiment.dataset.learned_from for line in lines}
     if len({*least.values()}) == 1:
         return f"{100 * min(least.values()):.0f} % test accuracy or more"
@@ -37,10 +37,11 @@ def _learned_from(lines: list[Line]) -> str:
 
 
 def _groups(lines: list[Line], settings: list[str]) -> dict[str, tuple[list[Line], list[str]]]:
-    """The groups of which the best row is named, and the settings that it is named by.
+    """Returns the groups of rows by name, each with the settings that identify its best row.
 
-    They are the rows that differ in one numeric setting alone, or those with the same value of another
-    setting, the data set before all, as accuracies on two of them do not compare; or all rows together.
+    The rows of a group differ only in one numeric setting. Otherwise they have the same value of another
+    setting, preferably of the data set, as accuracies on two data sets do not compare; or all rows are
+    one group.
     """
     numeric = max(numeric_settings(lines), key=lambda alike: len(alike.groups[0]), default=None)
     if numeric:
@@ -56,7 +57,7 @@ def _groups(lines: list[Line], settings: list[str]) -> dict[str, tuple[list[Line
 
 
 def _by(lines: list[Line], settings: list[str]) -> dict[str, list[Line]]:
-    """The lines by their values of the settings; empty unless these are few, each of several lines."""
+    """Groups the lines by their settings; empty unless there are few groups, each of several lines."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(phrase(line.case.experiment, settings), []).append(line)
@@ -65,7 +66,7 @@ def _by(lines: list[Line], settings: list[str]) -> dict[str, list[Line]]:
 
 
 def _best(name: str, group: list[Line], settings: list[str]) -> str:
-    """Like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
+    """Returns a group's best row, like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
     top = best(group)
     text = f"{name} {format_mean(top.case.test_accuracy)} {_where(top, settings)}"
     published = [
@@ -79,6 +80,6 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
 
 
 def _where(line: Line, settings: list[str]) -> str:
-    """Like "at rate 1"; with the row's name where the settings are many words."""
-    said = phrase(line.case.experiment, settings)
-    return f"at {said}" if 0 < len(said) <= LONGEST else f"by {row_name(line.case.id)}"
+    """Returns the row's settings, like "at rate 1"; if they are too long, the row's name."""
+    words = phrase(line.case.experiment, settings)
+    return f"at {words}" if 0 < len(words) <= LONGEST else f"by {row_name(line.case.id)}"

@@ -1,7 +1,7 @@
-"""Reads a report folder, whose files may be damaged, or from another version.
+"""Reads a report folder, whose files may be damaged or written by another version.
 
-Without a valid `summary.json` there is no page: ReportError says why in one line. A record, row or claim
-that is damaged or unknown is left out, with a line in `Run.left_out`.
+Without a valid `summary.json` there is no page: ReportError gives the reason in one line. A damaged or
+unknown record, row or claim is left out, with a line in `Run.left_out`.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from ..files.types import Model
 from ..paths import FIGURES, SPEED
 from ..results.records import to_case
 
-_MAX_BYTES = 256 * 2**20  # of a folder; 1000 rows of 5 seeds and 100 epochs have up to 80 MiB
-_MAX_ENTRIES = 1000  # of the rows, and of the claims
+_MAX_BYTES = 256 * 2**20  # of a folder; 1000 rows of 5 seeds and 100 epochs take up to 80 MiB
+_MAX_ENTRIES = 1000  # rows, and claims
 
 _Kind = TypeVar("_Kind", bound=Model)
 
 
 class ReportError(ValueError):
-    """A report folder cannot be read or written; the message says which and why, in one line."""
+    """A report folder cannot be read or written; the message names it and gives the reason."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, as far as its report folder could be read."""
+    """A run, with everything in its report folder that could be read."""
 
     folder: Path
     summary: Summary
     cases: dict[str, CaseSummary]
     claims: dict[str, Decision]
     curves: dict[str, TrainingRecord]
-    """By case, for those that have a record."""
+    """By case id; cases without a record have none."""
     own_figures: list[OwnFigure]
     speed: SpeedFile | None
     left_out: list[str] = field(default_factory=list)
-    """What was left out, and why: a line each."""
+    """A line for each thing that was left out, with the reason."""
 
 
 def load_run(folder: Path) -> Run:
     """Reads the run in `folder`.
 
-    Raises ReportError where it is none, or one that this version cannot read.
+    Raises ReportError if the folder has no run, or one that this version cannot read.
     """
     path = folder / "summary.json"
     if not path.is_file():
-        raise ReportError(f"{folder} is no report of a finished run: it has no summary.json")
+        raise ReportError(f"{folder} is not the report of a finished run: it has no summary.json")
     try:
         content = sealed.read_content(path, max_bytes=_MAX_BYTES)
         if (schema := content.get("schema")) != SCHEMA:
@@ -82,11 +82,11 @@ def load_run(folder: Path) -> Run:
     for file, record in _records(folder / "runs", _MAX_BYTES - path.stat().st_size, left_out):
         if isinstance(record, TrainingRecord) and record.id in cases:
             if differing := _difference(record, cases[record.id]):
-                left_out.append(one_line(f"{file}: its {differing} is not the summary's"))
+                left_out.append(one_line(f"{file}: its {differing} differs from the summary's"))
             else:
                 curves[record.id] = record
     left_out += [
-        one_line(f"curves of {case}: no record in runs/ that could be read")
+        one_line(f"curves of {case}: no readable record in runs/")
         for case in cases
         if case not in curves
     ]
@@ -106,13 +106,13 @@ def load_run(folder: Path) -> Run:
 def _records(
     folder: Path, left: int, left_out: list[str]
 ) -> Iterator[tuple[Path, TrainingRecord | MeasurementRecord]]:
-    """The records in `folder`, up to `left` bytes in all."""
+    """Yields the records in `folder`, up to `left` bytes in total."""
     for path in sorted(folder.glob("*.json")):
         try:
             left -= path.stat().st_size
             if left < 0:
                 raise FileError(
-                    f"{path}: with it, the report has more than {_MAX_BYTES / 2**20:.3g} MiB"
+                    f"{path} is left out: the report would have more than {_MAX_BYTES / 2**20:.3g} MiB"
                 )
             record = read_record(path)
         except OSError as error:
@@ -122,7 +122,7 @@ def _records(
 
 
 def _optional(path: Path, kind: type[_Kind], left_out: list[str]) -> _Kind | None:
-    """The content of a file that not every report has."""
+    """Returns the content of an optional file, or None if it is missing or invalid."""
     if path.exists():
         try:
             return sealed.read_model(path, kind)
@@ -132,7 +132,7 @@ def _optional(path: Path, kind: type[_Kind], left_out: list[str]) -> _Kind | Non
 
 
 def _valid(kind: type[_Kind], entries: Any, what: str, left_out: list[str]) -> Any:
-    """Returns the entries that are valid, and adds a line for each of the others to `left_out`."""
+    """Returns the valid entries, and adds a line to `left_out` for each of the others."""
     if not (isinstance(entries, list) and all(isinstance(each, dict) for each in entries)):
         return entries
     valid = []
@@ -149,6 +149,6 @@ def _valid(kind: type[_Kind], entries: Any, what: str, left_out: list[str]) -> A
 
 
 def _difference(record: TrainingRecord, case: CaseSummary) -> str | None:
-    """The first field in which the summary's case is not what its record says, or None."""
+    """Returns the first field in which the summary's case differs from its record, or None."""
     expected = to_case(record, resumed=case.resumed)
     return next((name for name, value in expected if value != getattr(case, name)), None)

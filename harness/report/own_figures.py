@@ -1,7 +1,6 @@
-"""Figures of an exercise's own: drawn by its functions where the session ends, and kept in a file.
+"""Figures that an exercise draws itself at the end of the session, kept in a file.
 
-The page is drawn from files alone. As these may come from anywhere, none of them
-names code to run.
+The page is drawn from files alone. These may come from anywhere, so none of them names code to run.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ def drawn(exercises: Mapping[str, tuple[Exercise, Results]]) -> tuple[dict[str, 
             try:
                 if (figure := _draw(module, name, draw, results)) is not None:
                     figures.append(figure)
-            except Exception as error:  # whatever a study's function raises costs its figure alone
-                said = f"{type(error).__name__}: {one_line(error)}"
-                errors.append(one_line(f"{module}: figures[{name!r}] cannot be drawn: {said}"))
+            except Exception as error:  # from an exercise's code: only its figure is lost
+                reason = f"{type(error).__name__}: {one_line(error)}"
+                errors.append(one_line(f"{module}: figures[{name!r}] cannot be drawn: {reason}"))
     return {"figures": figures}, errors
 
 

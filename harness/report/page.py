@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained file, which makes no request to anywhere."""
+"""Renders `report.html`, a single self-contained file that makes no network requests."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from ..verdicts import (
 )
 from .changes import NOTABLE, SLOWER, RunChanges
 from .figures import Figure
+from .figures.time_to_accuracy import percent
 from .headline import headline
 from .load import Run
 from .series import Line, lines_of, unlike_engines
@@ -45,7 +46,7 @@ _KINDS = {
     **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "no"),
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
-_OPEN_ROWS = 25  # of a table or a list; the others are folded
+_OPEN_ROWS = 25  # of a table or list; any others are folded
 
 
 def render_page(
@@ -54,7 +55,10 @@ def render_page(
     engines: Sequence[Figure],
     comparisons: Sequence[RunChanges],
 ) -> str:
-    """Renders the page of a run: figures by exercise, engine figures, comparisons with other runs."""
+    """Renders the page of a run.
+
+    `exercises` has the figures of each exercise by module, `engines` those of the engines' speeds.
+    """
     figures = [figure for each in (*exercises.values(), engines) for figure in each]
     counts = Counter(claim.verdict for claim in run.claims.values())
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
@@ -67,7 +71,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the first variant comes first
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # keeps the variants in order
     environment.filters |= {
         "seconds": format_seconds,
         "format_mean": format_mean,
@@ -113,7 +117,7 @@ def _exercise(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) ->
         "rows": [_row(line) for line in lines],
         "published": any(line.case.paper.test_accuracy is not None for line in lines),
         "published_seconds": any(line.case.paper.seconds is not None for line in lines),
-        "soon": _soon(lines),
+        "target": _first_target(lines),
         "engines": unlike_engines(lines),
         "missing": [row_name(case) for case in exercise.cases if case not in run.cases],
         "figures": figures,
@@ -125,18 +129,18 @@ def _claim(claim: Decision, exercise: ExerciseSummary) -> dict[str, Any]:
         "about": claim,
         "kind": _KINDS[claim.verdict],
         "sign": _SIGNS[claim.verdict],
-        "not_looked_at": [name for name in map(row_name, exercise.cases) if name not in claim.rows],
+        "unused": [name for name in map(row_name, exercise.cases) if name not in claim.rows],
     }
 
 
-def _soon(lines: list[Line]) -> str:
-    """The accuracy that the column of epochs is about, like "90 %"."""
+def _first_target(lines: list[Line]) -> str:
+    """Returns the first target accuracy, like "90 %", or "learn" if rows differ in it."""
     first = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
-    return f"{float(min(first)):.0%}".replace("%", " %") if len(first) == 1 else "learn"
+    return percent(min(first)) if len(first) == 1 else "learn"
 
 
 def _row(line: Line) -> dict[str, Any]:
-    """A row of an exercise's table, next to the published figures."""
+    """Returns the formatted cells of a row, with its label and its mean epochs to the first target."""
     case = line.case
     first = min(case.time_to_accuracy, default=None)
     epochs = (
@@ -145,12 +149,12 @@ def _row(line: Line) -> dict[str, Any]:
     return {
         **cells_of(case)._asdict(),
         "label": line.label,
-        "soon": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else NONE,
+        "epochs": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else NONE,
     }
 
 
 def _specs(figure: Figure) -> dict[str, Any]:
-    """What page.js draws a figure from; data rows are shared among figures."""
+    """Returns what page.js draws a figure from; its data sets are named, as figures share them."""
     return {
         "data": list(figure.data),
         "title": figure.title,
@@ -159,12 +163,12 @@ def _specs(figure: Figure) -> dict[str, Any]:
 
 
 def _signed(value: float) -> str:
-    """A difference in percentage points."""
+    """Formats a difference in percentage points."""
     return f"{value:+.2f}".replace("-", "−")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """A content security policy that allows these scripts and inline styles, and no requests."""
+    """Returns a content security policy that allows these scripts and inline styles, but no requests."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
@@ -176,5 +180,5 @@ def _text(name: str) -> str:
 
 
 def _embeddable(script: str) -> str:
-    """The script, escaped so that it cannot end the element that it stands in."""
+    """Escapes the script so that it cannot close the element that contains it."""
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

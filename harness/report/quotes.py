@@ -1,7 +1,7 @@
-"""What the passages of a document quote from a published run, each kind made by a function.
+"""The text of each kind of passage, as quoted from a published run.
 
-The functions take the run's folder, and return Markdown. They raise LookupError with the end of a
-sentence, "needs ...", if the run lacks what they quote.
+Each function takes the run's folder and returns Markdown. It raises LookupError with the end of a
+sentence, "needs ...", if the run lacks what the passage quotes.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..verdicts import verdicts_on
 from ..wording import counted
 from . import tables
 
-_PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # as the tables call them
+_PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # names in the tables
 
 _Kind = TypeVar("_Kind", bound=Model)
 _Measured = dict[tuple[str, int, int | None], dict[str, SpeedRow]]
 
 
 def _overview(folder: Path) -> str:
-    """What was run on what, how long it took, and the verdicts."""
+    """Returns the run's command, machine, size, duration and verdicts, in sentences."""
     summary = _summary(folder)
     cases = summary.cases
     if not cases or not summary.exercises:
-        raise LookupError("needs rows, and the run has none")
+        raise LookupError("needs rows, but the run has none")
     epochs = sorted({case.experiment.epochs for case in cases})
     of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + counted(epochs[-1], "epoch")
     seeds = max(len(case.seeds) for case in cases)
@@ -61,7 +61,7 @@ def _overview(folder: Path) -> str:
 
 
 def _terminal(folder: Path, module: str) -> str:
-    """An exercise's title and rows as a terminal shows them."""
+    """Returns an exercise's title and rows as a terminal shows them."""
     summary = _summary(folder)
     exercise = _exercise(summary, module)
     _rows_of(exercise, summary)
@@ -70,12 +70,12 @@ def _terminal(folder: Path, module: str) -> str:
 
 
 def _findings(folder: Path, module: str) -> str:
-    """An exercise's rows next to the published ones, and the verdicts on its claims."""
+    """Returns an exercise's rows next to the published figures, and the verdicts on its claims."""
     summary = _summary(folder)
     exercise = _exercise(summary, module)
     cases = _rows_of(exercise, summary)
     decided = {claim.id: claim for claim in summary.claims}
-    _check_there("claim", exercise.claims, decided)
+    _require("claim", exercise.claims, decided)
     claims = [decided[claim] for claim in exercise.claims]
     source = {"source": "where"} if any(claim.source for claim in claims) else {}
     headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
@@ -84,7 +84,7 @@ def _findings(folder: Path, module: str) -> str:
 
 
 def _steps(folder: Path, module: str) -> str:
-    """Test accuracies of an exercise's timed rows after the same number of optimizer steps."""
+    """Returns the test accuracies of an exercise's timed rows after the same numbers of steps."""
     summary = _summary(folder)
     exercise = _exercise(summary, module)
     _rows_of(exercise, summary)
@@ -96,7 +96,7 @@ def _steps(folder: Path, module: str) -> str:
         [_accuracy_after(steps * run.experiment.epochs / run.steps, run) for steps in counts]
         for run in timed
     ]
-    # A number of steps that only one batch size has allows no comparison.
+    # Leave out numbers of steps that only one batch size has: they allow no comparison.
     shown = [at for at in range(len(counts)) if sum(row[at] != tables.NONE for row in rows) > 1]
     return _table(
         [
@@ -108,7 +108,7 @@ def _steps(folder: Path, module: str) -> str:
 
 
 def _accuracy_after(epoch: float, run: TrainingRecord) -> str:
-    """The mean test accuracy and the number of epochs; accuracies are known after whole epochs."""
+    """Formats the mean test accuracy and the number of epochs; only whole epochs have an accuracy."""
     if epoch != int(epoch) or not 1 <= epoch <= run.experiment.epochs:
         return tables.NONE
     accuracies = run.test_accuracy[int(epoch)]
@@ -116,7 +116,7 @@ def _accuracy_after(epoch: float, run: TrainingRecord) -> str:
 
 
 def _rows(folder: Path) -> str:
-    """A table for each exercise that the run has rows of."""
+    """Returns a table of each exercise that has rows in the run."""
     summary = _summary(folder)
     ran = {case.id: case for case in summary.cases}
     parts = [
@@ -125,12 +125,12 @@ def _rows(folder: Path) -> str:
         if (cases := [ran[case] for case in exercise.cases if case in ran])
     ]
     if not parts:
-        raise LookupError("needs rows, and the run has none")
+        raise LookupError("needs rows, but the run has none")
     return "\n\n".join(parts)
 
 
 def _speed(folder: Path) -> str:
-    """Every engine's time per step next to its peers', with one replicate, on one core and on all."""
+    """Returns each engine's time per step next to its peers', with one replicate."""
     machine, measured, peers = _speeds(folder)
     body = [
         [
@@ -157,7 +157,7 @@ def _speed(folder: Path) -> str:
 
 
 def _peers(folder: Path) -> str:
-    """The speed-up of the first engine, which `auto` uses, over the fastest of its peers."""
+    """Returns the speed-up of the first engine, which `auto` uses, over the fastest of its peers."""
     machine, measured, peers = _speeds(folder)
     ways = list(dict.fromkeys((optimizer, cores) for optimizer, _, cores in measured))
     body = [
@@ -180,7 +180,7 @@ def _peers(folder: Path) -> str:
 
 
 def _speeds(folder: Path) -> tuple[str, _Measured, list[str]]:
-    """The machine, the rows with one replicate (by their settings, by engine), and the peers."""
+    """Returns the machine, the rows with one replicate by settings and engine, and the peers."""
     file = _file(folder, SPEED, SpeedFile)
     measured: _Measured = {}
     for row in file.rows:
@@ -189,7 +189,7 @@ def _speeds(folder: Path) -> tuple[str, _Measured, list[str]]:
     names = dict.fromkeys(name for engines in measured.values() for name in engines)
     peers = [name for name in names if name in _PEERS]
     if not peers:
-        raise LookupError(f"needs rows of an engine and its peers in {SPEED}, which has none")
+        raise LookupError(f"needs rows of an engine and its peers in {SPEED}, but it has none")
     jax = (file.machine.model_extra or {}).get("jax")
     return _machine(file.machine) + (f" with JAX {jax}" if jax else ""), measured, peers
 
@@ -205,7 +205,7 @@ def _names(peers: Sequence[str]) -> str:
 
 
 def _times(folder: Path) -> str:
-    """How far times under `-n` were from serial ones."""
+    """Returns how much times under `-n` differ from serial ones, in a sentence."""
     found = _file(folder, TIMES, TimesFile)
     return (
         f"On {_machine(found.machine)}, times under `-n {found.workers}` were {found.lowest:.2f} to "
@@ -238,7 +238,7 @@ def _file(folder: Path, name: str, kind: type[_Kind]) -> _Kind:
     try:
         return sealed.read_model(folder / name, kind)
     except sealed.FileError as error:
-        # Without the folder, where the run may be for a moment only.
+        # Without the folder, which may be a temporary one.
         raise LookupError(f"needs {str(error).replace(str(folder / name), name)}") from None
 
 
@@ -250,14 +250,14 @@ def _exercise(summary: Summary, module: str) -> ExerciseSummary:
 
 
 def _rows_of(exercise: ExerciseSummary, summary: Summary) -> list[CaseSummary]:
-    """The exercise's rows, all of which the run must have."""
+    """Returns the exercise's rows. Raises LookupError if the run lacks any of them."""
     cases = {case.id: case for case in summary.cases}
-    _check_there("row", exercise.cases, cases)
+    _require("row", exercise.cases, cases)
     return [cases[case] for case in exercise.cases]
 
 
-def _check_there(what: str, wanted: Iterable[str], there: dict[str, Any]) -> None:
-    if missing := [each for each in wanted if each not in there]:
+def _require(what: str, wanted: Iterable[str], found: dict[str, Any]) -> None:
+    if missing := [each for each in wanted if each not in found]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise LookupError(f"needs the {what} {missing[0]}{more}, which the run lacks")
 

@@ -1,4 +1,4 @@
-"""Files and folders that are replaced together: all of them, or none."""
+"""Replaces files and folders together: either all of them or none."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 
 
 def replace_all(staged: Sequence[tuple[Path, Path]]) -> None:
-    """Moves new files and folders to their places, in place of earlier ones.
+    """Moves new files and folders to their places, replacing earlier ones.
 
-    A pair is what is moved and its place, both on one file system. Where one cannot be moved, what was
-    moved before it is moved back, and the error is raised. Signals wait until all is done or undone.
+    Each pair is a new file or folder and its place, on the same file system. If one cannot be moved,
+    those already moved are moved back, and the error is raised. Signals are held until all is done or
+    undone.
     """
     earlier: dict[Path, Path] = {}
     undo: list[Callable[[], object]] = []
@@ -33,7 +34,7 @@ def replace_all(staged: Sequence[tuple[Path, Path]]) -> None:
                     each()
                 raise
     except BaseException:
-        # Where moving back has failed, too, a folder here is all that is left of the earlier one.
+        # If moving back failed, too, a folder that is not empty is the only copy of the earlier one.
         for old in earlier.values():
             with suppress(OSError):
                 old.rmdir() if old.is_dir() else old.unlink()
@@ -43,12 +44,12 @@ def replace_all(staged: Sequence[tuple[Path, Path]]) -> None:
 
 
 def stage(place: Path, text: str) -> Path:
-    """A new file beside `place`, with that text and the permissions of the file there."""
+    """Writes the text to a new file next to `place`, with the permissions of the file there."""
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
     try:
         with open(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        # mkstemp's files are readable by their owner alone
+        # mkstemp's files are readable only by their owner
         os.chmod(name, place.stat().st_mode & 0o777 if place.exists() else 0o644)
     except BaseException:
         os.unlink(name)
@@ -69,7 +70,7 @@ def _move(new: Path, place: Path, old: Path | None, undo: list[Callable[[], obje
 
 
 def _spare(place: Path) -> Path:
-    """A copy of a file, or an empty folder that a folder can be moved to, beside it."""
+    """Creates a copy of a file, or an empty folder to move a folder to, next to `place`."""
     if place.is_dir():
         return Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
@@ -84,7 +85,7 @@ def _spare(place: Path) -> Path:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """What would end this process waits."""
+    """Holds the signals that would end this process."""
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""An exercise's cases as lines of its figures: one label and one style each, in every figure."""
+"""An exercise's cases as lines of its figures, each with the same label and style in all of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..files.summary import CaseSummary, ExerciseSummary
 from .load import Run
 from .settings import network_in_words, optimizer_in_words, schedule_in_words
 
-# M. Okabe and K. Ito's palette, which is safe for colour-blind readers, without yellow and black, which
-# do not show on white and on black; and a grey.
+# M. Okabe and K. Ito's palette for colour-blind readers, without yellow and black, which are hard to see
+# on a white or a black page; and a grey.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 # The same shapes hollow, as SVG paths: an outline, and a smaller one in the opposite direction.
@@ -30,11 +30,11 @@ HOLLOW = (
 )
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
-LONGEST = 60  # characters of a label: where settings take more, rows have their names
+LONGEST = 60  # characters of a label; rows with longer ones are labelled by their names
 
 _ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
-# The settings in words, those first that people name first; an optimizer, a network and a schedule
-# without those of their own settings that are named.
+# Functions that put each setting into words, in the order of a label. The second argument names settings
+# of an optimizer, network or schedule to leave out.
 _PHRASES: dict[str, Callable[[Experiment, Collection[str]], str]] = {
     "optimizer": lambda experiment, without: optimizer_in_words(experiment.optimizer, without),
     "order": lambda experiment, _: _ORDERS[experiment.order],
@@ -47,13 +47,13 @@ _PHRASES: dict[str, Callable[[Experiment, Collection[str]], str]] = {
         f"init {i:g}" if isinstance(i := experiment.init, float) else f"{i} init"
     ),
 }
-# Beyond so many rows, two would look alike.
+# With more rows than this, two would look alike.
 MOST = 2 * len(COLOURS)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A case in the figures. Colour, or dash and shape, alone suffice to tell lines apart."""
+    """A case in the figures. Dash and shape distinguish lines even without colour."""
 
     label: str
     case: CaseSummary
@@ -64,14 +64,14 @@ class Line:
 
 
 def phrase(experiment: Experiment, settings: Sequence[str], without: Collection[str] = ()) -> str:
-    """The settings in words, like "SGD, rate 0.1", without those called as in `settings_of`."""
+    """Puts the settings into words, like "SGD, rate 0.1"; `without` has names as in `settings_of`."""
     return ", ".join(
         _PHRASES[name](experiment, without) for name in settings if name.replace("_", " ") not in without
     )
 
 
 def varying(experiments: Sequence[Experiment], without: Collection[str] = ()) -> list[str]:
-    """The settings in which the experiments differ, in the order of `_PHRASES`."""
+    """Returns the settings in which the experiments differ, in the order of `_PHRASES`."""
     return [
         name
         for name, in_words in _PHRASES.items()
@@ -81,17 +81,17 @@ def varying(experiments: Sequence[Experiment], without: Collection[str] = ()) ->
 
 
 def unlike_engines(lines: list[Line]) -> str:
-    """A sentence for the notes of a figure of times, with a space before it; empty if there is none."""
+    """Returns a note, after a space, if the rows used several engines; otherwise an empty string."""
     note = unlike({line.label: f"{line.case.engine} on {line.case.device}" for line in lines})
     return f" {note}" if note else ""
 
 
 def lines_of(run: Run, exercise: ExerciseSummary) -> list[Line]:
-    """The exercise's cases that ran, in its order.
+    """Returns the exercise's cases that ran, in its order.
 
-    They are named by the settings in which they differ, or as rows where that is long. Where a setting
-    has two values (two optimizers, two orders), dashes and hollow shapes show it, colours and shapes the
-    others.
+    Labels list the settings in which the cases differ, or are the rows' names if some labels are too
+    long or equal. If a setting has two values (two optimizers, two orders), dashes and hollow shapes
+    show it, and colours and shapes show the others.
     """
     cases = [run.cases[case] for case in dict.fromkeys(exercise.cases) if case in run.cases]
     settings = varying([case.experiment for case in cases])
@@ -106,9 +106,9 @@ def lines_of(run: Run, exercise: ExerciseSummary) -> list[Line]:
 
 
 def restyled(lines: Sequence[Line], without: Collection[str] = ()) -> list[Line]:
-    """The same rows, with colours, dashes and shapes as if there were no others.
+    """Returns the same rows, with colours, dashes and shapes assigned as if there were no others.
 
-    Differences in the settings `without` do not show.
+    Rows that differ only in the settings `without` look the same.
     """
     experiments = [line.case.experiment for line in lines]
     settings = varying(experiments, without)
@@ -134,7 +134,7 @@ def restyled(lines: Sequence[Line], without: Collection[str] = ()) -> list[Line]
 def _family(
     experiments: Sequence[Experiment], settings: list[str], without: Collection[str]
 ) -> tuple[str | None, list[str]]:
-    """A setting with two values, and the others, where there is a colour for each of their values."""
+    """Returns a setting with two values and the others, if there are colours for all of the others."""
     for name in settings:
         others = [other for other in settings if other != name]
         values, ways = (

@@ -1,6 +1,6 @@
-"""The settings of a row, one by one: an optimizer's, a network's and a schedule's, too.
+"""The settings of a row one by one, including those of its optimizer, network and schedule.
 
-Each goes by its name in words, like "learning rate" or "units of hidden layer 1", as axes call it.
+Each has the name that axes show, like "learning rate" or "units of hidden layer 1".
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from model.schedule import Schedule
 _OF_SCHEDULE, _OF_LAYER = "schedule ", "units of hidden layer "
 
 
-@lru_cache(maxsize=4096)  # asked again for each figure, of up to 1000 rows
+@lru_cache(maxsize=4096)  # called for each of up to 1000 rows by each figure
 def settings_of(experiment: Experiment) -> Mapping[str, Any]:
-    """Every setting of the experiment by its name, those first that are numbers for every row."""
+    """Returns every setting of the experiment by name, starting with those that are always numbers."""
     settings = {
         "learning rate": experiment.learning_rate,
         "batch size": experiment.batch_size,
@@ -38,26 +38,26 @@ def settings_of(experiment: Experiment) -> Mapping[str, Any]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a setting's value has a place on an axis."""
+    """Returns whether a setting's value can be drawn along an axis."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def optimizer_in_words(optimizer: Optimizer, without: Collection[str] = ()) -> str:
-    """As `Optimizer.label` has it, without the settings of these names."""
+    """Returns the optimizer's label without the settings of these names."""
     if not without:
         return optimizer.label
-    said = {
+    settings = {
         name: value
         for name, value in optimizer.to_dict().items()
         if name not in ("class", "learning_rate")
     }
     if isinstance(optimizer, Torch):
-        said = dict(optimizer.options)
-    return named(optimizer.name, _in_words(said, without))
+        settings = dict(optimizer.options)
+    return named(optimizer.name, _in_words(settings, without))
 
 
 def schedule_in_words(schedule: Schedule | None, without: Collection[str] = ()) -> str:
-    """As `Schedule` has it, without the settings of these names."""
+    """Returns the schedule in words without the settings of these names."""
     if schedule is None:
         return "constant rate"
     dropped = [name.removeprefix(_OF_SCHEDULE) for name in without if name.startswith(_OF_SCHEDULE)]
@@ -68,7 +68,7 @@ def schedule_in_words(schedule: Schedule | None, without: Collection[str] = ()) 
 
 
 def network_in_words(network: MLP, without: Collection[str] = ()) -> str:
-    """As `MLP` has it, with a dot for the units of hidden layers of these names."""
+    """Returns the network in words, with a dot for the units of hidden layers of these names."""
     dropped = [at for at in range(1, len(network.sizes) - 1) if f"{_OF_LAYER}{at}" in without]
     text = str(network)
     if not dropped:
@@ -79,26 +79,26 @@ def network_in_words(network: MLP, without: Collection[str] = ()) -> str:
 
 def _of_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     if isinstance(optimizer, Torch):
-        return {"optimizer": optimizer.optimizer_class, **_one_by_one(dict(optimizer.options))}
+        return {"optimizer": optimizer.optimizer_class, **_flattened(dict(optimizer.options))}
     names = [each.name for each in fields(cast(Any, optimizer)) if each.name != "learning_rate"]
     return {
         "optimizer": optimizer.name,
-        **_one_by_one({name: getattr(optimizer, name) for name in names}),
+        **_flattened({name: getattr(optimizer, name) for name in names}),
     }
 
 
 def _of_schedule(schedule: Schedule | None) -> dict[str, Any]:
     if schedule is None:
         return {"schedule": None}
-    options = _one_by_one(dict(schedule.options))
+    options = _flattened(dict(schedule.options))
     return {
         "schedule": (schedule.scheduler, schedule.every),
         **{f"{_OF_SCHEDULE}{name}": value for name, value in options.items()},
     }
 
 
-def _one_by_one(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options by their names in words; of a pair, such as betas, "beta 1" and "beta 2"."""
+def _flattened(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options by name in words; a pair, such as betas, becomes "beta 1" and "beta 2"."""
     return {name: value for each in options.items() for name, value in _parts(*each)}
 
 
@@ -111,12 +111,12 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _in_words(options: Mapping[str, Any], without: Collection[str]) -> list[str]:
-    """The options as labels have them, without those of these names; a pair that lacks one in parts."""
-    said = []
+    """Returns the options as labels show them, without those named; a pair that lacks one is split."""
+    words = []
     for name, value in options.items():
         parts = dict(_parts(name, value))
         if parts.keys().isdisjoint(without):
-            said.append(in_words(name, value))
+            words.append(in_words(name, value))
         else:
-            said += [in_words(part, each) for part, each in parts.items() if part not in without]
-    return said
+            words += [in_words(part, each) for part, each in parts.items() if part not in without]
+    return words

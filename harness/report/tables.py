@@ -1,4 +1,4 @@
-"""The tables of a summary: the rows next to the published ones, and the claims."""
+"""The tables of a summary: rows next to the published figures, and claims."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..wording import counted, first_few
 
 NONE = "–"
 _RESUMED = "*"
-RESUMED_NOTE = f"{_RESUMED}: trained and timed by an earlier session of this report."
+RESUMED_NOTE = f"{_RESUMED}: trained and timed in an earlier session of this report."
 _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _NUMERIC = ("accuracy", "published", "seconds", "published_seconds")
-_NAMED = 12  # rows on another data set, up to which each is named
-_IN_TERMINAL = 60  # rows of an exercise, and of a list
+_NAMED = 12  # rows on another data set; more are only counted
+_IN_TERMINAL = 60  # rows of an exercise, and names in a list
 # Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
 _CLAIM_WIDTHS = {"text": 44, "verdict": 14, "evidence": 66}
 
 
 class Cells(NamedTuple):
-    """The cells of a row, as every table shows them."""
+    """The formatted cells of a row, the same in every table."""
 
     name: str
     accuracy: str
@@ -41,7 +41,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(case: CaseSummary) -> Cells:
-    """Formats the row; missing published figures are NONE."""
+    """Formats the row; published figures that are missing become NONE."""
     published = case.paper
     return Cells(
         name=row_name(case.id) + (f" {_RESUMED}" if case.resumed else ""),
@@ -88,7 +88,7 @@ def format_table(
     style: str,
     widths: Sequence[int] | None = None,
 ) -> str:
-    """Tabulates text; `style` is one of tabulate's formats."""
+    """Tabulates the rows; `style` is one of tabulate's formats."""
     return tabulate(
         rows,
         headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
@@ -100,28 +100,28 @@ def format_table(
 
 
 def format_tables(summary: Summary, style: str) -> list[str]:
-    """Formats the tables of the exercises, then that of the claims."""
+    """Formats the tables of the exercises, then the table of claims."""
     texts = ["\n\n".join(exercise_parts(each, summary, style)) for each in summary.exercises]
     return [*texts, _claims(summary, style)] if any(e.claims for e in summary.exercises) else texts
 
 
 def format_caption(summary: Summary) -> str:
-    """Formats what the tables show, and on which machine it was measured, in a few lines."""
+    """Formats a few lines that say what the tables show and on which machine it was measured."""
     machine = summary.machine
     replicates = max((len(case.seeds) for case in summary.cases), default=1)
     return "\n".join(
         [
             f"Scale {summary.scale}, {summary.dataset}, on {machine.device_name} "
             f"({counted(machine.cores, 'core')}, torch {machine.torch}, Python {machine.python}).",
-            "Accuracies are final ones on the test set, "
+            "Accuracies are final test accuracies, "
             + (
-                "from one seed, and so are all comparisons."
+                "from one seed; so are all comparisons."
                 if replicates == 1
                 else f"means over {replicates} seeds with 95 % intervals."
             ),
-            "Times are training alone, all seeds together, "
+            "Times are of training alone, for all seeds together, "
             + (
-                "SHARED with whatever else was running."
+                "SHARED with other processes."
                 if summary.timing == "shared"
                 else "each on its own cores or GPU."
             )
@@ -135,7 +135,7 @@ def format_caption(summary: Summary) -> str:
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Returns the text in characters of that encoding, replaced by ASCII's if necessary."""
+    """Returns the text in characters of the encoding, replaced by ASCII if necessary."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -144,14 +144,14 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def format_seconds(value: float) -> str:
-    """Formats seconds with three significant digits, but whole numbers and all from 100 on in full."""
+    """Formats seconds: whole numbers and values from 100 without decimals, others to three digits."""
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
 
 
 def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> list[str]:
     """Formats the title, the rows, their time to accuracy, and notes.
 
-    In the style "simple", a terminal's, only the best of many rows are listed.
+    In the style "simple", used in terminals, only the best of many rows are listed.
     """
     by_id = {case.id: case for case in summary.cases}
     every = [by_id[case] for case in exercise.cases if case in by_id]
@@ -178,7 +178,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> l
             parts += _time_to_accuracy(alike, targets, style)
         if len(ran) < len(every):
             parts.append(
-                f"These are the {len(ran)} rows with the best test accuracies; "
+                f"Showing the {len(ran)} rows with the highest test accuracies; "
                 f"{len(every) - len(ran)} more are in summary.md."
             )
         if note := unlike({row_name(case.id): f"{case.engine} on {case.device}" for case in ran}):
@@ -190,7 +190,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> l
 
 
 def _engines_left_out(cases: Iterable[CaseSummary]) -> list[str]:
-    """A line for each engine and kind of experiment that `--engine auto` did not use it for."""
+    """Returns a line for each engine that `--engine auto` left out, and each kind of experiment."""
     lines = {
         f"Engine {name} was left out for {case.experiment.kind}: {reason}."
         for case in cases
@@ -200,7 +200,7 @@ def _engines_left_out(cases: Iterable[CaseSummary]) -> list[str]:
 
 
 def _best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
-    """The rows with the best mean final accuracies, in their order."""
+    """Returns the rows with the highest mean final accuracies, in their order."""
     ranked = sorted(
         range(len(cases)),
         key=lambda at: sum(cases[at].test_accuracy) / len(cases[at].test_accuracy),
@@ -210,7 +210,7 @@ def _best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
 
 
 def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str], style: str) -> list[str]:
-    """The table of time to accuracy, and the rows that never reach the lowest target."""
+    """Returns the table of time to accuracy, and a line on rows that never reach the lowest target."""
     if not targets:
         return []
     reached = [case for case in ran if any(case.time_to_accuracy[targets[0]].epochs)]
@@ -237,7 +237,7 @@ def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str], style:
 
 
 def _format_reached(values: Sequence[float | None]) -> str:
-    """The mean over the seeds, or how many of them reached the target."""
+    """Formats the mean over seeds, or the number that reached the target if some did not."""
     reached = [value for value in values if value is not None]
     if not reached:
         return NONE
@@ -248,7 +248,7 @@ def _format_reached(values: Sequence[float | None]) -> str:
 
 
 def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
-    """A line with the rows on other data sets than the run's; if they are many, with their number."""
+    """Returns a line with the names, or the number, of rows on other data sets than the run's."""
     others: dict[str, list[str]] = {}
     for case in ran:
         if (other := str(case.experiment.dataset)) != dataset:

@@ -1,4 +1,4 @@
-"""The figures, as Vega-Lite charts: a module for each kind, drawn if the run has the data for it."""
+"""The figures, as Vega-Lite charts: one module for each kind, drawn if the run has its data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .figure import Figure
 
 __all__ = ["Figure", "figures_of", "speed_figures"]
 
-# Else Altair checks each part of a chart when it is made, which takes longer than making it.
+# Otherwise Altair validates each new part of a chart, which takes longer than creating it.
 _unchecked = debug_mode(False)
 
 
 @_unchecked
 def figures_of(run: Run, exercise: ExerciseSummary) -> list[Figure]:
-    """The figures of an exercise of the run, learning curves first."""
+    """Returns the figures of an exercise, learning curves first."""
     lines: list[Line] = lines_of(run, exercise)
     return [
         *learning_curves.learning_curve_figures(exercise, lines),
@@ -42,5 +42,5 @@ def _own(figure: OwnFigure, exercise: ExerciseSummary) -> Figure:
 
 @_unchecked
 def speed_figures(run: Run) -> list[Figure]:
-    """The figures of what `make speed` measured; none if it has not."""
+    """Returns the figures of the measurements of `make speed`, if the run has any."""
     return per_step.per_step_figures(run.speed) if run.speed else []

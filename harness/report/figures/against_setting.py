@@ -1,4 +1,4 @@
-"""Accuracy, and time to accuracy, against each setting that is a number, such as the learning rate."""
+"""Accuracy and time to accuracy against each numeric setting, such as the learning rate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .setting_groups import Group, groups_of, has_panels_of_their_own
 from .setting_panel import SPANS, Panel, SettingAxis, draw_panel
 from .time_to_accuracy import percent
 
-_NAMED = 6  # groups in a sentence of the notes
-_LONGEST = 60  # characters of a setting in a file's name; one of a Torch optimizer may have any number
+_NAMED = 6  # groups named in a sentence of the notes
+_LONGEST = 60  # characters of a setting in a file name; a Torch optimizer's may be longer
 
 
 def setting_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
-    """A figure for each numeric setting that three rows or more differ in alone."""
+    """Returns a figure for each numeric setting with three or more values in otherwise equal rows."""
     return [_figure(exercise, alike, lines) for alike in numeric_settings(lines)]
 
 
@@ -41,12 +41,12 @@ def _figure(exercise: ExerciseSummary, alike: Alike, every: list[Line]) -> Figur
         name = f"setting-{slug(exercise.module)}-{hyphened}-{at}"
         shown = [group for group in groups if group.panel == title]
         datasets = _datasets(shown)
-        # The same for all panels with the same data.
+        # Panels with the same data sets have the same target.
         target = _target(group for group in groups if _datasets([group]) <= datasets)
         panels.append(Panel(name, title, target))
         data[name] = [row for group in shown for row in _points(group, alike.setting, target)]
         if alone:
-            data[f"{name}-spans"] = _within(shown[0], axis)
+            data[f"{name}-spans"] = _span_rows(shown[0], axis)
     looks = [*{group.look.label: group.look for group in groups}.values()]
     targets = [panel.target for panel in panels]
     variants = {
@@ -71,7 +71,7 @@ def _datasets(groups: Sequence[Group]) -> set[Dataset]:
 
 
 def _target(groups: Iterable[Group]) -> str | None:
-    """The highest accuracy that two of the rows reach, each of them under all of its seeds."""
+    """Returns the highest accuracy that at least two rows reach under all of their seeds."""
     reached: dict[str, int] = {}
     for line in (line for group in groups for line in group.lines):
         for target, each in line.case.time_to_accuracy.items():
@@ -80,13 +80,13 @@ def _target(groups: Iterable[Group]) -> str | None:
 
 
 def _quantities(targets: Sequence[str | None], *, alone: bool) -> dict[str, str]:
-    """The fields of the data that can be drawn, by the label of their button."""
+    """Returns the fields of the data that can be drawn, by the label of their button."""
     found = {"final accuracy": "accuracy"}
-    if not alone:  # many lines are close to each other at the top
+    if not alone:  # an error axis separates the many lines near the top
         found["final error"] = "error"
     if to := {target for target in targets if target}:
-        what = percent(to.pop()) if len(to) == 1 else "target"
-        found |= {f"epochs to {what}": "epochs", f"seconds to {what}": "seconds"}
+        name = percent(to.pop()) if len(to) == 1 else "target"
+        found |= {f"epochs to {name}": "epochs", f"seconds to {name}": "seconds"}
     return found
 
 
@@ -105,7 +105,7 @@ def _points(group: Group, setting: str, target: str | None) -> Rows:
         reached = line.case.time_to_accuracy.get(target) if target else None
         for quantity in ("epochs", "seconds"):
             values = getattr(reached, quantity) if reached else [None]
-            # A mean over the seeds that reach it alone would make the row look fast.
+            # A mean over only the seeds that reach the target would make the row look fast.
             row |= {quantity: None} if None in values else _interval(quantity, values)
         rows.append(row)
     return rows
@@ -114,7 +114,7 @@ def _points(group: Group, setting: str, target: str | None) -> Rows:
 def _interval(
     name: str, values: Any, *, least: float | None = None, most: float = math.inf
 ) -> dict[str, float | None]:
-    """Mean and interval; the mean alone where the interval has no width."""
+    """Returns the mean and its interval, or the mean alone if the interval has no width."""
     middle, low, high = map(float, mean_and_interval(np.asarray(values, dtype=float)))
     if low == high:
         return {name: json_number(middle)}
@@ -127,8 +127,8 @@ def _interval(
     }
 
 
-def _within(group: Group, axis: SettingAxis) -> Rows:
-    """For each of `SPANS`, the unbroken span of values around the best mean accuracy."""
+def _span_rows(group: Group, axis: SettingAxis) -> Rows:
+    """Returns, for each of `SPANS`, the contiguous range of values around the best mean accuracy."""
     values = [value_of(line, axis.setting) for line in group.lines]
     means = [accuracy(line) for line in group.lines]
     rows = []
@@ -149,25 +149,26 @@ def _within(group: Group, axis: SettingAxis) -> Rows:
 
 
 def _notes(alike: Alike, groups: list[Group], *, alone: bool, timed: bool) -> list[str]:
-    """Says what is drawn, and which groups were best at an end of what was tried, in sentences."""
+    """Returns sentences on what is drawn, and on groups that are best at the lowest or highest value."""
     setting, every = alike.setting, alike.groups
     if alone:
         notes = [
-            f"Shaded: the unbroken span of values of the {setting} that end within 5 points of the "
-            "best, and, darker, within 1."
+            f"Shaded: the contiguous range of {setting} values with a final accuracy within 5 points of "
+            "the best; darker: within 1 point."
         ]
     else:
-        notes = [f"Each line has rows that differ in {setting} alone."]
+        notes = [f"The rows of a line differ only in {setting}."]
         if len(groups) < len(every):
             notes.append(
-                f"Shown are {len(groups)} of {len(every)} such lines, those whose best rows end best."
+                f"Showing {len(groups)} of {len(every)} such lines: those whose best row has the "
+                "highest final accuracy."
             )
     for end, which in ((0, "lowest"), (-1, "highest")):
         if names := [_name(group, alone) for group in groups if _is_best(group.lines, end)]:
             notes.append(f"Best at the {which} {setting} tried: {first_few(names, _NAMED, '; ')}.")
     lines = [line for group in groups for line in group.lines]
     if timed:
-        notes.append("A row has no time to an accuracy that one of its seeds does not reach.")
+        notes.append("Times are shown only for rows in which every seed reaches the accuracy.")
     if any(line.case.paper.test_accuracy is not None for line in lines):
         notes.append(PUBLISHED_NOTE)
     return notes
@@ -178,6 +179,6 @@ def _name(group: Group, alone: bool) -> str:
 
 
 def _is_best(lines: Sequence[Line], at: int) -> bool:
-    """Whether that row of a group ends better than all others of it."""
+    """Returns whether the row has a higher final accuracy than all others of its group."""
     others = [accuracy(line) for line in lines if line is not lines[at]]
     return len(lines) >= LEAST and accuracy(lines[at]) > max(others)

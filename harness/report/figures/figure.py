@@ -12,8 +12,8 @@ import altair as alt
 
 from ..series import Line
 
-PUBLISHED = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"  # an x, which no line has for its shape
-PUBLISHED_NOTE = "×: as published."
+PUBLISHED = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"  # an x, a shape that no line has
+PUBLISHED_NOTE = "×: published value."
 HEIGHT = 250
 _WIDTHS = {1: 620, 2: 360, 3: 240}
 
@@ -36,50 +36,50 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure, with its variants (linear and logarithmic, say)."""
+    """A figure with its variants, such as linear and logarithmic."""
 
     title: str
     notes: str
     variants: dict[str, Spec]
-    """Vega-Lite specs by the label of their button; the first is the one drawn as SVG."""
+    """Vega-Lite specs by the label of their button; the first is drawn as SVG."""
     data: dict[str, Rows] = field(repr=False)
     """The data sets that the specs name."""
     name: str = ""
-    """The file name, without its ending. One of an exercise's own is named by it."""
+    """The file name without its suffix. The name of an exercise's own figure is set by the exercise."""
     of: str = ""
-    """The title of its exercise; empty where it is of the run."""
+    """The title of the figure's exercise; empty for figures of the whole run."""
 
     def standalone(self) -> dict[str, Any]:
-        """The first variant as a spec of its own, with data, title and notes, without interaction."""
+        """Returns the first variant as a complete spec with data, title and notes, not interactive."""
         title: dict[str, Any] = {
             "text": ": ".join(filter(None, (self.of, self.title))),
             "subtitle": wrap(self.notes, 110),
             "anchor": "start",
         }
-        spec = _seen(next(iter(self.variants.values())))
+        spec = _visible(next(iter(self.variants.values())))
         config = {**spec.get("config", {}), "aria": False}
         title |= {"fontSize": 15, "offset": 14}
         return {**spec, "config": config, "title": title, "datasets": self.data}
 
 
-def _seen(spec: Spec) -> Spec:
-    """`spec` without its invisible layers, which only serve the pointer."""
+def _visible(spec: Spec) -> Spec:
+    """Returns `spec` without its invisible layers, which only react to the pointer."""
     if "concat" in spec:
-        return {**spec, "concat": [_seen(panel) for panel in spec["concat"]]}
+        return {**spec, "concat": [_visible(panel) for panel in spec["concat"]]}
     if "layer" in spec:
-        return {**spec, "layer": [_seen(part) for part in spec["layer"] if not _unseen(part)]}
+        return {**spec, "layer": [_visible(part) for part in spec["layer"] if not _is_invisible(part)]}
     return spec
 
 
-def _unseen(layer: Spec) -> bool:
+def _is_invisible(layer: Spec) -> bool:
     return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
 
 
 def layered(*layers: alt.Chart, height: int | dict[str, int], title: str = "") -> Spec:
-    """Charts on top of each other, in a panel for `side_by_side`.
+    """Layers charts on top of each other, as a panel for `side_by_side`.
 
-    They are put together as plain Vega-Lite: Altair copies every part of a chart whenever it is put
-    into another, and checks it all again, which takes longer than drawing it.
+    They are combined as plain Vega-Lite: whenever a chart is put into another, Altair copies and
+    validates every part of it again, which takes longer than drawing it.
     """
     specs = [layer.to_dict(validate=False) for layer in layers]
     for spec in specs:
@@ -88,7 +88,7 @@ def layered(*layers: alt.Chart, height: int | dict[str, int], title: str = "") -
 
 
 def side_by_side(panels: Sequence[Spec]) -> Spec:
-    """Panels in two columns, or three in a row; a narrow page has fewer columns."""
+    """Arranges panels in two columns, or three in a row; the page uses fewer columns if it is narrow."""
     columns = 3 if len(panels) == 3 else min(2, len(panels))
     return {
         "$schema": alt.SCHEMA_URL,
@@ -99,7 +99,7 @@ def side_by_side(panels: Sequence[Spec]) -> Spec:
 
 
 def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
-    """The colour scale and the shape scale of the field `line`."""
+    """Returns the colour scale and the shape scale of the field `line`."""
     labels = [line.label for line in lines]
     return (
         alt.Scale(domain=labels, range=[line.colour for line in lines]),
@@ -108,7 +108,7 @@ def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
 
 
 def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
-    """The parameter that hides or shows a line at a click on its legend entry."""
+    """Returns the parameter that hides or shows a line when its legend entry is clicked."""
     return alt.selection_point(
         name="shown",
         fields=["line"],
@@ -121,12 +121,12 @@ def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
 
 
 def json_number(value: float) -> float | None:
-    """The value for JSON: five significant digits, None if not finite."""
+    """Returns the value for JSON: five significant digits, or None if it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def log_scale(values: Iterable[float | None]) -> alt.Scale:
-    """A logarithmic scale from the smallest positive value; zeros are drawn at its bottom."""
+    """Returns a logarithmic scale from the smallest positive value; zeros are drawn at its bottom."""
     positive = [value for value in values if value is not None and value > 0]
     if not positive:
         return alt.Scale(type="symlog")
@@ -137,16 +137,16 @@ def log_scale(values: Iterable[float | None]) -> alt.Scale:
 
 
 def log_axis(**settings: Any) -> alt.Axis:
-    """An axis for a logarithmic scale, with few enough ticks to keep labels legible."""
+    """Returns an axis for a logarithmic scale, with few enough ticks to keep labels legible."""
     return alt.Axis(tickCount=5, labelOverlap=True, **settings)
 
 
 def spans_decades(values: Iterable[float | None]) -> bool:
-    """Whether the values span so much that a linear axis would hide most of them."""
+    """Returns whether the values span too much for a linear axis, which would hide most of them."""
     positive = [value for value in values if value is not None and value > 0]
     return bool(positive) and max(positive) > 20 * min(positive)
 
 
 def interval_note(seeds: int, what: str = "bands") -> str:
-    """Says what the bands are, if there are any."""
-    return f" {what.capitalize()}: 95 % intervals of {seeds} seeds." if seeds > 1 else ""
+    """Returns a sentence, after a space, that says what the bands are; empty for one seed."""
+    return f" {what.capitalize()}: 95 % intervals over {seeds} seeds." if seeds > 1 else ""

@@ -1,4 +1,4 @@
-"""Learning curves: error and loss by epoch, and error by seconds of training."""
+"""Learning curves: error and loss by epoch, and error by training time."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .figure import (
 
 _SETS = ("test", "training")
 _QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
-_MAX_POINTS = 9000  # of all lines of an exercise, for each set
+_MAX_POINTS = 9000  # for all lines of an exercise, in each set
 _SHAPES_PER_LINE = 7
 
 
 def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
-    """Both sets' error and loss by epoch, and error by seconds.
+    """Returns figures of error and loss by epoch, and error by training time, on both sets.
 
-    Of more rows than can be told apart, those that stand for all.
+    If there are more rows than can be distinguished, they show the rows that represent all.
     """
     few = representatives([line for line in lines if line.curves], MOST)
     if not few.lines:
@@ -68,15 +68,15 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
         if not spans_decades(values):
             charts = dict(reversed(charts.items()))
         notes = {
-            "error": "Images taken for another class, of the test set and of the training set.",
-            "seconds": "The same error against the seconds of training alone, all seeds together."
+            "error": "Share of misclassified images in the test set and in the training set.",
+            "seconds": "The same error; times are of training alone, for all seeds together."
             + unlike_engines(lines),
-            "loss": "What training minimises, on both sets.",
+            "loss": "The loss that training minimises, on both sets.",
         }[key]
         if key == "error" and exercise.figure:
             notes += f" Published: {exercise.figure}."
         if 0 in values:
-            notes += " On a logarithmic axis 0 lies at the bottom."
+            notes += " On a logarithmic axis, 0 is drawn at the bottom."
         if marked:
             notes += f" {PUBLISHED_NOTE}"
         if few.note:
@@ -111,7 +111,7 @@ def _chart(
     if along == "epoch":
         x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
     else:
-        # One domain for both panels, published times included.
+        # Both panels have the same domain, which includes published times.
         seconds = [row["seconds"] for row in (*rows, *published)]
         x = alt.X("seconds:Q", title="training time (s)", scale=log_scale(seconds), axis=log_axis())
     y_axis = log_axis() if logarithmic else alt.Axis()
@@ -128,7 +128,7 @@ def _chart(
     banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
     panels: list[Spec] = []
     for index, part in enumerate(_SETS):
-        # Each set has its own scale: training errors fall to 0, test errors do not.
+        # Each set has its own scale: training errors drop to 0, test errors do not.
         values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
         scale = log_scale(values) if logarithmic else alt.Scale()
         y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
@@ -148,7 +148,7 @@ def _chart(
         )
         layers = [
             *([band] if part in banded else []),
-            # A layer for each dash instead of a scale, which would dash the legend's shapes, too.
+            # Each dash has its own layer; a scale of dashes would also dash the legend's shapes.
             *(
                 base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
                 .mark_line(strokeWidth=1.8, strokeDash=list(dash))
@@ -158,7 +158,7 @@ def _chart(
             base.transform_filter("datum.mark")
             .mark_point(size=50, filled=True, opacity=1)
             .encode(x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend)),
-            # What answers to the pointer: every point, unseen and large enough to be hit.
+            # Invisible points, large enough to hit, show tooltips.
             base.mark_point(size=120, opacity=0, filled=True).encode(x, y, tooltip=tooltip),
         ]
         if published and part == "test":
@@ -189,13 +189,13 @@ def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parame
 
 
 def _rows(lines: list[tuple[Line, TrainingRecord]]) -> Rows:
-    """A row for each line, set and epoch; long trainings are thinned out evenly."""
+    """Returns a row for each line, set and epoch; long trainings are thinned out evenly."""
     most = max(20, min(300, _MAX_POINTS // len(lines)))
     rows = []
     for index, (line, curves) in enumerate(lines):
         last = curves.experiment.epochs
         chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
-        # Shapes are staggered between lines, with one at the end of each.
+        # Shapes are staggered between lines, and each line ends with one.
         every = max(1, len(chosen) // _SHAPES_PER_LINE)
         marked = {*chosen[index % every :: every].tolist(), last}
         seconds = np.asarray(curves.epoch_seconds)[chosen]
@@ -210,15 +210,15 @@ def _rows(lines: list[tuple[Line, TrainingRecord]]) -> Rows:
                         "epoch": epoch,
                         "seconds": json_number(seconds[at]),
                         "mark": epoch in marked,
-                        **_three("error", error, at),
-                        **_three("loss", loss, at),
+                        **_interval("error", error, at),
+                        **_interval("loss", loss, at),
                     }
                 )
     return rows
 
 
-def _three(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
-    """Mean and interval at an epoch; the mean alone where the interval has no width."""
+def _interval(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
+    """Returns the mean and its interval at an epoch, or the mean alone if the interval has no width."""
     middle, low, high = (json_number(each[at]) for each in values)
     if low == high:
         return {name: middle}

@@ -1,4 +1,4 @@
-"""Every engine's time per step beside the roofline bound."""
+"""Time per optimizer step of each engine, compared with the roofline bound."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import math
 import altair as alt
 
 from ...files.speeds import SpeedFile, SpeedRow
+from ...wording import counted
 from ..series import COLOURS, DASHES, SHAPES
 from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, log_axis, side_by_side
 
 _BOUND = "roofline bound"
 _QUANTITIES = {
     "time per step": ("seconds", "time per step"),
-    "share of the bound": ("share", "of the roofline bound (%)"),
+    "share of the bound": ("share", "share of the roofline bound (%)"),
 }
 
 
 def per_step_figures(speed: SpeedFile) -> list[Figure]:
-    """A panel for each optimizer and number of replicates and cores."""
+    """Returns a figure with a panel for each optimizer, number of replicates and number of cores."""
     groups: dict[str, list[SpeedRow]] = {}
     for row in speed.rows:
-        some = _counted(row.replicates, "replicate")
+        counts = counted(row.replicates, "replicate")
         if row.cores is not None:
-            some += f" on {_counted(row.cores, 'core')}"
-        groups.setdefault(f"{row.optimizer}, {some}", []).append(row)
+            counts += f" on {counted(row.cores, 'core')}"
+        groups.setdefault(f"{row.optimizer}, {counts}", []).append(row)
     if not groups:
         return []
     data = {f"speed-{index}": _rows(rows) for index, rows in enumerate(groups.values())}
@@ -33,17 +34,18 @@ def per_step_figures(speed: SpeedFile) -> list[Figure]:
         Figure(
             name="speed",
             of="",
-            title="Time per optimizer step beside the roofline bound",
-            notes="The bound is the longer of bytes over measured bandwidth and operations over the "
-            f"measured peak of a matrix product, on {speed.machine.device_name[:60]}.",
+            title="Time per optimizer step, compared with the roofline bound",
+            notes="The roofline bound is the longer of two times: bytes over measured bandwidth, and "
+            "operations over the measured peak of a matrix product, on "
+            f"{speed.machine.device_name[:60]}.",
             variants={
-                said: side_by_side(
+                label: side_by_side(
                     [
                         _panel(name, title, engines, *which)
                         for name, title in zip(data, groups, strict=True)
                     ]
                 )
-                for said, which in _QUANTITIES.items()
+                for label, which in _QUANTITIES.items()
             },
             data=data,
         )
@@ -79,15 +81,11 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Sp
         tooltip=[
             alt.Tooltip("engine:N"),
             alt.Tooltip("batch:Q", title="batch size", format=","),
-            alt.Tooltip("seconds:Q", title="seconds a step", format=".3~s"),
-            alt.Tooltip("share:Q", title="of the bound (%)", format=".2~g"),
+            alt.Tooltip("seconds:Q", title="seconds per step", format=".3~s"),
+            alt.Tooltip("share:Q", title="share of the bound (%)", format=".2~g"),
         ],
     )
     return layered(lines, points, height=HEIGHT, title=title)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + "s" * (count > 1)
 
 
 def _rows(rows: list[SpeedRow]) -> Rows:

@@ -1,4 +1,4 @@
-"""A panel with results against a setting: a line for each group of rows that differ in it alone."""
+"""A panel of results against a setting, with a line for each group of rows that differ only in it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .figure import (
 from .time_to_accuracy import percent
 
 SPANS = {"5 points": 0.16, "1 point": 0.34}
-"""How far below the best a span of values may end, and the opacity of its shading."""
+"""How far below the best the accuracies of a span may be, and the opacity of its shading."""
 _MAX_TICKS = 12
 
 
 @dataclass(frozen=True)
 class SettingAxis:
-    """The axis of the setting; logarithmic where the values span more than a decade or so."""
+    """The axis of the setting, logarithmic if the values span more than about a decade."""
 
     setting: str
     values: list[float]
@@ -42,27 +42,28 @@ class SettingAxis:
 
     @property
     def linear_up_to(self) -> float | None:
-        """Where a logarithmic axis from 0 begins to be one; None of other axes."""
+        """The value from which an axis that starts at 0 is logarithmic; None for other axes."""
         positive = [value for value in self.values if value > 0]
         return positive[0] if self.values[0] == 0 and spans_decades(positive) else None
 
     def around(self, low: float, high: float, share: float = 1 / 40) -> tuple[float, float]:
-        """The ends of a span of values, drawn wider by a share of the axis on both sides."""
-        first, last = self._along(self.values[0]), self._along(self.values[-1])
+        """Returns the ends of a span of values, extended by a share of the axis on both sides."""
+        first, last = self._position(self.values[0]), self._position(self.values[-1])
         margin = share * (last - first)
-        return self._back(self._along(low) - margin), self._back(self._along(high) + margin)
+        ends = self._position(low) - margin, self._position(high) + margin
+        return self._value_at(ends[0]), self._value_at(ends[1])
 
-    def _along(self, value: float) -> float:
-        """Where the value is on the axis."""
+    def _position(self, value: float) -> float:
+        """Returns the position of the value on the axis."""
         if (unit := self.linear_up_to) is not None:
             return math.copysign(math.log1p(abs(value) / unit), value)
         return math.log(value) if self.logarithmic else value
 
-    def _back(self, place: float) -> float:
-        """The value that is there."""
+    def _value_at(self, position: float) -> float:
+        """Returns the value at a position on the axis."""
         if (unit := self.linear_up_to) is not None:
-            return math.copysign(unit * math.expm1(abs(place)), place)
-        return math.exp(place) if self.logarithmic else place
+            return math.copysign(unit * math.expm1(abs(position)), position)
+        return math.exp(position) if self.logarithmic else position
 
     def encoding(self, field: str = "value") -> alt.X:
         domain = [*self.around(self.values[0], self.values[-1], share=1 / 20)]
@@ -80,21 +81,21 @@ class SettingAxis:
 
 @dataclass(frozen=True)
 class Panel:
-    """What the variants of a panel have in common."""
+    """The properties that all variants of a panel share."""
 
     name: str
-    """Of its data; those of its spans, if it has any, are called `NAME-spans`."""
+    """The name of its data; the data of its spans, if it has any, are called `NAME-spans`."""
     title: str
     target: str | None
-    """The accuracy that times are measured to."""
+    """The accuracy to which times are measured."""
 
 
 def draw_panel(
     panel: Panel, quantity: str, looks: Sequence[Line], data: Mapping[str, Rows], axis: SettingAxis
 ) -> Spec:
-    """The panel; `looks` and `data` are those of all panels, which share their scales and legend.
+    """Draws the panel; `looks` and `data` are those of all panels, which share scales and legend.
 
-    Where it has spans, it has one group, whose name is its title.
+    A panel with spans has a single group, whose name is the panel's title.
     """
     alone = f"{panel.name}-spans" in data
     y_title, y_scale, y_axis = _vertical(quantity, panel.target, data)
@@ -111,20 +112,20 @@ def draw_panel(
     shown = legend_toggle(looks)
     if not alone:
         base = base.transform_filter(shown)
-    there = base.transform_filter(f"isValid(datum.{quantity})")
+    valid = base.transform_filter(f"isValid(datum.{quantity})")
     dashed: dict[tuple[int, ...], list[str]] = {}
     for look in looks:
         dashed.setdefault(look.dash, []).append(look.label)
     layers = [
         *([_spans(panel.name, colours, axis)] if alone and quantity == "accuracy" else []),
         *(
-            # A row without a value breaks its line.
+            # A line breaks at a row without a value.
             base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
             .mark_line(strokeWidth=1.8, strokeDash=list(dash), invalid="break-paths-show-path-domains")
             .encode(x, y, color=colour)
             for dash, labels in dashed.items()
         ),
-        there.transform_filter(f"isValid(datum.{quantity}_low)")
+        valid.transform_filter(f"isValid(datum.{quantity}_low)")
         .mark_rule(strokeWidth=2 if alone else 1.4, clip=True)
         .encode(
             x,
@@ -132,7 +133,7 @@ def draw_panel(
             alt.Y2(f"{quantity}_high:Q"),
             color=colour,
         ),
-        there.mark_point(filled=True, size=60, opacity=1).encode(
+        valid.mark_point(filled=True, size=60, opacity=1).encode(
             x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend), tooltip=tooltip
         ),
     ]
@@ -150,7 +151,7 @@ def draw_panel(
 def _vertical(
     quantity: str, target: str | None, data: Mapping[str, Rows]
 ) -> tuple[str, alt.Scale, alt.Axis]:
-    """Title, scale and axis, the scale of all panels together."""
+    """Returns the title, scale and axis; all panels have the same scale."""
     if quantity == "accuracy":
         return "final test accuracy (%)", alt.Scale(domain=[0, 100]), alt.Axis()
     title = {"error": "final test error (%)", "epochs": "epochs", "seconds": "training time (s)"}[

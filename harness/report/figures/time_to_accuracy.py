@@ -1,4 +1,4 @@
-"""Time to accuracy: what each row takes to reach the target accuracies."""
+"""Time to accuracy: the time in which each row reaches the target accuracies."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from .figure import (
     side_by_side,
 )
 
-_MOST = 40  # rows
-_NAMED = 12  # rows in a sentence of the notes
+_MOST = 40  # rows in the figure
+_NAMED = 12  # rows named in a sentence of the notes
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
 
 def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
-    """One figure, in seconds, epochs or steps; none if fewer than two rows reach a target.
+    """Returns one figure, in seconds, epochs or steps; none if fewer than two rows reach a target.
 
-    Of many rows it shows those that reach the highest targets soonest.
+    If there are many rows, it shows those that reach the highest targets soonest.
     """
-    there = [line for line in lines if any(_reached(line))]
-    if len(there) < 2:
+    reaching = [line for line in lines if any(_reached(line))]
+    if len(reaching) < 2:
         return []
-    shown = _soonest(there)
+    shown = _soonest(reaching)
     rows = _rows(shown)
     name = f"times-{slug(exercise.module)}"
     seeds = max(len(line.case.seeds) for line in lines)
-    labels = {line.label for line in there}
+    labels = {line.label for line in reaching}
     never = [line.label for line in lines if line.label not in labels]
     targets = sorted({row["target"] for row in rows})
-    notes = f"The first epoch after which the test accuracy is at least {', '.join(targets)}."
+    notes = f"Time to the end of the first epoch with a test accuracy of at least {', '.join(targets)}."
     if never:
         firsts = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
         first = percent(min(firsts)) if len(firsts) == 1 else "any of these"
         notes += f" Never reached {first}: {first_few(never, _NAMED, '; ')}."
-    if len(shown) < len(there):
+    if len(shown) < len(reaching):
         notes += (
-            f" Shown are {len(shown)} of the {len(there)} rows that reach one: those that reach the "
-            "highest, and of these the fastest in seconds."
+            f" Showing {len(shown)} of the {len(reaching)} rows that reach a target: those with the "
+            "highest target, then those with the shortest training time to it."
         )
     return [
         Figure(
@@ -67,16 +67,16 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
 
 
 def _reached(line: Line) -> list[int]:
-    """How many of its seeds reach each target, the highest first."""
+    """Returns the number of seeds that reach each target, the highest target first."""
     targets = sorted(line.case.time_to_accuracy.items(), reverse=True)
     return [sum(epoch is not None for epoch in reached.epochs) for _, reached in targets]
 
 
 def _soonest(lines: list[Line]) -> list[Line]:
-    """At most `_MOST` of the rows, in their order."""
+    """Returns at most `_MOST` of the rows, in their order."""
 
     def rank(line: Line) -> tuple[int, float]:
-        """How many targets it misses, and the seconds to the highest that it reaches."""
+        """Returns the number of targets missed, and the seconds to the highest one reached."""
         missed = next(at for at, seeds in enumerate(_reached(line)) if seeds)
         _, reached = sorted(line.case.time_to_accuracy.items(), reverse=True)[missed]
         seconds = [each for each in reached.seconds if each is not None]
@@ -124,7 +124,7 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
             alt.Tooltip("seconds:Q", format=".3~s"),
             alt.Tooltip("epochs:Q", format=".3~g"),
             alt.Tooltip("steps:Q", format=","),
-            alt.Tooltip("seeds:N", title="seeds there"),
+            alt.Tooltip("seeds:N", title="seeds that reach it"),
         ],
     )
     has_bars = any(f"{measure}_low" in row for row in rows)
@@ -132,7 +132,7 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
 
 
 def _rows(lines: list[Line]) -> Rows:
-    """A row for each line and target that any seed reaches: the means over those that do."""
+    """Returns the means over the seeds that reach each target, for each line."""
     rows = []
     for line in lines:
         for target, reached in line.case.time_to_accuracy.items():
@@ -156,5 +156,5 @@ def _rows(lines: list[Line]) -> Rows:
 
 
 def percent(target: str) -> str:
-    """The accuracy as figures have it, like "97 %"."""
+    """Formats an accuracy for figures, like "97 %"."""
     return f"{float(target):.0%}".replace("%", " %")

@@ -3,10 +3,10 @@
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const data = read("data");
   const specs = read("specs");
-  const PANEL = 330; // pixels that a panel wants at least, its axis included
+  const PANEL = 330; // the least width of a panel in pixels, with its axis
   const drawn = new Map();
 
-  // Every legend in as many columns as there is room for, by the length of its longest name.
+  // Gives every legend as many columns as fit, by the length of its longest name.
   const setColumns = (part, room) => {
     if (part === null || typeof part !== "object") return;
     if (part.legend?.columns) {
@@ -35,20 +35,20 @@
     if (!room) return;
     const before = drawn.get(place);
     const now = variant ?? before?.variant ?? Object.keys(figure.variants)[0];
-    // Lines that were switched off stay off.
+    // Lines that were hidden stay hidden.
     const state = before?.view.getState({ data: (name) => name === "shown_store", signals: () => false });
     const columns = Math.max(1, Math.min(figure.variants[now].columns, Math.floor(room / PANEL)));
     let width = Math.max(120, Math.floor(room / columns) - 70);
     const spec = specOf(figure, now, columns, width, room);
-    // With `ast`, expressions are interpreted, as the page's policy allows no evaluation.
+    // With `ast`, expressions are interpreted: the page's policy forbids evaluating them.
     const { view, finalize } = await vegaEmbed(chart, spec, { renderer: "svg", actions: false, ast: true });
-    // What axes and labels take is known only now: the panels get the rest of the room.
+    // The room that axes and labels need is known only now; the panels get the rest.
     const spare = room - Number(chart.querySelector("svg").getAttribute("width"));
     width = Math.max(120, width + Math.floor(spare / columns) - 1);
     const named = (name) => /^(concat_\d+_width|childWidth)$/.test(name);
     const panels = Object.keys(view.getState({ data: () => false, signals: named }).signals);
     for (const name of panels.length ? panels : ["width"]) view.signal(name, width);
-    await view.resize().runAsync(); // and the drawing grows with them, or its edge would be cut off
+    await view.resize().runAsync(); // the drawing must grow with them, or its edge is cut off
     before?.finalize();
     if (state?.data?.shown_store) await view.setState(state).runAsync();
     drawn.set(place, { variant: now, view, finalize, room });
@@ -58,7 +58,7 @@
     }
   };
 
-  // What a closed <details> holds has a width, too, but nobody sees it.
+  // The content of a closed <details> has a width, too, but is not visible.
   const folded = (place) => place.closest("details:not([open])") !== null;
   const outdated = (place) => drawn.get(place)?.room !== place.querySelector(".chart").clientWidth;
 
@@ -77,7 +77,7 @@
     for (const place of places) {
       if (!folded(place) && outdated(place)) {
         await draw(place).catch((error) => console.error(place.dataset.figure, error));
-        await new Promise((resume) => { setTimeout(resume); }); // the page answers in between
+        await new Promise((resume) => { setTimeout(resume); }); // the page responds in between
       }
     }
     document.body.dataset.ready = "yes";
@@ -85,7 +85,7 @@
   let waiting;
   window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 200); });
 
-  // On paper every verdict shows its evidence.
+  // When printed, every verdict shows its evidence.
   let closed = [];
   window.addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];
