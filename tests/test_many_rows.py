@@ -258,7 +258,7 @@ def test_lines_of_a_panel_look_different(grid, thousand):
 
 def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
     assert re.fullmatch(
-        r"Best test accuracy: mnist 0\.98\d.* at .*, rate .*; fashion-mnist 0\.8\d.* at .*\. "
+        r"Best test accuracy: mnist 0\.98\d.* for .*, rate .*; fashion-mnist 0\.8\d.* for .*\. "
         r"\d+ of 154 rows learned .*",
         headline(grid[1]),
     )

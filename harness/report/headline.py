@@ -74,7 +74,7 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
     ]
     if published:
         accuracy, theirs = max(published, key=lambda pair: pair[0])
-        where = "at the same" if theirs is top else _where(theirs, settings)
+        where = "in the same row" if theirs is top else _where(theirs, settings)
         text += f" (published: {accuracy:.3f} {where})"
     return text.strip()
 
@@ -82,4 +82,6 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
 def _where(line: Line, settings: list[str]) -> str:
     """Returns the row's settings, like "at rate 1"; if they are too long, the row's name."""
     words = phrase(line.case.experiment, settings)
-    return f"at {words}" if 0 < len(words) <= LONGEST else f"by {row_name(line.case.id)}"
+    if not 0 < len(words) <= LONGEST:
+        words = row_name(line.case.id)
+    return f"{'at' if words.startswith(('rate ', 'batch ')) else 'for'} {words}"
