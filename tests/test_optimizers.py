@@ -413,12 +413,12 @@ def row(name="mine", **changed):
         (lambda: Row("mine", {"batch_size": 1}), "the row 'mine': optimizer is missing"),
         (
             lambda: row("sgd\x1b[31m"),
-            "the name 'sgd\\x1b[31m' of a row takes printable ASCII but / and \\",
+            "a row's name is 'sgd\\x1b[31m'; expected printable ASCII without / and \\",
         ),
-        (lambda: row("a/b"), "the name 'a/b' of a row takes printable ASCII but / and \\"),
-        (lambda: row("a\0b"), "the name 'a\\x00b' of a row takes printable ASCII but / and \\"),
-        (lambda: row(""), "the name '' of a row takes 1 to 100 characters"),
-        (lambda: row("x" * 101), "the name 'xxxxxxxx"),
+        (lambda: row("a/b"), "a row's name is 'a/b'; expected printable ASCII without / and \\"),
+        (lambda: row("a\0b"), "a row's name is 'a\\x00b'; expected printable ASCII without / and \\"),
+        (lambda: row(""), "a row's name is ''; expected 1 to 100 characters"),
+        (lambda: row("x" * 101), "a row's name is 'xxxxxxxx"),
         (lambda: Published(98.2), "test_accuracy is 98.2; expected a fraction of 1, not a percentage"),
         (lambda: Published(0.98, -1), "seconds is -1; expected a finite number from 0"),
     ],
@@ -444,7 +444,7 @@ def exercise(**changed):
 
 def test_an_exercises_rows_have_different_names():
     assert exercise().names == ["mine"]
-    with pytest.raises(ValueError, match="two rows of 'x' are called 'mine'"):
+    with pytest.raises(ValueError, match="two rows of 'x' are named 'mine'; rename one"):
         exercise(rows=(row(), row("other"), row()))
 
 

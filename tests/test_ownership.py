@@ -259,14 +259,14 @@ def test_a_partial_run_can_be_published(suite, published, tmp_path):
     suite.run("-k", "test_1 and lr0.25")
     assert main(["publish", str(suite.report), "kept"]) == 0
     assert (published / "kept" / "summary.md").read_text() == (suite.report / "summary.md").read_text()
-    assert "1 rows of 1 epochs" in (tmp_path / "README.md").read_text()
+    assert "1 row of 1 epoch," in (tmp_path / "README.md").read_text()
 
 
 def test_a_users_figures_are_not_replaced(tmp_path):
     reports.write(tmp_path / "a")
     (tmp_path / "a" / "figures").mkdir()
     (tmp_path / "a" / "figures" / "mine.png").write_text("irreplaceable")
-    with pytest.raises(ReportError, match=r"mine\.png is no figure"):
+    with pytest.raises(ReportError, match=r"mine\.png is not a figure of this suite"):
         build([tmp_path / "a"])
     assert (tmp_path / "a" / "figures" / "mine.png").exists()
 
