@@ -1,6 +1,6 @@
 """Everything between `model` and a study such as `bench`: running, timing, gating and reporting it.
 
-Each floor may import the floors below it, never one above:
+Each layer may import the layers below it, never one above:
 
     entry                loaded by pytest in every session; loads the plugin if there is a study
     plugin               loaded by pytest for a study
