@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Twice quiet: no warnings about the configuration of pip, which are as many as packages; errors are shown.
+INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
 RUNS ?= reports/latest
 STUDY ?= bench
