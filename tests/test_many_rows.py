@@ -270,6 +270,9 @@ def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
     }
     _, lines = written(tmp_path / "run", rows)
     assert len(re.findall(r" at rate ", headline(lines))) == 7
+    assert "the lowest tried" not in headline(lines)
+    upper = [line for line in lines if line.case.experiment.learning_rate >= 1]
+    assert headline(upper).count(" at rate 1, the lowest tried") == 7
     assert "; SGD with momentum 0.9 and nesterov 0.9" in headline(lines)
 
 

@@ -151,6 +151,29 @@ def test_a_diverged_row_is_drawn_as_far_as_its_values_are_finite(folder):
     assert "diverged" in Elements(page.read_text()).text
 
 
+def test_the_same_data_give_the_same_bytes(folder):
+    figures = folder / "figures"
+    build([folder])
+    before = {path.name: path.read_bytes() for path in figures.glob("*.svg")}
+    build([folder])
+    assert {path.name: path.read_bytes() for path in figures.glob("*.svg")} == before
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-01-02T03:04:05+00:00", "2026-01-02 03:04 UTC"),
+        ("2026-01-02T03:04:05+02:00", "2026-01-02 01:04 UTC"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_the_page_has_the_time_in_utc(folder, created, shown):
+    changed(folder, "summary.json", lambda summary: summary.update(created=created))
+    text = render_page(load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [])
+    assert Elements(text).text.count(shown) == 2
+
+
 def test_markup_from_files_is_escaped(folder):
     page = page_of(folder)
     elements = Elements(page)

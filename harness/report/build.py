@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,10 +53,29 @@ def _picture(figure: Figure, left_out: list[str]) -> str | None:
     """Returns the figure as SVG; if it cannot be drawn, adds a line to `left_out` and returns None."""
     try:
         # An address in a figure is never fetched.
-        return vl_convert.vegalite_to_svg(figure.standalone(), allowed_base_urls=[])
+        return _renumbered(vl_convert.vegalite_to_svg(figure.standalone(), allowed_base_urls=[]))
     except ValueError as error:
         left_out.append(one_line(f"the figure {figure.name} cannot be drawn: {str(error)[:200]}"))
         return None
+
+
+def _renumbered(svg: str) -> str:
+    """Numbers the ids of a figure from 1, so that the same data give the same bytes.
+
+    The library continues counting from one figure of a process to the next.
+    """
+    numbers: dict[str, int] = {}
+    for found in re.findall(r'<[^<>]* id="([a-z]+_?\d+)"', svg):
+        numbers.setdefault(found, len(numbers) + 1)
+
+    def renumbered(tag: re.Match[str]) -> str:
+        return re.sub(
+            r'(id="|url\(#|href="#)([a-z]+_?)(\d+)(?=[")])',
+            lambda part: f"{part[1]}{part[2]}{numbers.get(part[2] + part[3], part[3])}",
+            tag[0],
+        )
+
+    return re.sub(r"<[^<>]*>", renumbered, svg)
 
 
 def _write(folder: Path, pictures: Mapping[str, str], page: str) -> None:

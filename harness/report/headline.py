@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..exercise import row_name
 from ..stats import format_mean
-from .alike import best, numeric_settings
+from .alike import LEAST, best, numeric_settings, value_of
 from .series import LONGEST, Line, phrase, varying
+from .settings import is_number, settings_of
 
 _FEW = 8  # groups in the sentence, at most
 
@@ -68,7 +69,8 @@ def _by(lines: list[Line], settings: list[str]) -> dict[str, list[Line]]:
 def _best(name: str, group: list[Line], settings: list[str]) -> str:
     """Returns a group's best row, like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
     top = best(group)
-    text = f"{name} {format_mean(top.case.test_accuracy)} {_where(top, settings)}"
+    where = _where(top, settings) + _edge(top, group, settings)
+    text = f"{name} {format_mean(top.case.test_accuracy)} {where}"
     published = [
         (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
     ]
@@ -77,6 +79,17 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
         where = "in the same row" if theirs is top else _where(theirs, settings)
         text += f" (published: {accuracy:.3f} {where})"
     return text.strip()
+
+
+def _edge(top: Line, group: list[Line], settings: list[str]) -> str:
+    """Returns a remark if the best row is at an end of the values tried of one numeric setting."""
+    name = settings[0].replace("_", " ")
+    numeric = all(is_number(settings_of(line.case.experiment).get(name)) for line in group)
+    values = {value_of(line, name) for line in group} if numeric and len(settings) == 1 else set()
+    if len(values) < LEAST:
+        return ""
+    ends = {min(values): ", the lowest tried", max(values): ", the highest tried"}
+    return ends.get(value_of(top, name), "")
 
 
 def _where(line: Line, settings: list[str]) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def render_page(
         "format_mean": format_mean,
         "signed": _signed,
         "row_name": row_name,
+        "moment": _moment,
     }
     return environment.get_template("report.html").render(
         run=run,
@@ -160,6 +162,14 @@ def _specs(figure: Figure) -> dict[str, Any]:
         "title": figure.title,
         "variants": figure.variants,
     }
+
+
+def _moment(created: str) -> str:
+    """Formats an ISO time, like "2026-11-26 03:44 UTC"; other text is returned as it is."""
+    try:
+        return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError):
+        return created
 
 
 def _signed(value: float) -> str:
