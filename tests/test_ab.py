@@ -698,11 +698,13 @@ class TestWorktree:
         monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
         threading.Thread(target=interrupt_when, args=(begun, end), daemon=True).start()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also if nohup runs the tests
         try:
             with pytest.raises(KeyboardInterrupt), as_ctrl_c(), worktree(repository, "HEAD"):
                 pass
         finally:
             signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGHUP, hangup)
         assert worktrees(repository) == 0
         assert not [*(repository.parent / "tmp").iterdir()]
 

@@ -213,6 +213,7 @@ def test_an_interruption_is_reported_in_one_line(tmp_path, end):
     code = (
         "import signal, sys, time, pathlib, harness.__main__ as commands\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also if nohup runs the tests
         "from harness.commands import report\n"
         "report.run = lambda _: (pathlib.Path(sys.argv[1]).touch(), time.sleep(60))\n"
         "sys.exit(commands.main(['report']))"
