@@ -273,6 +273,7 @@ def test_the_answer_names_the_best_of_few_groups(grid, tmp_path):
     assert "the lowest tried" not in headline(lines)
     upper = [line for line in lines if line.case.experiment.learning_rate >= 1]
     assert headline(upper).count(" at rate 1, the lowest tried") == 7
+    assert re.match(r"Best test accuracy: 0\.\d+ for sgd0\.0001\. None of 1 rows", headline(lines[:1]))
     assert "; SGD with momentum 0.9 and nesterov 0.9" in headline(lines)
 
 

@@ -160,6 +160,20 @@ def test_the_same_data_give_the_same_bytes(folder):
 
 
 @pytest.mark.parametrize(
+    ("full", "shown"),
+    [
+        (None, "Results after 4 epochs; paper: Table 1. Times"),
+        (4, "Results after 4 epochs; paper: Table 1. Times"),
+        (100, "Results after 4 epochs; paper: Table 1, after 100 epochs. Times"),
+    ],
+)
+def test_the_page_has_the_epochs_of_published_figures(folder, full, shown):
+    changed(folder, "summary.json", lambda s: s["exercises"][0].update(full_epochs=full))
+    text = render_page(load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [])
+    assert shown in " ".join(Elements(text).text.split())
+
+
+@pytest.mark.parametrize(
     ("created", "shown"),
     [
         ("2026-01-02T03:04:05+00:00", "2026-01-02 03:04 UTC"),

@@ -17,7 +17,7 @@ def test_the_report(suite, workers):
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(
         [
-            "Exercise 1: fake (1 epoch; paper: Table 1)",
+            "Exercise 1: fake (1 epoch; paper: Table 1, after 2 epochs)",
             "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *eager *cpu",
             "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
         ]

@@ -147,7 +147,7 @@ def test_without_altair_there_are_tables_but_no_figures_of_exercises(suite):
     suite.add(1, "object.__setattr__(EXERCISE, 'figures', {'mine': lambda results: 1 / 0})")
     result = suite.run_apart()
     result.assert_outcomes(passed=6)
-    result.stdout.fnmatch_lines(["Exercise 1: fake (1 epoch; paper: Table 1)"])
+    result.stdout.fnmatch_lines(["Exercise 1: fake (1 epoch; paper: Table 1, after 2 epochs)"])
     assert not (suite.report / "figures.json").exists()
 
 

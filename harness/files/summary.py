@@ -61,6 +61,8 @@ class ExerciseSummary(Model):
     source: Text = ""
     figure: Text = ""
     epochs: Positive
+    full_epochs: Positive | None = None
+    """The epochs at the study's full scale, that of published figures; None in earlier reports."""
     cases: list[Text]
     claims: list[Text]
 

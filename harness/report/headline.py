@@ -83,9 +83,11 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
 
 def _edge(top: Line, group: list[Line], settings: list[str]) -> str:
     """Returns a remark if the best row is at an end of the values tried of one numeric setting."""
+    if len(settings) != 1:
+        return ""
     name = settings[0].replace("_", " ")
     numeric = all(is_number(settings_of(line.case.experiment).get(name)) for line in group)
-    values = {value_of(line, name) for line in group} if numeric and len(settings) == 1 else set()
+    values = {value_of(line, name) for line in group} if numeric else set()
     if len(values) < LEAST:
         return ""
     ends = {min(values): ", the lowest tried", max(values): ", the highest tried"}

@@ -33,7 +33,7 @@ from .figures.time_to_accuracy import percent
 from .headline import headline
 from .load import Run
 from .series import Line, lines_of, unlike_engines
-from .tables import NONE, cells_of, format_seconds
+from .tables import NONE, cells_of, format_seconds, source_of
 
 _TEMPLATES = Path(__file__).parent / "template"
 _SIGNS = {
@@ -111,6 +111,7 @@ def _exercise(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) ->
     lines = lines_of(run, exercise)
     return {
         "about": exercise,
+        "source": source_of(exercise),
         "slug": slug(exercise.module),
         "claims": [
             _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims

@@ -157,7 +157,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> l
     every = [by_id[case] for case in exercise.cases if case in by_id]
     missing = [row_name(case) for case in exercise.cases if case not in by_id]
     study = summary.study
-    source = f"; {study.published}: {exercise.source}" if exercise.source else ""
+    source = f"; {study.published}: {source_of(exercise)}" if exercise.source else ""
     parts = [_title(f"{exercise.title} ({counted(exercise.epochs, 'epoch')}{source})", style)]
     most = _IN_TERMINAL if style == "simple" else len(exercise.cases)
     ran = _best_of(every, most)
@@ -187,6 +187,13 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> l
     if missing:
         parts.append(f"Did not run: {first_few(missing, most) if ran else 'all rows'}.")
     return parts
+
+
+def source_of(exercise: ExerciseSummary) -> str:
+    """Returns where the published figures are, and after how many epochs if not the run's number."""
+    if exercise.full_epochs in (None, exercise.epochs):
+        return exercise.source
+    return f"{exercise.source}, after {counted(exercise.full_epochs, 'epoch')}"
 
 
 def _engines_left_out(cases: Iterable[CaseSummary]) -> list[str]:

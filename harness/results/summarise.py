@@ -63,6 +63,7 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> Summary:
             source=module.EXERCISE.source,
             figure=module.EXERCISE.figure,
             epochs=study.epochs(module.EXERCISE, settings.scale),
+            full_epochs=study.epochs(module.EXERCISE, study.full_scale),
             cases=[case_id(path, name) for name in module.EXERCISE.names],
             claims=[f"{path}::{test}" for test in claims_of(module)],
         )
