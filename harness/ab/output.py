@@ -117,10 +117,10 @@ def _table(rows: list[dict[str, Any]], style: str) -> str:
 def _cells(row: dict[str, Any]) -> list[str]:
     name = row_name(row["id"])
     if "reason" in row:
-        return [name, "–", "–", "–", _SHOWN.get(row["speed"], row["speed"]), row["reason"][:100]]
+        return [name, "–", "–", "–", _shown(row["speed"]), row["reason"][:100]]
     low, high = row["interval"]
     base, head = row["engines"]
-    speed = _SHOWN.get(row["speed"], row["speed"])
+    speed = _shown(row["speed"])
     return [
         name,
         f"{row['base_epoch_seconds']:.3g}",
@@ -129,6 +129,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
         speed if base == head else f"{speed} (engine was {base}, is now {head})",
         _learning(row),
     ]
+
+
+def _shown(speed: str) -> str:
+    """Returns the words in which people see the row's speed; `ab.json` has the short one."""
+    return _SHOWN.get(speed, speed)
 
 
 def _learning(row: dict[str, Any]) -> str:
@@ -156,9 +161,7 @@ def _draw(rows: list[dict[str, Any]], title: str, percent: float, folder: Path) 
         from .forest import draw_forest
     except ImportError as error:
         return f" (no figure: {error.name} is not installed)"
-    measured = [
-        {**row, "speed": _SHOWN.get(row["speed"], row["speed"])} for row in rows if "ratio" in row
-    ]
+    measured = [{**row, "speed": _shown(row["speed"])} for row in rows if "ratio" in row]
     if not measured:
         return ""
     atomic_json.write_text(folder / "ab.svg", draw_forest(measured, title, percent))

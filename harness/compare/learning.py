@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .significance import DETECTION, FALSE_ALARMS, Difference, holm, moderate
+from .significance import DETECTION, FALSE_ALARMS, Difference, FloatArray, holm, moderate
 
 LearningOutcome = Literal["identical", "held", "fell", "underpowered"]
 
@@ -23,8 +22,6 @@ _DELAY = 0.5  # mean delay in epochs below which a row passes
 # Whole epochs are rounded times: their difference has at least this variance, even if all seeds agree.
 _ROUNDING = 2 / 12
 _MOST_SEEDS = 1000
-
-_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -131,17 +128,17 @@ def compare_learning(
 class _Pair:
     """A row in both runs, under their common seeds; arrays of shape (seeds,)."""
 
-    before: _Floats
-    now: _Floats
-    epochs: Mapping[str, tuple[_Floats, _Floats]]
+    before: FloatArray
+    now: FloatArray
+    epochs: Mapping[str, tuple[FloatArray, FloatArray]]
     """Epochs to each target, before and now; one more than were trained if it is never reached."""
 
     @property
-    def drops(self) -> _Floats:
+    def drops(self) -> FloatArray:
         """The drops in accuracy, in percentage points."""
         return 100 * (self.before - self.now)
 
-    def delays(self, target: str) -> _Floats:
+    def delays(self, target: str) -> FloatArray:
         before, now = self.epochs[target]
         return now - before
 
@@ -149,7 +146,7 @@ class _Pair:
     def identical(self) -> bool:
         return bool(len(self.now)) and not any(each.any() for each in self._differences())
 
-    def _differences(self) -> Iterator[_Floats]:
+    def _differences(self) -> Iterator[FloatArray]:
         yield self.drops
         yield from (self.delays(target) for target in self.epochs)
 
@@ -166,7 +163,7 @@ def targets_of(info: Learned) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f(info.epochs_to) for f in (min, max))) if info.epochs_to else ()
 
 
-def _under(info: Learned, seeds: list[int]) -> tuple[_Floats, dict[str, _Floats]]:
+def _under(info: Learned, seeds: list[int]) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Returns its accuracies, and its epochs to each target, under those seeds."""
     places = [info.seeds.index(seed) for seed in seeds]
     never = info.epochs + 1
@@ -180,7 +177,7 @@ def _under(info: Learned, seeds: list[int]) -> tuple[_Floats, dict[str, _Floats]
     )
 
 
-def _tests(differences: Mapping[str, _Floats], *, least: float = 0.0) -> dict[str, Difference]:
+def _tests(differences: Mapping[str, FloatArray], *, least: float = 0.0) -> dict[str, Difference]:
     """Returns the paired difference of each row, with a variance of at least `least`."""
     variances, freedom = moderate([each.tolist() for each in differences.values()])
     return {

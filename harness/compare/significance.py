@@ -16,7 +16,7 @@ DETECTION = 0.95  # how often a difference that is called detectable is detected
 
 _MOST_FREEDOM = 1e6  # in place of infinity, if rows do not differ in their noise
 
-_Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Difference:
         return self.quantile(1 - level) + self.quantile(detection)
 
 
-def holm(p_values: ArrayLike) -> _Floats:
+def holm(p_values: ArrayLike) -> FloatArray:
     """Returns adjusted p-values: rejecting those up to a level bounds the rate of any false alarm by it.
 
     S. Holm, "A simple sequentially rejective multiple test procedure" (1979).
@@ -64,7 +64,7 @@ def holm(p_values: ArrayLike) -> _Floats:
     return adjusted
 
 
-def moderate(samples: Iterable[Collection[float]]) -> tuple[_Floats, _Floats]:
+def moderate(samples: Iterable[Collection[float]]) -> tuple[FloatArray, FloatArray]:
     """Returns each row's variance, shrunk towards that of all rows, and its degrees of freedom.
 
     A few samples estimate a row's noise poorly. The less rows differ in their noise, the more each is

@@ -158,11 +158,6 @@ class ClaimRecord(Decision):
 
     run: RunFingerprint
 
-    @property
-    def decision(self) -> Decision:
-        """The decision without the fingerprint."""
-        return Decision(**{name: getattr(self, name) for name in Decision.model_fields})
-
 
 class Resumed(Model):
     """`resumed.json`: the files in `runs/` that an earlier session made."""

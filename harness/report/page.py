@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -25,7 +24,6 @@ from ..verdicts import (
     NOT_REPRODUCED,
     NOT_TESTABLE,
     REPRODUCED,
-    verdicts_on,
 )
 from .changes import NOTABLE, SLOWER, RunChanges
 from .figures import Figure
@@ -33,7 +31,7 @@ from .figures.time_to_accuracy import percent
 from .headline import headline
 from .load import Run
 from .series import Line, lines_of, unlike_engines
-from .tables import NONE, cells_of, format_seconds, source_of
+from .tables import NONE, cells_of, format_seconds, source_of, verdict_counts
 
 _TEMPLATES = Path(__file__).parent / "template"
 _SIGNS = {
@@ -61,7 +59,6 @@ def render_page(
     `exercises` has the figures of each exercise by module, `engines` those of the engines' speeds.
     """
     figures = [figure for each in (*exercises.values(), engines) for figure in each]
-    counts = Counter(claim.verdict for claim in run.claims.values())
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
     bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
     scripts = [_embeddable(bundle), _text("page.js")]
@@ -84,8 +81,8 @@ def render_page(
         run=run,
         summary=run.summary,
         verdicts=[
-            (verdict, _KINDS[verdict], _SIGNS[verdict], counts[verdict])
-            for verdict in verdicts_on(claim.source for claim in run.claims.values())
+            (verdict, _KINDS[verdict], _SIGNS[verdict], number)
+            for verdict, number in verdict_counts(run.claims.values()).items()
         ],
         listed=listed,
         undecided=listed - len(run.claims),

@@ -6,7 +6,6 @@ sentence, "needs ...", if the run lacks what the passage quotes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,6 @@ from ..files.speeds import SpeedFile, SpeedRow, TimesFile
 from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model
 from ..paths import SPEED, TIMES
-from ..verdicts import verdicts_on
 from ..wording import counted
 from . import tables
 
@@ -50,12 +48,8 @@ def _overview(folder: Path) -> str:
             f"{sum(case.seconds for case in timed):,.0f} s, compared with {theirs:,.0f} s there."
         )
     if summary.claims:
-        counts = Counter(claim.verdict for claim in summary.claims)
-        verdicts = ", ".join(
-            f"{counts[verdict]} {verdict}"
-            for verdict in verdicts_on(claim.source for claim in summary.claims)
-            if counts[verdict]
-        )
+        counts = tables.verdict_counts(summary.claims)
+        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
         sentences.append(f"Of {counted(len(summary.claims), 'claim')} decided: {verdicts}.")
     return " ".join(sentences)
 

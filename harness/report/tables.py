@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -13,7 +13,7 @@ from ..exercise import row_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
-from ..verdicts import verdicts_on
+from ..verdicts import Verdict, verdicts_on
 from ..wording import counted, first_few
 
 NONE = "–"
@@ -79,6 +79,12 @@ def claims_table(claims: Sequence[Decision], headers: Mapping[str, str], style: 
     widths = [_CLAIM_WIDTHS[field] for field in headers] if style != "github" else None
     rows = [[getattr(claim, field) for field in headers] for claim in claims]
     return format_table(rows, [*headers.values()], ["left"] * len(headers), style, widths)
+
+
+def verdict_counts(claims: Collection[Decision]) -> dict[Verdict, int]:
+    """Returns the number of claims by verdict, for every verdict that such claims can have."""
+    counts = Counter(claim.verdict for claim in claims)
+    return {verdict: counts[verdict] for verdict in verdicts_on(claim.source for claim in claims)}
 
 
 def format_table(
@@ -270,12 +276,9 @@ def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
 
 def _claims(summary: Summary, style: str) -> str:
     claims = summary.claims
-    counts = Counter(claim.verdict for claim in claims)
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
-    counted = ", ".join(
-        f"{counts[verdict]} {verdict}" for verdict in verdicts_on(claim.source for claim in claims)
-    )
-    parts = [_title(f"Claims: {counted}", style)]
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in verdict_counts(claims).items())
+    parts = [_title(f"Claims: {counts}", style)]
     if claims:
         source = {"source": "where"} if style == "github" else {}
         headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}

@@ -75,7 +75,7 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> Summary:
         for path, module in modules.items()
         for record, key in _records(config, path, module.EXERCISE)
     ]
-    decided = {claim.id: claim.decision for claim in store.claims().values()}
+    decided = {claim.id: claim for claim in store.claims().values()}
     return Summary(
         schema_=SCHEMA,
         study=StudySummary(**{name: getattr(study, name) for name in StudySummary.model_fields}),
