@@ -36,6 +36,14 @@ OPPOSITE = {
 }
 
 
+_PLURALS: dict[Verdict, str] = {HOLDS: "hold", DOES_NOT_HOLD: "do not hold"}
+
+
+def counted_verdict(verdict: Verdict, number: int) -> str:
+    """Returns the number of claims with that verdict, like "1 holds" or "2 hold"."""
+    return f"{number} {verdict if number == 1 else _PLURALS.get(verdict, verdict)}"
+
+
 def verdicts_on(sources: Iterable[str]) -> tuple[Verdict, ...]:
     """Returns all possible verdicts on claims with these sources, in the tables' order."""
     kinds = {bool(source) for source in sources} or {True}

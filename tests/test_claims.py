@@ -9,6 +9,7 @@ import pytest
 from harness import atomic_json
 from harness.claim import claim
 from harness.files.measured import MeasurementError, checked, restored
+from harness.verdicts import DOES_NOT_HOLD, HOLDS, INCONCLUSIVE, REPRODUCED, counted_verdict
 
 CLAIMS = """
 from harness.claim import claim
@@ -260,3 +261,18 @@ def test_times_on_different_engines_decide_no_claim_and_the_table_reports_it(sui
     assert found["Unlike."] == ("inconclusive", f"Of 3. {note.format('0.5')}")
     assert found["Alike."] == ("reproduced", "Of 2.")
     result.stdout.fnmatch_lines([note.format("sgd-lr0.5")])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "number", "words"),
+    [
+        (HOLDS, 1, "1 holds"),
+        (HOLDS, 0, "0 hold"),
+        (DOES_NOT_HOLD, 1, "1 does not hold"),
+        (DOES_NOT_HOLD, 2, "2 do not hold"),
+        (REPRODUCED, 2, "2 reproduced"),
+        (INCONCLUSIVE, 1, "1 inconclusive"),
+    ],
+)
+def test_counted_verdicts_read_as_english(verdict, number, words):
+    assert counted_verdict(verdict, number) == words

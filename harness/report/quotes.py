@@ -16,6 +16,7 @@ from ..files.speeds import SpeedFile, SpeedRow, TimesFile
 from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model
 from ..paths import SPEED, TIMES
+from ..verdicts import counted_verdict
 from ..wording import counted
 from . import tables
 
@@ -49,7 +50,7 @@ def _overview(folder: Path) -> str:
         )
     if summary.claims:
         counts = tables.verdict_counts(summary.claims)
-        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
+        verdicts = ", ".join(counted_verdict(*each) for each in counts.items() if each[1])
         sentences.append(f"Of {counted(len(summary.claims), 'claim')} decided: {verdicts}.")
     return " ".join(sentences)
 

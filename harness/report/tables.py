@@ -13,7 +13,7 @@ from ..exercise import row_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
-from ..verdicts import Verdict, verdicts_on
+from ..verdicts import Verdict, counted_verdict, verdicts_on
 from ..wording import counted, first_few
 
 NONE = "–"
@@ -277,7 +277,7 @@ def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
 def _claims(summary: Summary, style: str) -> str:
     claims = summary.claims
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
-    counts = ", ".join(f"{number} {verdict}" for verdict, number in verdict_counts(claims).items())
+    counts = ", ".join(counted_verdict(*each) for each in verdict_counts(claims).items())
     parts = [_title(f"Claims: {counts}", style)]
     if claims:
         source = {"source": "where"} if style == "github" else {}
