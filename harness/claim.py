@@ -34,6 +34,10 @@ class Claim:
     """The verdict known from published runs at the full scale on MNIST; None if it may differ."""
     needs: str | None
     """What smaller scales than the full one lack to decide it; None if they decide it as well."""
+    criterion: str = ""
+    """What its words mean as a measurement, in a sentence; empty if they need no explanation."""
+    shown_in: str = ""
+    """The name of the figure that shows it, without the exercise's, such as "time-to-accuracy"."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -41,7 +45,7 @@ class Claim:
         return OF_A_PAPER if self.source else OF_ITS_OWN
 
     def __post_init__(self) -> None:
-        for name in ("text", "source", "needs"):
+        for name in ("text", "source", "needs", "criterion", "shown_in"):
             if (given := getattr(self, name)) is not None:
                 printable(name, given)
         if not self.text.strip():
@@ -55,10 +59,25 @@ class Claim:
 
 
 def claim(
-    text: str, *, source: str = "", expected: Verdict | None = None, needs: str | None = None
+    text: str,
+    *,
+    source: str = "",
+    criterion: str = "",
+    shown_in: str = "",
+    expected: Verdict | None = None,
+    needs: str | None = None,
 ) -> pytest.MarkDecorator:
     """Marks the test that decides a `Claim`."""
-    return pytest.mark.claim(Claim(text=text, source=source, expected=expected, needs=needs))
+    return pytest.mark.claim(
+        Claim(
+            text=text,
+            source=source,
+            criterion=criterion,
+            shown_in=shown_in,
+            expected=expected,
+            needs=needs,
+        )
+    )
 
 
 def claims_of(module: ModuleType) -> dict[str, Claim]:

@@ -31,8 +31,11 @@ class Published:
 
     test_accuracy: float | None = None
     seconds: float | None = None
+    remark: str = ""
+    """The likely reason why the accuracy does not come back, in a sentence, if that is known."""
 
     def __post_init__(self) -> None:
+        printable("remark", self.remark)
         for name in ("test_accuracy", "seconds"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, number(name, given, least=0))
@@ -110,6 +113,7 @@ class Results:
 # The fields of an exercise that hold several values, each with its type and that in words.
 _COLLECTIONS: dict[str, tuple[type, str]] = {
     "epochs": (Mapping, "epochs by scale"),
+    "guesses": (Iterable, "a tuple of sentences"),
     "rows": (Iterable, "a tuple of rows"),
     "measurements": (Mapping, "functions by name"),
     "observers": (Iterable, "a tuple of observers"),
@@ -129,6 +133,8 @@ class Exercise:
     """The paper's figure of its learning curves."""
     epochs: Mapping[str, int] = field(default_factory=dict)
     """The epochs of every row by scale, for scales at which they are not the study's."""
+    guesses: tuple[str, ...] = ()
+    """What the paper leaves open and what was chosen instead, a sentence each."""
     rows: tuple[Row, ...]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     """Measurements, other than trainings, that its claims need, by name."""
@@ -138,6 +144,11 @@ class Exercise:
     """Functions that draw its own figures after the trainings, by the figures' names.
 
     Each returns a `harness.report.figures.Figure`, or None if the results lack what it needs.
+    """
+    story: Callable[[Results], str] | None = None
+    """Says what was found and why, in two or three sentences with figures from the results.
+
+    It is called after the trainings, whichever of them there are, and returns "" if too few.
     """
 
     def __post_init__(self) -> None:
@@ -193,10 +204,10 @@ def case_id(module: str, row: str) -> str:
 
 
 def _check_kinds(exercise: Exercise) -> None:
-    """Raises ValueError for a row, measurement, figure or observer of another type."""
+    """Raises ValueError for a value of another type, or a name that cannot be shown."""
     from model.observers import Observer
 
-    for name in ("rows", "observers"):
+    for name in ("guesses", "rows", "observers"):
         object.__setattr__(exercise, name, tuple(getattr(exercise, name)))
     for row in exercise.rows:
         if not isinstance(row, Row):
@@ -212,6 +223,10 @@ def _check_kinds(exercise: Exercise) -> None:
             )
         if not callable(draw):
             raise ValueError(f"figures[{name!r}] is {shown(draw)}; expected a function")
+    for guess in exercise.guesses:
+        printable("guesses", guess)
+    if not (exercise.story is None or callable(exercise.story)):
+        raise ValueError(f"story is {shown(exercise.story)}; expected a function or None")
     for observer in exercise.observers:
         if not isinstance(observer, Observer):
             raise ValueError(f"observers contains {shown(observer)}; expected model.observers.Observer")

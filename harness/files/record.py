@@ -54,6 +54,7 @@ class PublishedFigures(Model):
 
     test_accuracy: Accuracy | None
     seconds: Seconds | None
+    remark: Text = ""
 
 
 class Record(Model):
@@ -151,6 +152,10 @@ class Decision(Model):
     """The names of the rows that the verdict follows from."""
     expected: Verdict | None = None
     needs: Text | None = None
+    criterion: Text = ""
+    """What the claim's words mean as a measurement."""
+    shown_in: Text = ""
+    """The figure that shows it, without the exercise's name."""
 
 
 class ClaimRecord(Decision):

@@ -63,6 +63,10 @@ class ExerciseSummary(Model):
     epochs: Positive
     full_epochs: Positive | None = None
     """The epochs at the study's full scale, that of published figures; None in earlier reports."""
+    guesses: list[Text] = Field(default_factory=list)
+    """What the paper leaves open, and what was chosen, a sentence each."""
+    story: Text = ""
+    """What was found and why, in two or three sentences with figures from this run."""
     cases: list[Text]
     claims: list[Text]
 
@@ -83,6 +87,8 @@ class CaseSummary(TrainingFields):
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
     outcome: Outcome
+    slowest_epoch: Finite | None = None
+    """The longest epoch's time as a multiple of the median one's; None for fewer than three epochs."""
     time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
 
     @model_validator(mode="after")

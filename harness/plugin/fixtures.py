@@ -32,6 +32,7 @@ from ..files.sealed import FileError
 from ..hardware.lease import Applicant, lease
 from ..hardware.lock_file import Holder, LockError
 from ..hardware.machine import candidate_devices
+from ..results.evenness import is_spoilt
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
@@ -273,14 +274,21 @@ def _train(
     # worker would slow down a training in another.
     with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
-        training = train_model(
-            experiment,
-            data,
-            seeds=settings.seeds,
-            engine=name,
-            observers=observers,
-            after_epoch=after_epoch,
-        )
+
+        def trained() -> Training:
+            return train_model(
+                experiment,
+                data,
+                seeds=settings.seeds,
+                engine=name,
+                observers=observers,
+                after_epoch=after_epoch,
+            )
+
+        training = trained()
+        if settings.timing == "exclusive" and is_spoilt(training.epoch_seconds):
+            # The same results, timed again; other processes have delayed one of the two less.
+            training = min(training, trained(), key=lambda each: each.seconds)
         threads = torch.get_num_threads()
     return training, threads, left_out(experiment, device) if auto else {}
 

@@ -22,7 +22,7 @@ from model.values import one_line
 from .. import atomic_json, ownership
 from ..claim import claims_of
 from ..engine_speeds.forecast import training_seconds
-from ..exercise import case_id
+from ..exercise import Exercise, Results, case_id
 from ..files import sealed
 from ..files.record import TrainingRecord
 from ..hardware.lock_file import LockError, lock_folder
@@ -32,6 +32,7 @@ from ..report import tables
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
+from ..results.stories import told
 from ..results.summarise import results_of, summarise
 from ..session_settings import SESSION_STUDY, SETTINGS
 from ..wording import counted
@@ -165,14 +166,20 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def _summarise(session: pytest.Session) -> None:
     config, folder = session.config, session.config.stash[SETTINGS].report_dir
     try:
-        summary = summarise(config, config.stash[_EXERCISES])
+        results = {
+            path: (module.EXERCISE, results_of(config, path, module.EXERCISE))
+            for path, module in config.stash[_EXERCISES].items()
+        }
+        stories, errors = told(results)
+        _warn(config, errors)
+        summary = summarise(config, config.stash[_EXERCISES], stories)
         config.stash[_TABLES] = [
             *tables.format_tables(summary, "simple"),
             tables.format_caption(summary),
         ]
         ownership.make_again(folder)
         sealed.write_content(folder / "summary.json", summary.to_json())
-        _draw_own_figures(config)
+        _draw_own_figures(config, results)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
     except OSError as error:
@@ -181,23 +188,22 @@ def _summarise(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _draw_own_figures(config: pytest.Config) -> None:
+def _draw_own_figures(config: pytest.Config, results: dict[str, tuple[Exercise, Results]]) -> None:
     """Writes the figures that exercises draw themselves, if there are any."""
-    drawing = {
-        path: module.EXERCISE
-        for path, module in config.stash[_EXERCISES].items()
-        if module.EXERCISE.figures
-    }
+    drawing = {path: found for path, found in results.items() if found[0].figures}
     if drawing:
         try:
             from ..report import own_figures
         except ImportError:  # Altair is missing, so there is no page to show them on either
             return
-        results = {path: (each, results_of(config, path, each)) for path, each in drawing.items()}
-        content, errors = own_figures.drawn(results)
+        content, errors = own_figures.drawn(drawing)
         sealed.write_content(config.stash[SETTINGS].report_dir / FIGURES, content)
-        for line in errors:
-            config.issue_config_time_warning(pytest.PytestWarning(line), stacklevel=2)
+        _warn(config, errors)
+
+
+def _warn(config: pytest.Config, lines: list[str]) -> None:
+    for line in lines:
+        config.issue_config_time_warning(pytest.PytestWarning(line), stacklevel=2)
 
 
 def draw_report(folder: Path) -> str:

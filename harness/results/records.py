@@ -13,6 +13,7 @@ from model.experiment import Training
 from ..exercise import Published
 from ..files.record import TrainingFields, TrainingRecord
 from ..files.summary import CaseSummary, Reached
+from .evenness import slowest_epoch
 
 _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
 _OTHERS = tuple(
@@ -66,6 +67,7 @@ def to_case(record: TrainingRecord, *, resumed: bool) -> CaseSummary:
         test_accuracy=training.test_accuracy[-1].tolist(),
         train_accuracy=training.train_accuracy[-1].tolist(),
         outcome=training.outcome,
+        slowest_epoch=slowest_epoch(training.epoch_seconds),
         time_to_accuracy={
             name: Reached.model_validate(training.time_to_accuracy(target))
             for name, target in training.experiment.dataset.targets_by_name.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -52,8 +52,13 @@ def _records(
             yield record, key
 
 
-def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> Summary:
-    """Returns the summary of the records on disk, in the order of `modules` (see `exercises_of`)."""
+def summarise(
+    config: pytest.Config, modules: dict[str, ModuleType], stories: Mapping[str, str]
+) -> Summary:
+    """Returns the summary of the records on disk, in the order of `modules` (see `exercises_of`).
+
+    `stories` are the exercises' stories by module.
+    """
     settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
     exercises = [
         ExerciseSummary(
@@ -64,6 +69,8 @@ def summarise(config: pytest.Config, modules: dict[str, ModuleType]) -> Summary:
             figure=module.EXERCISE.figure,
             epochs=study.epochs(module.EXERCISE, settings.scale),
             full_epochs=study.epochs(module.EXERCISE, study.full_scale),
+            guesses=[*module.EXERCISE.guesses],
+            story=stories.get(path, ""),
             cases=[case_id(path, name) for name in module.EXERCISE.names],
             claims=[f"{path}::{test}" for test in claims_of(module)],
         )
