@@ -6,8 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.stats import all_hold, exceeds, format_mean
+from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean, welch_interval
 from model.experiment import Training, first_epochs
+
+CONVERGES = (
+    "A method that converges ends at 90 % test accuracy; it is left open while the accuracy still rises "
+    "by a point or more in a tenth of the epochs."
+)
+"""The criterion of `converges`."""
 
 
 def by_learning_rate(trainings: Iterable[Training]) -> dict[float, Training]:
@@ -23,10 +29,42 @@ def format_accuracies(trainings: Mapping[object, Training]) -> str:
 
 def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
     """Returns whether `name` has the highest final test accuracy, or None if the seeds leave it open."""
-    best = trainings[name].test_accuracy[-1]
     return all_hold(
-        exceeds(best, t.test_accuracy[-1]) for other, t in trainings.items() if other != name
+        ends_above(trainings[name], training) for other, training in trainings.items() if other != name
     )
+
+
+def ends_above(training: Training, other: Training | float, by: float = 0) -> bool | None:
+    """Returns whether it ends with a higher test accuracy than another training, or than a number."""
+    theirs = other.test_accuracy[-1] if isinstance(other, Training) else other
+    ours = training.test_accuracy[-1]
+    return accuracy_exceeds(ours, theirs, by, examples=training.test_examples)
+
+
+def converges(training: Training) -> bool | None:
+    """Returns whether it ends at 90 % test accuracy; None also while it is still improving below that.
+
+    It still improves if the test accuracy of the last tenth of its epochs is on average a point or more
+    above that of the tenth before.
+    """
+    ends_high = ends_above(training, 0.9)
+    return None if ends_high is False and is_still_improving(training) else ends_high
+
+
+def is_still_improving(training: Training) -> bool:
+    """Returns whether its last tenth of epochs is a point or more better than the tenth before."""
+    tenth = max(1, training.experiment.epochs // 10)
+    last, before = training.test_accuracy[-tenth:], training.test_accuracy[-2 * tenth : -tenth]
+    return exceeds(last.mean(axis=0), before.mean(axis=0), by=0.01) is True
+
+
+def trains_longer(training: Training, other: Training) -> bool | None:
+    """Returns whether its mean epoch takes longer, by the difference's 95 % interval (Welch)."""
+    ours, theirs = (np.diff(each.epoch_seconds).tolist() for each in (training, other))
+    interval = welch_interval(ours, theirs)
+    if interval is None:
+        return training.seconds > other.seconds
+    return None if interval[0] <= 0 <= interval[1] else interval[0] > 0
 
 
 def epochs_until(training: Training, reached: np.ndarray) -> np.ndarray:
@@ -41,6 +79,15 @@ def epochs_until(training: Training, reached: np.ndarray) -> np.ndarray:
 def epochs_to(training: Training, accuracy: float) -> np.ndarray:
     """Returns the first epoch with at least that test accuracy; see `epochs_until`."""
     return epochs_until(training, training.test_accuracy >= accuracy)
+
+
+def seconds_to(training: Training, accuracy: float) -> np.ndarray:
+    """Returns the training time to at least that test accuracy, in seconds, shape (replicates,).
+
+    If it is never reached, this is the time of all epochs and of a mean one, which is later than all.
+    """
+    mean = training.seconds / training.experiment.epochs
+    return np.append(training.epoch_seconds, training.seconds + mean)[epochs_to(training, accuracy)]
 
 
 def format_epochs(training: Training, epochs: np.ndarray) -> str:

@@ -9,6 +9,7 @@ a gradient. docs/findings.md has the results.
 import numpy as np
 import pytest
 
+from bench import stories
 from bench.paper import ZERO_INIT
 from harness.claim import claim
 from harness.exercise import Exercise, Published, Row
@@ -27,6 +28,11 @@ EXERCISE = Exercise(
     question="What happens when every weight and bias starts at one common value, and why?",
     source="answer 2",
     figure="Figure 4",
+    guesses=(
+        "The learning rate is 0.1, the assignment's elsewhere.",
+        "Both methods that it allows are run: gradient descent, and SGD at batch size 100.",
+    ),
+    story=stories.constant_init,
     # Quick: the effect of zero on the first layers shows from the first step, and the other values
     # do not get far in 3 epochs either (1800 steps of SGD).
     epochs={"quick": 3},
@@ -50,7 +56,7 @@ EXERCISE = Exercise(
 )
 
 PARAMETERS = MLP().parameter_names
-FROM_ZERO = ("gd-init0", "sgd-init0")
+FROM_ZERO = {"gd-init0": "gradient descent", "sgd-init0": "SGD"}
 # From zero the ReLU layer outputs 0, so weight2 gets no gradient, stays 0, and passes none back.
 UNREACHED = ("weight1", "bias1", "weight2")
 REACHED = ("bias2", "weight3", "bias3")
@@ -112,6 +118,8 @@ def test_from_0_1_up_the_sigmoids_are_saturated(measured, value, on_mnist):
     "From zero, the test accuracy is 0.113 and the training accuracy 0.112.",
     source="answer 2",
     expected=REPRODUCED,
+    criterion="Within 0.001, by gradient descent.",
+    shown_in="error",
 )
 def test_zero_ends_at_0_113(trained, decide):
     by_gd, by_sgd = map(trained, FROM_ZERO)
@@ -131,16 +139,17 @@ def test_zero_ends_at_0_113(trained, decide):
     "From zero, the losses do not decrease.",
     source="answer 2, Figure 4",
     expected=REPRODUCED,
+    criterion="Neither loss ends more than 0.01 nats lower, which could not be seen in a figure.",
+    shown_in="loss",
 )
 def test_zero_losses_do_not_decrease(trained, decide):
-    """A decrease of less than 0.01 nats cannot be seen in a figure, and does not count."""
     found = {row: trained(row) for row in FROM_ZERO}
     drops = {
         row: np.maximum(each.train_loss[0] - each.train_loss[-1], each.test_loss[0] - each.test_loss[-1])
         for row, each in found.items()
     }
     figures = "; ".join(
-        f"{row}: {format_mean(each.train_loss[0], 4)} to {format_mean(each.train_loss[-1], 4)}"
+        f"{FROM_ZERO[row]} {format_mean(each.train_loss[0], 4)} to {format_mean(each.train_loss[-1], 4)}"
         for row, each in found.items()
     )
     decide(
@@ -149,12 +158,17 @@ def test_zero_losses_do_not_decrease(trained, decide):
     )
 
 
-@claim("From zero, the network learns nothing.", source="answer 2, Figure 4", expected=REPRODUCED)
+@claim(
+    "From zero, the network learns nothing.",
+    source="answer 2, Figure 4",
+    expected=REPRODUCED,
+    criterion="Nothing about the images: it predicts the same class for all of them.",
+    shown_in="error",
+)
 def test_zero_learns_nothing(trained, decide):
-    """Nothing about the images: it predicts the same class for all of them."""
     found = {row: trained(row) for row in FROM_ZERO}
     classes = {row: (each.predictions > 0).sum(axis=0) for row, each in found.items()}
-    figures = ", ".join(f"{row}: {format_mean(each, 0)}" for row, each in classes.items())
+    figures = ", ".join(f"{FROM_ZERO[row]} {format_mean(each, 0)}" for row, each in classes.items())
     decide(
         bool(all((each == 1).all() for each in classes.values())),
         f"Number of classes predicted for the 10000 test images at the end: {figures}.",
@@ -165,6 +179,7 @@ def test_zero_learns_nothing(trained, decide):
     "Reason (i): if f(0) ≠ 0 (sigmoid), all weights act together, and the space is not searched.",
     source="answer 2, (i)",
     expected=REPRODUCED,
+    criterion="The units stay copies of each other, up to float32 rounding.",
 )
 def test_zero_sigmoid_units_act_together(trained, measured, decide):
     found = [trained(row) for row in FROM_ZERO]
@@ -183,10 +198,10 @@ def test_zero_sigmoid_units_act_together(trained, measured, decide):
     "Reason (ii): if f(0) = 0 (ReLU), all outputs are 0, and so are the gradients of the weights.",
     source="answer 2, (ii)",
     expected=REPRODUCED,
+    criterion="Exactly 0: the ReLU layer's outputs, and the gradients of its weights, its biases "
+    "and the next layer's weights.",
 )
 def test_zero_relu_units_are_dead(trained, measured, decide):
-    """Exactly 0: the ReLU layer's outputs, and the gradients of its weights, its biases and the
-    next layer's weights."""
     found = [trained(row) for row in FROM_ZERO]
     flows = [seed["0"] for seed in measured("gradient-flow")]
     active = max(np.max(flow["active"]) for flow in flows)
@@ -205,9 +220,9 @@ def test_zero_relu_units_are_dead(trained, measured, decide):
     "Reason (ii), continued: the learning process stops.",
     source="answer 2, (ii)",
     expected=NOT_REPRODUCED,
+    criterion="It would stop if no parameter received a gradient.",
 )
 def test_zero_stops_learning(trained, measured, decide):
-    """It would stop if no parameter received a gradient."""
     flow = measured("gradient-flow")[0]["0"]
     first = dict(zip(PARAMETERS, flow["first"], strict=True))
     moving = [name for name in REACHED if (moved(trained("sgd-init0"))[name] > 0).all()]
@@ -219,7 +234,12 @@ def test_zero_stops_learning(trained, measured, decide):
     )
 
 
-@claim("From zero, the weights become 0.", source="answer 2, conclusion", expected=NOT_REPRODUCED)
+@claim(
+    "From zero, the weights become 0.",
+    source="answer 2, conclusion",
+    expected=NOT_REPRODUCED,
+    criterion="All weight matrices are exactly 0 at the end.",
+)
 def test_zero_weights_become_0(trained, decide):
     found = moved(trained("gd-init0")), moved(trained("sgd-init0"))
     figures = ", ".join(

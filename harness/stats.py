@@ -1,17 +1,20 @@
 """Statistics over seeds: means with 95 % intervals, tests, and comparisons based on them.
 
 Comparisons return True, False, or None if the interval leaves the answer open. With one seed there is
-no interval, and the values themselves decide; callers that show such a result must mention it.
+no interval over seeds: accuracies are compared by the sampling error of the test set, and other values
+decide by themselves; callers that show such a result must mention it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _CONFIDENCE = 0.95
+_NORMAL = 1.96  # the standard normal distribution's quantile for it
 
 Interval = tuple[float, float]
 
@@ -52,16 +55,33 @@ def format_mean(values: Sequence[float] | NDArray[np.float64], decimals: int = 3
     return text if half is None else f"{text} ± {half:.{decimals}f}"
 
 
-def exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0) -> bool | None:
+def exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0, *, half_of_one: float = 0) -> bool | None:
     """Returns whether `ours` exceeds `theirs` by more than `by`, on average over seeds.
 
     The 95 % interval of the differences, seed by seed, decides: both sides must have the same seeds.
+    `half_of_one` is half the width of the interval if there is one seed; without, the value decides.
     """
     differences = np.asarray(ours) - np.asarray(theirs) - by
     middle, half = differences.mean(), half_width(differences)
-    if half is None or abs(middle) > half or half == 0:
+    half = np.asarray(half_of_one) if half is None else half
+    if abs(middle) > half or half == 0:
         return bool(middle > 0)
     return None
+
+
+def accuracy_exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0, *, examples: int) -> bool | None:
+    """Returns whether accuracies exceed others, or a fixed number, as `exceeds` does.
+
+    With one seed, the sampling error of a test set of `examples` decides: that of two independent
+    binomial shares in the normal approximation, or of one if `theirs` is a number. (Two networks that
+    err on the same images have a smaller one, which their accuracies alone do not show.)
+    """
+    variance = sum(
+        float(np.mean(np.asarray(each) * (1 - np.asarray(each)))) / examples
+        for each in (ours, theirs)
+        if np.ndim(each)
+    )
+    return exceeds(ours, theirs, by, half_of_one=_NORMAL * math.sqrt(variance))
 
 
 def all_hold(truths: Iterable[bool | None]) -> bool | None:

@@ -19,7 +19,7 @@ NOT_REPRODUCED: Verdict = "not reproduced"
 HOLDS: Verdict = "holds"
 DOES_NOT_HOLD: Verdict = "does not hold"
 INCONCLUSIVE: Verdict = "inconclusive"
-"""The seeds' intervals leave it open, or times are not comparable."""
+"""Intervals leave it open, or times are not comparable."""
 NOT_TESTABLE: Verdict = "not testable at this scale"
 """The scale is too small to decide it."""
 

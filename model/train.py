@@ -110,6 +110,7 @@ def _outcomes(
     return tuple(
         classify_outcome(
             finite=bool(all_finite[replicate]),
+            classes=on_test.predictions.shape[1],
             classes_predicted=int(np.count_nonzero(on_test.predictions[replicate])),
             test_accuracy=float(on_test.accuracy[replicate]),
             learned_from=experiment.dataset.learned_from,

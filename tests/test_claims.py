@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness import atomic_json
 from harness.claim import claim
 from harness.files.measured import MeasurementError, checked, restored
+from harness.results.exercise_stories import told
 from harness.verdicts import DOES_NOT_HOLD, HOLDS, INCONCLUSIVE, REPRODUCED, counted_verdict
 
 CLAIMS = """
@@ -61,6 +63,97 @@ def test_verdicts(suite, workers):
         ]
     )
     assert "| Slow is slower." in (suite.report / "summary.md").read_text()
+
+
+def test_a_claim_that_stays_open_says_why(suite):
+    suite.add(
+        1,
+        TEST
+        + """
+@claim("One seed cannot decide it.", criterion="By hand.", shown_in="learning-rate")
+def test_one_seed(trained, decide):
+    decide(None, "It is 0.95.")
+
+@claim("It may still happen.")
+def test_still(trained, decide):
+    decide(None, "It is 0.95.", open_because="It still rises.")
+
+@claim("A reason for None alone.")
+def test_true(trained, decide):
+    decide(True, "It is 0.95.", open_because="It still rises.")
+""",
+    )
+    suite.run("-k", "test_one_seed or test_still or test_true").assert_outcomes(passed=3)
+    one, still, true = suite.summary()["claims"]
+    assert one["evidence"] == (
+        "It is 0.95. With one seed, it is within the sampling error of the test set."
+    )
+    assert (one["criterion"], one["shown_in"]) == ("By hand.", "learning-rate")
+    assert still["evidence"] == "It is 0.95. It still rises."
+    assert (true["verdict"], true["evidence"]) == ("holds", "It is 0.95.")
+
+
+def test_an_exercise_tells_its_story_and_its_guesses(suite):
+    suite.add(
+        1,
+        """
+import dataclasses
+
+def story(results):
+    return f"It ends at {results.trainings['sgd-lr1.0'].test_accuracy[-1][0]:.2f}."
+
+EXERCISE = dataclasses.replace(EXERCISE, guesses=["The rate is 1."], story=story)
+""",
+    )
+    suite.add(2, "EXERCISE = __import__('dataclasses').replace(EXERCISE, story=lambda _: 1 / 0)")
+    result = suite.run()
+    result.assert_outcomes(passed=6, warnings=1)
+    first, second = suite.summary()["exercises"]
+    assert (first["story"], first["guesses"]) == ("It ends at 0.95.", ["The rate is 1."])
+    assert (second["story"], second["guesses"]) == ("", [])
+    result.stdout.fnmatch_lines(
+        ["*bench/test_2_fake.py: story cannot be told: ZeroDivisionError: division by zero"]
+    )
+
+
+def test_a_story_is_a_sentence_or_several():
+    exercises = {
+        name: (SimpleNamespace(story=lambda _, given=given: given), None)
+        for name, given in {"a": "So.", "b": 7, "c": "x" * 1001, "d": "So.\nAnd so."}.items()
+    }
+    stories, errors = told(exercises | {"e": (SimpleNamespace(story=None), None)})
+    assert stories == {"a": "So."}
+    assert [error.partition("told: ")[2] for error in errors] == [
+        "ValueError: it is 7; expected printable text in one line",
+        "ValueError: it has 1001 characters; expected at most 1000",
+        "ValueError: it is 'So.\\nAnd so.'; expected printable text in one line",
+    ]
+
+
+def test_a_spoilt_time_is_measured_again(suite):
+    """The first training of each row has a slow first epoch; the second one's time is kept."""
+    suite.add(
+        1,
+        """
+import dataclasses
+import numpy as np
+import harness.plugin.fixtures
+
+fake = harness.plugin.fixtures.train_model
+times = {1.0: [[3, 1, 1], [1, 1, 1]], 0.5: [[3, 1, 1], [7, 1, 1]], 0.25: [[1, 1, 1]]}
+
+def train_model(experiment, *args, **kwargs):
+    seconds = times[experiment.learning_rate].pop(0)
+    cumulative = np.concatenate([[0], np.cumsum(seconds)]).astype(float)
+    return dataclasses.replace(fake(experiment, *args, **kwargs), epoch_seconds=cumulative)
+
+harness.plugin.fixtures.train_model = train_model
+EXERCISE = dataclasses.replace(EXERCISE, epochs={"quick": 3})
+""",
+    )
+    suite.run("-k", "test_1_fake").assert_outcomes(passed=3)
+    found = {case["id"]: (case["seconds"], case["slowest_epoch"]) for case in suite.summary()["cases"]}
+    assert [*found.values()] == [(3, 1), (5, 3), (3, 1)]
 
 
 def test_a_claim_alone_trains_its_rows_and_the_other_claims_are_counted(suite):
@@ -129,6 +222,12 @@ WRONG = {
         "@pytest.mark.claim('So.')\ndef test_so(decide):\n    pass\n",
         "test_so is marked with pytest.mark.claim; expected harness.claim.claim",
     ),
+    "another figure": (
+        "@claim('So.', shown_in='eror')\ndef test_so(decide):\n    pass\n",
+        "test_so: shown_in is 'eror'; expected one of error, seconds, loss, time-to-accuracy, "
+        "learning-rate, batch-size, momentum, dampening, weight-decay, units-of-hidden-layer-1, "
+        "units-of-hidden-layer-2",
+    ),
     "no test": (
         "@claim('So.')\ndef so(decide):\n    pass\n",
         "so is a claim, but its name is not a test's; name it test_so",
@@ -171,6 +270,10 @@ def test_a_claim_is_checked_when_it_is_made(code, message):
     [
         ("decide('no', 'So.')", "decide: holds is 'no'; expected True, False or None"),
         ("decide(1, 'So.')", "decide: holds is 1; expected True, False or None"),
+        (
+            "decide(None, 'So.', open_because='\\x1b')",
+            "decide: open_because is '\\x1b'; expected printable text in one line",
+        ),
         ("decide(True, 7)", "decide: evidence is 7; expected printable text in one line"),
         (
             "trained('nope')",

@@ -338,7 +338,7 @@ def test_results_depend_only_on_the_seed():
 
 
 def test_divergence_is_an_outcome():
-    result = train(experiment(optimizer=SGD(1e30), batch_size=1000, epochs=2), DATA)
+    result = train(experiment(optimizer=SGD(1e38), batch_size=1000, epochs=2), DATA)
     assert result.outcome == "diverged"
     assert not np.isfinite(result.test_loss[-1]).any()
     assert 0 <= result.final_test_accuracy <= 1
@@ -358,17 +358,25 @@ def test_zero_initialisation_gives_a_constant_network():
 
 
 @pytest.mark.parametrize(
-    ("finite", "classes", "accuracy", "outcome"),
+    ("finite", "predicted", "accuracy", "outcome"),
     [
         (False, 10, 0.99, "diverged"),
         (True, 1, 0.1135, "constant"),
+        (True, 1, 0.95, "constant"),
+        (True, 2, 0.096, "chance"),
+        (True, 10, 0.12, "chance"),
+        (True, 10, 0.1201, "partial"),
         (True, 10, 0.8999, "partial"),
         (True, 10, 0.9, "learned"),
     ],
 )
-def test_outcomes(finite, classes, accuracy, outcome):
+def test_outcomes(finite, predicted, accuracy, outcome):
     found = classify_outcome(
-        finite=finite, classes_predicted=classes, test_accuracy=accuracy, learned_from=0.9
+        finite=finite,
+        classes=10,
+        classes_predicted=predicted,
+        test_accuracy=accuracy,
+        learned_from=0.9,
     )
     assert found == outcome
 

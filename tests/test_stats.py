@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness.results.evenness import is_spoilt, slowest_epoch
 from harness.stats import (
+    accuracy_exceeds,
     all_hold,
     exceeds,
     format_mean,
@@ -140,3 +142,46 @@ def test_variance_on_one_side_is_enough_for_welchs_interval():
 )
 def test_the_span_around_the_best_is_unbroken(scores, within, span):
     assert span_around_best(scores, within) == span
+
+
+def test_one_seeds_accuracies_are_compared_by_the_sampling_error_of_the_test_set():
+    # 1.96 standard errors of the difference of 0.985 and 0.984 in 10,000 images are 0.0034.
+    assert accuracy_exceeds([0.985], [0.984], examples=10000) is None
+    assert accuracy_exceeds([0.984], [0.985], examples=10000) is None
+    assert accuracy_exceeds([0.985], [0.981], examples=10000) is True
+    assert accuracy_exceeds([0.981], [0.985], examples=10000) is False
+    assert accuracy_exceeds([0.985], [0.9835], examples=10000) is None
+    assert accuracy_exceeds([0.985], [0.9835], examples=1000000) is True
+    # Against a fixed number there is one share's error: 0.0059 at 0.9 in 10,000.
+    assert accuracy_exceeds([0.9055], 0.9, examples=10000) is None
+    assert accuracy_exceeds([0.9065], 0.9, examples=10000) is True
+    assert accuracy_exceeds([0.8935], 0.9, examples=10000) is False
+    assert accuracy_exceeds([0.5], [0.4], by=0.1, examples=10000) is None
+
+
+def test_several_seeds_accuracies_are_compared_by_their_own_interval():
+    ours, theirs = [0.985, 0.9851, 0.9849], [0.984, 0.9841, 0.9839]
+    assert accuracy_exceeds(ours, theirs, examples=10) is True
+    assert accuracy_exceeds(ours, [0.99, 0.98, 0.985], examples=10**9) is None
+
+
+@pytest.mark.parametrize(
+    ("epochs", "slowest", "spoilt"),
+    [
+        ([1, 1], None, False),
+        ([0, 0, 0], None, False),
+        ([1, 1, 1], 1, False),
+        ([5, 1, 1], 5, True),
+        ([1.9, 1, 1], 1.9, False),  # in line
+        ([2, 1, 1, 1], 2, True),  # a quarter of 4
+        ([2, 1, 1, 1, 1], 2, False),  # a fifth of 5
+        ([0.5, 0.1, 0.1], 5, True),
+        ([0.2, 0.05, 0.05], 4, False),  # 0.15 s are within a scheduler's noise
+        ([5] + [1] * 99, 5, False),  # 4 % of the whole
+    ],
+)
+def test_a_time_is_spoilt_by_epochs_out_of_line(epochs, slowest, spoilt):
+    cumulative = np.concatenate([[0], np.cumsum(epochs)])
+    found = slowest_epoch(cumulative)
+    assert found == (slowest if slowest is None else pytest.approx(slowest))
+    assert is_spoilt(cumulative) is spoilt

@@ -31,7 +31,12 @@ class Decide(Protocol):
     """Records the verdict on a claim; see `decide`."""
 
     def __call__(
-        self, holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = ...
+        self,
+        holds: bool | None,
+        evidence: str,
+        *,
+        timed: Mapping[object, Training] = ...,
+        open_because: str = ...,
     ) -> None: ...
 
 
@@ -94,7 +99,8 @@ def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
 def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     """`decide(holds, evidence)`: records the verdict on the test's claim, with its evidence.
 
-    `holds` is None if the seeds' intervals leave it open. A claim on time passes its trainings as
+    `holds` is None if the seeds' intervals, or the test set's sampling error, leave it open; if
+    something else does, `open_because` says what, in a sentence. A claim on time passes its trainings as
     `timed`: if they ran on different engines or devices, the verdict is inconclusive. The record names
     the rows that the test looked at. The test fails if the opposite verdict is expected.
     """
@@ -105,16 +111,21 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
 
     def record(
-        holds: bool | None, evidence: str, *, timed: Mapping[object, Training] = MappingProxyType({})
+        holds: bool | None,
+        evidence: str,
+        *,
+        timed: Mapping[object, Training] = MappingProxyType({}),
+        open_because: str = "",
     ) -> None:
         if not (holds is None or isinstance(holds, bool | np.bool)):
             pytest.fail(f"decide: holds is {shown(holds)}; expected True, False or None", pytrace=False)
         try:
             printable("evidence", evidence)
+            printable("open_because", open_because)
         except ValueError as error:
             pytest.fail(f"decide: {error}", pytrace=False)
         testable = settings.scale == study.full_scale or not claim.needs
-        verdict, reason = _verdict(claim, holds, timed, settings, testable=testable)
+        verdict, reason = _verdict(claim, holds, timed, settings, open_because, testable=testable)
         if trained.passed_over:
             reason += f" Based on the published rows only, without {', '.join(trained.passed_over)}."
         decision = ClaimRecord(
@@ -142,6 +153,7 @@ def _verdict(
     holds: bool | None,
     timed: Mapping[object, Training],
     settings: Settings,
+    open_because: str,
     *,
     testable: bool,
 ) -> tuple[Verdict, str]:
@@ -151,5 +163,7 @@ def _verdict(
     if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):
         return INCONCLUSIVE, f" {note}"
     if holds is None:
-        return INCONCLUSIVE, f" The intervals of {len(settings.seeds)} seeds leave it open."
+        several = f"The intervals of {len(settings.seeds)} seeds leave it open."
+        one = "With one seed, it is within the sampling error of the test set."
+        return INCONCLUSIVE, f" {open_because or (several if len(settings.seeds) > 1 else one)}"
     return claim.verdicts[0 if holds else 1], ""

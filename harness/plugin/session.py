@@ -29,10 +29,11 @@ from ..hardware.lock_file import LockError, lock_folder
 from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
 from ..report import tables
+from ..report.figure_names import check_shown_in
+from ..results.exercise_stories import told
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
-from ..results.stories import told
 from ..results.summarise import results_of, summarise
 from ..session_settings import SESSION_STUDY, SETTINGS
 from ..wording import counted
@@ -130,7 +131,8 @@ def _experiments(
     found: dict[str, dict[str, Experiment]] = {}
     for path, module in modules.items():
         try:
-            claims_of(module)
+            for test, claim in claims_of(module).items():
+                check_shown_in(test, claim, module.EXERCISE)
             study.check(module.EXERCISE)
         except ValueError as error:
             raise pytest.UsageError(f"{path}: {error}") from None

@@ -150,5 +150,8 @@ def _valid(kind: type[_Kind], entries: Any, what: str, left_out: list[str]) -> A
 
 def _difference(record: TrainingRecord, case: CaseSummary) -> str | None:
     """Returns the first field in which the summary's case differs from its record, or None."""
-    expected = to_case(record, resumed=case.resumed)
-    return next((name for name, value in expected if value != getattr(case, name)), None)
+    expected = to_case(record, resumed=case.resumed, remark=case.paper.remark)
+    given = case.model_fields_set  # earlier reports lack some fields
+    return next(
+        (name for name, value in expected if name in given and value != getattr(case, name)), None
+    )

@@ -17,15 +17,16 @@ from ..session_settings import SESSION_STUDY, SETTINGS
 
 Fingerprint = Mapping[str, Any]
 
-_FINGERPRINT = pytest.StashKey[Fingerprint]()
+FINGERPRINT = pytest.StashKey[Fingerprint]()
+"""The session's fingerprint; set before the session starts if it reads the records of another run."""
 
 
 def fingerprint_of(config: pytest.Config) -> Fingerprint:
     """Returns the fingerprint of this session's run."""
-    if _FINGERPRINT not in config.stash:
+    if FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
-        config.stash[_FINGERPRINT] = {
+        config.stash[FINGERPRINT] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
@@ -36,7 +37,7 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
             "torch": metadata.version("torch"),
             "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[SESSION_STUDY].path]),
         }
-    return config.stash[_FINGERPRINT]
+    return config.stash[FINGERPRINT]
 
 
 def training_key(config: pytest.Config, experiment: Experiment) -> dict[str, Any]:

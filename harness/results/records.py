@@ -54,14 +54,15 @@ def to_training(record: TrainingRecord) -> Training:
     return Training(experiment=record.experiment, **values)
 
 
-def to_case(record: TrainingRecord, *, resumed: bool) -> CaseSummary:
+def to_case(record: TrainingRecord, *, resumed: bool, remark: str = "") -> CaseSummary:
     """Returns the record's entry in the summary, with only the last value of each curve.
 
-    `resumed`: whether an earlier session trained it.
+    `resumed`: whether an earlier session trained it; `remark`: that on its published figures.
     """
     training = to_training(record)
+    fields = {name: getattr(record, name) for name in TrainingFields.model_fields}
     return CaseSummary(
-        **{name: getattr(record, name) for name in TrainingFields.model_fields},
+        **{**fields, "paper": record.paper.model_copy(update={"remark": remark})},
         resumed=resumed,
         timing=record.run.timing,
         test_accuracy=training.test_accuracy[-1].tolist(),

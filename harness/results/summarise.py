@@ -78,7 +78,11 @@ def summarise(
     ]
     store = Store(settings.report_dir)
     cases = [
-        to_case(record, resumed=store.is_resumed(record.id, key))
+        to_case(
+            record,
+            resumed=store.is_resumed(record.id, key),
+            remark=module.EXERCISE.row(row_name(record.id)).published.remark,
+        )
         for path, module in modules.items()
         for record, key in _records(config, path, module.EXERCISE)
     ]

@@ -1,0 +1,138 @@
+"""The exercises' stories: what each found and why, in two or three sentences with figures from the run.
+
+Each function takes the `Results` of its exercise, and returns "" if a row that it needs did not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TypeAlias
+
+from bench.evidence import by_learning_rate
+from harness.exercise import Results
+from harness.stats import format_mean, span_around_best
+from model.experiment import Training
+
+Story: TypeAlias = Callable[[Results], str]
+
+
+def _empty_if_missing(story: Story) -> Story:
+    """Returns the story, but "" if it lacks a training or a measurement."""
+
+    @wraps(story)
+    def told(results: Results) -> str:
+        try:
+            return story(results)
+        except KeyError:
+            return ""
+
+    return told
+
+
+@_empty_if_missing
+def minibatch_size(results: Results) -> str:
+    hundred, descent, one, slower = (
+        results.trainings[name]
+        for name in (
+            "sgd-lr0.1-batch100",
+            "sgd-lr0.1-batch60000",
+            "sgd-lr0.1-batch1",
+            "sgd-lr0.01-batch1",
+        )
+    )
+    peak, end = one.test_accuracy.max(axis=0), one.test_accuracy[-1]
+    drops = peak.mean() > end.mean() + 0.03
+    return (
+        "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
+        f"an epoch: batch size 100 takes {hundred.steps:,} steps and ends at {_end(hundred)} test "
+        f"accuracy, gradient descent takes {descent.steps:,} and ends at {_end(descent)}. "
+        f"Batch size 1 peaks at {format_mean(peak)} and "
+        + (f"drops to {format_mean(end)}" if drops else f"ends at {format_mean(end)}")
+        + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}."
+    )
+
+
+@_empty_if_missing
+def constant_init(results: Results) -> str:
+    descent, sgd = (results.trainings[name] for name in ("gd-init0", "sgd-init0"))
+    others = {
+        name: each for name, each in results.trainings.items() if name not in ("gd-init0", "sgd-init0")
+    }
+    best = max(others.values(), key=lambda each: each.final_test_accuracy)
+    method = "gradient descent" if best.experiment.batch_size == 60000 else "SGD"
+    return (
+        "From zero the network predicts one class for every image, and so ends at that class's share: "
+        f"{_end(descent, 4)} by gradient descent, {_end(sgd, 4)} by SGD. The ReLU layer outputs 0, so "
+        "the gradient reaches only the parameters above it, which see the same input for every image. "
+        "From 0.01, 0.1 and 1 the units of a layer stay copies of each other, and little is learnt: "
+        f"the best end is {_end(best)}, by {method} from {best.experiment.init:g}."
+    )
+
+
+@_empty_if_missing
+def online_gradient(results: Results) -> str:
+    online, shuffled = (
+        by_learning_rate(each for each in results.trainings.values() if each.experiment.order == order)
+        for order in ("by_class", "shuffled")
+    )
+    if not (online and shuffled):
+        return ""
+    (at, ours), (best_at, theirs) = (_best(each) for each in (online, shuffled))
+    bias = results.measurements["gradient-bias"]
+    counts = bias[0]["by_class"]["counts"]
+    few, many = counts.index(1), counts.index(3000)
+    gain = {
+        order: [each[order]["relative_error"] for each in bias] for order in ("by_class", "shuffled")
+    }
+    nearer = {
+        order: format_mean([seed[-1][few] / seed[-1][many] for seed in seeds], 1)
+        for order, seeds in gain.items()
+    }
+    return (
+        "Sorted by class, the network learns one class after the other and forgets the rest: online "
+        f"ends at {_end(ours)} test accuracy at best (rate {at:g}), shuffled SGD at {_end(theirs)} "
+        f"(rate {best_at:g}). The next gradients of the sorted stream all pull one way, so their mean "
+        f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
+        f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "
+        "is the assumption of the convergence proof that fails; smoothness does not depend on the order."
+    )
+
+
+@_empty_if_missing
+def adam_vs_sgd(results: Results) -> str:
+    adam, sgd = (
+        by_learning_rate(
+            each
+            for each in results.trainings.values()
+            if type(each.experiment.optimizer).__name__ == optimizer
+        )
+        for optimizer in ("Adam", "SGD")
+    )
+    if not (adam and sgd):
+        return ""
+    (adam_at, best_adam), (sgd_at, best_sgd) = _best(adam), _best(sgd)
+    return (
+        f"Adam ends best at rate {adam_at:g} ({_end(best_adam)}), SGD at {sgd_at:g} ({_end(best_sgd)}). "
+        "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
+        f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
+        f"still at {_end(sgd[1])} at rate 1. Within 5 points of its best end {_span(adam)} for Adam, "
+        f"{_span(sgd)} for SGD."
+    )
+
+
+def _end(training: Training, decimals: int = 3) -> str:
+    return format_mean(training.test_accuracy[-1], decimals)
+
+
+def _best(trainings: Mapping[float, Training]) -> tuple[float, Training]:
+    return max(trainings.items(), key=lambda pair: pair[1].final_test_accuracy)
+
+
+def _span(trainings: Mapping[float, Training]) -> str:
+    """Returns the rates around the best that end within 5 points of it, like "the rates 0.01 to 1"."""
+    rates = sorted(trainings)
+    first, last = span_around_best([trainings[rate].final_test_accuracy for rate in rates], 0.05)
+    if first == last:
+        return f"the rate {rates[first]:g} alone"
+    return f"the rates {rates[first]:g} to {rates[last]:g}"

@@ -1,0 +1,119 @@
+"""Decides the claims of a report again, from its records: `python -m harness decide FOLDER`.
+
+For a run whose claims were worded, or decided by a rule, that has changed since. Nothing is trained, and
+the report stays as it is: a new report folder has its records, the verdicts and stories of today, and
+the command, machine and commit that the run was made with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from .. import ownership
+from ..files import sealed
+from ..files.summary import Summary
+from ..paths import FIGURES, SPEED, TIMES
+from ..processes import reason
+from ..report import tables
+from ..report.load import Run, load_run
+from ..results.fingerprint import FINGERPRINT, Fingerprint
+from ..run_folders import new
+from ..study import StudyFolder, load_study
+from .arguments import add_study, to_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=to_path, metavar="FOLDER", help="the report folder of a run")
+    parser.add_argument(
+        "--report-dir",
+        type=to_path,
+        metavar="DIR",
+        help="the folder to write to (default: a new one in the study's reports)",
+    )
+    add_study(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    study = load_study(options.study)
+    kept = load_run(options.run)
+    if kept.left_out:
+        raise ValueError(f"{options.run} cannot be decided again: {kept.left_out[0]}")
+    if not kept.summary.claims:
+        raise ValueError(f"{options.run} has no claims that were decided; expected one or more")
+    with tempfile.TemporaryDirectory() as temporary:
+        again = _decided(kept, Path(temporary, "report"), study)
+        folder = options.report_dir or new(study.reports)
+        if ownership.owns(folder) and ownership.has_run(folder):
+            raise ValueError(f"{folder} has a run, and runs are never overwritten; name another folder")
+        ownership.make(folder)
+        shutil.copytree(kept.folder / "runs", folder / "runs")
+        for name in (SPEED, TIMES):
+            if (kept.folder / name).exists():
+                shutil.copy2(kept.folder / name, folder / name)
+        if (Path(temporary, "report") / FIGURES).exists():
+            shutil.copy2(Path(temporary, "report") / FIGURES, folder / FIGURES)
+    sealed.write_content(folder / "summary.json", again.to_json())
+    texts = [tables.format_caption(again), *tables.format_tables(again, "github")]
+    (folder / "summary.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    before = {claim.id: claim.verdict for claim in kept.summary.claims}
+    for claim in again.claims:
+        if claim.verdict != before.get(claim.id, claim.verdict):
+            print(f"{claim.text} {before[claim.id]} -> {claim.verdict}")
+    print(f"{len(again.claims)} claims decided again from {kept.folder}; written to {folder}/.")
+
+
+class _OfTheRun:
+    """A plugin that gives a session the fingerprint of the run whose records it reads."""
+
+    def __init__(self, fingerprint: Fingerprint):
+        self._fingerprint = fingerprint
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[FINGERPRINT] = self._fingerprint
+
+
+def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
+    """Returns the kept run's summary with today's verdicts and texts, decided in `folder`.
+
+    Raises ValueError if a claim cannot be decided from the records.
+    """
+    ownership.make(folder)
+    shutil.copytree(kept.folder / "runs", folder / "runs")
+    first = next(iter(kept.curves.values()))
+    fingerprint = first.run.model_dump()
+    known = {path.name for path in (folder / "runs").iterdir()}
+    modules = [each.module for each in kept.summary.exercises]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        status = pytest.main(
+            [
+                *(str(study.home / module) for module in modules),
+                *("-k", "not test_training", "-q", "--resume", "--benchmark-disable", "-o", "addopts="),
+                *("-p", "no:cacheprovider", f"--rootdir={study.home}", f"--report-dir={folder}"),
+                *(f"--scale={first.run.scale}", f"--dataset={first.run.dataset}"),
+                *(f"--replicates={first.run.replicates}", f"--timing={first.run.timing}"),
+            ],
+            plugins=[_OfTheRun(fingerprint)],
+        )
+    if trained := sorted({path.name for path in (folder / "runs").iterdir()} - known):
+        raise ValueError(f"{kept.folder} lacks a record that a claim needs: {trained[0]}")
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise ValueError(f"{kept.folder} cannot be decided again: {reason(output.getvalue(), status=1)}")
+    found = sealed.read_model(folder / "summary.json", Summary)
+    asked = {claim.id for claim in kept.summary.claims}
+    if lacking := asked - {claim.id for claim in found.claims}:
+        raise ValueError(f"{sorted(lacking)[0]} was not decided; expected a claim of the study")
+    return found.model_copy(
+        update={
+            name: getattr(kept.summary, name)
+            for name in ("created", "commit", "code", "command", "machine")
+        }
+    )
