@@ -91,13 +91,14 @@ def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
     fingerprint = first.run.model_dump()
     known = {path.name for path in (folder / "runs").iterdir()}
     modules = [each.module for each in kept.summary.exercises]
+    root = _root(study, modules)
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = pytest.main(
             [
-                *(str(study.home / module) for module in modules),
+                *(str(root / module) for module in modules),
                 *("-k", "not test_training", "-q", "--resume", "--benchmark-disable", "-o", "addopts="),
-                *("-p", "no:cacheprovider", f"--rootdir={study.home}", f"--report-dir={folder}"),
+                *("-p", "no:cacheprovider", f"--rootdir={root}", f"--report-dir={folder}"),
                 *(f"--scale={first.run.scale}", f"--dataset={first.run.dataset}"),
                 *(f"--replicates={first.run.replicates}", f"--timing={first.run.timing}"),
             ],
@@ -111,9 +112,20 @@ def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
     asked = {claim.id for claim in kept.summary.claims}
     if lacking := asked - {claim.id for claim in found.claims}:
         raise ValueError(f"{sorted(lacking)[0]} was not decided; expected a claim of the study")
+    made_with = ("created", "commit", "code", "command", "machine")
     return found.model_copy(
         update={
-            name: getattr(kept.summary, name)
-            for name in ("created", "commit", "code", "command", "machine")
+            **{name: getattr(kept.summary, name) for name in made_with},
+            "cases": [
+                case.model_copy(update={"resumed": kept.cases[case.id].resumed}) for case in found.cases
+            ],
         }
     )
+
+
+def _root(study: StudyFolder, modules: list[str]) -> Path:
+    """Returns the folder that the paths of the run's modules are relative to."""
+    for folder in (study.path, *study.path.parents):
+        if all((folder / module).is_file() for module in modules):
+            return folder
+    raise ValueError(f"{study.path} has no module {modules[0]}; expected the study of the run")
