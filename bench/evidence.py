@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean, welch_interval
+from harness.accuracy import ends_above
+from harness.stats import all_hold, exceeds, format_mean, welch_interval
 from model.experiment import Training, first_epochs
 
 CONVERGES = (
@@ -32,13 +33,6 @@ def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:
     return all_hold(
         ends_above(trainings[name], training) for other, training in trainings.items() if other != name
     )
-
-
-def ends_above(training: Training, other: Training | float, by: float = 0) -> bool | None:
-    """Returns whether it ends with a higher test accuracy than another training, or than a number."""
-    theirs = other.test_accuracy[-1] if isinstance(other, Training) else other
-    ours = training.test_accuracy[-1]
-    return accuracy_exceeds(ours, theirs, by, examples=training.test_examples)
 
 
 def converges(training: Training) -> bool | None:

@@ -16,7 +16,6 @@ import pytest
 
 from bench import stories
 from bench.evidence import (
-    ends_above,
     epochs_to,
     epochs_until,
     format_accuracies,
@@ -25,6 +24,7 @@ from bench.evidence import (
     trains_longer,
 )
 from bench.paper import TABLE_1
+from harness.accuracy import ends_above
 from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import all_hold, exceeds, format_mean, negate

@@ -16,7 +16,6 @@ from bench.evidence import (
     CONVERGES,
     by_learning_rate,
     converges,
-    ends_above,
     epochs_to,
     format_accuracies,
     format_epochs,
@@ -24,6 +23,7 @@ from bench.evidence import (
     is_still_improving,
 )
 from bench.paper import TABLE_2
+from harness.accuracy import ends_above
 from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean, negate

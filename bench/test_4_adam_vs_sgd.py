@@ -14,7 +14,6 @@ from bench import evidence, stories
 from bench.evidence import (
     CONVERGES,
     converges,
-    ends_above,
     epochs_to,
     format_accuracies,
     format_epochs,
@@ -23,6 +22,7 @@ from bench.evidence import (
     seconds_to,
 )
 from bench.paper import TABLE_3
+from harness.accuracy import ends_above
 from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean, negate, span_around_best

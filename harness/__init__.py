@@ -14,6 +14,7 @@ Each layer may import the layers below it, never one above:
     study                what a folder of exercises declares
     files  run_folders   the contents of a report's JSON files; a folder for each run
     compare              statistics shared by the gates and A/B
+    accuracy             comparison of trainings, for claims
     exercise  claim  stats  ownership  atomic_json  processes
     verdicts  paths  where  wording
 """
