@@ -1,4 +1,4 @@
-"""Lists and counts in words."""
+"""Lists, counts and durations in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import Iterable
 def counted(number: int, noun: str) -> str:
     """Returns "1 row", or "3 rows"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def format_duration(seconds: float) -> str:
+    """Returns seconds up to a minute and a half, then minutes, then hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def first_few(names: Iterable[str], most: int = 5, separator: str = ", ") -> str:

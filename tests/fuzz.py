@@ -64,7 +64,7 @@ def _summary(path: Path) -> None:
     run = load_run(path.parent)
     summary = run.summary
     if not run.left_out:  # only then are the tables made
-        tables.format_tables(summary, "github")
+        tables.format_tables(summary)
         tables.format_caption(summary)
     for exercise in run.summary.exercises:
         headline(lines_of(run, exercise))

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from harness.files import sealed
 from harness.files.summary import Summary
-from harness.report import tables
+from harness.report import tables, terminal
 from harness.report.alike import numeric_settings, representatives, value_of
 from harness.report.build import build
 from harness.report.figures import figures_of
@@ -312,12 +312,13 @@ def test_a_terminal_shows_the_best_rows_and_the_file_all(thousand):
     summary = sealed.read_model(thousand / "summary.json", Summary)
     (exercise,) = summary.exercises
     exercise.cases.extend(f"{exercise.module}::test_training[not-{at}]" for at in range(100))
-    short, whole = (
-        "\n\n".join(tables.exercise_parts(exercise, summary, style)) for style in ("simple", "github")
-    )
+    whole = "\n\n".join(tables.exercise_parts(exercise, summary))
+    lines = terminal.format_exercise(exercise, summary)
+    short = lines.replace("\n  ", " ")
     assert "Showing the 60 rows with the highest test accuracies; 940 more are in summary.md." in short
-    assert short.count("\n") < 160
-    assert re.search(r"Did not run: .*, not-59 and 40 more\.", short)
+    assert lines.count("\n") < 100
+    assert max(map(len, lines.splitlines())) <= 80
+    assert re.search(r"Did not run: .*, not-19 and 80 more\.", short)
     assert all(f"| lr{rate}-batch{1}-momentum0 " in whole for rate in reports.GRID_RATES[:10])
     assert "not-99." in whole
     accuracies = sorted(case.test_accuracy[0] for case in summary.cases)
@@ -329,8 +330,10 @@ def test_a_terminal_shows_the_best_rows_and_the_file_all(thousand):
 def test_many_rows_on_another_data_set_are_counted(tmp_path):
     reports.write_grid(tmp_path / "run", seeds=1)
     summary = sealed.read_model(tmp_path / "run" / "summary.json", Summary)
-    parts = tables.exercise_parts(summary.exercises[0], summary, "simple")
+    parts = tables.exercise_parts(summary.exercises[0], summary)
     assert "Not on mnist: 77 rows on fashion-mnist." in parts
+    text = terminal.format_exercise(summary.exercises[0], summary)
+    assert "Not on mnist: 77 rows on fashion-mnist." in text
 
 
 def test_long_lists_are_shortened():

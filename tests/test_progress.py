@@ -16,8 +16,9 @@ from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
 from harness.plugin.progress.bars import Bars, LinesBelowCursor
 from harness.plugin.progress.lines import Lines
-from harness.plugin.progress.state import Overall, format_duration, format_state
+from harness.plugin.progress.state import Overall, format_state
 from harness.plugin.progress.writer import ProgressFile
+from harness.wording import format_duration
 from model.evaluate import Evaluation
 from tests.processes import Session
 

@@ -143,7 +143,32 @@ def test_the_first_engine_that_passes_is_used_not_the_fastest(plain, engines, ca
     assert not unproven(ONLINE, CPU)
     assert left_out(ONLINE, CPU) == {}
     assert faster.steps == 0, "the one before it passes"
-    assert capfd.readouterr().err == "proving engine a for SGD at batch size 1 (once per machine)\n"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_proof_that_takes_long_is_announced(plain, engines, capfd, monkeypatch):
+    """A stand-in for the timer fires at once, or never."""
+
+    class Timer:
+        def __init__(self, seconds, function, arguments):
+            assert seconds == 5
+            self.fire = lambda: function(*arguments)
+
+        def start(self):
+            if fires:
+                self.fire()
+
+        def cancel(self):
+            cancelled.append(True)
+
+    cancelled = []
+    monkeypatch.setattr(proof, "Timer", Timer)
+    engines(StandIn("a", 0.0001))
+    line = "proving engine a for SGD at batch size 1 (once per machine)\n"
+    for fires in (True, False):
+        proof.prove(StandIn("a", 0.0001), ONLINE, made_up())
+        assert capfd.readouterr().err == line * fires
+    assert len(cancelled) == 2
 
 
 def wrong_by(factor):

@@ -386,7 +386,7 @@ MISSING = "raise ImportError(name='altair')"
 
 
 def test_a_run_draws_its_page_and_passes_without_altair(suite, monkeypatch):
-    """The last line of the output reports on the page."""
+    """The output ends with the page's path, or the reason why there is none."""
     monkeypatch.setenv("REAL_REPORT", "yes")
     result = suite.run("-k", "lr0.5")
     result.assert_outcomes(passed=2)

@@ -18,8 +18,8 @@ def test_the_report(suite, workers):
     result.stdout.fnmatch_lines(
         [
             "Exercise 1: fake (1 epoch; paper: Table 1, after 2 epochs)",
-            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *eager *cpu",
-            "sgd-lr0.25 *1 ± 0 *1 ± 0 *0.250 ± 0 *1 ± 0 *",
+            "sgd-lr0.25 *0.9505 ± 0.0064 *0.500 *0.250 *100 *1 ± 0 *",
+            "Engine: eager on cpu.",
         ]
     )
     summary = suite.summary()
@@ -44,7 +44,7 @@ def test_the_report(suite, workers):
     }
     assert (case["seeds"], case["seconds"]) == ([0, 1], 0.25)
     assert case["test_accuracy"] == pytest.approx([0.95, 0.951])
-    assert case["paper"] == {"test_accuracy": 0.5, "seconds": 100}
+    assert case["paper"] == {"test_accuracy": 0.5, "seconds": 100, "remark": ""}
     assert "| sgd-lr0.25 |" in (suite.report / "summary.md").read_text()
     record = suite.record("test_1_fake.sgd-lr0.25")
     assert record["test_accuracy"][0] == [0.1, 0.1]

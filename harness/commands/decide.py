@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         if (Path(temporary, "report") / FIGURES).exists():
             shutil.copy2(Path(temporary, "report") / FIGURES, folder / FIGURES)
     sealed.write_content(folder / "summary.json", again.to_json())
-    texts = [tables.format_caption(again), *tables.format_tables(again, "github")]
+    texts = [tables.format_caption(again), *tables.format_tables(again)]
     (folder / "summary.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     before = {claim.id: claim.verdict for claim in kept.summary.claims}
     for claim in again.claims:

@@ -114,6 +114,8 @@ class Summary(Model):
     schema_: Annotated[Literal[3], Field(alias="schema")]
     study: StudySummary
     scale: Scale
+    full_scale: Text = ""
+    """The study's last scale, at which every claim can be decided; empty in earlier reports."""
     dataset: DatasetName
     timing: Timing
     created: Text

@@ -8,6 +8,7 @@ pytest_plugins = [
     "harness.timing.session_rows",
     "harness.timing.storage",
     "harness.timing.outputs",
+    "harness.timing.benchmark_tables",
     "harness.gates.plugin",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",

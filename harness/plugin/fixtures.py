@@ -38,6 +38,7 @@ from ..results.records import to_record, to_training
 from ..results.store import Store
 from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
+from .own_lines import messages_on_own_lines
 from .progress.writer import AfterEpoch, ProgressFile
 
 # Errors of a training or a measurement that fail a test with one line.
@@ -217,7 +218,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
     ) -> _Kind:
         def make_uncaptured() -> dict[str, Any]:
-            with uncaptured():
+            with uncaptured(), messages_on_own_lines():
                 return make()
 
         try:
@@ -298,7 +299,7 @@ def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> A
 
     def tell(line: str, by_others: bool) -> None:
         if by_others:
-            print(f"\n{line}", file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
         if progress:
             progress.wait(line)
 

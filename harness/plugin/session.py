@@ -28,7 +28,7 @@ from ..files.record import TrainingRecord
 from ..hardware.lock_file import LockError, lock_folder
 from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
-from ..report import tables
+from ..report import tables, terminal
 from ..report.figure_names import check_shown_in
 from ..results.exercise_stories import told
 from ..results.fingerprint import fingerprint_of, training_key
@@ -36,9 +36,8 @@ from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
 from ..session_settings import SESSION_STUDY, SETTINGS
-from ..wording import counted
+from ..wording import counted, format_duration
 from .collected import exercises_of
-from .progress.state import format_duration
 from .progress.watch import unwatch, watch
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ if TYPE_CHECKING:
 
 _REPORT_FOLDER = pytest.StashKey[ReportFolder]()
 _EXERCISES = pytest.StashKey[dict[str, ModuleType]]()
-_TABLES = pytest.StashKey[list[str]]()
+_TEXTS = pytest.StashKey[list[str]]()
+_NEXT = pytest.StashKey[str]()
+_DRAWN = "Page: "
 _WRITE_ERROR = pytest.StashKey[str]()
 
 
@@ -175,14 +176,16 @@ def _summarise(session: pytest.Session) -> None:
         stories, errors = told(results)
         _warn(config, errors)
         summary = summarise(config, config.stash[_EXERCISES], stories)
-        config.stash[_TABLES] = [
-            *tables.format_tables(summary, "simple"),
-            tables.format_caption(summary),
+        config.stash[_TEXTS] = [
+            *(terminal.format_exercise(each, summary) for each in summary.exercises),
+            *filter(None, [terminal.format_claims(summary.claims)]),
+            terminal.format_ending(summary),
         ]
+        config.stash[_NEXT] = terminal.format_next(summary)
         ownership.make_again(folder)
         sealed.write_content(folder / "summary.json", summary.to_json())
         _draw_own_figures(config, results)
-        texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
+        texts = [tables.format_caption(summary), *tables.format_tables(summary)]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
     except OSError as error:
         config.stash[_WRITE_ERROR] = str(error)
@@ -230,7 +233,7 @@ def draw_report(folder: Path) -> str:
         else:
             status = drawing.returncode
             if status == 0:
-                return f"Page: {_relative(folder / PAGE)}"
+                return f"{_DRAWN}{_relative(folder / PAGE)}"
             why = one_line(reason(drawing.stderr, status=status))
     line = f"No page or figures: {why.rstrip('.')}."
     # A report that is rejected now cannot be drawn later either.
@@ -253,25 +256,33 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         terminalreporter.write_line("Nothing was trained, so there is no report of this session.")
         return
     terminalreporter.section(f"{config.stash[SESSION_STUDY].study.title}: tables and claims")
-    texts: list[str] = config.stash.get(_TABLES, [])
-    encoding = getattr(terminalreporter._tw._file, "encoding", None)
-    # Line by line: in a text that it cannot encode, pytest's terminal would also escape line breaks.
-    for line in tables.encodable("\n\n".join(texts), encoding or "utf-8").splitlines():
-        terminalreporter.write_line(line)
+    texts: list[str] = config.stash.get(_TEXTS, [])
+    _write(terminalreporter, "\n\n".join(texts))
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are kept "
             f"in {_relative(folder)}/runs/; continue with --resume.",
             red=True,
         )
-    else:
+    elif exitstatus == pytest.ExitCode.INTERRUPTED:
         terminalreporter.write_line(f"Written to {_relative(folder)}/.")
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
-            terminalreporter.write_line(
-                f"To draw the page and figures of the finished cases: {_draw_command(folder)}"
-            )
-        else:  # last, so that the tables are written and shown even if this fails
-            terminalreporter.write_line(draw_report(folder))
+        terminalreporter.write_line(
+            f"To draw the page and figures of the finished cases: {_draw_command(folder)}"
+        )
+    else:  # last, so that the tables are written and shown even if this fails
+        line = draw_report(folder)
+        if not line.startswith(_DRAWN):
+            terminalreporter.write_line(f"Written to {_relative(folder)}/.")
+        terminalreporter.write_line(line)
+        _write(terminalreporter, config.stash[_NEXT])
+
+
+def _write(reporter: pytest.TerminalReporter, text: str) -> None:
+    """Writes the text in characters that the terminal has."""
+    encoding = getattr(reporter._tw._file, "encoding", None)
+    # Line by line: in a text that it cannot encode, pytest's terminal would also escape line breaks.
+    for line in tables.encodable(text, encoding or "utf-8").splitlines():
+        reporter.write_line(line)
 
 
 def _relative(path: Path) -> Path:

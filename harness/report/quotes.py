@@ -18,7 +18,7 @@ from ..files.types import Model
 from ..paths import SPEED, TIMES
 from ..verdicts import counted_verdict
 from ..wording import counted
-from . import tables
+from . import tables, terminal
 
 _PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # names in the tables
 
@@ -60,7 +60,7 @@ def _terminal(folder: Path, module: str) -> str:
     summary = _summary(folder)
     exercise = _exercise(summary, module)
     _rows_of(exercise, summary)
-    title, rows, *_ = tables.exercise_parts(exercise, summary, "simple")
+    title, rows, *_ = terminal.format_exercise(exercise, summary).split("\n\n")
     return f"```text\n{title}\n\n{rows}\n```"
 
 
@@ -75,7 +75,7 @@ def _findings(folder: Path, module: str) -> str:
     source = {"source": "where"} if any(claim.source for claim in claims) else {}
     headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
     parts = [_rows_table(cases, summary)]
-    return "\n\n".join([*parts, tables.claims_table(claims, headers, "github")] if claims else parts)
+    return "\n\n".join([*parts, tables.claims_table(claims, headers)] if claims else parts)
 
 
 def _steps(folder: Path, module: str) -> str:
@@ -267,7 +267,7 @@ def _rows_table(cases: Iterable[CaseSummary], summary: Summary) -> str:
         "seconds": "here (s)",
         "outcome": "outcome",
     }
-    return tables.rows_table(cases, headers, "github")
+    return tables.rows_table(cases, headers)
 
 
 def _machine(machine: Machine) -> str:
@@ -278,4 +278,4 @@ def _machine(machine: Machine) -> str:
 def _table(
     rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] | None = None
 ) -> str:
-    return tables.format_table(rows, headers, align or ["right"] * len(headers), "github")
+    return tables.format_table(rows, headers, align or ["right"] * len(headers))

@@ -1,4 +1,4 @@
-"""The tables of a summary: rows next to the published figures, and claims."""
+"""The tables of a summary in Markdown: rows next to the published figures, and claims."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
 from ..verdicts import Verdict, counted_verdict, verdicts_on
-from ..wording import counted, first_few
+from ..wording import counted
 
 NONE = "–"
 _RESUMED = "*"
@@ -22,9 +22,6 @@ RESUMED_NOTE = f"{_RESUMED}: trained and timed in an earlier session of this rep
 _IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
 _NUMERIC = ("accuracy", "published", "seconds", "published_seconds")
 _NAMED = 12  # rows on another data set; more are only counted
-_IN_TERMINAL = 60  # rows of an exercise, and names in a list
-# Column widths of the claims' table in a terminal, in characters; longer text is wrapped.
-_CLAIM_WIDTHS = {"text": 44, "verdict": 14, "evidence": 66}
 
 
 class Cells(NamedTuple):
@@ -55,7 +52,7 @@ def cells_of(case: CaseSummary) -> Cells:
     )
 
 
-def rows_table(cases: Iterable[CaseSummary], headers: Mapping[str, str], style: str) -> str:
+def rows_table(cases: Iterable[CaseSummary], headers: Mapping[str, str]) -> str:
     """Tabulates the rows by the fields of Cells that `headers` names, in its order.
 
     Columns of published figures are left out if no row has one.
@@ -70,15 +67,13 @@ def rows_table(cases: Iterable[CaseSummary], headers: Mapping[str, str], style: 
         [[getattr(row, field) for field in shown] for row in rows],
         [headers[field] for field in shown],
         ["right" if field in _NUMERIC else "left" for field in shown],
-        style,
     )
 
 
-def claims_table(claims: Sequence[Decision], headers: Mapping[str, str], style: str) -> str:
+def claims_table(claims: Sequence[Decision], headers: Mapping[str, str]) -> str:
     """Tabulates the claims by the fields of Decision that `headers` names, in its order."""
-    widths = [_CLAIM_WIDTHS[field] for field in headers] if style != "github" else None
     rows = [[getattr(claim, field) for field in headers] for claim in claims]
-    return format_table(rows, [*headers.values()], ["left"] * len(headers), style, widths)
+    return format_table(rows, [*headers.values()], ["left"] * len(headers))
 
 
 def verdict_counts(claims: Collection[Decision]) -> dict[Verdict, int]:
@@ -91,24 +86,22 @@ def format_table(
     rows: Sequence[Sequence[str]],
     headers: Sequence[str],
     align: Sequence[str],
-    style: str,
-    widths: Sequence[int] | None = None,
+    style: str = "github",
 ) -> str:
-    """Tabulates the rows; `style` is one of tabulate's formats."""
+    """Tabulates the rows; `style` is one of tabulate's formats, by default Markdown's."""
     return tabulate(
         rows,
-        headers=[header.replace("\n", " ") if style == "github" else header for header in headers],
+        headers=headers,
         tablefmt=style,
         disable_numparse=True,
         colalign=align if rows else None,
-        maxcolwidths=widths,
     )
 
 
-def format_tables(summary: Summary, style: str) -> list[str]:
+def format_tables(summary: Summary) -> list[str]:
     """Formats the tables of the exercises, then the table of claims."""
-    texts = ["\n\n".join(exercise_parts(each, summary, style)) for each in summary.exercises]
-    return [*texts, _claims(summary, style)] if any(e.claims for e in summary.exercises) else texts
+    texts = ["\n\n".join(exercise_parts(each, summary)) for each in summary.exercises]
+    return [*texts, _claims(summary)] if any(e.claims for e in summary.exercises) else texts
 
 
 def format_caption(summary: Summary) -> str:
@@ -154,44 +147,34 @@ def format_seconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
 
 
-def exercise_parts(exercise: ExerciseSummary, summary: Summary, style: str) -> list[str]:
-    """Formats the title, the rows, their time to accuracy, and notes.
-
-    In the style "simple", used in terminals, only the best of many rows are listed.
-    """
+def exercise_parts(exercise: ExerciseSummary, summary: Summary) -> list[str]:
+    """Formats the title, the rows, their time to accuracy, and notes."""
     by_id = {case.id: case for case in summary.cases}
-    every = [by_id[case] for case in exercise.cases if case in by_id]
+    ran = [by_id[case] for case in exercise.cases if case in by_id]
     missing = [row_name(case) for case in exercise.cases if case not in by_id]
     study = summary.study
     source = f"; {study.published}: {source_of(exercise)}" if exercise.source else ""
-    parts = [_title(f"{exercise.title} ({counted(exercise.epochs, 'epoch')}{source})", style)]
-    most = _IN_TERMINAL if style == "simple" else len(exercise.cases)
-    ran = _best_of(every, most)
+    parts = [f"## {exercise.title} ({counted(exercise.epochs, 'epoch')}{source})"]
     if ran:
         headers = {
             "name": study.row,
-            "accuracy": "test\naccuracy",
+            "accuracy": "test accuracy",
             "published": study.published,
-            "seconds": "time\n(s)",
-            "published_seconds": f"{study.published}\n(s)",
+            "seconds": "time (s)",
+            "published_seconds": f"{study.published} (s)",
             "outcome": "outcome",
             "engine": "engine",
             "device": "device",
         }
-        parts.append(rows_table(ran, headers, style))
+        parts.append(rows_table(ran, headers))
         for targets in dict.fromkeys(tuple(case.time_to_accuracy) for case in ran):
             alike = [case for case in ran if tuple(case.time_to_accuracy) == targets]
-            parts += _time_to_accuracy(alike, targets, style)
-        if len(ran) < len(every):
-            parts.append(
-                f"Showing the {len(ran)} rows with the highest test accuracies; "
-                f"{len(every) - len(ran)} more are in summary.md."
-            )
+            parts += _time_to_accuracy(alike, targets)
         if note := unlike({row_name(case.id): f"{case.engine} on {case.device}" for case in ran}):
             parts.append(note)
-        parts += _other_data(every, summary.dataset)
+        parts += other_data(ran, summary.dataset)
     if missing:
-        parts.append(f"Did not run: {first_few(missing, most) if ran else 'all rows'}.")
+        parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return parts
 
 
@@ -212,7 +195,7 @@ def _engines_left_out(cases: Iterable[CaseSummary]) -> list[str]:
     return sorted(lines)
 
 
-def _best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
+def best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
     """Returns the rows with the highest mean final accuracies, in their order."""
     ranked = sorted(
         range(len(cases)),
@@ -222,7 +205,7 @@ def _best_of(cases: Sequence[CaseSummary], most: int) -> list[CaseSummary]:
     return [cases[at] for at in sorted(ranked[:most])]
 
 
-def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str], style: str) -> list[str]:
+def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str]) -> list[str]:
     """Returns the table of time to accuracy, and a line on rows that never reach the lowest target."""
     if not targets:
         return []
@@ -235,21 +218,20 @@ def _time_to_accuracy(ran: Sequence[CaseSummary], targets: Sequence[str], style:
             [
                 row_name(case.id),
                 *(
-                    _format_reached(getattr(case.time_to_accuracy[target], measure))
+                    format_reached(getattr(case.time_to_accuracy[target], measure))
                     for target, measure in columns
                 ),
             ]
             for case in reached
         ],
-        ["time to\ntest accuracy", *(f"{float(target):.0%}\n{measure}" for target, measure in columns)],
+        ["time to test accuracy", *(f"{float(target):.0%} {measure}" for target, measure in columns)],
         ["left", *["right"] * len(columns)],
-        style,
     )
     never = [row_name(case.id) for case in ran if case not in reached]
     return [table, f"Never reached {float(targets[0]):.0%}: {', '.join(never)}."] if never else [table]
 
 
-def _format_reached(values: Sequence[float | None]) -> str:
+def format_reached(values: Sequence[float | None]) -> str:
     """Formats the mean over seeds, or the number that reached the target if some did not."""
     reached = [value for value in values if value is not None]
     if not reached:
@@ -260,7 +242,7 @@ def _format_reached(values: Sequence[float | None]) -> str:
     return middle if half is None else f"{middle} ± {format_seconds(float(half))}"
 
 
-def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
+def other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
     """Returns a line with the names, or the number, of rows on other data sets than the run's."""
     others: dict[str, list[str]] = {}
     for case in ran:
@@ -274,19 +256,14 @@ def _other_data(ran: Sequence[CaseSummary], dataset: str) -> list[str]:
     return [f"Not on {dataset}: {', '.join(listed)}."] if listed else []
 
 
-def _claims(summary: Summary, style: str) -> str:
+def _claims(summary: Summary) -> str:
     claims = summary.claims
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
     counts = ", ".join(counted_verdict(*each) for each in verdict_counts(claims).items())
-    parts = [_title(f"Claims: {counts}", style)]
+    parts = [f"## Claims: {counts}"]
     if claims:
-        source = {"source": "where"} if style == "github" else {}
-        headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
-        parts.append(claims_table(claims, headers, style))
+        headers = {"text": "claim", "source": "where", "verdict": "verdict", "evidence": "evidence"}
+        parts.append(claims_table(claims, headers))
     if len(claims) < listed:
         parts.append(f"Not decided in this run: {listed - len(claims)} of {listed}.")
     return "\n\n".join(parts)
-
-
-def _title(text: str, style: str) -> str:
-    return f"## {text}" if style == "github" else text

@@ -91,6 +91,7 @@ def summarise(
         schema_=SCHEMA,
         study=StudySummary(**{name: getattr(study, name) for name in StudySummary.model_fields}),
         scale=settings.scale,
+        full_scale=study.full_scale,
         dataset=settings.dataset,
         timing=settings.timing,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

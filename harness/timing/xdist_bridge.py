@@ -6,7 +6,8 @@ and each test's records travel with its report. The controller's own pytest-benc
 rest: tables, saving, comparing and gating. (Not `--benchmark-cprofile`, which would profile the timer
 instead of a training.)
 
-Only this file and `storage.py` use pytest-benchmark's private state, here `config._benchmarksession`
+Only this file, `storage.py` and `benchmark_tables.py` use pytest-benchmark's private state, here
+`config._benchmarksession`
 with `benchmarks`, `disabled`, `skip`, `only`, `xdist_warning`, `compare_fail`, `save`, `autosave`,
 `storage`, `handle_saving` and `display`, and `pytest_benchmark.stats.Metadata`. Tested with 5.2.3 and
 5.3.1.

@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from threading import Timer
 from typing import Any, cast
 
 import numpy as np
@@ -53,6 +54,7 @@ from .protocol import EngineModule, Runner
 _STEPS = 200  # of each engine; fewer if eager would take more than _SECONDS
 _SECONDS = 1.0
 _TURNS = 5
+_LONG = 5.0  # seconds after which a proof is announced
 _SLOWER = 1.2  # times eager's time is too slow
 _SLOW_FOR = 24 * 3600  # seconds for which "slow" is kept
 
@@ -109,13 +111,19 @@ def kept_answer(
 def prove(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
     """Tries the engine now, and keeps and returns the result.
 
-    Prints a line on stderr when it starts, and another if the engine is left out. On a GPU the engine
+    Prints a line on stderr if it takes long, and another if the engine is left out. On a GPU the engine
     runs in a separate process: a kernel that traps leaves its process unable to use CUDA, and one that
     hangs never returns.
     """
-    _say(f"proving engine {engine.NAME} for {experiment.kind} (once per machine)")
-    attempt = _try_apart if data.device.type == "cuda" else try_engine
-    answer = attempt(engine, experiment, data)
+    line = f"proving engine {engine.NAME} for {experiment.kind} (once per machine)"
+    long = Timer(_LONG, _say, [line])
+    long.daemon = True
+    long.start()
+    try:
+        attempt = _try_apart if data.device.type == "cuda" else try_engine
+        answer = attempt(engine, experiment, data)
+    finally:
+        long.cancel()
     if not answer.holds:
         _say(f"engine {engine.NAME} is left out for {experiment.kind}: {answer.reason}")
     key = _key(engine, experiment, data.device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...exercise import row_name
+from ...wording import format_duration
 
 State = Mapping[str, Any]
 """The content of a progress file: name, epochs, epoch; then loss, accuracy, seconds or, before the first
@@ -61,12 +62,3 @@ def format_state(state: State) -> str:
         f"{state['epoch']} of {state['epochs']}, loss {float(state['loss']):.4f}, "
         f"test accuracy {float(state['accuracy']):.4f}, {format_duration(left)} left"
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Returns seconds up to a minute and a half, then minutes, then hours."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,187 @@
+"""What a session prints at its end: tables in 80 columns, evidence, differences, what to run next."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.files.summary import Summary
+from harness.plugin import own_lines
+from harness.report import terminal
+from harness.report.load import load_run
+from harness.report.next_steps import NextStep, next_steps
+from tests.conftest import ROOT
+
+PUBLISHED = [
+    ROOT / "reports" / "published" / "epyc-1-core",
+    ROOT / "reports" / "published" / "epyc-1-core-seeds",
+    ROOT / "examples" / "optimizers" / "reports" / "published" / "epyc-2-cores",
+]
+
+
+def summary_of(folder: Path, **changes) -> Summary:
+    return load_run(folder).summary.model_copy(update=changes)
+
+
+@pytest.fixture
+def summary() -> Summary:
+    return summary_of(PUBLISHED[0])
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_no_line_is_longer_than_80_columns(folder):
+    summary = summary_of(folder)
+    texts = [terminal.format_exercise(each, summary) for each in summary.exercises]
+    texts += [terminal.format_claims(summary.claims), terminal.format_ending(summary)]
+    lines = "\n".join(texts).splitlines()
+    assert max(map(len, lines)) <= 80
+    names = [case.id.partition("[")[2].rstrip("]") for case in summary.cases]
+    first = {line.partition(" ")[0] for line in lines}
+    missing = [name for name in names if name not in first]
+    assert len(missing) == max(0, len(names) - 60 * len(summary.exercises)), "no name is shortened"
+
+
+def test_a_wide_table_loses_columns_then_the_middle_of_its_names(summary):
+    (exercise, *_) = summary.exercises
+    header = terminal.format_exercise(exercise, summary).splitlines()[2:4]
+    assert header[0].split() == ["row", "test", "paper", "time", "paper", "epochs", "outcome"]
+    assert header[1].split() == ["accuracy", "(s)", "(s)", "to", "90%"]
+    longer = rename(summary, "-with-a-longer-name")
+    header = terminal.format_exercise(longer.exercises[0], longer).splitlines()[2:4]
+    assert header[0].split() == ["row", "test", "paper", "time", "outcome"]
+    longest = rename(summary, "x" * 60)
+    lines = terminal.format_exercise(longest.exercises[0], longest).splitlines()[2:]
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["row", "test", "time"]
+    assert lines[3].startswith("sgd-lr0.1-batch1xxxxxx")
+    assert "…" in lines[3]
+
+
+def rename(summary: Summary, suffix: str) -> Summary:
+    text = json.dumps(summary.to_json()).replace(']"', f'{suffix}]"')
+    return Summary.model_validate_json(text)
+
+
+def test_the_ending_has_counts_the_largest_differences_and_one_screen(summary):
+    text = terminal.format_ending(summary)
+    assert text.startswith("Claims: 25 reproduced, 14 not reproduced, 6 inconclusive, 0 not testable at")
+    (_, differences, table, *_) = text.split("\n\n")
+    assert differences == "Largest differences from the paper:"
+    assert [line.split() for line in table.splitlines()[2:]] == [
+        ["3.", "online-lr0.01", "0.7493", "0.100", "+64.9"],
+        ["1.", "sgd-lr0.1-batch60000", "0.3719", "0.974", "-60.2"],
+        ["4.", "sgd-lr1", "0.9844", "0.552", "+43.2"],
+        ["3.", "online-lr0.001", "0.6761", "0.293", "+38.3"],
+        ["4.", "adam-lr10", "0.2707", "0.103", "+16.8"],
+    ]
+    whole = f"{text}\nPage: x\n{terminal.format_next(summary)}"
+    assert len(whole.splitlines()) <= 24
+
+
+def test_fewer_epochs_than_the_paper_are_said(summary):
+    exercises = [
+        each.model_copy(update={"epochs": epochs})
+        for each, epochs in zip(summary.exercises, (5, 3, 3, 3), strict=True)
+    ]
+    text = terminal.format_ending(summary.model_copy(update={"exercises": exercises}))
+    assert "Largest differences from the paper, after 3 to 5 of 100 epochs:" in text
+
+
+def test_engines_are_said_once_or_the_times_are_not_comparable(summary):
+    # Exercises 1 and 2 have rows of numba and of eager.
+    assert "Engine:" not in terminal.format_ending(summary)
+    assert "Times are not comparable: " in terminal.format_exercise(summary.exercises[0], summary)
+    alike = [case.model_copy(update={"engine": "numba"}) for case in summary.cases]
+    summary = summary.model_copy(update={"cases": alike})
+    assert "\nEngine: numba on cpu.\n" in terminal.format_ending(summary)
+    assert "Times are" not in terminal.format_exercise(summary.exercises[0], summary)
+
+
+def test_a_time_with_an_epoch_out_of_line_is_marked(summary):
+    text = terminal.format_exercise(summary.exercises[3], summary)
+    # One of its 100 epochs took 5.1 times the median.
+    assert "†38.0" in text
+    assert text.count("†") == 2  # and adam-lr1
+    ending = terminal.format_ending(summary)
+    assert "† An epoch took twice the median or more: " in ending
+    uneven = ending.partition("or more: ")[2].partition(".\n")[0].split(", ")
+    assert {"adam-lr1", "sgd-lr1"} <= {*uneven}
+    assert "adam-lr0.001" not in uneven
+
+
+def test_only_claims_that_are_not_as_stated_have_their_evidence(summary):
+    text = terminal.format_claims(summary.claims)
+    assert text.count("not reproduced: ") == 14
+    assert text.count("inconclusive: ") == 6
+    assert "\nreproduced: " not in text
+    assert text.index("not reproduced: SGD is best at 0.01.") < text.index("inconclusive: ")
+    wrapped = " ".join(text.split())
+    for claim in summary.claims:
+        entry = f"{claim.verdict}: {claim.text} {claim.evidence}"
+        assert (entry in wrapped) == (claim.verdict != "reproduced")
+
+
+def test_the_next_step_is_the_full_scale_or_more_seeds(summary):
+    assert next_steps(summary) == [
+        NextStep(
+            "pytest bench/ --scale paper --device cpu -v --replicates 5",
+            "5 seeds, may decide 6 inconclusive claims: at most 3.0 h of training",
+        )
+    ]
+    exercises = [each.model_copy(update={"full_epochs": 1000}) for each in summary.exercises]
+    command = "pytest bench/ -n 4 --scale quick --resume --replicates=2"
+    changes = {"exercises": exercises, "scale": "quick", "full_scale": "paper", "command": command}
+    first, second = next_steps(summary.model_copy(update=changes))
+    assert first == NextStep(
+        "pytest bench/ -n 4 --replicates=2 --scale paper", "1,000 epochs: about 6.1 h of training here"
+    )
+    assert second.command == "pytest bench/ -n 4 --scale quick --replicates 5"
+    assert next_steps(summary_of(PUBLISHED[1])) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), False),
+        (("-q",), False),
+        (("-v",), True),
+        (("--benchmark-columns=min",), True),
+        (("--benchmark-sort", "mean"), True),
+        (("-n", "2", "--benchmark-autosave"), False),
+        (("-n", "2", "--benchmark-group-by=name"), True),
+        (("-o", "addopts=--benchmark-name=long"), True),
+    ],
+)
+def test_pytest_benchmarks_tables_are_shown_on_demand(suite, options, shown):
+    result = suite.run("-k", "lr0.5", *options)
+    result.assert_outcomes(passed=2)
+    assert ("Name (time in" in result.stdout.str()) == shown
+    assert len(suite.saved_runs()) == ("--benchmark-autosave" in options)
+
+
+def test_a_comparison_and_its_failure_do_not_depend_on_the_tables(suite):
+    suite.run("--benchmark-autosave").assert_outcomes(passed=6)
+    slower = ("-p", "no:cacheprovider", "--benchmark-compare", "--benchmark-compare-fail=mean:1%")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAKE_SLOWER", "2")
+        result = suite.run(*slower)
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["FAILED gate - bench/test_1_fake.py*mean*"])
+    assert "Name (time in" in result.stdout.str()
+
+
+def test_messages_have_a_line_of_their_own(monkeypatch):
+    stream, now = io.StringIO("dots.."), [100.0]
+    stream.seek(0, io.SEEK_END)
+    monkeypatch.setattr(own_lines.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(own_lines.sys, "stderr", stream)
+    with own_lines.messages_on_own_lines():
+        print("compiling", file=own_lines.sys.stderr)
+        now[0] += 0.1
+        print("more of it", file=own_lines.sys.stderr)
+        now[0] += 20
+        stream.write("...")
+        print("compiled", "it", file=own_lines.sys.stderr)
+    assert own_lines.sys.stderr is stream
+    assert stream.getvalue() == "dots..\ncompiling\nmore of it\n...\ncompiled it\n"
