@@ -23,6 +23,7 @@ from ..verdicts import (
     NOT_REPRODUCED,
     NOT_TESTABLE,
     REPRODUCED,
+    counted_verdict,
 )
 from .changes import NOTABLE, SLOWER, RunChanges
 from .claim_list import MEANINGS
@@ -79,6 +80,7 @@ def render_page(
         "seconds": format_seconds,
         "format_mean": format_mean,
         "signed": _signed,
+        "counted": counted_verdict,
         "row_name": row_name,
         "moment": _moment,
     }
