@@ -362,6 +362,9 @@ def test_the_longest_drawings_are_left_out_if_all_are_too_long(folder, monkeypat
     assert 0 < len(drawn) < len(reports.FIGURES)
     links = {each["href"] for each in elements.all("a") if each["href"].endswith(".svg")}
     assert links == {f"figures/{name}.svg" for name in reports.FIGURES - drawn}
+    # An image may not contain a link.
+    images = [each for each in elements.found if each.get("role") == "img" and each["text"]]
+    assert not [each for each in elements.all("a") if any(image in each["in"] for image in images)]
 
 
 def test_the_page_ends_with_what_to_run_next_and_a_glossary(folder, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_MOST = 1_000_000  # characters of all drawings in a page, which shall have at most 2 MB
+_MOST = 1_300_000  # characters of all drawings in a page, which shall have at most 2 MB
 _NOISE = re.compile(
     # What carries only meaning for screen readers, to whom the page gives a name and a table instead,
     r' (?:aria-[a-z]+|role|pointer-events|version|xmlns(?::xlink)?|stroke-miterlimit)="[^"]*"'

@@ -103,6 +103,10 @@ const draw = async (place, variant) => {
   }
   chart.replaceChildren(box);
   chart.removeAttribute("tabindex"); // it fits, so nothing needs to scroll it
+  if (chart.dataset.label) {
+    chart.role = "img"; // and no longer a link to a file
+    chart.ariaLabel = chart.dataset.label;
+  }
   before?.finalize();
   drawn.set(place, { variant: now, view, finalize, room, shown });
   place.dataset.drawn = now;
