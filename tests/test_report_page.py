@@ -1,8 +1,10 @@
 """The report's page in a real browser, opened from disk."""
 
+import csv
 import os
+import re
 import shutil
-from functools import cache
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,6 +20,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     reports.write(folder / "a", better=-0.02)
+    reports.tell_more(folder / "a")
     reports.write(folder / "b")
     return build([folder / "a", folder / "b"])[0]
 
@@ -32,32 +35,42 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def opened(browser, report):
-    """`opened(width)`: the page with every figure drawn, and a list of its errors and requests."""
+@pytest.fixture
+def new_page(browser, report):
+    """`new_page(width)`: the page as it opens, and a list of its errors and requests."""
+    pages = []
 
-    @cache
-    def open_at(width):
+    def open_at(width=1440, **how):
         problems = []
-        page = browser.new_page(viewport={"width": width, "height": 900})
+        page = browser.new_page(viewport={"width": width, "height": 900}, **how)
+        pages.append(page)
         page.on("console", lambda message: problems.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: problems.append(request.url))
         page.goto(report.as_uri())
-        page.wait_for_selector("body[data-ready]", timeout=60000)
         problems.remove(report.as_uri())
         return page, problems
 
-    return open_at
+    yield open_at
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture
-def page(request, opened):
+def page(request, new_page):
     """The page, 1440 pixels wide unless a test sets a width; no test may cause errors or requests."""
-    page, problems = opened(getattr(request, "param", 1440))
+    page, problems = new_page(getattr(request, "param", 1440))
     yield page
     assert problems == []
 
+
+def draw(figure):
+    """Scrolls to a figure, and waits until the page's script has drawn it."""
+    figure.evaluate("figure => figure.scrollIntoView()")
+    playwright.expect(figure).to_have_attribute("data-drawn", ANY, timeout=60_000)
+
+
+ANY = re.compile(".+")
 
 # The number of pixels by which a drawing's text extends beyond its right edge.
 OVERHANG = """svg => {
@@ -71,6 +84,7 @@ def test_every_figure_is_drawn_and_nothing_overflows(page):
     figures = page.locator("figure.figure")
     assert {figure.get_attribute("id") for figure in figures.all()} == reports.FIGURES
     for figure in figures.all():
+        draw(figure)
         svg = figure.locator(".chart svg")
         assert svg.locator("[class*=mark-]").count() > 10
         box, room = svg.bounding_box(), figure.locator(".chart").bounding_box()
@@ -82,21 +96,39 @@ def test_every_figure_is_drawn_and_nothing_overflows(page):
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 
-def test_figures_in_closed_details_are_not_drawn(page):
-    assert page.locator("details.claim .chart").count() == 4
-    assert page.locator("details.claim .chart svg").count() == 0
+def test_only_figures_near_the_view_are_drawn_again(page):
+    """The first of them, the others when they come near; until then the page shows its drawings."""
+    first = page.locator("figure").first
+    draw(first)
+    assert page.locator("figure:not([data-drawn]) .chart > svg").count() > 5
+    last = page.locator("figure").last
+    assert last.get_attribute("data-drawn") is None
+    draw(last)
+    assert last.locator(".chart > svg").count() == 0
 
 
 @pytest.mark.parametrize("page", [375], indirect=True)
-def test_verdicts_open_to_their_evidence_and_figure(page):
-    claim = page.locator("details.claim").nth(1)
+def test_a_claim_opens_to_its_evidence_and_its_figure(page):
+    claim = page.locator(".claim").first
     evidence = claim.get_by_text("Evidence of otherwise")
     assert not evidence.is_visible()
     claim.locator("summary").click()
     assert evidence.is_visible()
-    claim.locator("svg").wait_for()
-    counts = page.locator(".counts li").all_inner_texts()
-    assert [text.split()[0] for text in counts] == ["1", "1", "1", "1"]
+    draw(claim.locator(".figure"))
+    # Its rows are emphasised, all others can be.
+    pressed = claim.locator(".lines [aria-pressed=true]").all_inner_texts()
+    assert pressed == ["Adam, rate 0.01", "Adam, rate 0.1"]
+    assert claim.locator(".lines [aria-pressed=false]").count() == 5  # the other rows, and "all"
+    # Claims that are closed draw nothing.
+    assert page.locator(".claim [data-drawn]").count() == 1
+
+
+def test_an_address_opens_its_claim(page):
+    page.get_by_label("inconclusive (1)").check()
+    claim = page.locator("[id='1-x-test_so']")
+    assert not claim.is_visible()
+    page.evaluate("location.hash = '1-x-test_so'")
+    playwright.expect(claim.get_by_text("Evidence of so")).to_be_visible()
 
 
 def test_markup_from_files_is_shown_as_text(page):
@@ -105,33 +137,114 @@ def test_markup_from_files_is_shown_as_text(page):
     assert page.locator("summary", has_text=reports.MARKUP).count() == 4
 
 
-def test_lines_can_be_hidden_and_stay_hidden_on_another_scale(page):
+def test_claims_are_filtered_by_keyboard(page):
+    page.get_by_label("all (4)").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(":focus").get_attribute("value") == "not reproduced"
+    visible = page.locator(".claim:visible")
+    assert visible.evaluate_all("all => all.map(each => each.dataset.verdict)") == ["not reproduced"]
+    assert "1 of 4 claims" in page.locator("#filtered").inner_text()
+    # Nothing but the claims is left of the exercises.
+    assert page.locator("figure:visible, .exercise table:visible").count() == 1  # the engines' speeds
+    assert not page.locator("[id='3-x']").is_visible()
+    page.get_by_label("all (4)").check()
+    assert visible.count() == 4
+    assert page.locator("figure:visible").count() == len(reports.FIGURES)
+
+
+def test_rows_are_sorted_by_their_difference_and_back(page):
+    rows = page.locator("[id='1-x'] tr[data-points]")
+    points = "rows => rows.map(row => Math.round(100 * row.dataset.points) / 100)"
+    header = page.locator("[id='1-x'] th[data-sort]")
+    before = rows.evaluate_all(points)
+    assert before == [5.05, 5.05, 3.05, 7.05, 5.05, 3.05]
+    assert header.get_attribute("aria-sort") == "none"
+    header.get_by_role("button").press("Enter")
+    assert rows.evaluate_all(points) == [7.05, 5.05, 5.05, 5.05, 3.05, 3.05]
+    assert header.get_attribute("aria-sort") == "descending"
+    header.get_by_role("button").press("Enter")
+    assert rows.evaluate_all(points) == before
+
+
+def test_lines_are_chosen_by_keyboard_and_stay_so_on_another_scale(page):
     figure = page.locator("[id='1-x-error']")
-    lines = figure.locator("path[aria-roledescription='line mark']")
-    crosses = figure.locator("path[aria-roledescription='point'][aria-label*='seconds: 500']")
-    every = lines.count()
-    assert every == 12  # six rows on both sets
-    name = figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first
-    name.click()
-    playwright.expect(lines).to_have_count(every - 2)
+    draw(figure)
+    line = figure.get_by_role("button", name="SGD, rate 0.1", exact=True)
+    every = figure.get_by_role("button", name="all", exact=True)
+    shown = figure.locator(".lines [aria-pressed=true]")
+    assert shown.count() == 7
+    before = figure.locator(".chart svg").inner_html()
+    line.press("Enter")
+    playwright.expect(line).to_have_attribute("aria-pressed", "false")
+    playwright.expect(every).to_have_attribute("aria-pressed", "false")
+    assert figure.locator(".chart svg").inner_html() != before
     figure.get_by_role("button", name="linear").click()
     playwright.expect(figure).to_have_attribute("data-drawn", "linear")
-    playwright.expect(lines).to_have_count(every - 2)
-    assert crosses.count() == 5
-    figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first.click()
-    playwright.expect(lines).to_have_count(every)
+    playwright.expect(line).to_have_attribute("aria-pressed", "false")
+    assert shown.count() == 5
+    every.press("Enter")
+    assert shown.count() == 7
+    # The buttons replace the drawing's legend.
+    assert figure.locator(".chart .role-legend").count() == 0
 
 
 def test_a_point_shows_its_values(page):
     figure = page.locator("[id='1-x-learning-rate']")
-    figure.locator("path[aria-roledescription='point']").first.hover()
+    draw(figure)
+    figure.locator(".mark-symbol.role-mark path").first.hover()
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
     assert "Adam, rate 0.001" in tooltip.inner_text()
 
 
+def test_the_data_of_a_figure_are_a_table_and_files(page):
+    figure = page.locator("[id='1-x-time-to-accuracy']")
+    draw(figure)
+    figure.get_by_text("Data", exact=True).click()
+    rows = figure.locator(".data tbody tr")
+    rows.first.wait_for()
+    table = [row.locator("td").all_inner_texts() for row in rows.all()]
+    with page.expect_download() as download:
+        figure.get_by_role("button", name="Save as CSV").click()
+    assert download.value.suggested_filename == "1-x-time-to-accuracy.csv"
+    with open(download.value.path(), newline="") as file:
+        header, *saved = csv.reader(file)
+    assert header[:3] == ["line", "target", "seeds"]
+    assert header == figure.locator(".data th").all_inner_texts()
+    assert saved == table
+    assert saved[0][:3] == ["Adam, rate 0.001", "90 %", "2 of 2"]
+    with page.expect_download() as download:
+        figure.get_by_role("button", name="Save as SVG").click()
+    assert download.value.suggested_filename == "1-x-time-to-accuracy.svg"
+    assert ElementTree.parse(download.value.path()).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.parametrize("width", [375, 1440])
+def test_without_javascript_the_page_is_complete(new_page, width):
+    page, problems = new_page(width, java_script_enabled=False)
+    for figure in page.locator("figure").all():
+        assert figure.locator(".chart > svg").is_visible()
+    claim = page.locator(".claim").first
+    claim.locator("summary").click()
+    assert claim.get_by_text("Evidence of otherwise").is_visible()
+    assert claim.get_by_role("link", name="Error by epoch").is_visible()
+    # What needs the script is not offered.
+    assert page.get_by_role("button").count() == page.get_by_role("radio").count() == 0
+    assert problems == []
+
+
+def test_printed_without_javascript_claims_show_their_evidence(new_page):
+    page, _ = new_page(java_script_enabled=False)
+    evidence = page.get_by_text("Evidence of otherwise")
+    assert evidence.bounding_box() is None or not evidence.is_visible()
+    page.emulate_media(media="print")
+    assert evidence.is_visible()
+
+
 def test_text_is_legible_in_dark_mode_and_print(page):
     """Its contrast with the background is at least 7 to 1, in the figures too."""
+    draw(page.locator("figure").first)
     page.emulate_media(color_scheme="dark")
     contrast = """() => {
       const light = (colour) => colour.match(/\\d+/g).slice(0, 3).map((part) => part / 255)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 
@@ -32,16 +33,15 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     run, *others = map(load_run, folders)
     exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
     engines = speed_figures(run)
-    pictures = {
-        figure.name: _picture(figure, run.left_out)
-        for figure in (*chain.from_iterable(exercises.values()), *engines)
-    }
+    every = [*chain.from_iterable(exercises.values()), *engines]
+    pictures = {figure.name: _picture(figure, run.left_out) for figure in every}
     # A figure that cannot be drawn here cannot be drawn on the page either.
     drawn = {
         module: [figure for figure in figures if pictures[figure.name]]
         for module, figures in exercises.items()
     }
-    page = render_page(run, drawn, engines, [compare_runs(run, other) for other in others])
+    svgs = {figure.name: _svg(_untitled(figure)) for figure in every if pictures[figure.name]}
+    page = render_page(run, drawn, engines, [compare_runs(run, other) for other in others], svgs)
     try:
         _write(run.folder, {name: svg for name, svg in pictures.items() if svg}, page)
     except OSError as error:
@@ -52,11 +52,20 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
 def _picture(figure: Figure, left_out: list[str]) -> str | None:
     """Returns the figure as SVG; if it cannot be drawn, adds a line to `left_out` and returns None."""
     try:
-        # An address in a figure is never fetched.
-        return _renumbered(vl_convert.vegalite_to_svg(figure.standalone(), allowed_base_urls=[]))
+        return _svg(figure.standalone())
     except ValueError as error:
         left_out.append(one_line(f"the figure {figure.name} cannot be drawn: {str(error)[:200]}"))
         return None
+
+
+def _untitled(figure: Figure) -> dict[str, Any]:
+    """Returns the spec without title and notes, which the page shows as text."""
+    return {name: part for name, part in figure.standalone().items() if name != "title"}
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    # An address in a figure is never fetched.
+    return _renumbered(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
 
 
 def _renumbered(svg: str) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import vl_convert
 
-from ..exercise import row_name, slug
-from ..files.record import Decision
-from ..files.summary import ExerciseSummary
+from ..exercise import row_name
 from ..stats import format_mean
 from ..verdicts import (
     DOES_NOT_HOLD,
@@ -24,16 +23,22 @@ from ..verdicts import (
     NOT_REPRODUCED,
     NOT_TESTABLE,
     REPRODUCED,
+    counted_verdict,
 )
 from .changes import NOTABLE, SLOWER, RunChanges
+from .claim_list import MEANINGS
 from .figures import Figure
-from .figures.time_to_accuracy import percent
-from .headline import headline
+from .inline_svg import inline_svg, that_fit
+from .legend import legend_of
 from .load import Run
-from .series import Line, lines_of, unlike_engines
-from .tables import NONE, cells_of, format_seconds, source_of, verdict_counts
+from .next_steps import next_steps
+from .packed import packed
+from .page_exercise import exercise_on_page
+from .tables import NONE, format_seconds, verdict_counts
 
 _TEMPLATES = Path(__file__).parent / "template"
+# The page's own script, in parts that share their names.
+_SCRIPTS = ("unpack.js", "lines.js", "draw.js", "data.js", "sort.js", "claims.js", "print.js")
 _SIGNS = {
     **dict.fromkeys((REPRODUCED, HOLDS), "✓"),
     **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "✗"),
@@ -53,15 +58,17 @@ def render_page(
     exercises: Mapping[str, Sequence[Figure]],
     engines: Sequence[Figure],
     comparisons: Sequence[RunChanges],
+    svgs: Mapping[str, str],
 ) -> str:
     """Renders the page of a run.
 
-    `exercises` has the figures of each exercise by module, `engines` those of the engines' speeds.
+    `exercises` has the figures of each exercise by module, `engines` those of the engines' speeds, and
+    `svgs` their drawings by name, which the page shows until its script draws them.
     """
-    figures = [figure for each in (*exercises.values(), engines) for figure in each]
+    figures = [*chain.from_iterable(exercises.values()), *engines]
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
-    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
-    scripts = [_embeddable(bundle), _text("page.js")]
+    library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
+    script = "\n".join(map(_text, _SCRIPTS))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -69,97 +76,61 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # keeps the variants in order
     environment.filters |= {
         "seconds": format_seconds,
         "format_mean": format_mean,
         "signed": _signed,
+        "counted": counted_verdict,
         "row_name": row_name,
         "moment": _moment,
     }
     return environment.get_template("report.html").render(
         run=run,
         summary=run.summary,
-        verdicts=[
-            (verdict, _KINDS[verdict], _SIGNS[verdict], number)
-            for verdict, number in verdict_counts(run.claims.values()).items()
-        ],
+        verdicts=[(verdict, number) for verdict, number in verdict_counts(run.claims.values()).items()],
+        kinds=_KINDS,
+        signs=_SIGNS,
+        meanings=MEANINGS,
         listed=listed,
         undecided=listed - len(run.claims),
         exercises=[
-            _exercise(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
+            exercise_on_page(run, exercise, exercises[exercise.module])
+            for exercise in run.summary.exercises
         ],
         engines=engines,
+        svgs=that_fit({name: inline_svg(svg, name) for name, svg in svgs.items()}),
         comparisons=comparisons,
+        next_steps=next_steps(run.summary),
         slower=SLOWER,
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
         dash=NONE,
         open_rows=_OPEN_ROWS,
         notable=NOTABLE,
         style=_text("style.css"),
-        scripts=scripts,
-        policy=_policy(scripts),
-        specs={figure.name: _specs(figure) for figure in figures},
-        data={name: rows for figure in figures for name, rows in figure.data.items()},
+        script=script,
+        policy=_policy([script, library]),
+        library=packed(library),
+        figures=packed(_drawable(figures)),
     )
 
 
-def _exercise(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) -> dict[str, Any]:
-    lines = lines_of(run, exercise)
-    return {
-        "about": exercise,
-        "source": source_of(exercise),
-        "slug": slug(exercise.module),
-        "claims": [
-            _claim(run.claims[claim], exercise) for claim in exercise.claims if claim in run.claims
-        ],
-        "answer": headline(lines),
-        "rows": [_row(line) for line in lines],
-        "published": any(line.case.paper.test_accuracy is not None for line in lines),
-        "published_seconds": any(line.case.paper.seconds is not None for line in lines),
-        "target": _first_target(lines),
-        "engines": unlike_engines(lines),
-        "missing": [row_name(case) for case in exercise.cases if case not in run.cases],
-        "figures": figures,
-    }
-
-
-def _claim(claim: Decision, exercise: ExerciseSummary) -> dict[str, Any]:
-    return {
-        "about": claim,
-        "kind": _KINDS[claim.verdict],
-        "sign": _SIGNS[claim.verdict],
-        "unused": [name for name in map(row_name, exercise.cases) if name not in claim.rows],
-    }
-
-
-def _first_target(lines: list[Line]) -> str:
-    """Returns the first target accuracy, like "90 %", or "learn" if rows differ in it."""
-    first = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
-    return percent(min(first)) if len(first) == 1 else "learn"
-
-
-def _row(line: Line) -> dict[str, Any]:
-    """Returns the formatted cells of a row, with its label and its mean epochs to the first target."""
-    case = line.case
-    first = min(case.time_to_accuracy, default=None)
-    epochs = (
-        [epoch for epoch in case.time_to_accuracy[first].epochs if epoch is not None] if first else []
+def _drawable(figures: Sequence[Figure]) -> str:
+    """Returns as JSON what the page's script draws figures from; they share data sets by name."""
+    return json.dumps(
+        {
+            "figures": {
+                figure.name: {
+                    "title": figure.title,
+                    "data": list(figure.data),
+                    "variants": figure.variants,
+                    "lines": [entry._asdict() for entry in legend_of(figure)],
+                }
+                for figure in figures
+            },
+            "data": {name: rows for figure in figures for name, rows in figure.data.items()},
+        },
+        separators=(",", ":"),
     )
-    return {
-        **cells_of(case)._asdict(),
-        "label": line.label,
-        "epochs": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else NONE,
-    }
-
-
-def _specs(figure: Figure) -> dict[str, Any]:
-    """Returns what page.js draws a figure from; its data sets are named, as figures share them."""
-    return {
-        "data": list(figure.data),
-        "title": figure.title,
-        "variants": figure.variants,
-    }
 
 
 def _moment(created: str) -> str:
@@ -185,8 +156,3 @@ def _policy(scripts: Sequence[str]) -> str:
 @cache
 def _text(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _embeddable(script: str) -> str:
-    """Escapes the script so that it cannot close the element that contains it."""
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -1,0 +1,59 @@
+"""How far a row's accuracy is from the published one, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..files.summary import CaseSummary, ExerciseSummary
+from ..results.evenness import UNEVEN
+from ..wording import first_few
+from .series import Line
+
+UNEVEN_SIGN = "†"
+_LARGE = 10  # points, from which a difference needs a reason
+_NAMED = 8  # rows in a note
+
+
+def points_from_published(case: CaseSummary) -> float | None:
+    """Returns the mean test accuracy minus the published one, in percentage points."""
+    if (published := case.paper.test_accuracy) is None:
+        return None
+    return 100 * (float(np.mean(case.test_accuracy)) - published)
+
+
+def format_points(points: float) -> str:
+    """Formats a difference with its sign, like "+3.6"."""
+    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
+
+
+def likely_reason(case: CaseSummary, exercise: ExerciseSummary) -> str:
+    """Returns why a difference of more than ten points is likely; empty for a smaller one.
+
+    Fewer epochs than the paper's explain a lower accuracy, but not a higher one.
+    """
+    points = points_from_published(case)
+    if points is None or abs(points) <= _LARGE:
+        return ""
+    epochs, full = case.experiment.epochs, exercise.full_epochs
+    if full and epochs < full and points < 0:
+        return f"after {epochs} of {full} epochs"
+    return case.paper.remark
+
+
+def is_uneven(case: CaseSummary) -> bool:
+    """Returns whether an epoch of the row took much longer than its others."""
+    return (case.slowest_epoch or 0) >= UNEVEN
+
+
+def uneven_note(lines: Sequence[Line]) -> str:
+    """Returns a sentence that explains the sign at times with an epoch out of line; else empty."""
+    uneven = [(line.label, line.case.slowest_epoch) for line in lines if is_uneven(line.case)]
+    if not uneven:
+        return ""
+    if len(lines) == 1 or len(uneven) == 1:
+        (label, times), *_ = uneven
+        return f"{UNEVEN_SIGN} {label}: its slowest epoch took {times:.1f} times the median one."
+    listed = first_few([f"{label}: {times:.1f} times" for label, times in uneven], _NAMED, "; ")
+    return f"{UNEVEN_SIGN} The slowest epoch took much longer than the median one ({listed})."

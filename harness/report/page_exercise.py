@@ -1,0 +1,103 @@
+"""An exercise as its part of the page shows it: its claims, its table and its figures in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ..exercise import row_name, slug
+from ..files.record import Decision
+from ..files.summary import ExerciseSummary
+from .claim_list import anchor, figure_of, first_figure, in_reading_order, lines_shown
+from .differences import (
+    UNEVEN_SIGN,
+    format_points,
+    is_uneven,
+    likely_reason,
+    points_from_published,
+    uneven_note,
+)
+from .figures import Figure
+from .figures.time_to_accuracy import percent
+from .headline import headline
+from .load import Run
+from .series import Line, lines_of, unlike_engines
+from .tables import NONE, RESUMED_NOTE, cells_of
+
+
+def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) -> dict[str, Any]:
+    """Returns what the page's template needs to show the exercise."""
+    lines = lines_of(run, exercise)
+    decided = [run.claims[claim] for claim in exercise.claims if claim in run.claims]
+    claims = in_reading_order(decided)
+    first = first_figure(decided, exercise, figures)
+    rows = [_row(line, exercise) for line in lines]
+    engines = {(row["engine"], row["device"]) for row in rows}
+    return {
+        "about": exercise,
+        "slug": slug(exercise.module),
+        "story": exercise.story or headline(lines),
+        "claims": [_claim(claim, exercise, lines, figures) for claim in claims],
+        "counts": Counter(claim.verdict for claim in claims),
+        "rows": rows,
+        "published": any(row["points"] is not None for row in rows),
+        "published_seconds": any(line.case.paper.seconds is not None for line in lines),
+        "reasons": any(row["reason"] for row in rows),
+        "named": any(row["label"] != row["name"] for row in rows),
+        "target": _first_target(lines),
+        "engine": " on ".join(*engines) if len(engines) == 1 else "",
+        "notes": list(
+            filter(
+                None,
+                (
+                    uneven_note(lines),
+                    unlike_engines(lines).strip(),
+                    RESUMED_NOTE if any(line.case.resumed for line in lines) else "",
+                ),
+            )
+        ),
+        "missing": [row_name(case) for case in exercise.cases if case not in run.cases],
+        "first_figure": first,
+        "other_figures": [figure for figure in figures if figure is not first],
+    }
+
+
+def _claim(
+    claim: Decision, exercise: ExerciseSummary, lines: list[Line], figures: Sequence[Figure]
+) -> dict[str, Any]:
+    figure = figure_of(claim, exercise, figures)
+    return {
+        "about": claim,
+        "anchor": anchor(claim),
+        "test": claim.id.rpartition("::")[2],
+        "unused": [name for name in map(row_name, exercise.cases) if name not in claim.rows],
+        "figure": figure,
+        "lines": lines_shown(claim, lines, figure) if figure else [],
+    }
+
+
+def _first_target(lines: list[Line]) -> str:
+    """Returns the first target accuracy, like "90 %", or "learn" if rows differ in it."""
+    first = {min(line.case.time_to_accuracy) for line in lines if line.case.time_to_accuracy}
+    return percent(min(first)) if len(first) == 1 else "learn"
+
+
+def _row(line: Line, exercise: ExerciseSummary) -> dict[str, Any]:
+    """Returns the formatted cells of a row, with its label and its mean epochs to the first target."""
+    case = line.case
+    cells = cells_of(case)._asdict()
+    first = min(case.time_to_accuracy, default=None)
+    epochs = (
+        [epoch for epoch in case.time_to_accuracy[first].epochs if epoch is not None] if first else []
+    )
+    points = points_from_published(case)
+    return {
+        **cells,
+        "label": line.label,
+        "seconds": cells["seconds"] + (f" {UNEVEN_SIGN}" if is_uneven(case) else ""),
+        "points": points,
+        "difference": NONE if points is None else format_points(points),
+        "reason": likely_reason(case, exercise),
+        "epochs": f"{sum(epochs) / len(epochs):.3g}" if len(epochs) == len(case.seeds) else NONE,
+    }
