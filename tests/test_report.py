@@ -309,6 +309,15 @@ def test_damaged_parts_are_left_out_and_reported(folder, damage, reason):
     assert len(run.cases) >= 7
 
 
+def test_a_summary_without_a_later_field_has_its_curves(folder):
+    changed(folder, "summary.json", lambda s: [case.pop("slowest_epoch") for case in s["cases"]])
+    run = load_run(folder)
+    assert run.left_out == []
+    assert run.curves.keys() == run.cases.keys()
+    changed(folder, "summary.json", lambda s: s["cases"][0].update(slowest_epoch=9))
+    assert "its slowest_epoch differs from the summary's" in load_run(folder).left_out[0]
+
+
 def test_records_beyond_a_total_size_are_left_out(folder, monkeypatch):
     monkeypatch.setattr(loading, "_MAX_BYTES", (folder / "summary.json").stat().st_size + 10000)
     run = load_run(folder)

@@ -149,6 +149,12 @@ def _valid(kind: type[_Kind], entries: Any, what: str, left_out: list[str]) -> A
 
 
 def _difference(record: TrainingRecord, case: CaseSummary) -> str | None:
-    """Returns the first field in which the summary's case differs from its record, or None."""
+    """Returns the first field in which the summary's case differs from its record, or None.
+
+    The summary of an earlier version lacks some fields.
+    """
     expected = to_case(record, resumed=case.resumed)
-    return next((name for name, value in expected if value != getattr(case, name)), None)
+    given = case.model_fields_set
+    return next(
+        (name for name, value in expected if name in given and value != getattr(case, name)), None
+    )
