@@ -4,6 +4,7 @@ import os
 import shutil
 from functools import cache
 
+import numpy as np
 import pytest
 
 from harness.report.build import build
@@ -105,29 +106,51 @@ def test_markup_from_files_is_shown_as_text(page):
     assert page.locator("summary", has_text=reports.MARKUP).count() == 4
 
 
-def test_lines_can_be_hidden_and_stay_hidden_on_another_scale(page):
+def test_lines_can_be_faint_and_stay_faint_on_another_scale(page):
     figure = page.locator("[id='1-x-error']")
-    lines = figure.locator("path[aria-roledescription='line mark']")
-    crosses = figure.locator("path[aria-roledescription='point'][aria-label*='seconds: 500']")
-    every = lines.count()
-    assert every == 12  # six rows on both sets
+    # Of paths without a fill, only lines have this width; published values are at the edge.
+    lines = figure.locator(".mark-line path[stroke-width='1.8']")
+    faint = figure.locator(".mark-line path[stroke-width='1.8'][opacity='0.15']")
+    crosses = figure.locator(".mark-symbol path[stroke-width='2.2']")
+    assert (lines.count(), faint.count(), crosses.count()) == (12, 0, 6)  # six rows, on both sets
     name = figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first
     name.click()
-    playwright.expect(lines).to_have_count(every - 2)
+    playwright.expect(faint).to_have_count(2)
     figure.get_by_role("button", name="linear").click()
     playwright.expect(figure).to_have_attribute("data-drawn", "linear")
-    playwright.expect(lines).to_have_count(every - 2)
-    assert crosses.count() == 5
+    playwright.expect(faint).to_have_count(2)
+    assert (lines.count(), crosses.count()) == (12, 6)
     figure.locator(".role-legend-label text", has_text="SGD, rate 0.1").first.click()
-    playwright.expect(lines).to_have_count(every)
+    playwright.expect(faint).to_have_count(0)
 
 
-def test_a_point_shows_its_values(page):
-    figure = page.locator("[id='1-x-learning-rate']")
-    figure.locator("path[aria-roledescription='point']").first.hover()
+def test_a_rule_at_the_pointer_shows_the_values_of_all_lines(page):
+    figure = page.locator("[id='1-x-error']")
+    figure.scroll_into_view_if_needed()
+    box = figure.locator(".chart svg").bounding_box()
+    # In the first panel, next to its middle, away from the lines' points.
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 60)
+    page.mouse.move(box["x"] + 0.21 * box["width"], box["y"] + 60)
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
-    assert "Adam, rate 0.001" in tooltip.inner_text()
+    names = tooltip.locator("td.key").all_inner_texts()
+    rows = [f"{name}, rate {rate}" for name in ("Adam", "SGD") for rate in (0.001, 0.01, 0.1)]
+    assert names == ["epoch", *rows]
+    values = tooltip.locator("td.value").all_inner_texts()
+    at = int(values[0])
+    # Test errors fall evenly from 90 to 2.95, 4.95 and 6.95 %; the first row ends 2 points higher.
+    ends = np.array([4.95, 4.95, 6.95, 2.95, 4.95, 6.95])
+    assert [float(each) for each in values[1:]] == pytest.approx(90 - (90 - ends) * at / 4, abs=0.01)
+    playwright.expect(figure.locator(".mark-rule.role-mark line[opacity='1']")).to_have_count(1)
+    page.mouse.move(5, 5)
+
+
+def test_a_point_shows_its_row(page):
+    figure = page.locator("[id='1-x-learning-rate']")
+    figure.locator(".mark-symbol path[fill='#406dcf']").first.hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "adam-lr0.001" in tooltip.inner_text()
 
 
 def test_text_is_legible_in_dark_mode_and_print(page):

@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import altair as alt
-import numpy as np
-from numpy.typing import NDArray
 
 from ...exercise import slug
-from ...files.record import TrainingRecord
 from ...files.summary import ExerciseSummary
-from ...stats import mean_and_interval
 from ..alike import representatives
 from ..series import MOST, Line, restyled, unlike_engines
+from .coincident import PALE, WIDE, coincidence_note, coincident
+from .curve_rows import (
+    QUANTITIES,
+    SETS,
+    curve_rows,
+    published_rows,
+    seed_rows,
+    time_rows,
+    values_of,
+)
+from .end_labels import end_labels, height_at, label_positions
 from .figure import (
     HEIGHT,
-    PUBLISHED,
-    PUBLISHED_NOTE,
     Figure,
     Rows,
     Spec,
     colour_and_shape,
+    dash_scale,
+    faint_unless,
     interval_note,
-    json_number,
     layered,
     legend_toggle,
     log_axis,
+    log_domain,
     log_scale,
     side_by_side,
     spans_decades,
 )
+from .pointer import pointer_rule, value_of_line
+from .published import MARGIN, by_cross, crosses_note, margin_title
 
-_SETS = ("test", "training")
-_QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
-_MAX_POINTS = 9000  # for all lines of an exercise, in each set
-_SHAPES_PER_LINE = 7
+_SETS = {"test": "test set", "training": "training set"}
+_TITLES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """What all figures of an exercise's learning curves share."""
+
+    name: str
+    lines: list[Line]
+    rows: Rows
+    seeds: Rows
+    published: Rows
+    wide: list[str]
+    """The labels of lines under others that nearly coincide with them."""
+
+    def data(self) -> dict[str, Rows]:
+        extra = {"seeds": self.seeds, "published": self.published}
+        return {self.name: self.rows} | {
+            f"{self.name}-{key}": rows for key, rows in extra.items() if rows
+        }
 
 
 def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
@@ -46,193 +76,261 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
         return []
     lines = restyled(few.lines, few.differing) if few.note else few.lines
     drawn = [(line, line.curves) for line in lines if line.curves]
-    name = f"curves-{slug(exercise.module)}"
-    rows = _rows(drawn)
-    published = _published(lines)
-    data = {name: rows, f"{name}-published": published}
+    # Errors before training are alike if the initialisation is.
+    pairs = coincident(
+        {line.label: values_of(curves, "test", "error")[1:].mean(axis=-1) for line, curves in drawn}
+    )
+    curves = _Curves(
+        name=f"curves-{slug(exercise.module)}",
+        lines=lines,
+        rows=curve_rows(drawn),
+        seeds=seed_rows(drawn),
+        published=published_rows(exercise, lines),
+        wide=[*dict.fromkeys(pair.first for pair in pairs)],
+    )
     seeds = max(len(line.case.seeds) for line in lines)
-    has_seconds = any(row["seconds"] for row in published)
-    made = []
+    by_time = f"{curves.name}-times"
+    figures = []
     for key, quantity, along, title in (
         ("error", "error", "epoch", "Error by epoch"),
         ("seconds", "error", "seconds", "Error by training time"),
         ("loss", "loss", "epoch", "Loss by epoch"),
     ):
-        values = [row[quantity] for row in rows]
-        marked = quantity == "error" and (along == "epoch" or has_seconds) and published
-        crosses = published if marked else []
+        data = curves.data() | ({by_time: time_rows(drawn)} if along == "seconds" else {})
         charts = {
-            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", crosses)
+            kind: side_by_side(
+                [_panel(curves, part, quantity, along, kind == "logarithmic") for part in _SETS]
+            )
             for kind in ("logarithmic", "linear")
         }
+        values = [row[f"{part}_{quantity}"] for row in curves.rows for part in SETS]
         if not spans_decades(values):
             charts = dict(reversed(charts.items()))
         notes = {
-            "error": "Share of misclassified images in the test set and in the training set.",
-            "seconds": "The same error; times are of training alone, for all seeds together."
-            + unlike_engines(lines),
-            "loss": "The loss that training minimises, on both sets.",
+            "error": ["Share of misclassified images in the test set and in the training set."],
+            "seconds": [
+                "The same error; times are of training alone, for all seeds together."
+                + unlike_engines(lines)
+            ],
+            "loss": ["The loss that training minimises, on both sets."],
         }[key]
-        if key == "error" and exercise.figure:
-            notes += f" Published: {exercise.figure}."
         if 0 in values:
-            notes += " On a logarithmic axis, 0 is drawn at the bottom."
-        if marked:
-            notes += f" {PUBLISHED_NOTE}"
-        if few.note:
-            notes += f" {few.note}"
-        made.append(
+            notes.append("On a logarithmic axis, 0 is drawn at the bottom.")
+        if quantity == "error":
+            notes += _on_published(exercise, curves, along)
+        if along == "epoch":
+            notes.append(coincidence_note(pairs))
+        notes.append(few.note)
+        if seeds > 1:
+            notes.append("Small dots: the single seeds at the end.")
+        figures.append(
             Figure(
                 name=f"{slug(exercise.module)}-{key}",
                 of=exercise.title,
                 title=title,
-                notes=notes + interval_note(seeds),
+                notes=" ".join(filter(None, notes)) + interval_note(seeds),
                 variants=charts,
                 data=data,
             )
         )
-    return made
+    return figures
 
 
-def _chart(
-    name: str,
-    lines: list[Line],
-    rows: Rows,
-    quantity: str,
-    along: str,
-    logarithmic: bool,
-    published: Rows,
-) -> Spec:
-    colours, shapes = colour_and_shape(lines)
-    shown = legend_toggle(lines)
+def _on_published(exercise: ExerciseSummary, curves: _Curves, along: str) -> list[str]:
+    """Returns sentences on the published values, drawn or not."""
+    by_label = {line.label: line for line in curves.lines}
+    figure = f"Published: {exercise.figure}." if along == "epoch" and exercise.figure else ""
+    if along == "epoch":
+        drawn = curves.published
+        return [
+            figure,
+            *(
+                [crosses_note(exercise, [by_label[row["line"]] for row in drawn], " at the edge")]
+                * bool(drawn)
+            ),
+        ]
+    inside, outside = _published_by_time(curves)
+    notes = []
+    if inside:
+        notes.append(crosses_note(exercise, [by_label[row["line"]] for row in inside]))
+    if outside:
+        first, last = (f"{end([row['seconds'] for row in outside]):,.0f}" for end in (min, max))
+        times = f"{first} s" if first == last else f"{first} to {last} s"
+        if len(outside) == 1:
+            notes.append(f"A published time, {times} on other hardware, lies outside the axis.")
+        else:
+            notes.append(f"Published times, {times} on other hardware, lie outside the axis.")
+    return notes
+
+
+def _published_by_time(curves: _Curves) -> tuple[Rows, Rows]:
+    """Returns the published values with times that are on the axis of measured times, and the others."""
+    measured = [row["seconds"] for row in curves.rows if row["seconds"]]
+    timed = [row for row in curves.published if row["seconds"] is not None]
+    ends = (min(measured), max(measured)) if measured else (0, 0)
+    inside = [row for row in timed if ends[0] <= row["seconds"] <= ends[1]]
+    return inside, [row for row in timed if row not in inside]
+
+
+def _panel(curves: _Curves, part: str, quantity: str, along: str, logarithmic: bool) -> Spec:
+    """Draws a panel; each set has its own scale: training errors drop to 0, test errors do not."""
+    field, panel = f"{part}_{quantity}", [*_SETS].index(part)
+    marked = part == "test" and quantity == "error"
+    published: Rows = []
+    if marked:
+        published = curves.published if along == "epoch" else _published_by_time(curves)[0]
+    values = [row.get(field) for row in (*curves.rows, *curves.seeds, *published)]
+    domain = log_domain(values) if logarithmic else _linear_domain(values, QUANTITIES[quantity])
+    scale = log_scale(values) if logarithmic else alt.Scale(domain=list(domain or (0, 1)), nice=False)
+    axis = log_axis(values) if logarithmic else alt.Axis(tickCount=6)
+    looks: dict[str, Any] = {"title": _TITLES[quantity], "scale": scale, "axis": axis}
+    x, y = _along(curves, along), alt.Y(f"{field}:Q", **looks)
+    colours, shapes = colour_and_shape(curves.lines)
+    shown = legend_toggle(curves.lines)
     legend = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1, symbolStrokeWidth=0)
     colour = alt.Color("line:N", scale=colours, legend=legend)
-    y_title = _QUANTITIES[quantity]
-    if along == "epoch":
-        x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
-    else:
-        # Both panels have the same domain, which includes published times.
-        seconds = [row["seconds"] for row in (*rows, *published)]
-        x = alt.X("seconds:Q", title="training time (s)", scale=log_scale(seconds), axis=log_axis())
-    y_axis = log_axis() if logarithmic else alt.Axis()
-    tooltip = [
-        alt.Tooltip("line:N", title="row"),
-        alt.Tooltip("epoch:Q", title="epoch"),
-        alt.Tooltip("seconds:Q", title="seconds", format=".3~s"),
-        alt.Tooltip("error:Q", title="error (%)", format=".2f"),
-        alt.Tooltip("loss:Q", title="loss", format=".4~g"),
-    ]
-    dashed: dict[tuple[int, ...], list[str]] = {}
-    for line in lines:
-        dashed.setdefault(line.dash, []).append(line.label)
-    banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
-    panels: list[Spec] = []
-    for index, part in enumerate(_SETS):
-        # Each set has its own scale: training errors drop to 0, test errors do not.
-        values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
-        scale = log_scale(values) if logarithmic else alt.Scale()
-        y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
-        base = (
-            alt.Chart(alt.NamedData(name))
-            .transform_filter(alt.datum["set"] == part)
-            .transform_filter(shown)
+    base = alt.Chart(alt.NamedData(curves.name))
+    if along == "seconds":
+        base = base.transform_filter("datum.seconds > 0")
+    dash = alt.StrokeDash("line:N", scale=dash_scale(curves.lines), legend=legend)
+    layers = []
+    if any(f"{field}_low" in row for row in curves.rows):
+        layers.append(
+            base.transform_filter(f"isValid(datum.{field}_low)")
+            .mark_area(clip=True)
+            .encode(
+                x,
+                alt.Y(f"{field}_low:Q", **looks),
+                alt.Y2(f"{field}_high:Q"),
+                color=colour,
+                opacity=faint_unless(shown, 0.2),
+            )
         )
-        if along == "seconds":
-            base = base.transform_filter("datum.seconds > 0")
-        valid = base.transform_filter(f"isValid(datum.{quantity}_low)")
-        band = valid.mark_area(opacity=0.2, aria=False).encode(
-            x,
-            alt.Y(f"{quantity}_low:Q", title=y_title, scale=scale, axis=y_axis),
-            alt.Y2(f"{quantity}_high:Q"),
-            color=colour,
+    if curves.wide:
+        layers.append(
+            base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=curves.wide))
+            .mark_line(strokeWidth=WIDE)
+            .encode(x, y, color=colour, opacity=faint_unless(shown, PALE))
         )
-        layers = [
-            *([band] if part in banded else []),
-            # Each dash has its own layer; a scale of dashes would also dash the legend's shapes.
-            *(
-                base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
-                .mark_line(strokeWidth=1.8, strokeDash=list(dash))
-                .encode(x, y, color=colour)
-                for dash, labels in dashed.items()
-            ),
-            base.transform_filter("datum.mark")
-            .mark_point(size=50, filled=True, opacity=1)
-            .encode(x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend)),
-            # Invisible points, large enough to hit, show tooltips.
-            base.mark_point(size=120, opacity=0, filled=True).encode(x, y, tooltip=tooltip),
-        ]
-        if published and part == "test":
-            layers.append(_crosses(name, colour, x, y, shown))
-        if index == 0:
-            layers[0] = layers[0].add_params(shown)
-        panels.append(layered(*layers, height=HEIGHT, title=f"{part} set"))
-    return side_by_side(panels)
-
-
-def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter) -> alt.Chart:
-    chart = alt.Chart(alt.NamedData(f"{name}-published")).transform_filter(shown)
-    crosses: alt.Chart = (
-        chart.transform_filter("isValid(datum.seconds)" if x.shorthand == "seconds:Q" else "true")
-        .mark_point(shape=PUBLISHED, size=70, strokeWidth=2.2, opacity=1)
+    layers.append(
+        base.mark_line(strokeWidth=1.8).encode(
+            x, y, color=colour, strokeDash=dash, opacity=faint_unless(shown)
+        )
+    )
+    layers.append(_pointer(curves, base, x, field, along, panel))
+    layers.append(
+        base.transform_filter("datum.mark")
+        .mark_point(size=50, filled=True)
         .encode(
             x,
             y,
             color=colour,
-            tooltip=[
-                alt.Tooltip("line:N", title="published"),
-                alt.Tooltip("error:Q", title="error (%)", format=".1f"),
-                alt.Tooltip("seconds:Q", title="seconds", format=","),
-            ],
+            shape=alt.Shape("line:N", scale=shapes, legend=legend),
+            opacity=faint_unless(shown),
+            tooltip=_tooltip(field, quantity),
         )
     )
-    return crosses
+    if curves.seeds:
+        layers.append(
+            alt.Chart(alt.NamedData(f"{curves.name}-seeds"))
+            .mark_circle(size=18)
+            .encode(x, y, color=colour, opacity=faint_unless(shown, 0.8))
+        )
+    if published:
+        layers += _crosses(curves, published, colour, x, y, shown)
+    in_margin = along == "epoch" and bool(published)
+    if along == "epoch" and domain:
+        places = _label_places(curves, field, domain, logarithmic)
+        if places:
+            layers.append(end_labels(places, shown, MARGIN + 9 if in_margin else 9, panel))
+    if in_margin:
+        layers.append(margin_title())
+    if panel == 0:
+        layers[0] = layers[0].add_params(shown)
+    return layered(*layers, height=HEIGHT, title=_SETS[part])
 
 
-def _rows(lines: list[tuple[Line, TrainingRecord]]) -> Rows:
-    """Returns a row for each line, set and epoch; long trainings are thinned out evenly."""
-    most = max(20, min(300, _MAX_POINTS // len(lines)))
-    rows = []
-    for index, (line, curves) in enumerate(lines):
-        last = curves.experiment.epochs
-        chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
-        # Shapes are staggered between lines, and each line ends with one.
-        every = max(1, len(chosen) // _SHAPES_PER_LINE)
-        marked = {*chosen[index % every :: every].tolist(), last}
-        seconds = np.asarray(curves.epoch_seconds)[chosen]
-        for part, key in zip(_SETS, ("test", "train"), strict=True):
-            error = mean_and_interval(100 - 100 * np.asarray(getattr(curves, f"{key}_accuracy"))[chosen])
-            loss = mean_and_interval(np.asarray(getattr(curves, f"{key}_loss"))[chosen])
-            for at, epoch in enumerate(chosen.tolist()):
-                rows.append(
-                    {
-                        "line": line.label,
-                        "set": part,
-                        "epoch": epoch,
-                        "seconds": json_number(seconds[at]),
-                        "mark": epoch in marked,
-                        **_interval("error", error, at),
-                        **_interval("loss", loss, at),
-                    }
-                )
-    return rows
+def _linear_domain(values: Sequence[float | None], most: float) -> tuple[float, float]:
+    highest = max((value for value in values if value is not None), default=1)
+    return 0, min(most, 1.05 * highest or 1)
 
 
-def _interval(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
-    """Returns the mean and its interval at an epoch, or the mean alone if the interval has no width."""
-    middle, low, high = (json_number(each[at]) for each in values)
-    if low == high:
-        return {name: middle}
-    return {name: middle, f"{name}_low": max(low, 0) if low is not None else None, f"{name}_high": high}
+def _along(curves: _Curves, along: str) -> alt.X:
+    if along == "epoch":
+        axis, scale = alt.Axis(tickMinStep=1, tickCount=6), alt.Scale(nice=False)
+        return alt.X("epoch:Q", title="epoch", axis=axis, scale=scale)
+    seconds = [row["seconds"] for row in curves.rows]
+    title = "training time (s)"
+    return alt.X("seconds:Q", title=title, scale=log_scale(seconds), axis=log_axis(seconds))
 
 
-def _published(lines: list[Line]) -> Rows:
+def _pointer(
+    curves: _Curves, base: alt.Chart, x: alt.X, field: str, along: str, panel: int
+) -> alt.Chart:
+    format = ".2f" if field.endswith("error") else ".4~g"
+    if along == "epoch":
+        wide = base.transform_pivot("line", groupby=["epoch"], value=field, op="mean")
+        tooltip = [alt.Tooltip("epoch:Q", title="epoch")]
+        tooltip += [value_of_line(line.label, format) for line in curves.lines]
+    else:
+        wide = alt.Chart(alt.NamedData(f"{curves.name}-times"))
+        tooltip = [alt.Tooltip("seconds:Q", title="after (s)", format=".3~g")]
+        part = field.partition("_")[0]
+        drawn = [line for line in curves.lines if line.curves]
+        tooltip += [
+            value_of_line(f"{part}_{index}", format, line.label) for index, line in enumerate(drawn)
+        ]
+    return pointer_rule(wide, x, tooltip, panel)
+
+
+def _tooltip(field: str, quantity: str) -> list[alt.Tooltip]:
     return [
-        {
-            "line": line.label,
-            "epoch": line.case.experiment.epochs,
-            "error": json_number(100 - 100 * line.case.paper.test_accuracy),
-            "seconds": line.case.paper.seconds,
-        }
-        for line in lines
-        if line.case.paper.test_accuracy is not None
+        alt.Tooltip("line:N", title="line"),
+        alt.Tooltip("row:N", title="row"),
+        alt.Tooltip("epoch:Q", title="epoch"),
+        alt.Tooltip("seconds:Q", title="seconds", format=".3~g"),
+        alt.Tooltip(f"{field}:Q", title=_TITLES[quantity], format=".4~g"),
     ]
+
+
+def _crosses(
+    curves: _Curves, published: Rows, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter
+) -> list[alt.Chart]:
+    """Returns the published values: at their times, or at the right edge, after all epochs."""
+    drawn = {row["line"] for row in published}
+    chart = alt.Chart(alt.NamedData(f"{curves.name}-published"))
+    at_edge = "epoch" in x.shorthand
+    where: Mapping[str, Any] = (
+        {"x": alt.value("width"), "xOffset": alt.value(MARGIN)} if at_edge else {"x": x}
+    )
+    return [
+        chart.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
+        .mark_point(shape=shape, size=60, strokeWidth=2.2, filled=False)
+        .encode(
+            **where,
+            y=y,
+            color=colour,
+            opacity=faint_unless(shown),
+            tooltip=[
+                alt.Tooltip("line:N", title="line"),
+                alt.Tooltip("row:N", title="row"),
+                alt.Tooltip("test_error:Q", title="error (%)", format=".1f"),
+                alt.Tooltip("seconds:Q", title="seconds", format=","),
+                alt.Tooltip("published:N", title="source"),
+            ],
+        )
+        for shape, labels in by_cross([line for line in curves.lines if line.label in drawn]).items()
+    ]
+
+
+def _label_places(
+    curves: _Curves, field: str, domain: tuple[float, float], logarithmic: bool
+) -> dict[str, float]:
+    """Returns where the lines' names are, if there is room for them at the ends."""
+    ends = {row["line"]: row[field] for row in curves.rows}  # the last of each line
+    if None in ends.values() or len({line.case.experiment.epochs for line in curves.lines}) > 1:
+        return {}
+    heights = {
+        label: height_at(value, domain, HEIGHT, logarithmic=logarithmic) for label, value in ends.items()
+    }
+    return label_positions(heights, HEIGHT)
