@@ -35,7 +35,7 @@ _CONFIG = {
 
 _LOOKS = ("color", "shape", "strokeDash")
 _MOST_POWERS = 7  # of ten that are ticks of an axis
-_DIGITS_UP_TO = 2.6  # powers of ten with ticks in between
+_DIGITS_UP_TO = 2.8  # powers of ten with ticks in between
 INVISIBLE = "pointer"
 """The beginning of the names of layers that only react to the pointer; files have none of them."""
 
