@@ -14,6 +14,7 @@ from harness.report.figures.figure import (
     layered,
     side_by_side,
 )
+from harness.report.series import phrase, varying
 from model.experiment import Training
 
 
@@ -29,13 +30,16 @@ def draw_class_accuracy(results: Results) -> Figure | None:
     data = {
         f"classes-{results.slug}-{index}": _rows(each) for index, each in enumerate(observed.values())
     }
+    experiments = [each.experiment for each in observed.values()]
+    settings = varying(experiments)
+    titles = [phrase(each, settings) for each in experiments] if settings else [*observed]
     seeds = max(len(each.seeds) for each in observed.values())
     return Figure(
         title="Accuracy per class during the last epoch",
         notes="The stream presents one class after the other, zeros first; accuracies are measured "
         "in the middle and at the end of every class."
         + (f" Means over {seeds} seeds." if interval_note(seeds) else ""),
-        variants={"all": side_by_side([_panel(*each) for each in zip(data, observed, strict=True)])},
+        variants={"all": side_by_side([_panel(*each) for each in zip(data, titles, strict=True)])},
         data=data,
     )
 

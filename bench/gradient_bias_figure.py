@@ -20,6 +20,7 @@ from harness.report.figures.figure import (
     log_scale,
     side_by_side,
 )
+from harness.report.figures.pointer import pointer_rule, value_of_line
 from harness.report.series import COLOURS
 from harness.stats import mean_and_interval
 
@@ -28,6 +29,7 @@ _QUANTITIES = {
     "relative error": "relative distance from the full gradient",
     "cosine": "cosine to the full gradient",
 }
+_POSSIBLE = {"relative_error": (0, np.inf), "cosine": (-1, 1)}
 _UNBIASED = "unbiased: 1/√k"
 
 
@@ -48,8 +50,10 @@ def draw_gradient_bias(results: Results) -> Figure | None:
         variants={
             quantity: side_by_side(
                 [
-                    _panel(name, quantity, rows, f"after {checkpoint:g} epochs")
-                    for (name, rows), checkpoint in zip(data.items(), checkpoints, strict=True)
+                    _panel(name, at, quantity, rows, f"after {checkpoint:g} epochs")
+                    for at, ((name, rows), checkpoint) in enumerate(
+                        zip(data.items(), checkpoints, strict=True)
+                    )
                 ]
             )
             for quantity in _QUANTITIES
@@ -58,16 +62,17 @@ def draw_gradient_bias(results: Results) -> Figure | None:
     )
 
 
-def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
+def _panel(name: str, at: int, quantity: str, rows: Rows, title: str) -> Spec:
     key = quantity.replace(" ", "_")
     names = [*_ORDERS.values(), _UNBIASED]
-    colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], "#808080"])
+    colour = alt.Scale(domain=names, range=[COLOURS[1], COLOURS[0], COLOURS[-1]])
     dash = alt.Scale(domain=names, range=[[6, 3], [1, 0], [2, 2]])
     legend = alt.Legend(
         title=None, orient="bottom", columns=3, symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1
     )
+    values = [row.get(key) for row in rows]
     scale = (
-        log_scale(row.get(key) for row in rows)
+        log_scale(values)
         if quantity == "relative error"
         else alt.Scale(
             domain=[min(-0.1, *(row["cosine"] for row in rows if row.get("cosine") is not None)), 1]
@@ -76,11 +81,11 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
     x = alt.X(
         "k:Q", title="k, gradients averaged", scale=alt.Scale(type="log"), axis=log_axis(format="~s")
     )
-    y_axis = log_axis() if quantity == "relative error" else alt.Axis()
+    y_axis = log_axis(values) if quantity == "relative error" else alt.Axis()
     y = alt.Y(f"{key}:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis)
     base = alt.Chart(alt.NamedData(name)).transform_filter(f"isValid(datum.{key})")
     valid = base.transform_filter(f"isValid(datum.{key}_low)")
-    band = valid.mark_area(opacity=0.2, aria=False).encode(
+    band = valid.mark_area(opacity=0.2, clip=True).encode(
         x,
         alt.Y(f"{key}_low:Q", title=_QUANTITIES[quantity], scale=scale, axis=y_axis),
         alt.Y2(f"{key}_high:Q"),
@@ -91,15 +96,12 @@ def _panel(name: str, quantity: str, rows: Rows, title: str) -> Spec:
         y,
         color=alt.Color("line:N", scale=colour, legend=legend),
         strokeDash=alt.StrokeDash("line:N", scale=dash, legend=legend),
-        tooltip=[
-            alt.Tooltip("line:N", title="order"),
-            alt.Tooltip("k:Q", format=","),
-            alt.Tooltip("relative_error:Q", title="relative error", format=".3~g"),
-            alt.Tooltip("cosine:Q", format=".3f"),
-        ],
     )
+    wide = base.transform_pivot("line", groupby=["k"], value=key, op="mean")
+    shares = [value_of_line(each, ".3~g") for each in names]
+    rule = pointer_rule(wide, x, [alt.Tooltip("k:Q", format=","), *shares], at)
     has_band = any(row.get(f"{key}_low") is not None for row in rows)
-    return layered(*([band] if has_band else []), line, height=HEIGHT, title=title)
+    return layered(*([band] if has_band else []), line, rule, height=HEIGHT, title=title)
 
 
 def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Rows:
@@ -108,14 +110,15 @@ def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Ro
     for order in orders:
         found = {
             key: mean_and_interval(np.array([seed[order][key][checkpoint] for seed in seeds]).T)
-            for key in ("relative_error", "cosine")
+            for key in _POSSIBLE
         }
         for at, count in enumerate(seeds[0][order]["counts"]):
             row = {"line": _ORDERS[order], "k": count}
             for key, (middle, low, high) in found.items():
                 row[key] = json_number(middle[at])
                 if low[at] < high[at]:
-                    row |= {f"{key}_low": json_number(low[at]), f"{key}_high": json_number(high[at])}
+                    ends = np.clip([low[at], high[at]], *_POSSIBLE[key])
+                    row |= {f"{key}_low": json_number(ends[0]), f"{key}_high": json_number(ends[1])}
             rows.append(row)
     first = [row for row in rows if row["line"] == _ORDERS["shuffled"]][:1] or rows[:1]
     begin = first[0]

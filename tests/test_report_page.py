@@ -6,6 +6,7 @@ import re
 import shutil
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from harness.report.build import build
@@ -189,13 +190,34 @@ def test_lines_are_chosen_by_keyboard_and_stay_so_on_another_scale(page):
     assert figure.locator(".chart .role-legend").count() == 0
 
 
-def test_a_point_shows_its_values(page):
-    figure = page.locator("[id='1-x-learning-rate']")
+def test_a_rule_at_the_pointer_shows_the_values_of_all_lines(page):
+    figure = page.locator("[id='1-x-error']")
     draw(figure)
-    figure.locator(".mark-symbol.role-mark path").first.hover()
+    figure.scroll_into_view_if_needed()
+    box = figure.locator(".chart svg").bounding_box()
+    # In the first panel, next to its middle, away from the lines' points.
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 60)
+    page.mouse.move(box["x"] + 0.21 * box["width"], box["y"] + 60)
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
-    assert "Adam, rate 0.001" in tooltip.inner_text()
+    names = tooltip.locator("td.key").all_inner_texts()
+    rows = [f"{name}, rate {rate}" for name in ("Adam", "SGD") for rate in (0.001, 0.01, 0.1)]
+    assert names == ["epoch", *rows]
+    values = tooltip.locator("td.value").all_inner_texts()
+    at = int(values[0])
+    # Test errors fall evenly from 90 to 2.95, 4.95 and 6.95 %; the first row ends 2 points higher.
+    ends = np.array([4.95, 4.95, 6.95, 2.95, 4.95, 6.95])
+    assert [float(each) for each in values[1:]] == pytest.approx(90 - (90 - ends) * at / 4, abs=0.01)
+    playwright.expect(figure.locator(".mark-rule.role-mark line[opacity='1']")).to_have_count(1)
+    page.mouse.move(5, 5)
+
+
+def test_a_point_shows_its_row(page):
+    figure = page.locator("[id='1-x-learning-rate']")
+    figure.locator(".mark-symbol path[fill='#406dcf']").first.hover()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert "adam-lr0.001" in tooltip.inner_text()
 
 
 def test_the_data_of_a_figure_are_a_table_and_files(page):

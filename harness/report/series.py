@@ -14,19 +14,32 @@ from ..files.summary import CaseSummary, ExerciseSummary
 from .load import Run
 from .settings import network_in_words, optimizer_in_words, schedule_in_words
 
-# M. Okabe and K. Ito's palette for colour-blind readers, without yellow and black, which are hard to see
-# on a white or a black page; and a grey.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+# Seven colours with a contrast of at least 3 to 1 with the light page and with the dark one. That leaves
+# little room for differences in lightness, so they were searched for, starting from the palette of
+# M. Okabe and K. Ito: any two are more than 20 apart in CIELAB, as they are and as they look with
+# protanopia and deuteranopia, simulated by the matrices of G. Machado, M. Oliveira and L. Fernandes
+# (2009). The tests compute both.
+COLOURS = ("#406dcf", "#e66a00", "#249956", "#9236fc", "#dc0030", "#009ac8", "#6e6e6e")
+# Published values have crosses, which no shape here resembles.
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "M0,-1.2L.3,-.4L1.1,-.4L.48,.1L.7,.95L0,.45L-.7,.95L-.48,.1L-1.1,-.4L-.3,-.4Z",  # a star
+    "triangle-down",
+    "triangle-right",
+)
 # The same shapes hollow, as SVG paths: an outline, and a smaller one in the opposite direction.
 HOLLOW = (
-    "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0ZM.5,0A.5,.5,0,1,0,-.5,0A.5,.5,0,1,0,.5,0Z",
-    "M-.9,-.9H.9V.9H-.9ZM-.45,-.45V.45H.45V-.45Z",
-    "M0,-1L1,.8H-1ZM0,-.2L-.42,.5H.42Z",
-    "M0,-1.1L.8,0L0,1.1L-.8,0ZM0,-.5L-.36,0L0,.5L.36,0Z",
-    "M-1,-.4H-.4V-1H.4V-.4H1V.4H.4V1H-.4V.4H-1ZM-.2,-.2V.2H.2V-.2Z",
-    "M0,1L-1,-.8H1ZM0,.2L.42,-.5H-.42Z",
-    "M1,0L-.8,1V-1ZM.2,0L-.5,-.42V.42Z",
+    "M1.05,0A1.05,1.05,0,1,1,-1.05,0A1.05,1.05,0,1,1,1.05,0ZM.6,0A.6,.6,0,1,0,-.6,0A.6,.6,0,1,0,.6,0Z",
+    "M-.95,-.95H.95V.95H-.95ZM-.55,-.55V.55H.55V-.55Z",
+    "M0,-1.1L1.1,.85H-1.1ZM0,-.3L-.48,.5H.48Z",
+    "M0,-1.2L.9,0L0,1.2L-.9,0ZM0,-.65L-.48,0L0,.65L.48,0Z",
+    "M0,-1.4L.36,-.45L1.3,-.45L.56,.12L.82,1.1L0,.52L-.82,1.1L-.56,.12L-1.3,-.45L-.36,-.45Z"
+    "M0,-.55L-.18,-.05L-.6,-.05L-.26,.22L-.38,.62L0,.36L.38,.62L.26,.22L.6,-.05L.18,-.05Z",
+    "M0,1.1L-1.1,-.85H1.1ZM0,.3L.48,-.5H-.48Z",
+    "M1.1,0L-.85,1.1V-1.1ZM.3,0L-.5,-.48V.48Z",
 )
 DASHES = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 
@@ -61,6 +74,11 @@ class Line:
     colour: str
     dash: tuple[int, ...]
     shape: str
+
+    @property
+    def name(self) -> str:
+        """The row's name, with which evidence and tables refer to it."""
+        return row_name(self.case.id)
 
 
 def phrase(experiment: Experiment, settings: Sequence[str], without: Collection[str] = ()) -> str:

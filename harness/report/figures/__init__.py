@@ -9,7 +9,7 @@ from ...files.summary import ExerciseSummary
 from ..load import Run
 from ..series import Line, lines_of
 from . import against_setting, learning_curves, per_step, time_to_accuracy
-from .figure import Figure
+from .figure import Figure, Spec
 
 __all__ = ["Figure", "figures_of", "speed_figures"]
 
@@ -35,9 +35,16 @@ def _own(figure: OwnFigure, exercise: ExerciseSummary) -> Figure:
         of=exercise.title,
         title=figure.title,
         notes=figure.notes,
-        variants=figure.variants,
+        variants={label: _unlabelled(spec) for label, spec in figure.variants.items()},
         data=figure.data,
     )
+
+
+def _unlabelled(spec: Spec) -> Spec:
+    """Returns the spec without labels for each of its marks, which those of earlier runs had."""
+    config = spec.get("config")
+    unlabelled = {"aria": False, "mark": {"aria": False}}
+    return {**spec, "config": {**(config if isinstance(config, dict) else {}), **unlabelled}}
 
 
 @_unchecked

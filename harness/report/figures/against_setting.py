@@ -16,7 +16,9 @@ from ...stats import mean_and_interval, span_around_best
 from ...wording import first_few
 from ..alike import LEAST, Alike, accuracy, numeric_settings, value_of
 from ..series import Line, unlike_engines
-from .figure import PUBLISHED_NOTE, Figure, Rows, interval_note, json_number, side_by_side
+from .coincident import coincidence_note, coincident
+from .figure import Figure, Rows, interval_note, json_number, side_by_side, spans_decades
+from .published import crosses_note, when_published
 from .setting_groups import Group, groups_of, has_panels_of_their_own
 from .setting_panel import SPANS, Panel, SettingAxis, draw_panel
 from .time_to_accuracy import percent
@@ -36,34 +38,50 @@ def _figure(exercise: ExerciseSummary, alike: Alike, every: list[Line]) -> Figur
     groups = groups_of(alike, every)
     lines = [line for group in groups for line in group.lines]
     axis = SettingAxis(alike.setting, sorted({value_of(line, alike.setting) for line in lines}))
-    panels, data = [], {}
+    panels, data, pairs = [], {}, []
     for at, title in enumerate(dict.fromkeys(group.panel for group in groups)):
         name = f"setting-{slug(exercise.module)}-{hyphened}-{at}"
         shown = [group for group in groups if group.panel == title]
         datasets = _datasets(shown)
         # Panels with the same data sets have the same target.
         target = _target(group for group in groups if _datasets([group]) <= datasets)
-        panels.append(Panel(name, title, target))
+        found = [] if alone else coincident({group.look.label: _errors(group) for group in shown})
+        pairs += found
+        panels.append(Panel(name, title, target, [*dict.fromkeys(pair.first for pair in found)]))
         data[name] = [row for group in shown for row in _points(group, alike.setting, target)]
+        if seeds := [row for group in shown for row in _seed_rows(group, alike.setting)]:
+            data[f"{name}-seeds"] = seeds
         if alone:
             data[f"{name}-spans"] = _span_rows(shown[0], axis)
     looks = [*{group.look.label: group.look for group in groups}.values()]
     targets = [panel.target for panel in panels]
+    errors = [row["error"] for panel in panels for row in data[panel.name]]
     variants = {
-        label: side_by_side([draw_panel(panel, quantity, looks, data, axis) for panel in panels])
-        for label, quantity in _quantities(targets, alone=alone).items()
+        label: side_by_side(
+            [
+                draw_panel(panel, at, quantity, looks, data, axis, when_published(exercise))
+                for at, panel in enumerate(panels)
+            ]
+        )
+        for label, quantity in _quantities(targets, spread=spans_decades(errors)).items()
     }
-    seeds = max(len(line.case.seeds) for line in lines)
+    seeds_each = max(len(line.case.seeds) for line in lines)
     return Figure(
         name=f"{slug(exercise.module)}-{hyphened}",
         of=exercise.title,
         title=f"Results by {alike.setting}",
-        notes=" ".join(_notes(alike, groups, alone=alone, timed=any(targets)))
-        + interval_note(seeds, "bars")
+        notes=" ".join(_notes(exercise, alike, groups, alone=alone, timed=any(targets)))
+        + (f" {coincidence_note(pairs)}" if pairs else "")
+        + (" Small dots: the single seeds." if seeds_each > 1 else "")
+        + interval_note(seeds_each, "bars")
         + (unlike_engines(lines) if any(targets) else ""),
         variants=variants,
         data=data,
     )
+
+
+def _errors(group: Group) -> list[float]:
+    return [100 - 100 * accuracy(line) for line in group.lines]
 
 
 def _datasets(groups: Sequence[Group]) -> set[Dataset]:
@@ -79,11 +97,14 @@ def _target(groups: Iterable[Group]) -> str | None:
     return max((target for target, count in reached.items() if count > 1), default=None)
 
 
-def _quantities(targets: Sequence[str | None], *, alone: bool) -> dict[str, str]:
-    """Returns the fields of the data that can be drawn, by the label of their button."""
-    found = {"final accuracy": "accuracy"}
-    if not alone:  # an error axis separates the many lines near the top
-        found["final error"] = "error"
+def _quantities(targets: Sequence[str | None], *, spread: bool) -> dict[str, str]:
+    """Returns the fields of the data that can be drawn, by the label of their button.
+
+    If errors spread over decades, they come first: on an axis of accuracies, the best would coincide.
+    """
+    found = {"final error": "error", "final accuracy": "accuracy"}
+    if not spread:
+        found = dict(reversed(found.items()))
     if to := {target for target in targets if target}:
         name = percent(to.pop()) if len(to) == 1 else "target"
         found |= {f"epochs to {name}": "epochs", f"seconds to {name}": "seconds"}
@@ -95,13 +116,14 @@ def _points(group: Group, setting: str, target: str | None) -> Rows:
     for line in group.lines:
         row: dict[str, Any] = {
             "line": group.look.label,
-            "row": line.label,
+            "row": line.name,
             "value": value_of(line, setting),
             **_interval("accuracy", 100 * np.asarray(line.case.test_accuracy), least=0, most=100),
             **_interval("error", 100 - 100 * np.asarray(line.case.test_accuracy), most=100),
         }
         if (published := line.case.paper.test_accuracy) is not None:
-            row["published"] = json_number(100 * published)
+            row["published_accuracy"] = json_number(100 * published)
+            row["published_error"] = json_number(100 - 100 * published)
         reached = line.case.time_to_accuracy.get(target) if target else None
         for quantity in ("epochs", "seconds"):
             values = getattr(reached, quantity) if reached else [None]
@@ -109,6 +131,23 @@ def _points(group: Group, setting: str, target: str | None) -> Rows:
             row |= {quantity: None} if None in values else _interval(quantity, values)
         rows.append(row)
     return rows
+
+
+def _seed_rows(group: Group, setting: str) -> Rows:
+    """Returns the final accuracy and error of each seed of rows with several seeds."""
+    return [
+        {
+            "line": group.look.label,
+            "row": line.name,
+            "value": value_of(line, setting),
+            "seed": seed,
+            "accuracy": json_number(100 * accuracy),
+            "error": json_number(100 - 100 * accuracy),
+        }
+        for line in group.lines
+        if len(line.case.seeds) > 1
+        for seed, accuracy in zip(line.case.seeds, line.case.test_accuracy, strict=True)
+    ]
 
 
 def _interval(
@@ -148,7 +187,9 @@ def _span_rows(group: Group, axis: SettingAxis) -> Rows:
     return rows
 
 
-def _notes(alike: Alike, groups: list[Group], *, alone: bool, timed: bool) -> list[str]:
+def _notes(
+    exercise: ExerciseSummary, alike: Alike, groups: list[Group], *, alone: bool, timed: bool
+) -> list[str]:
     """Returns sentences on what is drawn, and on groups that are best at the lowest or highest value."""
     setting, every = alike.setting, alike.groups
     if alone:
@@ -170,7 +211,7 @@ def _notes(alike: Alike, groups: list[Group], *, alone: bool, timed: bool) -> li
     if timed:
         notes.append("Times are shown only for rows in which every seed reaches the accuracy.")
     if any(line.case.paper.test_accuracy is not None for line in lines):
-        notes.append(PUBLISHED_NOTE)
+        notes.append(crosses_note(exercise, [group.look for group in groups]))
     return notes
 
 

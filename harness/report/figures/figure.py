@@ -12,12 +12,15 @@ import altair as alt
 
 from ..series import Line
 
-PUBLISHED = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"  # an x, a shape that no line has
-PUBLISHED_NOTE = "×: published value."
 HEIGHT = 250
+FAINT = 0.15
+"""The opacity of lines that are not among those of the parameter `shown`."""
 _WIDTHS = {1: 620, 2: 360, 3: 240}
 
 _CONFIG = {
+    # A figure is described as a whole; its marks, axes and legends have neither labels nor roles.
+    "aria": False,
+    "mark": {"aria": False},
     "view": {"stroke": None},
     "axis": {
         "gridOpacity": 0.5,
@@ -29,6 +32,12 @@ _CONFIG = {
     "title": {"fontSize": 13, "fontWeight": "bold", "subtitleFontSize": 11},
     "legend": {"labelFontSize": 11, "labelLimit": 260, "symbolSize": 80, "columnPadding": 16},
 }
+
+_LOOKS = ("color", "shape", "strokeDash")
+_MOST_POWERS = 7  # of ten that are ticks of an axis
+_DIGITS_UP_TO = 2.8  # powers of ten with ticks in between
+INVISIBLE = "pointer"
+"""The beginning of the names of layers that only react to the pointer; files have none of them."""
 
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
@@ -57,9 +66,8 @@ class Figure:
             "anchor": "start",
         }
         spec = _visible(next(iter(self.variants.values())))
-        config = {**spec.get("config", {}), "aria": False}
         title |= {"fontSize": 15, "offset": 14}
-        return {**spec, "config": config, "title": title, "datasets": self.data}
+        return {**spec, "title": title, "datasets": self.data}
 
 
 def _visible(spec: Spec) -> Spec:
@@ -72,7 +80,7 @@ def _visible(spec: Spec) -> Spec:
 
 
 def _is_invisible(layer: Spec) -> bool:
-    return isinstance(layer.get("mark"), dict) and layer["mark"].get("opacity") == 0
+    return str(layer.get("name", "")).startswith(INVISIBLE)
 
 
 def layered(*layers: alt.Chart, height: int | dict[str, int], title: str = "") -> Spec:
@@ -84,18 +92,44 @@ def layered(*layers: alt.Chart, height: int | dict[str, int], title: str = "") -
     specs = [layer.to_dict(validate=False) for layer in layers]
     for spec in specs:
         del spec["config"], spec["$schema"]
+        # Altair names data that a layer brings along, and only a whole chart may name data.
+        if own := spec.pop("datasets", {}):
+            spec["data"] = {"values": own[spec["data"]["name"]]}
     return {"layer": specs, "height": height, **({"title": title} if title else {})}
 
 
 def side_by_side(panels: Sequence[Spec]) -> Spec:
     """Arranges panels in two columns, or three in a row; the page uses fewer columns if it is narrow."""
     columns = 3 if len(panels) == 3 else min(2, len(panels))
+    _without_repeated_scales(panels)
     return {
         "$schema": alt.SCHEMA_URL,
         "config": _CONFIG,
         "concat": [{**panel, "width": _WIDTHS[columns]} for panel in panels],
         "columns": columns,
     }
+
+
+def _without_repeated_scales(panels: Sequence[Spec]) -> None:
+    """Leaves each scale in the first layer that has it, which applies to all: a page has many layers.
+
+    The panels share their scales of looks; places have scales of their own in each panel.
+    """
+    looks: dict[str, Any] = {}
+    for panel in panels:
+        places: dict[str, Any] = {}
+        for layer in panel["layer"]:
+            for channel, encoding in layer["encoding"].items():
+                first = looks if channel in _LOOKS else places
+                if not isinstance(encoding, dict) or not {"scale", "field"} <= encoding.keys():
+                    continue
+                if channel not in first:
+                    first[channel] = encoding["scale"]
+                elif first[channel] == encoding["scale"]:
+                    del encoding["scale"]
+                    # The page adapts a legend's columns to the names in the scale.
+                    if encoding.get("legend") is not None:
+                        del encoding["legend"]
 
 
 def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
@@ -107,8 +141,20 @@ def colour_and_shape(lines: Sequence[Line]) -> tuple[alt.Scale, alt.Scale]:
     )
 
 
+def dash_scale(lines: Sequence[Line]) -> alt.Scale:
+    """Returns the dash scale of the field `line`.
+
+    Its legend, if it has one, must be that of the colours, so that they are one; the outlines of shapes,
+    which it would dash, have no width there.
+    """
+    return alt.Scale(domain=[line.label for line in lines], range=[[*line.dash] for line in lines])
+
+
 def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
-    """Returns the parameter that hides or shows a line when its legend entry is clicked."""
+    """Returns the parameter `shown`; a click on a line's legend entry makes it faint, or clear again.
+
+    Its value lists the lines that are not faint, so that a figure can emphasise a few of them.
+    """
     return alt.selection_point(
         name="shown",
         fields=["line"],
@@ -120,31 +166,55 @@ def legend_toggle(lines: Sequence[Line]) -> alt.Parameter:
     )
 
 
+def faint_unless(shown: alt.Parameter, opacity: float = 1) -> Any:
+    """Returns an opacity that is lower for lines that are not among those of `shown`."""
+    return alt.condition(shown, alt.value(opacity), alt.value(round(FAINT * opacity, 3)))
+
+
 def json_number(value: float) -> float | None:
     """Returns the value for JSON: five significant digits, or None if it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def log_scale(values: Iterable[float | None]) -> alt.Scale:
-    """Returns a logarithmic scale from the smallest positive value; zeros are drawn at its bottom."""
+def log_domain(values: Iterable[float | None]) -> tuple[float, float] | None:
+    """Returns the ends of a logarithmic axis of these values, or None if none of them is positive."""
     positive = [value for value in values if value is not None and value > 0]
     if not positive:
-        return alt.Scale(type="symlog")
+        return None
     low, high = min(positive), max(positive)
-    return alt.Scale(
-        type="log", domain=[low * 0.9, max(high, low * 1.0001) * 1.1], clamp=True, nice=False
-    )
+    return low * 0.9, max(high, low * 1.0001) * 1.1
 
 
-def log_axis(**settings: Any) -> alt.Axis:
-    """Returns an axis for a logarithmic scale, with few enough ticks to keep labels legible."""
-    return alt.Axis(tickCount=5, labelOverlap=True, **settings)
+def log_scale(values: Iterable[float | None]) -> alt.Scale:
+    """Returns a logarithmic scale from the smallest positive value; zeros are drawn at its bottom."""
+    if (domain := log_domain(values)) is None:
+        return alt.Scale(type="symlog")
+    return alt.Scale(type="log", domain=[*domain], clamp=True, nice=False)
+
+
+def log_axis(values: Iterable[float | None] = (), **settings: Any) -> alt.Axis:
+    """Returns an axis for a logarithmic scale of these values, with few enough ticks to be legible.
+
+    The ticks are at 1, 2, 5, 10, 20, ..., or at powers of ten if the values span more than two of them.
+    """
+    if (domain := log_domain(values)) is None:
+        return alt.Axis(tickCount=5, labelOverlap=True, **settings)
+    first, last = (math.floor(math.log10(end)) for end in domain)
+    decades = math.log10(domain[1] / domain[0])
+    every = 1 + (last - first) // _MOST_POWERS
+    powers = range(first - first % every, last + 1, every)
+    digits = (1, 2, 5) if decades <= _DIGITS_UP_TO else (1,)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+    ticks = [tick for tick in ticks if domain[0] <= tick <= domain[1]]
+    if len(ticks) < 2:
+        return alt.Axis(tickCount=5, labelOverlap=True, **settings)
+    return alt.Axis(values=ticks, labelOverlap=True, **({"format": ",~g"} | settings))
 
 
 def spans_decades(values: Iterable[float | None]) -> bool:
     """Returns whether the values span too much for a linear axis, which would hide most of them."""
     positive = [value for value in values if value is not None and value > 0]
-    return bool(positive) and max(positive) > 20 * min(positive)
+    return bool(positive) and max(positive) > 10 * min(positive)
 
 
 def interval_note(seeds: int, what: str = "bands") -> str:

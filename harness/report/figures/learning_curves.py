@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import altair as alt
-import numpy as np
-from numpy.typing import NDArray
-
 from ...exercise import slug
-from ...files.record import TrainingRecord
 from ...files.summary import ExerciseSummary
-from ...stats import mean_and_interval
 from ..alike import representatives
 from ..series import MOST, Line, restyled, unlike_engines
-from .figure import (
-    HEIGHT,
-    PUBLISHED,
-    PUBLISHED_NOTE,
-    Figure,
-    Rows,
-    Spec,
-    colour_and_shape,
-    interval_note,
-    json_number,
-    layered,
-    legend_toggle,
-    log_axis,
-    log_scale,
-    side_by_side,
-    spans_decades,
-)
-
-_SETS = ("test", "training")
-_QUANTITIES = {"error": "error (%)", "loss": "cross-entropy loss (nats)"}
-_MAX_POINTS = 9000  # for all lines of an exercise, in each set
-_SHAPES_PER_LINE = 7
+from .coincident import coincidence_note, coincident
+from .curve_panel import PANELS, Curves, curve_panel
+from .curve_rows import SETS, curve_rows, published_rows, seed_rows, time_rows, values_of
+from .figure import Figure, interval_note, side_by_side, spans_decades
+from .published import crosses_note
 
 
 def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list[Figure]:
@@ -46,193 +23,85 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
         return []
     lines = restyled(few.lines, few.differing) if few.note else few.lines
     drawn = [(line, line.curves) for line in lines if line.curves]
-    name = f"curves-{slug(exercise.module)}"
-    rows = _rows(drawn)
-    published = _published(lines)
-    data = {name: rows, f"{name}-published": published}
+    # Errors before training are alike if the initialisation is.
+    pairs = coincident(
+        {line.label: values_of(curves, "test", "error")[1:].mean(axis=-1) for line, curves in drawn}
+    )
+    curves = Curves(
+        name=f"curves-{slug(exercise.module)}",
+        lines=lines,
+        rows=curve_rows(drawn),
+        seeds=seed_rows(drawn),
+        published=published_rows(exercise, lines),
+        wide=[*dict.fromkeys(pair.first for pair in pairs)],
+    )
     seeds = max(len(line.case.seeds) for line in lines)
-    has_seconds = any(row["seconds"] for row in published)
-    made = []
+    by_time = f"{curves.name}-times"
+    figures = []
     for key, quantity, along, title in (
         ("error", "error", "epoch", "Error by epoch"),
         ("seconds", "error", "seconds", "Error by training time"),
         ("loss", "loss", "epoch", "Loss by epoch"),
     ):
-        values = [row[quantity] for row in rows]
-        marked = quantity == "error" and (along == "epoch" or has_seconds) and published
-        crosses = published if marked else []
+        data = curves.data() | ({by_time: time_rows(drawn)} if along == "seconds" else {})
         charts = {
-            kind: _chart(name, lines, rows, quantity, along, kind == "logarithmic", crosses)
+            kind: side_by_side(
+                [curve_panel(curves, part, quantity, along, kind == "logarithmic") for part in PANELS]
+            )
             for kind in ("logarithmic", "linear")
         }
+        values = [row[f"{part}_{quantity}"] for row in curves.rows for part in SETS]
         if not spans_decades(values):
             charts = dict(reversed(charts.items()))
         notes = {
-            "error": "Share of misclassified images in the test set and in the training set.",
-            "seconds": "The same error; times are of training alone, for all seeds together."
-            + unlike_engines(lines),
-            "loss": "The loss that training minimises, on both sets.",
+            "error": ["Share of misclassified images in the test set and in the training set."],
+            "seconds": [
+                "The same error; times are of training alone, for all seeds together."
+                + unlike_engines(lines)
+            ],
+            "loss": ["The loss that training minimises, on both sets."],
         }[key]
-        if key == "error" and exercise.figure:
-            notes += f" Published: {exercise.figure}."
         if 0 in values:
-            notes += " On a logarithmic axis, 0 is drawn at the bottom."
-        if marked:
-            notes += f" {PUBLISHED_NOTE}"
-        if few.note:
-            notes += f" {few.note}"
-        made.append(
+            notes.append("On a logarithmic axis, 0 is drawn at the bottom.")
+        if quantity == "error":
+            notes += _on_published(exercise, curves, along)
+        if along == "epoch":
+            notes.append(coincidence_note(pairs))
+        notes.append(few.note)
+        if seeds > 1:
+            notes.append("Small dots: the single seeds at the end.")
+        figures.append(
             Figure(
                 name=f"{slug(exercise.module)}-{key}",
                 of=exercise.title,
                 title=title,
-                notes=notes + interval_note(seeds),
+                notes=" ".join(filter(None, notes)) + interval_note(seeds),
                 variants=charts,
                 data=data,
             )
         )
-    return made
+    return figures
 
 
-def _chart(
-    name: str,
-    lines: list[Line],
-    rows: Rows,
-    quantity: str,
-    along: str,
-    logarithmic: bool,
-    published: Rows,
-) -> Spec:
-    colours, shapes = colour_and_shape(lines)
-    shown = legend_toggle(lines)
-    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolOpacity=1, symbolStrokeWidth=0)
-    colour = alt.Color("line:N", scale=colours, legend=legend)
-    y_title = _QUANTITIES[quantity]
+def _on_published(exercise: ExerciseSummary, curves: Curves, along: str) -> list[str]:
+    """Returns sentences on the published values, drawn or not."""
+    by_label = {line.label: line for line in curves.lines}
+    notes = []
     if along == "epoch":
-        x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
-    else:
-        # Both panels have the same domain, which includes published times.
-        seconds = [row["seconds"] for row in (*rows, *published)]
-        x = alt.X("seconds:Q", title="training time (s)", scale=log_scale(seconds), axis=log_axis())
-    y_axis = log_axis() if logarithmic else alt.Axis()
-    tooltip = [
-        alt.Tooltip("line:N", title="row"),
-        alt.Tooltip("epoch:Q", title="epoch"),
-        alt.Tooltip("seconds:Q", title="seconds", format=".3~s"),
-        alt.Tooltip("error:Q", title="error (%)", format=".2f"),
-        alt.Tooltip("loss:Q", title="loss", format=".4~g"),
-    ]
-    dashed: dict[tuple[int, ...], list[str]] = {}
-    for line in lines:
-        dashed.setdefault(line.dash, []).append(line.label)
-    banded = {row["set"] for row in rows if row.get(f"{quantity}_low") is not None}
-    panels: list[Spec] = []
-    for index, part in enumerate(_SETS):
-        # Each set has its own scale: training errors drop to 0, test errors do not.
-        values = [row[quantity] for row in (*rows, *published) if row.get("set", "test") == part]
-        scale = log_scale(values) if logarithmic else alt.Scale()
-        y = alt.Y(f"{quantity}:Q", title=y_title, scale=scale, axis=y_axis)
-        base = (
-            alt.Chart(alt.NamedData(name))
-            .transform_filter(alt.datum["set"] == part)
-            .transform_filter(shown)
-        )
-        if along == "seconds":
-            base = base.transform_filter("datum.seconds > 0")
-        valid = base.transform_filter(f"isValid(datum.{quantity}_low)")
-        band = valid.mark_area(opacity=0.2, aria=False).encode(
-            x,
-            alt.Y(f"{quantity}_low:Q", title=y_title, scale=scale, axis=y_axis),
-            alt.Y2(f"{quantity}_high:Q"),
-            color=colour,
-        )
-        layers = [
-            *([band] if part in banded else []),
-            # Each dash has its own layer; a scale of dashes would also dash the legend's shapes.
-            *(
-                base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
-                .mark_line(strokeWidth=1.8, strokeDash=list(dash))
-                .encode(x, y, color=colour)
-                for dash, labels in dashed.items()
-            ),
-            base.transform_filter("datum.mark")
-            .mark_point(size=50, filled=True, opacity=1)
-            .encode(x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend)),
-            # Invisible points, large enough to hit, show tooltips.
-            base.mark_point(size=120, opacity=0, filled=True).encode(x, y, tooltip=tooltip),
-        ]
-        if published and part == "test":
-            layers.append(_crosses(name, colour, x, y, shown))
-        if index == 0:
-            layers[0] = layers[0].add_params(shown)
-        panels.append(layered(*layers, height=HEIGHT, title=f"{part} set"))
-    return side_by_side(panels)
-
-
-def _crosses(name: str, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter) -> alt.Chart:
-    chart = alt.Chart(alt.NamedData(f"{name}-published")).transform_filter(shown)
-    crosses: alt.Chart = (
-        chart.transform_filter("isValid(datum.seconds)" if x.shorthand == "seconds:Q" else "true")
-        .mark_point(shape=PUBLISHED, size=70, strokeWidth=2.2, opacity=1)
-        .encode(
-            x,
-            y,
-            color=colour,
-            tooltip=[
-                alt.Tooltip("line:N", title="published"),
-                alt.Tooltip("error:Q", title="error (%)", format=".1f"),
-                alt.Tooltip("seconds:Q", title="seconds", format=","),
-            ],
-        )
-    )
-    return crosses
-
-
-def _rows(lines: list[tuple[Line, TrainingRecord]]) -> Rows:
-    """Returns a row for each line, set and epoch; long trainings are thinned out evenly."""
-    most = max(20, min(300, _MAX_POINTS // len(lines)))
-    rows = []
-    for index, (line, curves) in enumerate(lines):
-        last = curves.experiment.epochs
-        chosen = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
-        # Shapes are staggered between lines, and each line ends with one.
-        every = max(1, len(chosen) // _SHAPES_PER_LINE)
-        marked = {*chosen[index % every :: every].tolist(), last}
-        seconds = np.asarray(curves.epoch_seconds)[chosen]
-        for part, key in zip(_SETS, ("test", "train"), strict=True):
-            error = mean_and_interval(100 - 100 * np.asarray(getattr(curves, f"{key}_accuracy"))[chosen])
-            loss = mean_and_interval(np.asarray(getattr(curves, f"{key}_loss"))[chosen])
-            for at, epoch in enumerate(chosen.tolist()):
-                rows.append(
-                    {
-                        "line": line.label,
-                        "set": part,
-                        "epoch": epoch,
-                        "seconds": json_number(seconds[at]),
-                        "mark": epoch in marked,
-                        **_interval("error", error, at),
-                        **_interval("loss", loss, at),
-                    }
-                )
-    return rows
-
-
-def _interval(name: str, values: tuple[NDArray[np.float64], ...], at: int) -> dict[str, float | None]:
-    """Returns the mean and its interval at an epoch, or the mean alone if the interval has no width."""
-    middle, low, high = (json_number(each[at]) for each in values)
-    if low == high:
-        return {name: middle}
-    return {name: middle, f"{name}_low": max(low, 0) if low is not None else None, f"{name}_high": high}
-
-
-def _published(lines: list[Line]) -> Rows:
-    return [
-        {
-            "line": line.label,
-            "epoch": line.case.experiment.epochs,
-            "error": json_number(100 - 100 * line.case.paper.test_accuracy),
-            "seconds": line.case.paper.seconds,
-        }
-        for line in lines
-        if line.case.paper.test_accuracy is not None
-    ]
+        if exercise.figure:
+            notes.append(f"Published: {exercise.figure}.")
+        if curves.published:
+            lines = [by_label[row["line"]] for row in curves.published]
+            notes.append(crosses_note(exercise, lines, " at the edge"))
+        return notes
+    inside, outside = curves.published_by_time()
+    if inside:
+        notes.append(crosses_note(exercise, [by_label[row["line"]] for row in inside]))
+    if outside:
+        first, last = (f"{end([row['seconds'] for row in outside]):,.0f}" for end in (min, max))
+        times = f"{first} s" if first == last else f"{first} to {last} s"
+        if len(outside) == 1:
+            notes.append(f"A published time, {times} on other hardware, lies outside the axis.")
+        else:
+            notes.append(f"Published times, {times} on other hardware, lie outside the axis.")
+    return notes

@@ -10,6 +10,7 @@ from ...files.speeds import SpeedFile, SpeedRow
 from ...wording import counted
 from ..series import COLOURS, DASHES, SHAPES
 from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, log_axis, side_by_side
+from .pointer import pointer_rule, value_of_line
 
 _BOUND = "roofline bound"
 _QUANTITIES = {
@@ -41,8 +42,8 @@ def per_step_figures(speed: SpeedFile) -> list[Figure]:
             variants={
                 label: side_by_side(
                     [
-                        _panel(name, title, engines, *which)
-                        for name, title in zip(data, groups, strict=True)
+                        _panel(name, at, title, engines, *which)
+                        for at, (name, title) in enumerate(zip(data, groups, strict=True))
                     ]
                 )
                 for label, which in _QUANTITIES.items()
@@ -52,7 +53,7 @@ def per_step_figures(speed: SpeedFile) -> list[Figure]:
     ]
 
 
-def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Spec:
+def _panel(name: str, at: int, title: str, engines: list[str], key: str, axis: str) -> Spec:
     names = [*engines, _BOUND]
     colour, dash, shape = (
         alt.Scale(domain=names, range=[*(looks[i % len(looks)] for i in range(len(engines))), limit])
@@ -85,7 +86,10 @@ def _panel(name: str, title: str, engines: list[str], key: str, axis: str) -> Sp
             alt.Tooltip("share:Q", title="share of the bound (%)", format=".2~g"),
         ],
     )
-    return layered(lines, points, height=HEIGHT, title=title)
+    wide = base.transform_pivot("engine", groupby=["batch"], value=key, op="mean")
+    values = [value_of_line(each, ".3~s" if key == "seconds" else ".2~g") for each in names]
+    rule = pointer_rule(wide, x, [alt.Tooltip("batch:Q", title="batch size", format=","), *values], at)
+    return layered(lines, rule, points, height=HEIGHT, title=title)
 
 
 def _rows(rows: list[SpeedRow]) -> Rows:

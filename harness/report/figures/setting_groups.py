@@ -47,7 +47,7 @@ def groups_of(alike: Alike, every: Sequence[Line]) -> list[Group]:
         settings = varying([line.case.experiment for line in every], [alike.setting])
         titles = [title or "all rows" for title in phrases(settings)]
         return [
-            Group(_with_label(lines[0], title, COLOURS[at]), title, lines)
+            Group(_with_label(lines[0], title, at), title, lines)
             for at, (title, lines) in enumerate(zip(titles, alike.groups, strict=True))
         ]
     divided_by = _dividing(settings, phrases)
@@ -86,5 +86,5 @@ def _dividing(settings: Sequence[str], phrases: Callable[[Sequence[str]], list[s
     return [min(few, key=lambda name: counted[name])] if few else []
 
 
-def _with_label(line: Line, label: str, colour: str = COLOURS[0]) -> Line:
-    return replace(line, label=label, colour=colour, dash=DASHES[0], shape=SHAPES[0])
+def _with_label(line: Line, label: str, look: int = 0) -> Line:
+    return replace(line, label=label, colour=COLOURS[look], dash=DASHES[0], shape=SHAPES[look])

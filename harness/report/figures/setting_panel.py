@@ -5,26 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 
 from ..series import COLOURS, Line
+from .coincident import PALE, WIDE
 from .figure import (
     HEIGHT,
-    PUBLISHED,
     Rows,
     Spec,
     colour_and_shape,
+    dash_scale,
+    faint_unless,
     layered,
     legend_toggle,
     log_axis,
     log_scale,
     spans_decades,
 )
+from .pointer import pointer_rule, value_of_line
+from .published import by_cross
 from .time_to_accuracy import percent
 
 SPANS = {"5 points": 0.16, "1 point": 0.34}
 """How far below the best the accuracies of a span may be, and the opacity of its shading."""
+FINAL = ("error", "accuracy")
+"""The quantities of which there are values of single seeds, published values and spans."""
 _MAX_TICKS = 12
 
 
@@ -88,18 +95,27 @@ class Panel:
     title: str
     target: str | None
     """The accuracy to which times are measured."""
+    wide: Sequence[str] = ()
+    """The labels of lines under others that nearly coincide with them."""
 
 
 def draw_panel(
-    panel: Panel, quantity: str, looks: Sequence[Line], data: Mapping[str, Rows], axis: SettingAxis
+    panel: Panel,
+    at: int,
+    quantity: str,
+    looks: Sequence[Line],
+    data: Mapping[str, Rows],
+    axis: SettingAxis,
+    when: str,
 ) -> Spec:
     """Draws the panel; `looks` and `data` are those of all panels, which share scales and legend.
 
-    A panel with spans has a single group, whose name is the panel's title.
+    A panel with spans has a single group, whose name is the panel's title. `at` is the panel's position
+    among the others, and `when` says what published values are.
     """
     alone = f"{panel.name}-spans" in data
-    y_title, y_scale, y_axis = _vertical(quantity, panel.target, data)
-    x, y = axis.encoding(), alt.Y(f"{quantity}:Q", title=y_title, scale=y_scale, axis=y_axis)
+    vertical = _vertical(quantity, panel.target, data)
+    x, y = axis.encoding(), alt.Y(f"{quantity}:Q", **vertical)
     colours, shapes = colour_and_shape(looks)
     legend = (
         None
@@ -107,77 +123,132 @@ def draw_panel(
         else alt.Legend(title=None, orient="bottom", columns=3, symbolOpacity=1, symbolStrokeWidth=0)
     )
     colour = alt.Color("line:N", scale=colours, legend=legend)
-    tooltip = _tooltip(panel.target)
+    tooltip = _tooltip(quantity, panel.target, when if _is_published(data[panel.name]) else "")
+    named = [alt.Tooltip("line:N", title="line"), alt.Tooltip("row:N", title="row"), *tooltip]
     base = alt.Chart(alt.NamedData(panel.name))
     shown = legend_toggle(looks)
-    if not alone:
-        base = base.transform_filter(shown)
+    opacity = alt.value(1) if alone else faint_unless(shown)
     valid = base.transform_filter(f"isValid(datum.{quantity})")
-    dashed: dict[tuple[int, ...], list[str]] = {}
-    for look in looks:
-        dashed.setdefault(look.dash, []).append(look.label)
+    final = quantity in FINAL
     layers = [
-        *([_spans(panel.name, colours, axis)] if alone and quantity == "accuracy" else []),
+        *([_spans(panel.name, colours, axis)] if alone and final else []),
         *(
-            # A line breaks at a row without a value.
-            base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
-            .mark_line(strokeWidth=1.8, strokeDash=list(dash), invalid="break-paths-show-path-domains")
-            .encode(x, y, color=colour)
-            for dash, labels in dashed.items()
+            [
+                base.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=[*panel.wide]))
+                .mark_line(strokeWidth=WIDE)
+                .encode(x, y, color=colour, opacity=faint_unless(shown, PALE))
+            ]
+            if panel.wide and final
+            else []
+        ),
+        # A line breaks at a row without a value.
+        base.mark_line(strokeWidth=1.8, invalid="break-paths-show-path-domains").encode(
+            x,
+            y,
+            color=colour,
+            strokeDash=alt.StrokeDash("line:N", scale=dash_scale(looks), legend=legend),
+            opacity=opacity,
         ),
         valid.transform_filter(f"isValid(datum.{quantity}_low)")
         .mark_rule(strokeWidth=2 if alone else 1.4, clip=True)
         .encode(
             x,
-            alt.Y(f"{quantity}_low:Q", title=y_title, scale=y_scale, axis=y_axis),
+            alt.Y(f"{quantity}_low:Q", **vertical),
             alt.Y2(f"{quantity}_high:Q"),
             color=colour,
+            opacity=opacity,
         ),
-        valid.mark_point(filled=True, size=60, opacity=1).encode(
-            x, y, color=colour, shape=alt.Shape("line:N", scale=shapes, legend=legend), tooltip=tooltip
+        _pointer(panel, at, quantity, axis, base, tooltip, looks, alone),
+        valid.mark_point(filled=True, size=60).encode(
+            x,
+            y,
+            color=colour,
+            shape=alt.Shape("line:N", scale=shapes, legend=legend),
+            tooltip=named,
+            opacity=opacity,
         ),
     ]
-    if quantity == "accuracy" and any("published" in row for row in data[panel.name]):
-        crosses = base.transform_filter("isValid(datum.published)").encode(
-            x, alt.Y("published:Q", title=y_title, scale=y_scale), tooltip=tooltip
-        )
-        mark = crosses.mark_point(shape=PUBLISHED, size=70, strokeWidth=2.2, opacity=1)
-        layers.append(mark.encode(color=alt.value(COLOURS[-1]) if alone else colour))
-    if not alone and panel.name == next(iter(data)):
+    if final and f"{panel.name}-seeds" in data:
+        seeds = alt.Chart(alt.NamedData(f"{panel.name}-seeds")).mark_circle(size=16, xOffset=6)
+        layers.append(seeds.encode(x, y, color=colour, opacity=opacity))
+    if final and _is_published(data[panel.name]):
+        there = base.transform_filter(f"isValid(datum.published_{quantity})")
+        for shape, labels in by_cross(looks).items():
+            chosen = alt.FieldOneOfPredicate(field="line", oneOf=labels)
+            layers.append(
+                there.transform_filter(chosen)
+                .mark_point(shape=shape, size=70, strokeWidth=2.2, filled=False)
+                .encode(
+                    x,
+                    alt.Y(f"published_{quantity}:Q", **vertical),
+                    color=alt.value(COLOURS[-1]) if alone else colour,
+                    tooltip=named,
+                    opacity=opacity,
+                )
+            )
+    if not alone and at == 0:
         layers[0] = layers[0].add_params(shown)
     return layered(*layers, height=HEIGHT if alone else HEIGHT + 50, title=panel.title)
 
 
-def _vertical(
-    quantity: str, target: str | None, data: Mapping[str, Rows]
-) -> tuple[str, alt.Scale, alt.Axis]:
+def _is_published(rows: Rows) -> bool:
+    return any("published_error" in row for row in rows)
+
+
+def _pointer(
+    panel: Panel,
+    at: int,
+    quantity: str,
+    axis: SettingAxis,
+    base: alt.Chart,
+    tooltip: Sequence[alt.Tooltip],
+    looks: Sequence[Line],
+    alone: bool,
+) -> alt.Chart:
+    """Returns the rule at the pointer: with all of a row's values, or with one of each group."""
+    place = alt.Tooltip("value:Q", title=axis.setting)
+    valid = base.transform_filter(f"isValid(datum.{quantity})")
+    if alone:
+        return pointer_rule(valid, axis.encoding(), [place, *tooltip], at)
+    wide = valid.transform_pivot("line", groupby=["value"], value=quantity, op="mean")
+    values = [value_of_line(look.label, ".3~g" if quantity == "seconds" else ".4~g") for look in looks]
+    return pointer_rule(wide, axis.encoding(), [place, *values], at)
+
+
+def _vertical(quantity: str, target: str | None, data: Mapping[str, Rows]) -> dict[str, Any]:
     """Returns the title, scale and axis; all panels have the same scale."""
     if quantity == "accuracy":
-        return "final test accuracy (%)", alt.Scale(domain=[0, 100]), alt.Axis()
+        title, scale, axis = "final test accuracy (%)", alt.Scale(domain=[0, 100]), alt.Axis()
+        return {"title": title, "scale": scale, "axis": axis}
     title = {"error": "final test error (%)", "epochs": "epochs", "seconds": "training time (s)"}[
         quantity
     ]
     title += f" to {percent(target)}" if target and quantity != "error" else ""
-    values = [row[quantity] for rows in data.values() for row in rows if row.get(quantity) is not None]
+    fields = (quantity, f"published_{quantity}")
+    values = [row.get(field) for rows in data.values() for row in rows for field in fields]
     if quantity == "error" or spans_decades(values):
-        return title, log_scale(values), log_axis()
-    scale = alt.Scale(domain=[0, 1.2 * max(values, default=1)], nice=False)
-    return title, scale, alt.Axis(tickCount=6, tickMinStep=1 if quantity == "epochs" else 0)
+        return {"title": title, "scale": log_scale(values), "axis": log_axis(values)}
+    highest = max((value for value in values if value is not None), default=1)
+    scale = alt.Scale(domain=[0, 1.2 * highest], nice=False)
+    axis = alt.Axis(tickCount=6, tickMinStep=1 if quantity == "epochs" else 0)
+    return {"title": title, "scale": scale, "axis": axis}
 
 
-def _tooltip(target: str | None) -> list[alt.Tooltip]:
-    tooltip = [
-        alt.Tooltip("row:N", title="row"),
-        alt.Tooltip("accuracy:Q", title="accuracy (%)", format=".2f"),
-        alt.Tooltip("published:Q", title="published (%)", format=".1f"),
-    ]
-    if target:
-        to = percent(target)
-        tooltip += [
+def _tooltip(quantity: str, target: str | None, published: str) -> list[alt.Tooltip]:
+    """Returns the values of a row that every row of such a panel has."""
+    if quantity not in FINAL:
+        to = percent(target) if target else "target"
+        return [
             alt.Tooltip("epochs:Q", title=f"epochs to {to}", format=".3~g"),
-            alt.Tooltip("seconds:Q", title=f"seconds to {to}", format=".3~s"),
+            alt.Tooltip("seconds:Q", title=f"seconds to {to}", format=".3~g"),
         ]
-    return tooltip
+    values = [
+        alt.Tooltip("accuracy:Q", title="accuracy (%)", format=".2f"),
+        alt.Tooltip("error:Q", title="error (%)", format=".2f"),
+    ]
+    if published:
+        values.append(alt.Tooltip("published_accuracy:Q", title=f"{published} (%)", format=".1f"))
+    return values
 
 
 def _spans(name: str, colours: alt.Scale, axis: SettingAxis) -> alt.Chart:

@@ -26,6 +26,12 @@ from .figure import (
 
 _MOST = 40  # rows in the figure
 _NAMED = 12  # rows named in a sentence of the notes
+# A long name has two lines, so that its end, which distinguishes it from others, is not cut off.
+_CUT = "lastindexof(datum.label, ', ')"
+_LABEL = (
+    f"length(datum.label) > 34 && {_CUT} > 0 ? "
+    f"[slice(datum.label, 0, {_CUT} + 1), slice(datum.label, {_CUT} + 2)] : datum.label"
+)
 _MEASURES = {"seconds": "training time (s)", "epochs": "epochs", "steps": "optimizer steps"}
 
 
@@ -38,7 +44,7 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
     if len(reaching) < 2:
         return []
     shown = _soonest(reaching)
-    rows = _rows(shown)
+    rows, seed_rows = _rows(shown), _seed_rows(shown)
     name = f"times-{slug(exercise.module)}"
     seeds = max(len(line.case.seeds) for line in lines)
     labels = {line.label for line in reaching}
@@ -59,9 +65,12 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
             name=f"{slug(exercise.module)}-time-to-accuracy",
             of=exercise.title,
             title="Time to accuracy",
-            notes=notes + interval_note(seeds, "bars") + unlike_engines(lines),
-            variants={measure: _chart(name, rows, measure) for measure in _MEASURES},
-            data={name: rows},
+            notes=notes
+            + (" Small dots: the single seeds." if seed_rows else "")
+            + interval_note(seeds, "bars")
+            + unlike_engines(lines),
+            variants={measure: _chart(name, rows, seed_rows, measure) for measure in _MEASURES},
+            data={name: rows} | ({f"{name}-seeds": seed_rows} if seed_rows else {}),
         )
     ]
 
@@ -86,19 +95,20 @@ def _soonest(lines: list[Line]) -> list[Line]:
     return [line for line in lines if line.label in kept]
 
 
-def _chart(name: str, rows: Rows, measure: str) -> Spec:
+def _chart(name: str, rows: Rows, seeds: Rows, measure: str) -> Spec:
     lines = list(dict.fromkeys(row["line"] for row in rows))
     targets = sorted({row["target"] for row in rows})
     count = len(targets)
     colour = alt.Scale(domain=targets, range=[COLOURS[i % len(COLOURS)] for i in range(count)])
     shape = alt.Scale(domain=targets, range=[SHAPES[i % len(SHAPES)] for i in range(count)])
     legend = alt.Legend(title="test accuracy", orient="bottom", columns=3, symbolOpacity=1)
-    scale = log_scale(row[measure] for row in rows)
+    values = [row[measure] for row in (*rows, *seeds)]
+    scale, axis = log_scale(values), log_axis(values)
     base = alt.Chart(alt.NamedData(name)).transform_filter(f"datum.{measure} > 0")
-    y = alt.Y("line:N", title=None, sort=lines)
-    x = alt.X(f"{measure}:Q", title=_MEASURES[measure], scale=scale, axis=log_axis())
+    y = alt.Y("line:N", title=None, sort=lines, axis=alt.Axis(labelExpr=_LABEL))
+    x = alt.X(f"{measure}:Q", title=_MEASURES[measure], scale=scale, axis=axis)
     path = base.mark_rule(strokeWidth=1, opacity=0.5).encode(
-        alt.X(f"min({measure}):Q", title=_MEASURES[measure], scale=scale, axis=log_axis()),
+        alt.X(f"min({measure}):Q", title=_MEASURES[measure], scale=scale, axis=axis),
         alt.X2(f"max({measure}):Q"),
         y,
         color=alt.value("#808080"),
@@ -107,11 +117,16 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
         base.transform_filter(f"isValid(datum.{measure}_low)")
         .mark_rule(strokeWidth=5, opacity=0.3, clip=True)
         .encode(
-            alt.X(f"{measure}_low:Q", title=_MEASURES[measure], scale=scale, axis=log_axis()),
+            alt.X(f"{measure}_low:Q", title=_MEASURES[measure], scale=scale, axis=axis),
             alt.X2(f"{measure}_high:Q"),
             y,
             color=alt.Color("target:N", scale=colour, legend=legend),
         )
+    )
+    dots = (
+        alt.Chart(alt.NamedData(f"{name}-seeds"))
+        .mark_circle(size=16, opacity=0.9, yOffset=7)
+        .encode(x, y, color=alt.Color("target:N", scale=colour, legend=legend))
     )
     points = base.mark_point(size=80, filled=True, opacity=1).encode(
         x,
@@ -119,16 +134,18 @@ def _chart(name: str, rows: Rows, measure: str) -> Spec:
         color=alt.Color("target:N", scale=colour, legend=legend),
         shape=alt.Shape("target:N", scale=shape, legend=legend),
         tooltip=[
-            alt.Tooltip("line:N", title="row"),
+            alt.Tooltip("line:N", title="line"),
+            alt.Tooltip("row:N", title="row"),
             alt.Tooltip("target:N", title="test accuracy"),
-            alt.Tooltip("seconds:Q", format=".3~s"),
+            alt.Tooltip("seconds:Q", format=".3~g"),
             alt.Tooltip("epochs:Q", format=".3~g"),
             alt.Tooltip("steps:Q", format=","),
             alt.Tooltip("seeds:N", title="seeds that reach it"),
         ],
     )
     has_bars = any(f"{measure}_low" in row for row in rows)
-    return side_by_side([layered(path, *([bars] if has_bars else []), points, height={"step": 26})])
+    layers = [path, *([bars] if has_bars else []), points, *([dots] if seeds else [])]
+    return side_by_side([layered(*layers, height={"step": 26})])
 
 
 def _rows(lines: list[Line]) -> Rows:
@@ -136,7 +153,7 @@ def _rows(lines: list[Line]) -> Rows:
     rows = []
     for line in lines:
         for target, reached in line.case.time_to_accuracy.items():
-            row: dict[str, Any] = {"line": line.label, "target": percent(target)}
+            row: dict[str, Any] = {"line": line.label, "row": line.name, "target": percent(target)}
             for measure in _MEASURES:
                 values = [value for value in getattr(reached, measure) if value is not None]
                 if not values:
@@ -153,6 +170,24 @@ def _rows(lines: list[Line]) -> Rows:
             else:
                 rows.append(row)
     return rows
+
+
+def _seed_rows(lines: list[Line]) -> Rows:
+    """Returns each seed's times to each target that it reaches, of rows with several seeds."""
+    return [
+        {
+            "line": line.label,
+            "row": line.name,
+            "target": percent(target),
+            "seed": seed,
+            **{measure: json_number(getattr(reached, measure)[at]) for measure in _MEASURES},
+        }
+        for line in lines
+        if len(line.case.seeds) > 1
+        for target, reached in line.case.time_to_accuracy.items()
+        for at, seed in enumerate(line.case.seeds)
+        if reached.epochs[at] is not None
+    ]
 
 
 def percent(target: str) -> str:
