@@ -214,6 +214,7 @@ def test_a_rule_at_the_pointer_shows_the_values_of_all_lines(page):
 
 def test_a_point_shows_its_row(page):
     figure = page.locator("[id='1-x-learning-rate']")
+    draw(figure)
     figure.locator(".mark-symbol path[fill='#406dcf']").first.hover()
     tooltip = page.locator("#vg-tooltip-element.visible")
     tooltip.wait_for()
@@ -232,10 +233,10 @@ def test_the_data_of_a_figure_are_a_table_and_files(page):
     assert download.value.suggested_filename == "1-x-time-to-accuracy.csv"
     with open(download.value.path(), newline="") as file:
         header, *saved = csv.reader(file)
-    assert header[:3] == ["line", "target", "seeds"]
+    assert header[:3] == ["line", "row", "target"]
     assert header == figure.locator(".data th").all_inner_texts()
     assert saved == table
-    assert saved[0][:3] == ["Adam, rate 0.001", "90 %", "2 of 2"]
+    assert saved[0][:4] == ["Adam, rate 0.001", "adam-lr0.001", "90 %", "2 of 2"]
     with page.expect_download() as download:
         figure.get_by_role("button", name="Save as SVG").click()
     assert download.value.suggested_filename == "1-x-time-to-accuracy.svg"

@@ -16,5 +16,7 @@ def unlike(engines: Mapping[str, str]) -> str | None:
     if len(by_engine) < 2:
         return None
     most, *others = sorted(by_engine, key=lambda engine: -len(by_engine[engine]))
-    listed = "; ".join(f"{', '.join(by_engine[engine])} used {engine}" for engine in others)
+    # Rows' names may contain commas.
+    between = "; " if any("," in row for row in engines) else ", "
+    listed = "; ".join(f"{between.join(by_engine[engine])} used {engine}" for engine in others)
     return f"Times are not comparable: {listed}; all other rows used {most}."
