@@ -23,12 +23,14 @@ from .. import atomic_json, ownership
 from ..claim import claims_of
 from ..engine_speeds.forecast import training_seconds
 from ..exercise import Exercise, Results, case_id
+from ..export.table_files import write_tables
 from ..files import sealed
 from ..files.record import TrainingRecord
 from ..hardware.lock_file import LockError, lock_folder
 from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
 from ..report import tables
+from ..report.load import ReportError
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
@@ -182,7 +184,8 @@ def _summarise(session: pytest.Session) -> None:
         _draw_own_figures(config, results)
         texts = [tables.format_caption(summary), *tables.format_tables(summary, "github")]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
-    except OSError as error:
+        write_tables(folder)
+    except (OSError, ReportError) as error:
         config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
