@@ -19,6 +19,7 @@ _INTERRUPTED = 130
 # Each is a module of `commands`, imported only when it runs, since some import PyTorch.
 _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
+    "export": "write the results of a report folder in the format of a service",
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
     "prune": "delete the oldest report folders of a study",
     "ab": "compare how fast and how well a revision and the working tree train, in turns",
