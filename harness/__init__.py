@@ -5,7 +5,7 @@ Each layer may import the layers below it, never one above:
     entry                loaded by pytest in every session; loads the plugin if there is a study
     plugin               loaded by pytest for a study
     commands             `python -m harness NAME`, one module per command
-    ab                   a revision compared with the working tree, in turns
+    ab    export         a revision compared with the working tree; results for other programs
     report    gates      tables, figures, the page; comparison with saved runs
     results   timing     records on disk; pytest-benchmark
     engine_speeds        peers, roofline bounds, memory

@@ -195,7 +195,7 @@ class Suite:
 def prepared() -> None:
     """Prepares this process for sessions in it."""
     # After a session, pytester unloads the modules imported in it, and these cannot be imported twice.
-    for name in ("numba.np.arrayobj", "pygal", "scipy.stats"):
+    for name in ("numba.np.arrayobj", "pyarrow.parquet", "pygal", "scipy.stats"):
         importlib.import_module(name)
 
 

@@ -38,7 +38,7 @@ def refusal(folder, **options):
 def content(folder):
     """Returns the text of every file below the folder."""
     return {
-        path.relative_to(folder).as_posix(): path.read_text()
+        path.relative_to(folder).as_posix(): path.read_text(errors="surrogateescape")
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != ".v1.lock" and ".git" not in path.parts
     }

@@ -54,7 +54,16 @@ def test_the_report(suite, workers):
         "seconds": [0.25, 0.25],
     }
     written = sorted(path.name for path in suite.report.iterdir())
-    assert written == [".minibatch-bench", "claims", "runs", "summary.json", "summary.md"]
+    assert written == [
+        ".minibatch-bench",
+        "claims",
+        "curves.csv",
+        "results.csv",
+        "results.parquet",
+        "runs",
+        "summary.json",
+        "summary.md",
+    ]
 
 
 @pytest.mark.parametrize(

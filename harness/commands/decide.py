@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from .. import ownership
+from ..export.table_files import write_tables
 from ..files import sealed
 from ..files.summary import Summary
 from ..paths import FIGURES, SPEED, TIMES
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
     sealed.write_content(folder / "summary.json", again.to_json())
     texts = [tables.format_caption(again), *tables.format_tables(again)]
     (folder / "summary.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    write_tables(folder)
     before = {claim.id: claim.verdict for claim in kept.summary.claims}
     for claim in again.claims:
         if claim.verdict != before.get(claim.id, claim.verdict):

@@ -15,6 +15,8 @@ pytest_plugins = [
     "harness.plugin.claims",
     "harness.plugin.mnist_figures",
     "harness.plugin.session",
+    "harness.plugin.junit_properties",
+    "harness.plugin.job_summary",
     "harness.plugin.shutdown",
     "harness.plugin.preconditions",  # last, as pytest calls the last plugin's hooks first
 ]

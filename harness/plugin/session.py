@@ -23,6 +23,7 @@ from .. import atomic_json, ownership
 from ..claim import claims_of
 from ..engine_speeds.forecast import training_seconds
 from ..exercise import Exercise, Results, case_id
+from ..export.table_files import write_tables
 from ..files import sealed
 from ..files.record import TrainingRecord
 from ..hardware.lock_file import LockError, lock_folder
@@ -30,6 +31,7 @@ from ..paths import FIGURES, PAGE, REFUSED, ROOT, SPEED
 from ..processes import environment, reason
 from ..report import tables, terminal
 from ..report.figure_names import check_shown_in
+from ..report.load import ReportError
 from ..results.exercise_stories import told
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
@@ -187,7 +189,8 @@ def _summarise(session: pytest.Session) -> None:
         _draw_own_figures(config, results)
         texts = [tables.format_caption(summary), *tables.format_tables(summary)]
         atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
-    except OSError as error:
+        write_tables(folder)
+    except (OSError, ReportError) as error:
         config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
