@@ -9,13 +9,14 @@ INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-che
 
 RUNS ?= reports/latest
 STUDY ?= bench
+SITE ?= _site
 
 .DEFAULT_GOAL := bench
 
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report site publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -30,6 +31,7 @@ help:
 	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" sets a limit; repeat it to continue"
+	@echo "make site     draw the pages of all published runs in the folder _site, to be served"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make prune KEEP=N    delete all report folders but the newest N; no other command deletes a run"
 	@echo "make mutants  check that some test fails for each small change in the code that decides and measures"
@@ -80,6 +82,9 @@ mutants: $(VENV)/installed
 
 report: $(VENV)/installed
 	$(BIN)/python -m harness report $(RUNS)
+
+site: $(VENV)/installed
+	$(BIN)/python -m harness site $(SITE)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

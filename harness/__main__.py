@@ -22,6 +22,7 @@ _COMMANDS = {
     "decide": "decide the claims of a report again, from its records",
     "export": "write the results of a report folder in the format of a service",
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
+    "site": "draw the pages of all published runs, with an index, to be served",
     "prune": "delete the oldest report folders of a study",
     "ab": "compare how fast and how well a revision and the working tree train, in turns",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
