@@ -123,14 +123,15 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     seconds = iter(range(1000))
     monkeypatch.setattr(lines_module.time, "monotonic", lambda: next(seconds))
     written = []
-    lines = Lines(SimpleNamespace(ensure_newline=lambda: None, write_line=written.append), CASES)
+    monkeypatch.setattr(lines_module, "print_line", lambda reporter, line: written.append(line))
+    lines = Lines(SimpleNamespace(), CASES)
     for _ in range(90):
         lines.update([STATE])
-    assert len(written) == 3
-    assert written[0] == (
-        "1. a 4 of 10, loss 0.2500, test accuracy 0.5000, 12 s left; "
-        "all rows 4 of 20 epochs, about 2 min left"
-    )
+    assert len(written) == 6
+    assert written[:2] == [
+        "all rows 4 of 20 epochs, about 2 min left; 1. a 4 of 10, loss 0.2500, test",
+        "  accuracy 0.5000, 12 s left",
+    ]
 
 
 def test_a_waiting_training_shows_what_it_waits_for(tmp_path):
@@ -221,13 +222,14 @@ def test_without_a_capable_terminal_there_are_lines(monkeypatch, isatty, term):
 @pytest.mark.parametrize(
     ("verbose", "epochs", "watched"), [(-1, CASES, False), (0, {}, False), (0, CASES, True)]
 )
-def test_quiet_sessions_and_sessions_without_rows_to_train_show_nothing(
+def test_quiet_sessions_and_sessions_without_rows_to_train_show_only_messages(
     tmp_path, monkeypatch, verbose, epochs, watched
 ):
     shown, at_the_end = [], []
 
     class Shown:
-        def __init__(self, folder, display):
+        def __init__(self, folder, display, pass_on):
+            assert (display is not None) == watched
             shown.append(folder)
 
         def stop(self):
@@ -241,7 +243,7 @@ def test_quiet_sessions_and_sessions_without_rows_to_train_show_nothing(
         add_cleanup=at_the_end.append,
     )
     watch.watch(config, tmp_path, epochs)
-    assert shown == [tmp_path / "progress"] * watched
+    assert shown == [tmp_path / "progress"]
     for end in at_the_end:  # a session that crashes does only this
         end()
     assert shown == []

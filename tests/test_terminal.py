@@ -1,13 +1,11 @@
 """What a session prints at its end: tables in 80 columns, evidence, differences, what to run next."""
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 
 from harness.files.summary import Summary
-from harness.plugin import own_lines
 from harness.report import terminal
 from harness.report.load import load_run
 from harness.report.next_steps import NextStep, next_steps
@@ -171,17 +169,29 @@ def test_a_comparison_and_its_failure_do_not_depend_on_the_tables(suite):
     assert "Name (time in" in result.stdout.str()
 
 
-def test_messages_have_a_line_of_their_own(monkeypatch):
-    stream, now = io.StringIO("dots.."), [100.0]
-    stream.seek(0, io.SEEK_END)
-    monkeypatch.setattr(own_lines.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(own_lines.sys, "stderr", stream)
-    with own_lines.messages_on_own_lines():
-        print("compiling", file=own_lines.sys.stderr)
-        now[0] += 0.1
-        print("more of it", file=own_lines.sys.stderr)
-        now[0] += 20
-        stream.write("...")
-        print("compiled", "it", file=own_lines.sys.stderr)
-    assert own_lines.sys.stderr is stream
-    assert stream.getvalue() == "dots..\ncompiling\nmore of it\n...\ncompiled it\n"
+SAYING = """
+import sys
+import harness.plugin.fixtures
+
+fake = harness.plugin.fixtures.train_model
+
+def train_model(experiment, *args, **kwargs):
+    print(f"compiling for {experiment.learning_rate}", file=sys.stderr)
+    print("compiling the rest", file=sys.stderr)
+    return fake(experiment, *args, **kwargs)
+
+harness.plugin.fixtures.train_model = train_model
+"""
+
+
+@pytest.mark.parametrize("options", [("-n", "0"), ("-n", "2"), ("-q",), ("-v",), ("-q", "-n", "2")])
+def test_messages_have_a_line_of_their_own_and_are_printed_once(suite, options):
+    suite.add(1, SAYING)
+    result = suite.run("-k", "test_1", *options)
+    result.assert_outcomes(passed=3)
+    said = [line for line in result.outlines if line.startswith("compiling")]
+    assert sorted(said) == [
+        *(f"compiling for {rate}" for rate in (0.25, 0.5, 1.0)),
+        "compiling the rest",
+    ]
+    assert "compiling" not in result.stderr.str()

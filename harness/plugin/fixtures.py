@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -38,7 +38,7 @@ from ..results.records import to_record, to_training
 from ..results.store import Store
 from ..session_settings import SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
-from .own_lines import messages_on_own_lines
+from .progress.messages import Messages, print_message
 from .progress.writer import AfterEpoch, ProgressFile
 
 # Errors of a training or a measurement that fail a test with one line.
@@ -218,7 +218,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
     ) -> _Kind:
         def make_uncaptured() -> dict[str, Any]:
-            with uncaptured(), messages_on_own_lines():
+            with uncaptured(), redirect_stderr(Messages(request.config)):
                 return make()
 
         try:
@@ -295,11 +295,11 @@ def _train(
 
 
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:
-    """Returns this session as an applicant for a lease, which reports waits to stderr and `progress`."""
+    """Returns this session as an applicant for a lease, which reports waits, to `progress` too."""
 
     def tell(line: str, by_others: bool) -> None:
         if by_others:
-            print(line, file=sys.stderr, flush=True)
+            print_message(config, line)
         if progress:
             progress.wait(line)
 

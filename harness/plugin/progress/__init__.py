@@ -2,7 +2,8 @@
 
 Each training writes its progress to a separate file in the report folder (`writer`), in whichever
 process it runs. The session's controlling process reads these files twice a second (`watch`) and
-displays them as bars (`bars`) or as lines (`lines`).
+displays them as bars (`bars`) or as lines (`lines`), and with them what the session's processes have to
+say meanwhile (`messages`).
 """
 
 from __future__ import annotations

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from textwrap import wrap
 
 import pytest
 
+from ...report.terminal import WIDTH
+from .messages import print_line
 from .state import Overall, State, format_state, short_name, unfinished
 
 _LINE_SECONDS = 30  # between two lines
 
 
 class Lines:
-    """One line for all trainings together."""
+    """One text for all trainings together, wrapped to lines."""
 
     def __init__(self, reporter: pytest.TerminalReporter, epochs: Mapping[str, int]):
         self._reporter = reporter
@@ -21,15 +24,19 @@ class Lines:
         self._next = time.monotonic() + _LINE_SECONDS
 
     def update(self, states: list[State]) -> None:
-        """Writes a line if half a minute has passed since the last one."""
+        """Prints all progress if half a minute has passed since the last time."""
         if time.monotonic() < self._next:
             return
         self._next += _LINE_SECONDS
-        parts = [f"{short_name(state['name'])} {format_state(state)}" for state in unfinished(states)]
         done, left = self._overall.progress(states)
-        self._reporter.ensure_newline()
-        parts.append(", ".join([f"all rows {done} of {self._overall.total} epochs", *left]))
-        self._reporter.write_line("; ".join(parts))
+        overall = ", ".join([f"all rows {done} of {self._overall.total} epochs", *left])
+        trainings = [
+            f"{short_name(state['name'])} {format_state(state)}" for state in unfinished(states)
+        ]
+        for line in wrap(
+            "; ".join([overall, *trainings]), WIDTH, subsequent_indent="  ", break_on_hyphens=False
+        ):
+            print_line(self._reporter, line)
 
     def stop(self) -> None:
         """Does nothing, as there is nothing to remove."""

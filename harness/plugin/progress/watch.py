@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,22 @@ import pytest
 from ... import atomic_json, ownership
 from . import FOLDER
 from .lines import Lines
-from .state import Display
+from .messages import MESSAGE, print_message
+from .state import Display, State
 
 _READ_SECONDS = 0.5  # between two readings
 _WATCH = pytest.StashKey["ProgressWatch"]()
 
 
 def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) -> None:
-    """Displays progress until `unwatch`; `epochs` has the epochs of every row to train, by case."""
-    if config.option.verbose < 0 or not epochs:
-        return
+    """Displays progress until `unwatch`; `epochs` has the epochs of every row to train, by case.
+
+    Without such rows, or with -q, only messages are displayed.
+    """
     ownership.clear(report_dir / FOLDER)  # left by a killed session
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    config.stash[_WATCH] = ProgressWatch(report_dir / FOLDER, _display(reporter, epochs))
+    display = _display(reporter, epochs) if epochs and config.option.verbose >= 0 else None
+    config.stash[_WATCH] = ProgressWatch(report_dir / FOLDER, display, partial(print_message, config))
     config.add_cleanup(config.stash[_WATCH].stop)  # for a session that crashes before `unwatch`
 
 
@@ -47,26 +51,40 @@ def _display(reporter: pytest.TerminalReporter, epochs: Mapping[str, int]) -> Di
 
 
 class ProgressWatch:
-    """A thread that reads the files of `folder` and passes them to `display`."""
+    """A thread that reads the files of `folder`: messages to pass on, and states to display."""
 
-    def __init__(self, folder: Path, display: Display):
+    def __init__(self, folder: Path, display: Display | None, pass_on: Callable[[str], None]):
         self._folder = folder
         self._display = display
+        self._pass_on = pass_on
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and the display, once."""
+        """Ends the thread and the display, once; passes on the messages that are left."""
         if not self._stopped.is_set():
             self._stopped.set()
             self._thread.join()
-            self._display.stop()
+            self._read()
+            if self._display:
+                self._display.stop()
 
     def _run(self) -> None:
         while not self._stopped.wait(_READ_SECONDS):
-            states = []
-            for path in sorted(filter(Path.is_file, self._folder.glob("*.json"))):
-                with suppress(OSError, ValueError):  # the folder may be removed meanwhile
-                    states.append(atomic_json.read_json(path))
-            self._display.update(states)
+            states = self._read()
+            if self._display:
+                self._display.update(states)
+
+    def _read(self) -> list[State]:
+        """Passes on the messages and removes their files; returns the states."""
+        states = []
+        for path in sorted(filter(Path.is_file, self._folder.glob("*.json"))):
+            with suppress(OSError, ValueError):  # the folder may be removed meanwhile
+                content = atomic_json.read_json(path)
+                if MESSAGE in content:
+                    path.unlink()
+                    self._pass_on(content[MESSAGE])
+                else:
+                    states.append(content)
+        return states
