@@ -109,7 +109,7 @@ EXERCISE = Exercise(
     figures={"classes": _class_accuracy_figure, "gradient-bias": _gradient_bias_figure},
 )
 
-_THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted, at every rate"
+_THREE_EPOCHS = "more epochs: after 3, only the stream's last class is predicted at every rate"
 
 
 @pytest.fixture
@@ -238,14 +238,16 @@ def test_online_at_0_0001_turns_up(online, decide):
     "Shuffled, SGD at 0.0001 converges very well, and its training loss falls.",
     source="Q1, Figure 5",
     expected=REPRODUCED,
-    criterion="The training loss decreases in every epoch, except for rises of less than 0.01 nats.",
+    needs="more epochs: after 3, it is still far below 90 %",
+    criterion="The training loss decreases in every epoch, except for rises of less than 0.01 nats, and "
+    "the test accuracy ends at 90 % or more.",
     shown_in="loss",
 )
 def test_shuffled_at_0_0001_converges(shuffled, decide):
     training = shuffled()[0.0001]
     rises = np.diff(training.train_loss, axis=0).max(axis=0)
     decide(
-        bool((rises < 0.01).all()),
+        all_hold([bool((rises < 0.01).all()), ends_above(training, 0.9)]),
         f"The training loss goes from {format_mean(training.train_loss[0])} to "
         f"{format_mean(training.train_loss[-1])}, and never rises by "
         f"more than {max(0, rises.max()):.2g} nats in an epoch; "

@@ -23,6 +23,9 @@ INCONCLUSIVE: Verdict = "inconclusive"
 NOT_TESTABLE: Verdict = "not testable at this scale"
 """The scale is too small to decide it."""
 
+ONE_SEED_IS_TOO_FEW = "With one seed, it is within the sampling error of the test set."
+"""Ends the evidence of an inconclusive claim that more seeds may decide."""
+
 _OPEN = (INCONCLUSIVE, NOT_TESTABLE)
 OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)
 """The verdicts on a claim with a source."""

@@ -3,10 +3,12 @@
 U. C. Birbiri, "Advanced Deep Learning Assignment 2", 4 November 2022. Each line is copied from the page.
 """
 
-import importlib
 import re
 
 import pytest
+
+from harness.claim import claims_of
+from tests.bench_modules import bench_module
 
 TABLE_1 = """
 0.1 1 0.101 9810
@@ -38,7 +40,7 @@ SGD 10 0.118
 
 
 def rows(module):
-    exercise = importlib.import_module(f"bench.test_{module}").EXERCISE
+    exercise = bench_module(f"test_{module}").EXERCISE
     return [row for row in exercise.rows if row.published.test_accuracy is not None]
 
 
@@ -82,9 +84,7 @@ def test_zero_initialisation():
 )
 def test_figures_in_a_claims_words_are_published(module):
     """Those in parentheses, such as "(0.862 to 0.974)", are of the exercise's rows."""
-    from harness.claim import claims_of
-
-    where = importlib.import_module(f"bench.test_{module}")
+    where = bench_module(f"test_{module}")
     published = {f"{row.published.test_accuracy:.3f}" for row in rows(module)}
     quoted = {
         figure

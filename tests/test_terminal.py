@@ -124,7 +124,7 @@ def test_the_next_step_is_the_full_scale_or_more_seeds(summary):
     assert next_steps(summary) == [
         NextStep(
             "pytest bench/ --scale paper --device cpu -v --replicates 5",
-            "5 seeds, may decide 6 inconclusive claims: at most 3.0 h of training",
+            "5 seeds, may decide 2 inconclusive claims: at most 3.0 h of training",
         )
     ]
     exercises = [each.model_copy(update={"full_epochs": 1000}) for each in summary.exercises]

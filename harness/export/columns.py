@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from model.values import escaped
+
 from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import CaseSummary
@@ -184,7 +186,12 @@ def curves_table(run: Run) -> Table:
 
 def _names(run: Run, case: CaseSummary) -> dict[str, str]:
     module = case.id.partition("::")[0]
-    return {"run": run.folder.name, "case": case.id, "exercise": module, "row": row_name(case.id)}
+    return {
+        "run": escaped(run.folder.name),
+        "case": case.id,
+        "exercise": module,
+        "row": row_name(case.id),
+    }
 
 
 def fastest_epoch(record: TrainingRecord) -> float:

@@ -23,7 +23,7 @@ from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
 from ..results.store import Store
 from ..session_settings import SESSION_STUDY, SETTINGS, Settings
-from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, OPPOSITE, Verdict
+from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, ONE_SEED_IS_TOO_FEW, OPPOSITE, Verdict
 from .fixtures import Recorded, exercise_of
 
 
@@ -164,6 +164,6 @@ def _verdict(
         return INCONCLUSIVE, f" {note}"
     if holds is None:
         several = f"The intervals of {len(settings.seeds)} seeds leave it open."
-        one = "With one seed, it is within the sampling error of the test set."
-        return INCONCLUSIVE, f" {open_because or (several if len(settings.seeds) > 1 else one)}"
+        default = several if len(settings.seeds) > 1 else ONE_SEED_IS_TOO_FEW
+        return INCONCLUSIVE, f" {open_because or default}"
     return claim.verdicts[0 if holds else 1], ""

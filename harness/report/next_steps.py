@@ -6,7 +6,7 @@ import shlex
 from typing import NamedTuple
 
 from ..files.summary import Summary
-from ..verdicts import INCONCLUSIVE
+from ..verdicts import ONE_SEED_IS_TOO_FEW
 from ..wording import counted, format_duration
 
 _SEEDS = 5
@@ -32,10 +32,13 @@ def next_steps(summary: Summary) -> list[NextStep]:
             )
         )
     if summary.cases and max(len(case.seeds) for case in summary.cases) == 1:
-        open_claims = sum(claim.verdict == INCONCLUSIVE for claim in summary.claims)
+        too_few = (claim.evidence.endswith(ONE_SEED_IS_TOO_FEW) for claim in summary.claims)
+        open_claims = sum(too_few)
         seconds = _SEEDS * sum(case.seconds for case in summary.cases)
         gives = (
-            f"may decide {counted(open_claims, 'inconclusive claim')}" if open_claims else "intervals"
+            f"may decide {counted(open_claims, 'inconclusive claim')}"
+            if open_claims
+            else "95 % intervals"
         )
         steps.append(
             NextStep(
