@@ -6,7 +6,7 @@ No line is longer than `WIDTH`, if names and messages allow it. `tables` has the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ _EXPLAINED = (NOT_REPRODUCED, DOES_NOT_HOLD, INCONCLUSIVE)
 _MOST_ROWS = 60  # of an exercise
 _DIFFERENCES = 5
 _MOST_NAMES = 6
+_STEPS = 2  # so that the end fits on one screen
 
 
 class _Column(NamedTuple):
@@ -82,10 +83,11 @@ def format_ending(summary: Summary) -> str:
     return "\n\n".join([*parts, "\n".join(_wrapped(line) for line in _notes(summary))])
 
 
-def format_next(summary: Summary) -> str:
-    """Formats the commands to run next, each with what it is for."""
+def format_next(summary: Summary, typed: Callable[[str], str]) -> str:
+    """Formats the commands to run next, as `typed` makes them, each with what it is for."""
     return "\n".join(
-        f"Next: {step.command}\n{_wrapped(step.why, indent='      ')}" for step in next_steps(summary)
+        f"Next: {typed(step.command)}\n{_wrapped(step.why, indent='      ')}"
+        for step in next_steps(summary)[:_STEPS]
     )
 
 
@@ -179,7 +181,7 @@ def _differences(summary: Summary) -> list[str]:
     ]
     headers = [summary.study.row, "here", summary.study.published, "points"]
     table = tables.format_table(rows, headers, ["left", "right", "right", "right"], "simple")
-    return [f"{_wrapped(f'Largest differences from the {summary.study.published}{after}:')}\n\n{table}"]
+    return [f"{_wrapped(f'Largest differences from the {summary.study.published}{after}:')}\n{table}"]
 
 
 def _notes(summary: Summary) -> Iterable[str]:
