@@ -62,7 +62,7 @@ def rename(summary: Summary, suffix: str) -> Summary:
 
 def test_the_ending_has_counts_the_largest_differences_and_one_screen(summary):
     text = terminal.format_ending(summary)
-    assert text.startswith("Claims: 25 reproduced, 14 not reproduced, 6 inconclusive, 0 not testable at")
+    assert text.startswith("Claims: 25 reproduced, 14 not reproduced, 6 inconclusive.\n")
     differences = text.split("\n\n")[1].splitlines()
     assert differences[0] == "Largest differences from the paper:"
     assert [line.split() for line in differences[3:]] == [
@@ -74,6 +74,25 @@ def test_the_ending_has_counts_the_largest_differences_and_one_screen(summary):
     ]
     whole = f"{text}\nPage: x\n{terminal.format_next(summary, str)}"
     assert len(whole.splitlines()) <= 24
+
+
+def test_an_exercise_has_its_number_in_a_run_of_it_alone(summary):
+    """Rows of the same name in two exercises are distinguished, whichever exercises ran."""
+    third = summary.exercises[2]
+    cases = [case for case in summary.cases if case.id in third.cases]
+    changes = {"exercises": [third], "cases": cases, "claims": []}
+    text = terminal.format_ending(summary.model_copy(update=changes))
+    assert text.startswith(
+        f"Not decided in this run: {len(third.claims)} of {len(third.claims)} claims.\n"
+    )
+    rows = text.split("\n\n")[1].splitlines()[3:]
+    assert [row.split()[:2] for row in rows] == [
+        ["3.", "online-lr0.01"],
+        ["3.", "online-lr0.001"],
+        ["3.", "online-lr0.1"],
+        ["3.", "sgd-lr0.1"],
+        ["3.", "sgd-lr0.0001"],
+    ]
 
 
 def test_fewer_epochs_than_the_paper_are_said(summary):

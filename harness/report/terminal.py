@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from ..engine_speeds.comparable import unlike
-from ..exercise import row_name
+from ..exercise import row_name, short_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..results.evenness import UNEVEN
@@ -146,11 +146,13 @@ def _verdicts(summary: Summary) -> list[str]:
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
     if not listed:
         return []
-    counts = [counted_verdict(*each) for each in tables.verdict_counts(summary.claims).items()]
-    text = f"Claims: {', '.join(counts)}."
+    counts = tables.verdict_counts(summary.claims).items()
+    decided = [counted_verdict(*each) for each in counts if each[1]]
+    sentences = [f"Claims: {', '.join(decided)}."] if decided else []
     if len(summary.claims) < listed:
-        text += f" Not decided in this run: {listed - len(summary.claims)} of {listed}."
-    return [_wrapped(text)]
+        undecided = listed - len(summary.claims)
+        sentences.append(f"Not decided in this run: {undecided} of {counted(listed, 'claim')}.")
+    return [_wrapped(" ".join(sentences))]
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -169,10 +171,9 @@ def _differences(summary: Summary) -> list[str]:
         epochs = sorted({each.epochs for each in fewer})
         span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
         after = f", after {span} of {max(each.full_epochs or 0 for each in fewer)} epochs"
-    number = {case: str(at) for at, e in enumerate(summary.exercises, 1) for case in e.cases}
     rows = [
         [
-            f"{number[case.id]}. {row_name(case.id)}",
+            short_name(case.id),
             tables.cells_of(case).accuracy,
             f"{published:.3f}",
             f"{points:+.1f}",
