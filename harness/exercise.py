@@ -245,3 +245,8 @@ def slug(module: str) -> str:
 def row_name(case: str) -> str:
     """Returns the row's name in a case's node id: the part in brackets, or the whole id without any."""
     return case.partition("[")[2].removesuffix("]") or case
+
+
+def short_name(case: str) -> str:
+    """Returns the number of a case's exercise and its row: `1. a` for `bench/test_1_x.py::test_t[a]`."""
+    return f"{slug(module_of(case)).partition('-')[0]}. {row_name(case)}"

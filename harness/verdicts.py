@@ -24,7 +24,8 @@ NOT_TESTABLE: Verdict = "not testable at this scale"
 """The scale is too small to decide it."""
 
 ONE_SEED_IS_TOO_FEW = "With one seed, it is within the sampling error of the test set."
-"""Ends the evidence of an inconclusive claim that more seeds may decide."""
+SEEDS_LEAVE_IT_OPEN = "seeds leave it open."
+"""These are in the evidence of inconclusive claims that more seeds may decide."""
 
 _OPEN = (INCONCLUSIVE, NOT_TESTABLE)
 OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)

@@ -66,8 +66,14 @@ def test_studies_without_published_runs_or_with_one_name_are_refused(study, tmp_
 
 def test_the_workflow_runs_a_target_that_exists_and_uploads_its_folder():
     workflow = WORKFLOW.read_text()
-    permissions = workflow.partition("\npermissions:\n")[2].partition("\n\n")[0]
-    assert permissions.split() == ["contents:", "read", "pages:", "write", "id-token:", "write"]
+    draw, deploy = workflow.partition("\n  draw:\n")[2].split("\n  deploy:\n")
+    assert "\npermissions:\n  contents: read\n\n" in workflow
+    assert ("permissions:" in draw, "run:" in deploy) == (False, False), (
+        "only the deploying job may write"
+    )
+    assert "\n    permissions:\n      pages: write\n      id-token: write\n" in deploy
+    assert deploy.startswith("    needs: draw\n")
+    assert "    if: github.event.repository.has_pages\n" in draw
     (command,) = re.findall(r"run: (.*)", workflow)
     target, folder = re.fullmatch(r"make (\w+) SITE=(\w+)", command).groups()
     recipe = (ROOT / "Makefile").read_text().partition(f"\n{target}: ")[2].partition("\n\n")[0]

@@ -77,7 +77,7 @@ def test_a_folder_anywhere_has_its_own_tables_verdicts_and_folders(suite, study,
             "way *test *time *outcome",
             "cold *0.9505 ± 0.0064 *0.250 *",
             "does not hold: *",
-            "Claims: 1 holds, 1 does not hold, 0 inconclusive, 0 not testable at this scale.",
+            "Claims: 1 holds, 1 does not hold.",
         ]
     )
     assert "paper" not in result.stdout.str()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+NOT_COMPARABLE = "Times are not comparable"
+"""Begins the sentence on rows whose times are not comparable."""
+
 
 def unlike(engines: Mapping[str, str]) -> str | None:
     """Returns a sentence that says which rows used which engine; None if all used the same one.
@@ -19,4 +22,4 @@ def unlike(engines: Mapping[str, str]) -> str | None:
     # Rows' names may contain commas.
     between = "; " if any("," in row for row in engines) else ", "
     listed = "; ".join(f"{between.join(by_engine[engine])} used {engine}" for engine in others)
-    return f"Times are not comparable: {listed}; all other rows used {most}."
+    return f"{NOT_COMPARABLE}: {listed}; all other rows used {most}."

@@ -23,7 +23,14 @@ from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
 from ..results.store import Store
 from ..session_settings import SESSION_STUDY, SETTINGS, Settings
-from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, ONE_SEED_IS_TOO_FEW, OPPOSITE, Verdict
+from ..verdicts import (
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    ONE_SEED_IS_TOO_FEW,
+    OPPOSITE,
+    SEEDS_LEAVE_IT_OPEN,
+    Verdict,
+)
 from .fixtures import Recorded, exercise_of
 
 
@@ -163,7 +170,7 @@ def _verdict(
     if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):
         return INCONCLUSIVE, f" {note}"
     if holds is None:
-        several = f"The intervals of {len(settings.seeds)} seeds leave it open."
-        default = several if len(settings.seeds) > 1 else ONE_SEED_IS_TOO_FEW
-        return INCONCLUSIVE, f" {open_because or default}"
+        several = f"The intervals of {len(settings.seeds)} {SEEDS_LEAVE_IT_OPEN}"
+        by_seeds = several if len(settings.seeds) > 1 else ONE_SEED_IS_TOO_FEW
+        return INCONCLUSIVE, f" {open_because or by_seeds}"
     return claim.verdicts[0 if holds else 1], ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -183,7 +184,7 @@ def _summarise(session: pytest.Session) -> None:
             *filter(None, [terminal.format_claims(summary.claims)]),
             terminal.format_ending(summary),
         ]
-        config.stash[_NEXT] = terminal.format_next(summary)
+        config.stash[_NEXT] = terminal.format_next(summary, _typed)
         ownership.make_again(folder)
         sealed.write_content(folder / "summary.json", summary.to_json())
         _draw_own_figures(config, results)
@@ -278,6 +279,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
             terminalreporter.write_line(f"Written to {_relative(folder)}/.")
         terminalreporter.write_line(line)
         _write(terminalreporter, config.stash[_NEXT])
+
+
+def _typed(command: str) -> str:
+    """Returns a command of pytest's as it can be typed here, where pytest may not be on the path."""
+    program, separator, rest = command.partition(" ")
+    found = shutil.which("pytest")
+    if program != "pytest" or (found and Path(found).parent == Path(sys.executable).parent):
+        return command
+    return f"{shlex.quote(str(_relative(Path(sys.executable))))} -m pytest{separator}{rest}"
 
 
 def _write(reporter: pytest.TerminalReporter, text: str) -> None:

@@ -1,12 +1,19 @@
-"""What to run after a run, and how long that takes, predicted from the run's own times."""
+"""What to run after a run, and what for: more epochs, one engine for all rows, more seeds.
+
+Each step is the run's own command with another option; it never repeats what the run already did. Times
+are predicted from the run's own.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import NamedTuple
 
+from ..engine_speeds.comparable import NOT_COMPARABLE
+from ..files.record import Decision
 from ..files.summary import Summary
-from ..verdicts import ONE_SEED_IS_TOO_FEW
+from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, ONE_SEED_IS_TOO_FEW, SEEDS_LEAVE_IT_OPEN
 from ..wording import counted, format_duration
 
 _SEEDS = 5
@@ -20,50 +27,80 @@ class NextStep(NamedTuple):
 
 
 def next_steps(summary: Summary) -> list[NextStep]:
-    """Returns the full scale, if this run has a smaller one, and several seeds, if it has one."""
-    steps = []
-    factor = _more_epochs(summary)
-    if summary.full_scale and summary.scale != summary.full_scale and factor:
-        epochs = max(each.full_epochs or 0 for each in summary.exercises)
-        steps.append(
-            NextStep(
-                _with(summary.command, "--scale", summary.full_scale),
-                f"{counted(epochs, 'epoch')}: about {format_duration(factor)} of training here",
-            )
-        )
-    if summary.cases and max(len(case.seeds) for case in summary.cases) == 1:
-        too_few = (claim.evidence.endswith(ONE_SEED_IS_TOO_FEW) for claim in summary.claims)
-        open_claims = sum(too_few)
-        seconds = _SEEDS * sum(case.seconds for case in summary.cases)
-        gives = (
-            f"may decide {counted(open_claims, 'inconclusive claim')}"
-            if open_claims
-            else "95 % intervals"
-        )
-        steps.append(
-            NextStep(
-                _with(summary.command, "--replicates", str(_SEEDS)),
-                f"{_SEEDS} seeds, {gives}: at most {format_duration(seconds)} of training",
-            )
-        )
-    return steps
+    """Returns the steps that this run suggests; none if its command cannot be read."""
+    try:
+        words = shlex.split(summary.command)
+    except ValueError:  # it was written by another program
+        return []
+    if not words or not summary.cases:
+        return []
+    return [
+        *_at_full_scale(summary, words),
+        *_on_one_engine(summary, words),
+        *_with_more_seeds(summary, words),
+    ]
 
 
-def _more_epochs(summary: Summary) -> float:
-    """Returns the seconds of training at the full scale, or 0 if its epochs are unknown."""
+def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
+    if summary.full_scale in ("", summary.scale):
+        return []
+    why = f"the scale {summary.full_scale}"
+    if untestable := _count(summary, lambda claim: claim.verdict == NOT_TESTABLE):
+        why += f", which decides {counted(untestable, 'more claim')}"
     full = {case: each.full_epochs for each in summary.exercises for case in each.cases}
-    if not summary.cases or any(full.get(case.id) is None for case in summary.cases):
-        return 0
-    return sum(case.seconds / case.experiment.epochs * (full[case.id] or 0) for case in summary.cases)
+    epochs = [full.get(case.id) for case in summary.cases]
+    if all(each is not None for each in epochs):
+        seconds = sum(
+            case.seconds / case.experiment.epochs * (each or 0)
+            for case, each in zip(summary.cases, epochs, strict=True)
+        )
+        most = counted(max(each or 0 for each in epochs), "epoch")
+        why = f"{why}, {most}: about {format_duration(seconds)} of training"
+    return [NextStep(_with(words, "--scale", summary.full_scale), why)]
 
 
-def _with(command: str, option: str, value: str) -> str:
-    """Returns the pytest command with the option set to that value, and without `--resume`."""
+def _on_one_engine(summary: Summary, words: list[str]) -> list[NextStep]:
+    """Suggests eager, which trains every row, if claims on time are open as engines differ."""
+    undecided = _count(summary, lambda claim: NOT_COMPARABLE in claim.evidence)
+    if not undecided or len({case.engine for case in summary.cases}) == 1:
+        return []
+    why = f"the same engine for all rows, which decides {counted(undecided, 'claim')} on time"
+    return [NextStep(_with(words, "--engine", "eager"), why)]
+
+
+def _with_more_seeds(summary: Summary, words: list[str]) -> list[NextStep]:
+    seeds = max(len(case.seeds) for case in summary.cases)
+    undecided = _count(
+        summary,
+        lambda claim: SEEDS_LEAVE_IT_OPEN in claim.evidence or ONE_SEED_IS_TOO_FEW in claim.evidence,
+    )
+    if seeds > 1 and not undecided:
+        return []
+    more = _SEEDS if seeds < _SEEDS else 2 * seeds
+    seconds = more * sum(case.seconds / len(case.seeds) for case in summary.cases)
+    gives = f"may decide {counted(undecided, 'inconclusive claim')}" if undecided else "95 % intervals"
+    return [
+        NextStep(
+            _with(words, "--replicates", str(more)),
+            f"{more} seeds, {gives}: at most {format_duration(seconds)} of training",
+        )
+    ]
+
+
+def _count(summary: Summary, is_meant: Callable[[Decision], bool]) -> int:
+    """Returns the number of open claims that are meant."""
+    open_claims = [each for each in summary.claims if each.verdict in (INCONCLUSIVE, NOT_TESTABLE)]
+    return sum(map(is_meant, open_claims))
+
+
+def _with(words: list[str], option: str, value: str) -> str:
+    """Returns the pytest command with the option set to that value, for a report folder of its own."""
+    end = words.index("--") if "--" in words else len(words)
     kept: list[str] = []
-    words = iter(shlex.split(command))
-    for word in words:
-        if word == option:
-            next(words, None)
-        elif not (word.startswith(f"{option}=") or word == "--resume"):
+    before = iter(words[:end])
+    for word in before:
+        if word in (option, "--report-dir"):
+            next(before, None)
+        elif not (word.startswith((f"{option}=", "--report-dir=")) or word == "--resume"):
             kept.append(word)
-    return shlex.join([*kept, option, value])
+    return shlex.join([*kept, option, value, *words[end:]])

@@ -19,7 +19,7 @@ from ..wording import counted
 NONE = "–"
 _RESUMED = "*"
 RESUMED_NOTE = f"{_RESUMED}: trained and timed in an earlier session of this report."
-_IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u"})
+_IN_ASCII = str.maketrans({"–": "-", "±": "+-", "µ": "u", "†": "+", "…": "~"})
 _NUMERIC = ("accuracy", "published", "seconds", "published_seconds")
 _NAMED = 12  # rows on another data set; more are only counted
 

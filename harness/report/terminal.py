@@ -6,12 +6,12 @@ No line is longer than `WIDTH`, if names and messages allow it. `tables` has the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
 from ..engine_speeds.comparable import unlike
-from ..exercise import row_name
+from ..exercise import row_name, short_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..results.evenness import UNEVEN
@@ -26,6 +26,7 @@ _EXPLAINED = (NOT_REPRODUCED, DOES_NOT_HOLD, INCONCLUSIVE)
 _MOST_ROWS = 60  # of an exercise
 _DIFFERENCES = 5
 _MOST_NAMES = 6
+_STEPS = 2  # so that the end fits on one screen
 
 
 class _Column(NamedTuple):
@@ -82,10 +83,11 @@ def format_ending(summary: Summary) -> str:
     return "\n\n".join([*parts, "\n".join(_wrapped(line) for line in _notes(summary))])
 
 
-def format_next(summary: Summary) -> str:
-    """Formats the commands to run next, each with what it is for."""
+def format_next(summary: Summary, typed: Callable[[str], str]) -> str:
+    """Formats the commands to run next, as `typed` makes them, each with what it is for."""
     return "\n".join(
-        f"Next: {step.command}\n{_wrapped(step.why, indent='      ')}" for step in next_steps(summary)
+        f"Next: {typed(step.command)}\n{_wrapped(step.why, indent='      ')}"
+        for step in next_steps(summary)[:_STEPS]
     )
 
 
@@ -144,11 +146,13 @@ def _verdicts(summary: Summary) -> list[str]:
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
     if not listed:
         return []
-    counts = [counted_verdict(*each) for each in tables.verdict_counts(summary.claims).items()]
-    text = f"Claims: {', '.join(counts)}."
+    counts = tables.verdict_counts(summary.claims).items()
+    decided = [counted_verdict(*each) for each in counts if each[1]]
+    sentences = [f"Claims: {', '.join(decided)}."] if decided else []
     if len(summary.claims) < listed:
-        text += f" Not decided in this run: {listed - len(summary.claims)} of {listed}."
-    return [_wrapped(text)]
+        undecided = listed - len(summary.claims)
+        sentences.append(f"Not decided in this run: {undecided} of {counted(listed, 'claim')}.")
+    return [_wrapped(" ".join(sentences))]
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -167,10 +171,9 @@ def _differences(summary: Summary) -> list[str]:
         epochs = sorted({each.epochs for each in fewer})
         span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
         after = f", after {span} of {max(each.full_epochs or 0 for each in fewer)} epochs"
-    number = {case: str(at) for at, e in enumerate(summary.exercises, 1) for case in e.cases}
     rows = [
         [
-            f"{number[case.id]}. {row_name(case.id)}",
+            short_name(case.id),
             tables.cells_of(case).accuracy,
             f"{published:.3f}",
             f"{points:+.1f}",
@@ -179,7 +182,7 @@ def _differences(summary: Summary) -> list[str]:
     ]
     headers = [summary.study.row, "here", summary.study.published, "points"]
     table = tables.format_table(rows, headers, ["left", "right", "right", "right"], "simple")
-    return [f"{_wrapped(f'Largest differences from the {summary.study.published}{after}:')}\n\n{table}"]
+    return [f"{_wrapped(f'Largest differences from the {summary.study.published}{after}:')}\n{table}"]
 
 
 def _notes(summary: Summary) -> Iterable[str]:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
-from .state import Overall, State, format_state, short_name, unfinished
+from ...exercise import short_name
+from .state import Overall, State, format_state, unfinished
 
 
 class Bars:

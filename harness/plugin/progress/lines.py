@@ -8,9 +8,10 @@ from textwrap import wrap
 
 import pytest
 
+from ...exercise import short_name
 from ...report.terminal import WIDTH
 from .messages import print_line
-from .state import Overall, State, format_state, short_name, unfinished
+from .state import Overall, State, format_state, unfinished
 
 _LINE_SECONDS = 30  # between two lines
 

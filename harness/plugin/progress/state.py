@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
-from ...exercise import row_name
 from ...wording import format_duration
 
 State = Mapping[str, Any]
@@ -45,12 +43,6 @@ class Overall:
 def unfinished(states: list[State]) -> list[State]:
     """Returns the states of the trainings that have epochs left."""
     return [state for state in states if state["epoch"] < state["epochs"]]
-
-
-def short_name(case: str) -> str:
-    """Returns the number of a case's exercise and its row, short enough for a bar."""
-    number = Path(case.partition("::")[0]).stem.removeprefix("test_").partition("_")[0]
-    return f"{number}. {row_name(case)}"
 
 
 def format_state(state: State) -> str:
