@@ -15,7 +15,7 @@ STUDY ?= bench
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint history speed ab noise calibrate times gpu report publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz     read thousands of mutated report files"
 	@echo "make lint     run ruff and mypy, and check imports and names that are defined twice"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\" draws a, compared with b"
+	@echo "make history  find steps in all saved runs and reports, and draw them on one page; ARGS=... names folders"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
@@ -80,6 +81,9 @@ mutants: $(VENV)/installed
 
 report: $(VENV)/installed
 	$(BIN)/python -m harness report $(RUNS)
+
+history: $(VENV)/installed
+	$(BIN)/python -m harness history $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

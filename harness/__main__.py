@@ -20,6 +20,7 @@ _INTERRUPTED = 130
 _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
     "export": "write the results of a report folder in the format of a service",
+    "history": "draw the history of many runs, and find the steps in it",
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
     "prune": "delete the oldest report folders of a study",
     "ab": "compare how fast and how well a revision and the working tree train, in turns",

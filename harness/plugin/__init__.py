@@ -9,6 +9,7 @@ pytest_plugins = [
     "harness.timing.storage",
     "harness.timing.outputs",
     "harness.gates.plugin",
+    "harness.history.hooks",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",
     "harness.plugin.claims",
