@@ -15,7 +15,7 @@ STUDY ?= bench
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint history speed ab noise calibrate times gpu report publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint history speed ab noise calibrate replays times gpu report publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -30,6 +30,7 @@ help:
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
 	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"
+	@echo "make replays RUNS=\"...\"    measure how often a history of such runs has false steps, and how soon true ones are found"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" sets a limit; repeat it to continue"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make prune KEEP=N    delete all report folders but the newest N; no other command deletes a run"
@@ -62,6 +63,9 @@ noise: $(VENV)/installed
 
 calibrate: $(VENV)/installed
 	$(BIN)/python -m harness calibrate $(RUNS)
+
+replays: $(VENV)/installed
+	$(BIN)/python -m harness replays $(RUNS) $(ARGS)
 
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "ab": "compare how fast and how well a revision and the working tree train, in turns",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
     "calibrate": "measure the gates' rates of false alarms and detections on saved runs",
+    "replays": "measure how often a history has false steps, and how soon true ones are found",
     "speed": "measure every engine's time per step on this machine",
     "times": "measure whether pytest -n changes training times",
     "gpu": "run everything that needs a GPU, step by step",

@@ -75,7 +75,7 @@ class Detection:
         window = self._values[first:]
         runs = np.arange(first, at + 1)
         current = np.where(runs[:, None] >= self._starts[:-1], window, np.nan)
-        shares = _shares(current) if self.shared else np.zeros(len(window))
+        shares = common_shares(current) if self.shared else np.zeros(len(window))
         counted = np.isfinite(window).sum(axis=1) >= FEWEST_ROWS
         together = np.where(self.shared & counted & (runs >= self._starts[-1]), shares, np.nan)
         columns = np.column_stack([current - shares[:, None], together])
@@ -93,7 +93,7 @@ class Detection:
         self._starts[row] = len(self._values) - 1
 
 
-def _shares(values: FloatArray) -> FloatArray:
+def common_shares(values: FloatArray) -> FloatArray:
     """Returns how much slower than usual all rows of each run are: the median over its rows.
 
     A row's usual value is its median over the runs. As no run is treated unlike another, unchanged runs
