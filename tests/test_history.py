@@ -97,8 +97,8 @@ def test_a_step_back_is_another_step():
 
 
 def test_steps_of_less_than_the_least_are_ignored():
-    values = noise(200, 8) / 100
-    values[100:, 2] += 0.009
+    values = noise(80, 8) / 100
+    values[50:, 2] += 0.009
     assert looked(values, least=0.01) == []
     assert [row for row, *_ in looked(values, least=0.005)] == [2]
 
@@ -119,7 +119,7 @@ def test_few_runs_before_are_no_baseline():
 
 def test_unchanged_runs_seldom_have_a_step():
     """A Cauchy distribution's variance is infinite; its ranks are like any other's."""
-    values = np.random.default_rng(3).standard_cauchy((400, 31))
+    values = np.random.default_rng(3).standard_cauchy((150, 31))
     assert looked(values) == []
 
 
@@ -260,8 +260,8 @@ def test_steps_have_size_place_and_a_command_that_confirms_them(history):
 
 
 def test_a_step_of_all_rows_is_confirmed_with_all_rows(tmp_path):
-    times = nights(200)
-    times[100:] *= 1.5
+    times = nights(80)
+    times[50:] *= 1.5
     save_nights(tmp_path, times)
     (step,) = steps_in(tmp_path)
     assert (step.case, step.row) == (TOGETHER, None)
@@ -330,21 +330,24 @@ def test_an_accepted_run_hides_a_step_at_it(tmp_path):
     assert steps_in(tmp_path) == []
 
 
-def stepping(tmp_path, factors):
-    times = nights(40 * (len(factors) + 1))
+def stepping(factors):
+    """Returns the warning about a history whose rows change by these factors, one after another."""
+    times = nights(25 * (len(factors) + 1))
     for at, factor in enumerate(factors, 1):
-        times[40 * at :, at % 8] *= factor
-    save_nights(tmp_path, times)
-    return one_sidedness(steps_in(tmp_path))
+        times[25 * at :, at % 8] *= factor
+    (track,) = tracks_of(made_up_runs(times))
+    steps = find_steps(track, 5)
+    assert len(steps) == len(factors)
+    return one_sidedness(steps)
 
 
-def test_a_one_sided_history_says_so(tmp_path):
-    warning = stepping(tmp_path, [1.3] * 9)
+def test_a_one_sided_history_says_so():
+    warning = stepping([1.3] * 9)
     assert warning.startswith("9 of 9 steps are slower (p = 0.0039 ")
 
 
-def test_a_history_of_both_kinds_says_nothing(tmp_path):
-    assert stepping(tmp_path, [1.3, 0.7, 1.3, 0.7, 0.7, 1.3, 1.3, 0.7]) is None
+def test_a_history_of_both_kinds_says_nothing():
+    assert stepping([1.3, 0.7, 1.3, 0.7, 0.7, 1.3, 1.3, 0.7]) is None
 
 
 # The command and its page ---------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def _part(track: Track, steps: Sequence[HistoryStep]) -> TrackPart:
                 unit.format(target=target),
                 values[measure][:, row],
                 half if measure == "accuracy" else None,
-                [step for step in steps if step.row == row and step.measure == measure],
+                [step for step in steps if step.row in (row, None) and step.measure == measure],
             )
             for measure, unit in _MEASURES.items()
             if np.isfinite(values[measure][:, row]).any()
