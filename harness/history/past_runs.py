@@ -84,7 +84,7 @@ def read_runs(paths: Sequence[Path], repository: Path) -> tuple[list[PastRun], l
             else:
                 saved.append(run := of_saved(read_saved_run(path)))
             if not run.rows:
-                left_out.append(f"{path} has no row that can be read")
+                left_out.append(f"{path} has no row that it trained and that can be read")
         except (BaselineError, ReportError) as error:
             left_out.append(one_line(error))
     totals = {(case, row.total) for run in saved for case, row in run.rows.items()}
