@@ -16,7 +16,7 @@ SITE ?= _site
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint speed ab noise calibrate times gpu report site publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint history speed ab noise calibrate replays times gpu report site publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -25,11 +25,13 @@ help:
 	@echo "make fuzz     read thousands of mutated report files"
 	@echo "make lint     run ruff and mypy, and check imports and names that are defined twice"
 	@echo "make report   draw the page of reports/latest; RUNS=\"reports/a reports/b\" draws a, compared with b"
+	@echo "make history  find steps in all saved runs and reports, and draw them on one page; ARGS=... names folders"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
 	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"
+	@echo "make replays RUNS=\"...\"    measure how often a history of such runs has false steps, and how soon true ones are found"
 	@echo "make gpu      run everything that needs a GPU; ARGS=\"--seconds 580\" sets a limit; repeat it to continue"
 	@echo "make site     draw the pages of all published runs in the folder _site, to be served"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
@@ -64,6 +66,9 @@ noise: $(VENV)/installed
 calibrate: $(VENV)/installed
 	$(BIN)/python -m harness calibrate $(RUNS)
 
+replays: $(VENV)/installed
+	$(BIN)/python -m harness replays $(RUNS) $(ARGS)
+
 times: $(VENV)/installed
 	$(BIN)/python -m harness times $(ARGS)
 
@@ -85,6 +90,9 @@ report: $(VENV)/installed
 
 site: $(VENV)/installed
 	$(BIN)/python -m harness site $(SITE)
+
+history: $(VENV)/installed
+	$(BIN)/python -m harness history $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ Each layer may import the layers below it, never one above:
     entry                loaded by pytest in every session; loads the plugin if there is a study
     plugin               loaded by pytest for a study
     commands             `python -m harness NAME`, one module per command
+    history              steps in the results of many runs
     ab    export         a revision compared with the working tree; results for other programs
     report    gates      tables, figures, the page; comparison with saved runs
     results   timing     records on disk; pytest-benchmark

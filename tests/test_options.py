@@ -212,3 +212,19 @@ def test_the_options_are_listed_under_one_heading(suite):
     for name in (*names.split(), "time-compare-fail", "accuracy-compare-fail"):
         assert f"  --{name}=" in ours
     assert "  --resume " in ours
+
+
+CODSPEED = """
+def pytest_addoption(parser):
+    parser.addoption("--codspeed", action="store_true")
+"""
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_codspeed_is_refused(suite, monkeypatch, by):
+    conftest = suite.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + CODSPEED)
+    if by == "variable":
+        monkeypatch.setenv("CODSPEED_ENV", "1")
+    line = suite.refused(*(["--codspeed"] if by == "option" else []))
+    assert "--codspeed replaces pytest-benchmark, which times the trainings; leave it out" in line

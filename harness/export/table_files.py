@@ -8,7 +8,6 @@ import os
 import tempfile
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def write_tables(folder: Path) -> None:
     results = results_table(run)
     write_text(folder / "results.csv", to_csv(results))
     write_text(folder / "curves.csv", to_csv(curves_table(run)))
-    if find_spec("pyarrow"):
+    with suppress(ImportError):  # it is not installed, or not for this machine
         _write_parquet(folder / "results.parquet", results)
 
 

@@ -142,6 +142,12 @@ class SavedRun:
     """Whether it was a run of the whole suite, so that a row that it lacks did not exist."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """The versions of the software that it ran with, as far as they are recorded."""
+    saved: str = ""
+    """When it was saved (ISO 8601), if that is recorded."""
+    commit: str = ""
+    """The commit of its checkout, if that is recorded."""
+    committed: str = ""
+    """When that commit was made (ISO 8601), if that is recorded."""
 
     @property
     def accepted(self) -> bool:
@@ -159,7 +165,17 @@ def read_saved_run(path: Path) -> SavedRun:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a pytest-benchmark file"
         raise BaselineError(f"the saved run {path} cannot be read: {reason}") from None
-    return SavedRun(path, cases, content.get(WHOLE) is True, _versions(content))
+    commit = content.get("commit_info")
+    commit = commit if isinstance(commit, dict) else {}
+    return SavedRun(
+        path,
+        cases,
+        content.get(WHOLE) is True,
+        _versions(content),
+        saved=_text(content.get("datetime")),
+        commit=_text(commit.get("id")),
+        committed=_text(commit.get("time")),
+    )
 
 
 def cases_of(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, SavedCase]:
@@ -179,6 +195,10 @@ def _versions(content: Mapping[str, Any]) -> dict[str, str]:
     suite = machine.get("suite") if isinstance(machine, dict) else None
     found = {name: suite.get(name) for name in SOFTWARE} if isinstance(suite, dict) else {}
     return {name: one_line(version) for name, version in found.items() if isinstance(version, str)}
+
+
+def _text(value: object) -> str:
+    return one_line(value) if isinstance(value, str) else ""
 
 
 def _first(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ nothing or could decide nothing fails. A run with inconclusive rows is saved, bu
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,20 @@ from .retraining import retrain
 _BENCHMARK = "--benchmark-compare-fail"
 _BARE = "--fail-bare-falls"
 _UNDERPOWERED = "--fail-underpowered"
+_NAMED = (accuracy_gate.ACCURACY_OPTION, _BENCHMARK)  # they need --benchmark-compare
+
+
+@dataclass(frozen=True)
+class OtherGate:
+    """A gate of another package. A run that fails only such gates is saved all the same."""
+
+    option: str
+    check: Callable[[GateResult, Cases, Any], None]
+    """Adds its findings to the result, given this run's cases and pytest-benchmark's storage."""
+
+
+OTHER_GATES = pytest.StashKey[list[OtherGate]]()
+"""`config.stash[OTHER_GATES]` has the active gates of other packages, if any."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"{' and '.join(gates)} cannot judge a run that trains or times nothing; leave out {idle}"
         )
-    named = [gate for gate in gates if gate != time_gate.TIME_OPTION]
+    named = [gate for gate in gates if gate in _NAMED]
     if named and not option.benchmark_compare:
         raise pytest.UsageError(
             f"{' and '.join(named)} needs --benchmark-compare, which names the saved run to compare with"
@@ -152,7 +166,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     benchmarks = benchmark_session(config)
     saved = _read(config, benchmarks)
-    if {*_gates(config)} - {time_gate.TIME_OPTION} and not saved.named:
+    if {*_gates(config)} & {*_NAMED} and not saved.named:
         raise pytest.UsageError(
             f"{gates} found no baseline in {benchmarks.storage}; save a run first, with "
             "--benchmark-autosave and without the gate"
@@ -206,8 +220,9 @@ def _finish(session: pytest.Session) -> None:
     config.stash[_RESULT] = result
     benchmarks.compare_fail = []  # pytest-benchmark would report it again, with a traceback
     name = benchmarks.save or benchmarks.autosave
+    others = {gate.option for gate in config.stash.get(OTHER_GATES, [])}
     if not result.holds:
-        if name:
+        if name and (not result.failures or {each.gate for each in result.failures} - others):
             result.notes.append("This run was not saved, because it failed the gate.")
             benchmarks.save = benchmarks.autosave = None
         if session.exitstatus == pytest.ExitCode.OK:
@@ -288,7 +303,9 @@ def _run_gates(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateRes
         missing.report_missing(
             result, time_gate.TIME_OPTION, time_gate.absent(current, saved.every, used), why
         )
-    named = [gate for gate in _gates(config) if gate != time_gate.TIME_OPTION]
+    for other in config.stash.get(OTHER_GATES, []):
+        other.check(result, current, benchmarks.storage)
+    named = [gate for gate in _gates(config) if gate in _NAMED]
     for run in saved.named if named else []:
         if option.accuracy_compare_fail is not None:
             points = float(option.accuracy_compare_fail)
@@ -332,7 +349,8 @@ def _gates(config: pytest.Config) -> list[str]:
         accuracy_gate.ACCURACY_OPTION: option.accuracy_compare_fail,
         _BENCHMARK: option.benchmark_compare_fail,
     }
-    return [name for name, value in gates.items() if value is not None]
+    others = [gate.option for gate in config.stash.get(OTHER_GATES, [])]
+    return [*(name for name, value in gates.items() if value is not None), *others]
 
 
 def _read(config: pytest.Config, benchmarks: Any) -> _Saved:

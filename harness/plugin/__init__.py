@@ -10,6 +10,7 @@ pytest_plugins = [
     "harness.timing.outputs",
     "harness.timing.benchmark_tables",
     "harness.gates.plugin",
+    "harness.history.hooks",
     "harness.timing.machine_info",
     "harness.plugin.fixtures",
     "harness.plugin.claims",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from ..session_settings import SETTINGS
 _MOST = 1024 * 1024  # bytes; GitHub refuses a longer summary of a step
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Appends `summary.md` under GitHub Actions, or its first lines if it is too long for GitHub."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Appends `summary.md` under GitHub Actions, after the gates' result, as far as GitHub has room."""
+    yield
     path = terminalreporter.config.stash[SETTINGS].report_dir / "summary.md"
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if not target or not path.is_file():

@@ -97,6 +97,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
+    # CodSpeed's plugin, which is also switched on by its variable, replaces pytest-benchmark's fixture.
+    if hasattr(option, "codspeed") and (option.codspeed or "CODSPEED_ENV" in os.environ):
+        raise pytest.UsageError(
+            "--codspeed replaces pytest-benchmark, which times the trainings; leave it out, and "
+            "CODSPEED_ENV unset"
+        )
     study = config.stash[SESSION_STUDY]
     scale = study.study.default_scale if option.scale is None else option.scale
     _one_of("--scale", scale, tuple(study.study.scales))
