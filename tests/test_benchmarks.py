@@ -23,7 +23,8 @@ def saved(suite):
 
 @pytest.mark.parametrize("workers", WORKERS.values(), ids=WORKERS)
 def test_every_case_is_saved_and_shown(suite, workers):
-    result = suite.run("--benchmark-json=saved.json", "--benchmark-autosave", *workers)
+    shown = ("--benchmark-sort=name",)
+    result = suite.run("--benchmark-json=saved.json", "--benchmark-autosave", *shown, *workers)
     result.assert_outcomes(passed=6)
     result.stdout.fnmatch_lines(["*benchmark 'exercise 1: fake': 3 tests*"])
     assert "automatically disabled" not in result.stdout.str() + result.stderr.str()

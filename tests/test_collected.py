@@ -104,7 +104,8 @@ def test_repeated(train, row, repeat):
     train(row)
 """,
     )
-    result = suite.run("-k", "test_repeated", "--benchmark-json=saved.json")
+    options = ("--benchmark-json=saved.json", "--benchmark-sort=fullname")
+    result = suite.run("-k", "test_repeated", *options)
     result.assert_outcomes(passed=2)
     assert (suite.path / "trained.txt").read_text() == "xx"
     result.stdout.fnmatch_lines(["test_repeated* 250.0000 *", "test_repeated* 500.0000 *"])

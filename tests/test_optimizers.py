@@ -431,7 +431,7 @@ def test_a_row_is_checked_when_it_is_made(make, message):
 
 def test_a_row_is_immutable():
     published = Published(np.float32(0.5), 100)
-    assert [type(each) for each in vars(published).values()] == [float, float]
+    assert [type(each) for each in vars(published).values()] == [float, float, str]
     assert row("x" * 100).settings == {"optimizer": SGD(0.1), "batch_size": 1}
     with pytest.raises(TypeError):
         row().settings["momentum"] = 0.9

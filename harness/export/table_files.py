@@ -60,9 +60,9 @@ def _write_parquet(path: Path, table: Table) -> None:
         for name, values in table.values().items()
     }
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(descriptor)
     try:
-        parquet.write_table(pyarrow.table(columns), temporary)
+        with os.fdopen(descriptor, "wb") as file:  # pyarrow takes no path that is not UTF-8
+            parquet.write_table(pyarrow.table(columns), file)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -29,12 +29,15 @@ def format_points(points: float) -> str:
 
 
 def likely_reason(case: CaseSummary, exercise: ExerciseSummary) -> str:
-    """Returns why a difference of more than ten points is likely; empty for a smaller one."""
+    """Returns why a difference of more than ten points is likely; empty for a smaller one.
+
+    Fewer epochs than the paper's explain a lower accuracy, but not a higher one.
+    """
     points = points_from_published(case)
     if points is None or abs(points) <= _LARGE:
         return ""
     epochs, full = case.experiment.epochs, exercise.full_epochs
-    if full and epochs < full:
+    if full and epochs < full and points < 0:
         return f"after {epochs} of {full} epochs"
     return case.paper.remark
 
