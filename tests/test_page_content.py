@@ -390,3 +390,34 @@ def test_a_run_of_one_row_without_claims_or_published_figures(tmp_path):
     assert [words(each) for each in elements.all("h3", within="1-x")][1] == "Results"
     headers = [words(each) for each in elements.all("th") if each["scope"] == "col"]
     assert headers == ["row", "test accuracy, after 4 epochs", "time (s)", "epochs to 90 %", "outcome"]
+
+
+def test_the_largest_differences_and_all_guesses_are_listed_in_one_place(folder):
+    def declare(summary):
+        summary["exercises"][0]["guesses"] = ["One.", f"Two {reports.MARKUP}."]
+        for case, accuracy in zip(summary["cases"], (0.5, None, 0.99, 0.2), strict=False):
+            case["paper"] = {"test_accuracy": accuracy, "seconds": None, "remark": ""}
+
+    for path in (folder / "runs").glob("*.json"):
+        record = sealed.read_content(path)
+        if "paper" in record:
+            record["paper"]["test_accuracy"] = None
+            sealed.write_content(path, record)
+    changed(folder, declare)
+    run = load_run(folder)
+    points = [
+        100 * (sum(case.test_accuracy) / len(case.test_accuracy) - case.paper.test_accuracy)
+        for case in run.summary.cases
+        if case.paper.test_accuracy is not None
+    ]
+    page = Elements(page_of(folder))
+    listed = [words(each) for each in page.found if each["name"] == "li" and "points" in words(each)]
+    largest = sorted(points, key=lambda each: -abs(each))
+    assert len(points) == 3
+    assert len(listed) == len(points)
+    for line, point in zip(listed, largest, strict=True):
+        assert f"{format_points(point)} points" in line
+    (guesses,) = [
+        words(each) for each in page.found if "One. Two" in words(each) and each["name"] == "li"
+    ]
+    assert guesses.endswith(f"One. Two {reports.MARKUP}.")

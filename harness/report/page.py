@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import vl_convert
@@ -50,6 +51,7 @@ _KINDS = {
     **dict.fromkeys((NOT_REPRODUCED, DOES_NOT_HOLD), "no"),
     **dict.fromkeys((INCONCLUSIVE, NOT_TESTABLE), "open"),
 }
+_DIFFERENCES = 10  # in the list of the largest ones
 _OPEN_ROWS = 25  # of a table or list; any others are folded
 
 
@@ -69,6 +71,9 @@ def render_page(
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
     library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
     script = "\n".join(map(_text, _SCRIPTS))
+    shown = [
+        exercise_on_page(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
+    ]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -93,10 +98,8 @@ def render_page(
         meanings=MEANINGS,
         listed=listed,
         undecided=listed - len(run.claims),
-        exercises=[
-            exercise_on_page(run, exercise, exercises[exercise.module])
-            for exercise in run.summary.exercises
-        ],
+        exercises=shown,
+        differing=_largest_differences(shown),
         engines=engines,
         svgs=that_fit({name: inline_svg(svg, name) for name, svg in svgs.items()}),
         comparisons=comparisons,
@@ -112,6 +115,17 @@ def render_page(
         library=packed(library),
         figures=packed(_drawable(figures)),
     )
+
+
+def _largest_differences(exercises: Sequence[dict[str, Any]]) -> list[tuple[Any, Any]]:
+    """Returns the rows that are furthest from their published accuracies, each after its exercise."""
+    differing = [
+        (exercise, row)
+        for exercise in exercises
+        for row in exercise["rows"]
+        if row["points"] is not None
+    ]
+    return sorted(differing, key=lambda each: -abs(each[1]["points"]))[:_DIFFERENCES]
 
 
 def _drawable(figures: Sequence[Figure]) -> str:
