@@ -52,6 +52,12 @@ def is_still_improving(training: Training) -> bool:
     return exceeds(last.mean(axis=0), before.mean(axis=0), by=0.01) is True
 
 
+def improving_at_the_end(trainings: Mapping[object, Training]) -> str:
+    """Returns a sentence that names the trainings that are still improving; empty if none is."""
+    names = [str(name) for name, training in trainings.items() if is_still_improving(training)]
+    return f"At {' and '.join(names)} it still improves at the end." if names else ""
+
+
 def trains_longer(training: Training, other: Training) -> bool | None:
     """Returns whether its mean epoch takes longer, by the difference's 95 % interval (Welch)."""
     ours, theirs = (np.diff(each.epoch_seconds).tolist() for each in (training, other))

@@ -19,8 +19,8 @@ from bench.evidence import (
     epochs_to,
     format_accuracies,
     format_epochs,
+    improving_at_the_end,
     is_best,
-    is_still_improving,
 )
 from bench.paper import TABLE_2
 from harness.accuracy import ends_above
@@ -201,7 +201,6 @@ def test_online_is_best_at_0_0001(online, decide):
 )
 def test_online_does_not_converge_above_0_0001(online, decide):
     found = {rate: training for rate, training in online().items() if rate != 0.0001}
-    improving = [str(rate) for rate, training in found.items() if is_still_improving(training)]
     figures = ", ".join(
         f"{rate}: {format_mean(each.test_accuracy[-1])} "
         f"(highest {format_mean(each.test_accuracy.max(axis=0))})"
@@ -210,7 +209,7 @@ def test_online_does_not_converge_above_0_0001(online, decide):
     decide(
         all_hold(negate(converges(each)) for each in found.values()),
         f"Final test accuracies by rate: {figures}.",
-        open_because=f"At {' and '.join(improving)} it still improves at the end." if improving else "",
+        open_because=improving_at_the_end(found),
     )
 
 

@@ -17,8 +17,8 @@ from bench.evidence import (
     epochs_to,
     format_accuracies,
     format_epochs,
+    improving_at_the_end,
     is_best,
-    is_still_improving,
     seconds_to,
 )
 from bench.paper import TABLE_3
@@ -170,7 +170,6 @@ def test_adam_is_good_at_0_001_alone(by_rate, decide):
 )
 def test_adam_converges_at_0_001_alone(by_rate, decide):
     trainings = by_rate("adam", *RATES[1:])
-    improving = [str(rate) for rate, each in trainings.items() if is_still_improving(each)]
     figures = ", ".join(
         f"{rate}: highest {format_mean(each.test_accuracy.max(axis=0))}, "
         f"final {format_mean(each.test_accuracy[-1])}"
@@ -179,7 +178,7 @@ def test_adam_converges_at_0_001_alone(by_rate, decide):
     decide(
         all_hold(negate(converges(each)) for each in trainings.values()),
         f"Test accuracies by rate: {figures}.",
-        open_because=f"At {' and '.join(improving)} it still improves at the end." if improving else "",
+        open_because=improving_at_the_end(trainings),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from .. import ownership
+from .. import atomic_json, ownership
 from ..export.table_files import write_tables
 from ..files import sealed
 from ..files.summary import Summary
@@ -61,8 +61,7 @@ def run(options: argparse.Namespace) -> None:
         if (Path(temporary, "report") / FIGURES).exists():
             shutil.copy2(Path(temporary, "report") / FIGURES, folder / FIGURES)
     sealed.write_content(folder / "summary.json", again.to_json())
-    texts = [tables.format_caption(again), *tables.format_tables(again)]
-    (folder / "summary.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    atomic_json.write_text(folder / "summary.md", tables.format_markdown(again))
     write_tables(folder)
     before = {claim.id: claim.verdict for claim in kept.summary.claims}
     for claim in again.claims:

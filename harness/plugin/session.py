@@ -188,8 +188,7 @@ def _summarise(session: pytest.Session) -> None:
         ownership.make_again(folder)
         sealed.write_content(folder / "summary.json", summary.to_json())
         _draw_own_figures(config, results)
-        texts = [tables.format_caption(summary), *tables.format_tables(summary)]
-        atomic_json.write_text(folder / "summary.md", "\n\n".join(texts) + "\n")
+        atomic_json.write_text(folder / "summary.md", tables.format_markdown(summary))
         write_tables(folder)
     except (OSError, ReportError) as error:
         config.stash[_WRITE_ERROR] = str(error)

@@ -147,6 +147,11 @@ def format_seconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
 
 
+def format_markdown(summary: Summary) -> str:
+    """Returns the content of `summary.md`: the caption and all tables."""
+    return "\n\n".join([format_caption(summary), *format_tables(summary)]) + "\n"
+
+
 def exercise_parts(exercise: ExerciseSummary, summary: Summary) -> list[str]:
     """Formats the title, the rows, their time to accuracy, and notes."""
     by_id = {case.id: case for case in summary.cases}

@@ -14,14 +14,13 @@ from ..engine_speeds.comparable import unlike
 from ..exercise import row_name, short_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
-from ..results.evenness import UNEVEN
 from ..verdicts import DOES_NOT_HOLD, INCONCLUSIVE, NOT_REPRODUCED, counted_verdict
 from ..wording import counted, first_few
 from . import tables
+from .differences import UNEVEN_SIGN, is_uneven, points_from_published
 from .next_steps import next_steps
 
 WIDTH = 80
-UNEVEN_MARK = "†"
 _EXPLAINED = (NOT_REPRODUCED, DOES_NOT_HOLD, INCONCLUSIVE)
 _MOST_ROWS = 60  # of an exercise
 _DIFFERENCES = 5
@@ -130,11 +129,7 @@ def _tabulated(columns: Sequence[_Column]) -> str:
 
 
 def _time(case: CaseSummary, seconds: str) -> str:
-    return f"{UNEVEN_MARK}{seconds}" if _is_uneven(case) else seconds
-
-
-def _is_uneven(case: CaseSummary) -> bool:
-    return case.slowest_epoch is not None and case.slowest_epoch >= UNEVEN
+    return f"{UNEVEN_SIGN}{seconds}" if is_uneven(case) else seconds
 
 
 def _epochs(case: CaseSummary, target: str) -> str:
@@ -157,11 +152,9 @@ def _verdicts(summary: Summary) -> list[str]:
 
 def _differences(summary: Summary) -> list[str]:
     """Returns the rows that differ most from their published test accuracies."""
-    found = []
-    for case in summary.cases:
-        if (published := case.paper.test_accuracy) is not None:
-            here = sum(case.test_accuracy) / len(case.test_accuracy)
-            found.append((100 * (here - published), case, published))
+    found = [
+        (points, case) for case in summary.cases if (points := points_from_published(case)) is not None
+    ]
     largest = sorted(found, key=lambda each: -abs(each[0]))[:_DIFFERENCES]
     if not largest:
         return []
@@ -172,13 +165,9 @@ def _differences(summary: Summary) -> list[str]:
         span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
         after = f", after {span} of {max(each.full_epochs or 0 for each in fewer)} epochs"
     rows = [
-        [
-            short_name(case.id),
-            tables.cells_of(case).accuracy,
-            f"{published:.3f}",
-            f"{points:+.1f}",
-        ]
-        for points, case, published in largest
+        [short_name(case.id), cells.accuracy, cells.published, f"{points:+.1f}"]
+        for points, case in largest
+        for cells in [tables.cells_of(case)]
     ]
     headers = [summary.study.row, "here", summary.study.published, "points"]
     table = tables.format_table(rows, headers, ["left", "right", "right", "right"], "simple")
@@ -190,9 +179,9 @@ def _notes(summary: Summary) -> Iterable[str]:
     engines = sorted({f"{case.engine} on {case.device}" for case in summary.cases})
     if len(engines) == 1:
         yield f"Engine: {engines[0]}."
-    if uneven := [case for case in summary.cases if _is_uneven(case)]:
+    if uneven := [case for case in summary.cases if is_uneven(case)]:
         names = first_few([row_name(case.id) for case in uneven], _MOST_NAMES)
-        yield f"{UNEVEN_MARK} An epoch took twice the median or more: {names}."
+        yield f"{UNEVEN_SIGN} An epoch took twice the median or more: {names}."
     yield from tables.format_caption(summary).splitlines()
 
 
