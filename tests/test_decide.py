@@ -64,3 +64,13 @@ def test_a_run_without_claims_is_refused(tmp_path):
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr == f"{folder} has no claims that were decided; expected one or more\n"
     assert not (tmp_path / "report").exists()
+
+
+def test_the_run_of_another_study_is_refused(tmp_path):
+    study = ROOT / "examples" / "optimizers"
+    found = decide(KEPT, "--report-dir", tmp_path / "report", "--study", study)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == (
+        f"{study} has no module bench/test_1_minibatch_size.py; expected the study of the run\n"
+    )
+    assert not (tmp_path / "report").exists()

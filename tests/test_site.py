@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.__main__ import main
 from harness.report.site import build_site
 from harness.study import load_study
 from tests import reports
@@ -62,6 +63,13 @@ def test_studies_without_published_runs_or_with_one_name_are_refused(study, tmp_
     (study.published / "b").rename(tmp_path / "b")
     with pytest.raises(ValueError, match=r"my_study: no published run"):
         build_site([study], tmp_path / "site")
+
+
+def test_a_missing_folder_is_named_alone(capsys):
+    with pytest.raises(SystemExit):
+        main(["site"])
+    error = capsys.readouterr().err
+    assert error == "python -m harness site: the following arguments are required: FOLDER (see --help)\n"
 
 
 def test_the_workflow_runs_a_target_that_exists_and_uploads_its_folder():

@@ -127,6 +127,7 @@ def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
 def _root(study: StudyFolder, modules: list[str]) -> Path:
     """Returns the folder that the paths of the run's modules are relative to."""
     for folder in (study.path, *study.path.parents):
-        if all((folder / module).is_file() for module in modules):
+        paths = [folder / module for module in modules]
+        if all(path.is_file() and study.path in path.parents for path in paths):
             return folder
     raise ValueError(f"{study.path} has no module {modules[0]}; expected the study of the run")

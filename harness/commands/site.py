@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "studies",
         nargs="*",
         type=to_path,
+        default=[],  # otherwise argparse says that it is required
         metavar="STUDY",
         help="the studies' folders (default: bench, and those in examples)",
     )
