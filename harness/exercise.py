@@ -248,5 +248,9 @@ def row_name(case: str) -> str:
 
 
 def short_name(case: str) -> str:
-    """Returns the number of a case's exercise and its row: `1. a` for `bench/test_1_x.py::test_t[a]`."""
-    return f"{slug(module_of(case)).partition('-')[0]}. {row_name(case)}"
+    """Returns the number of a case's exercise, if it has one, and its row.
+
+    For example, `1. a` for `bench/test_1_x.py::test_t[a]`.
+    """
+    number = slug(module_of(case)).partition("-")[0]
+    return f"{number}. {row_name(case)}" if number.isdecimal() else row_name(case)

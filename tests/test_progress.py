@@ -12,6 +12,7 @@ import pyte
 import pytest
 
 from harness import atomic_json
+from harness.exercise import short_name
 from harness.plugin.progress import lines as lines_module
 from harness.plugin.progress import watch, writer
 from harness.plugin.progress.bars import Bars, LinesBelowCursor
@@ -247,3 +248,8 @@ def test_quiet_sessions_and_sessions_without_rows_to_train_show_only_messages(
     for end in at_the_end:  # a session that crashes does only this
         end()
     assert shown == []
+
+
+def test_a_rows_short_name_has_its_exercises_number_if_there_is_one():
+    assert short_name("bench/test_1_x.py::test_training[a]") == "1. a"
+    assert short_name("study/test_moons.py::test_training[a]") == "a"
