@@ -79,6 +79,8 @@ def online_gradient(results: Results) -> str:
     if not (online and shuffled):
         return ""
     (at, ours), (best_at, theirs) = (_best(each) for each in (online, shuffled))
+    ends = {each.final_test_accuracy for each in online.values()}
+    where = f"at best (rate {at:g})" if len(ends) > 1 else "at every rate"
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
     few, many = counts.index(1), counts.index(3000)
@@ -91,7 +93,7 @@ def online_gradient(results: Results) -> str:
     }
     return (
         "Sorted by class, the network learns one class after the other and forgets the rest: online "
-        f"ends at {_end(ours)} test accuracy at best (rate {at:g}), shuffled SGD at {_end(theirs)} "
+        f"ends at {_end(ours)} test accuracy {where}, shuffled SGD at {_end(theirs)} at best "
         f"(rate {best_at:g}). The next gradients of the sorted stream all pull one way, so their mean "
         f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
         f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "

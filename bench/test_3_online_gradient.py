@@ -359,6 +359,7 @@ def test_0_1_is_too_large(online, shuffled, decide):
     "At its best, online stays below SGD.",
     source="Q2, Table 2",
     expected=REPRODUCED,
+    needs=_THREE_EPOCHS,
     criterion="Compares the best final test accuracies.",
     shown_in="learning-rate",
 )

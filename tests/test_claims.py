@@ -80,18 +80,23 @@ def test_one_seed(trained, decide):
 def test_still(trained, decide):
     decide(None, "It is 0.95.", open_because="It still rises.")
 
+@claim("Times do not depend on the test set.")
+def test_times(trained, decide):
+    decide(None, "It takes 1 s.", timed={"one": trained("sgd-lr1.0")})
+
 @claim("A reason for None alone.")
 def test_true(trained, decide):
     decide(True, "It is 0.95.", open_because="It still rises.")
 """,
     )
-    suite.run("-k", "test_one_seed or test_still or test_true").assert_outcomes(passed=3)
-    one, still, true = suite.summary()["claims"]
+    suite.run("-k", "test_one_seed or test_still or test_times or test_true").assert_outcomes(passed=4)
+    one, still, times, true = suite.summary()["claims"]
     assert one["evidence"] == (
         "It is 0.95. With one seed, it is within the sampling error of the test set."
     )
     assert (one["criterion"], one["shown_in"]) == ("By hand.", "learning-rate")
     assert still["evidence"] == "It is 0.95. It still rises."
+    assert times["evidence"] == "It takes 1 s. The times vary too much to tell."
     assert (true["verdict"], true["evidence"]) == ("holds", "It is 0.95.")
 
 

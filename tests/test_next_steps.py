@@ -71,9 +71,7 @@ def test_several_seeds_are_doubled_only_for_claims_that_they_leave_open():
 
 def test_the_full_scale_comes_first_with_its_time(summary):
     first, second = next_steps(at_quick_scale(summary, "pytest bench/ -n 4 --scale quick"))
-    assert first == NextStep(
-        "pytest bench/ -n 4 --scale paper", "the scale paper, 1,000 epochs: about 6.1 h of training"
-    )
+    assert first == NextStep("pytest bench/ -n 4 --scale paper", "1,000 epochs: about 6.1 h of training")
     assert second.command == "pytest bench/ -n 4 --scale quick --replicates 5"
 
 
@@ -81,7 +79,7 @@ def test_the_full_scale_decides_claims_that_are_not_testable(summary):
     quick = at_quick_scale(summary, "pytest bench/")
     claims = [quick.claims[0].model_copy(update={"verdict": NOT_TESTABLE}), *quick.claims[1:]]
     first, _ = next_steps(with_(quick, claims=claims))
-    assert first.why.startswith("the scale paper, which decides 1 more claim, 1,000 epochs: ")
+    assert first.why.startswith("1,000 epochs, enough to decide 1 more claim: about ")
     assert first.command == "pytest bench/ --scale paper"
 
 

@@ -106,10 +106,11 @@ def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
 def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     """`decide(holds, evidence)`: records the verdict on the test's claim, with its evidence.
 
-    `holds` is None if the seeds' intervals, or the test set's sampling error, leave it open; if
-    something else does, `open_because` says what, in a sentence. A claim on time passes its trainings as
-    `timed`: if they ran on different engines or devices, the verdict is inconclusive. The record names
-    the rows that the test looked at. The test fails if the opposite verdict is expected.
+    `holds` is None if the seeds' intervals, or the test set's sampling error, or the variation of times
+    leaves it open; if something else does, `open_because` says what, in a sentence. A claim on time
+    passes its trainings as `timed`: if they ran on different engines or devices, the verdict is
+    inconclusive. The record names the rows that the test looked at. The test fails if the opposite
+    verdict is expected.
     """
     mark = request.node.get_closest_marker("claim")
     if mark is None or hasattr(request.node, "callspec"):
@@ -170,7 +171,9 @@ def _verdict(
     if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):
         return INCONCLUSIVE, f" {note}"
     if holds is None:
-        several = f"The intervals of {len(settings.seeds)} {SEEDS_LEAVE_IT_OPEN}"
-        by_seeds = several if len(settings.seeds) > 1 else ONE_SEED_IS_TOO_FEW
-        return INCONCLUSIVE, f" {open_because or by_seeds}"
+        if len(settings.seeds) > 1:
+            reason = f"The intervals of {len(settings.seeds)} {SEEDS_LEAVE_IT_OPEN}"
+        else:
+            reason = "The times vary too much to tell." if timed else ONE_SEED_IS_TOO_FEW
+        return INCONCLUSIVE, f" {open_because or reason}"
     return claim.verdicts[0 if holds else 1], ""

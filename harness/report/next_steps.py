@@ -44,18 +44,19 @@ def next_steps(summary: Summary) -> list[NextStep]:
 def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
     if summary.full_scale in ("", summary.scale):
         return []
-    why = f"the scale {summary.full_scale}"
-    if untestable := _count(summary, lambda claim: claim.verdict == NOT_TESTABLE):
-        why += f", which decides {counted(untestable, 'more claim')}"
+    untestable = _count(summary, lambda claim: claim.verdict == NOT_TESTABLE)
+    more = counted(untestable, "more claim") if untestable else ""
     full = {case: each.full_epochs for each in summary.exercises for case in each.cases}
-    epochs = [full.get(case.id) for case in summary.cases]
-    if all(each is not None for each in epochs):
+    epochs = [full[case.id] or 0 for case in summary.cases if full.get(case.id)]
+    if len(epochs) < len(summary.cases):
+        why = f"the scale {summary.full_scale}" + (f", enough to decide {more}" if more else "")
+    else:
         seconds = sum(
-            case.seconds / case.experiment.epochs * (each or 0)
+            case.seconds / case.experiment.epochs * each
             for case, each in zip(summary.cases, epochs, strict=True)
         )
-        most = counted(max(each or 0 for each in epochs), "epoch")
-        why = f"{why}, {most}: about {format_duration(seconds)} of training"
+        why = counted(max(epochs), "epoch") + (f", enough to decide {more}" if more else "")
+        why += f": about {format_duration(seconds)} of training"
     return [NextStep(_with(words, "--scale", summary.full_scale), why)]
 
 
