@@ -43,13 +43,17 @@ def minibatch_size(results: Results) -> str:
     )
     peak, end = one.test_accuracy.max(axis=0), one.test_accuracy[-1]
     drops = peak.mean() > end.mean() + 0.03
+    # Of the weights below the sigmoids; see docs/findings.md on how many of them saturate.
+    moved, usual = (each.distance_from_initialisation[2].mean() for each in (one, hundred))
     return (
         "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
         f"an epoch: batch size 100 takes {hundred.steps:,} steps and ends at {_end(hundred)} test "
         f"accuracy, gradient descent takes {descent.steps:,} and ends at {_end(descent)}. "
         f"Batch size 1 peaks at {format_mean(peak)} and "
         + (f"drops to {format_mean(end)}" if drops else f"ends at {format_mean(end)}")
-        + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}."
+        + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}. At 0.1 "
+        f"the weights below the sigmoids end {moved / usual:.0f} times as far from their start as at "
+        "batch size 100; this saturates the sigmoids, which then pass on hardly any gradient."
     )
 
 
