@@ -23,8 +23,8 @@ from ...subnormals import flushed
 from ..honours import Honours
 from . import compilation
 from .arrays import padded_network, sparse, views
-from .layout import Chunk, Network, Steps
-from .rules import kept_at_first, rule_of, steps_of
+from .layout import Chunk, Deferred, Network, Steps
+from .rules import deferred, kept_at_first, rule_of, steps_of
 
 NAME = "numba"
 
@@ -57,7 +57,7 @@ WAVE = 256
 # them.
 EXAMPLES_PER_THREAD = 32
 
-_Part = Callable[[NDArray[np.uint32], Steps], None]
+_Part = Callable[[NDArray[np.uint32], Steps, Deferred], None]
 
 
 def refuses(experiment: Experiment, device: torch.device) -> str | None:
@@ -97,6 +97,7 @@ class Engine:
         kernels = compilation.kernels(network)
         self._network = network
         self._optimizer = experiment.optimizer
+        self._batch_size = experiment.batch_size
         self._steps = 0  # taken so far
         self._threads = torch.get_num_threads()
         each = _threads_each(experiment, len(seeds), self._threads)
@@ -131,7 +132,7 @@ class Engine:
                     for thread in range(each)
                 ]
             )
-        nothing = (np.zeros(0, np.uint32), steps_of(experiment.optimizer, 0, np.zeros(0)))
+        nothing = (np.zeros(0, np.uint32), *self._factors(np.zeros(0)))
         compilation.compile_first(kernels.train_steps, "epoch", lambda: self._parts[0][0](*nothing))
 
     @flushed()
@@ -140,16 +141,24 @@ class Engine:
 
         `rates` are the learning rates, (steps,).
         """
-        steps = steps_of(self._optimizer, self._steps, rates)
+        factors = self._factors(rates)
         with ThreadPoolExecutor(self._threads) as pool:
             trained = [
-                pool.submit(part, order, steps)
+                pool.submit(part, order, *factors)
                 for parts, order in zip(self._parts, orders.numpy().astype(np.uint32), strict=True)
                 for part in parts
             ]
         for future in trained:
             future.result()
         self._steps += len(rates)
+
+    def _factors(self, rates: NDArray[np.float64]) -> tuple[Steps, Deferred]:
+        """Returns the factors of the next steps. Only a replicate with one thread defers steps."""
+        defers = self._batch_size < 2 * EXAMPLES_PER_THREAD
+        return (
+            steps_of(self._optimizer, self._steps, rates),
+            deferred(self._optimizer if defers else None, self._steps, rates),
+        )
 
     def parameters(self) -> list[Tensor]:
         """Returns copies of the replicates' current parameters; see `network.stack_parameters`."""

@@ -6,6 +6,9 @@ example's nonzero inputs, or active units (all units after other activations). T
 transposes these lists: the gradient of a row of weights is a sum over the examples in which that input
 or unit is not 0. It is applied as soon as it is computed.
 
+Adam moves every weight in every step, even without a gradient. On small batches, rows without one are
+left as they are until they are next read, and then make up for all missed steps; see `rules.deferred`.
+
 A replicate's threads divide the examples among themselves for the forward pass and then, when all are
 done, the rows of weights for the backward pass. So one thread sums a row's gradient, over the examples
 in their order, and the sum is bitwise the same for any number of threads. A batch is processed in waves,
@@ -45,7 +48,7 @@ from numpy import float32, int32
 from numpy.typing import NDArray
 
 from ...network import MLP
-from .layout import LINE, Chunk, Floats, Kept, Network, Rule, Sparse, Steps, widths
+from .layout import LINE, Chunk, Deferred, Floats, Kept, Network, Rule, Sparse, Steps, widths
 
 if TYPE_CHECKING:
     from numba.core.cpu import CPUContext
@@ -100,6 +103,9 @@ class Wave(NamedTuple):
     is_last: bool  # ... or no later one
     examples: int
     share: int  # of the examples, for each thread; the last may have fewer
+    step: int  # of the call
+    deferred: Deferred
+    defers: bool  # rows without a gradient are left as they are, to make up for it later
 
 
 @_ordered
@@ -314,9 +320,8 @@ _hidden_layers = _in_turn([_hidden_layer(layer) for layer in range(TOP + 1)])
 
 
 @_inlined
-def _logits(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
-    """Fills row b of s.active, s.top, and s.deltas with the forward pass of the image `example`."""
-    _hidden_layers(network, images, example, s, b)
+def _logits(network: Network, s: Chunk, b: int) -> None:
+    """Fills row b of the last deltas with the logits, from the last hidden layer."""
     weights, top, logits = network[-1], s.top, s.deltas[-1]
     for c in range(CLASSES):
         logit = float32(0)
@@ -341,6 +346,74 @@ def _log_total(logits: Floats, b: int) -> float32:
     return largest + math.log(total)
 
 
+@cache
+def _make_up(width: int) -> Callable[..., None]:
+    """Returns a function that adds to a row of weights what deferred steps of Adam left out."""
+
+    @_inlined
+    def make_up(weights: Floats, kept: Kept, at: int, step: int, deferred: Deferred) -> None:
+        """Makes up for the steps from the row's last update up to `step`; see `rules.deferred`."""
+        since, buffer, square = kept.updated[at], kept.buffer, kept.square
+        missed = step - since
+        far = deferred.without_eps[since] - deferred.ratio[missed] * deferred.without_eps[step]
+        near = deferred.eps_alone[since] - deferred.beta1[missed] * deferred.eps_alone[step]
+        stride = float32(far)
+        eps = float32(deferred.eps * (far / near if near != 0 else 1.0))
+        for j in range(width):
+            weights[at, j] += stride * buffer[at, j] / (math.sqrt(square[at, j]) + eps)
+        kept.moved[at] = step
+
+    return make_up
+
+
+def _made_up(layer: int) -> Callable[..., None]:
+    """Returns a function that brings the rows up to date that an example's forward pass reads."""
+    make_up = _make_up(WIDTHS[layer])
+
+    @_inlined
+    def made_up(
+        network: Network,
+        images: Sparse,
+        example: int,
+        s: Chunk,
+        b: int,
+        kept: tuple[Kept, ...],
+        step: int,
+        deferred: Deferred,
+    ) -> None:
+        if step > deferred.first:
+            starts, columns, _ = images if layer == 0 else s.active[layer - 1]
+            row = example if layer == 0 else b
+            moved = kept[layer].moved
+            for k in range(starts[row], starts[row + 1]):
+                if moved[columns[k]] < step:
+                    make_up(network[layer], kept[layer], columns[k], step, deferred)
+
+    return made_up
+
+
+def _then_forward(layer: int) -> Callable[..., None]:
+    forward = _hidden_layer(layer)
+
+    @_inlined
+    def then_forward(
+        network: Network,
+        images: Sparse,
+        example: int,
+        s: Chunk,
+        b: int,
+        kept: tuple[Kept, ...],
+        step: int,
+        deferred: Deferred,
+    ) -> None:
+        forward(network, images, example, s, b)
+
+    return then_forward
+
+
+_training_layers = _in_turn(
+    [each(layer) for layer in range(TOP + 1) for each in (_made_up, _then_forward)]
+)
 _top_registers = _registers(WIDTHS[TOP])
 
 
@@ -352,12 +425,16 @@ def _forward(
     examples: NDArray[np.uint32],
     batch_size: int,
     s: Chunk,
+    kept: tuple[Kept, ...],
+    step: int,
+    deferred: Deferred,
 ) -> None:
     """Fills `s` for a batch's `examples`, except by_input, by_unit and all but the last two deltas."""
     weights, outputs, top = network[-1], s.deltas[-1], s.deltas[TOP]
     for b in range(len(examples)):
         example = examples[b]
-        _logits(network, images, example, s, b)
+        _training_layers(network, images, example, s, b, kept, step, deferred)
+        _logits(network, s, b)
 
         # Softmax as PyTorch computes it: the exponential of the log-softmax.
         log_total = _log_total(outputs, b)
@@ -474,9 +551,16 @@ def _row_use(width: int) -> Callable[..., None]:
             for j in range(width):
                 weights[at, j] *= wave.shrink
         if rule.adam:
+            faded, memory = float32(1), rule.memory
+            if len(wave.deferred.beta1) > 0:
+                missed = wave.step - kept.updated[at]
+                faded = float32(wave.deferred.beta1[missed])
+                memory *= float32(wave.deferred.beta2[missed])
+                kept.updated[at] = kept.moved[at] = wave.step + 1
             for j in range(width):
-                m = buffer[at, j] + wave.gain * (row[j] - buffer[at, j])
-                v = rule.memory * square[at, j] + rule.fresh * row[j] * row[j]
+                m = faded * buffer[at, j]
+                m += wave.gain * (row[j] - m)
+                v = memory * square[at, j] + rule.fresh * row[j] * row[j]
                 buffer[at, j] = m
                 square[at, j] = v
                 weights[at, j] += wave.stride * m / (math.sqrt(v) * wave.correction + rule.eps)
@@ -611,7 +695,7 @@ def _layer_of_units(layer: int) -> Callable[..., None]:
         for unit in range(begin, end + (thread == threads - 1)):
             if unit == units:
                 through_bias(deltas, wave, row)
-            elif wave.sparse and not _has_entries(by_unit, unit):
+            elif (wave.sparse or wave.defers) and not _has_entries(by_unit, unit):
                 continue
             else:
                 through_unit(weights, unit, by_unit, deltas, below, row, wave.direct)
@@ -665,12 +749,12 @@ def _layer_of_inputs(
     As long as an input has been 0 in all examples, the optimizer's state for its weights is 0 too. If
     the rule is also quiet, they do not change, so they are skipped.
     """
-    row, quiet = _first_registers(), wave.rule.quiet
+    row, quiet, skips = _first_registers(), wave.rule.quiet, wave.sparse or wave.defers
     for at in range(thread, INPUTS + 1, len(deltas)):
         is_lit = _has_entries(by_input, at)
         if is_lit and not seen[at]:  # written seldom, as threads share cache lines
             seen[at] = True
-        if is_lit or not (wave.sparse or (quiet and not seen[at])):
+        if is_lit or not (skips or (quiet and not seen[at])):
             _back_through_input(weights, at, by_input, deltas, row, wave.direct)
             if wave.direct:
                 continue
@@ -743,6 +827,29 @@ def _step_online(network: Network, images: Sparse, example: np.uint32, step: flo
             weights[at, j] += scaled * delta[j]
 
 
+def _caught_up(layer: int) -> Callable[..., None]:
+    """Returns a function that brings a layer's weights and state up to date at the end of a call."""
+    width, make_up = WIDTHS[min(layer, TOP)], _make_up(WIDTHS[min(layer, TOP)])
+
+    @_inlined
+    def catch_up(network: Network, kept: tuple[Kept, ...], steps: int, deferred: Deferred) -> None:
+        buffer, square, updated = kept[layer].buffer, kept[layer].square, kept[layer].updated
+        for at in range(len(updated)):
+            missed = steps - updated[at]
+            if missed > 0:
+                make_up(network[layer], kept[layer], at, steps, deferred)
+                beta1, beta2 = float32(deferred.beta1[missed]), float32(deferred.beta2[missed])
+                for j in range(width):
+                    buffer[at, j] *= beta1
+                    square[at, j] *= beta2
+            kept[layer].updated[at] = kept[layer].moved[at] = 0
+
+    return catch_up
+
+
+_catch_up_layers = _in_turn([_caught_up(layer) for layer in range(TOP + 2)])
+
+
 @_entry
 def train_steps(
     images: Sparse,
@@ -759,6 +866,7 @@ def train_steps(
     thread: int,
     order: NDArray[np.uint32],
     steps: Steps,
+    deferred: Deferred,
 ) -> None:
     """Runs one thread's part of an epoch, or of some whole batches of it, in the given order (uint32).
 
@@ -772,7 +880,7 @@ def train_steps(
         scale = steps.scale[step]
         if len(batch) == 1 and rule.direct:
             if thread == 0:
-                _forward(network, images, labels, batch, len(batch), s)
+                _forward(network, images, labels, batch, len(batch), s, kept, step, deferred)
                 _step_online(network, images, batch[0], scale, s)
             _wait_for_all(threads, arrivals)
             continue
@@ -794,9 +902,12 @@ def train_steps(
                 wave_start + wave_size >= len(batch),
                 len(examples),
                 share,
+                step,
+                deferred,
+                step >= deferred.first,
             )
             mine = examples[thread * share : (thread + 1) * share]
-            _forward(network, images, labels, mine, len(batch), s)
+            _forward(network, images, labels, mine, len(batch), s, kept, step, deferred)
             _transpose_active(s, len(mine), scale)
             _transpose(images, mine, scale, True, s.by_input)
             _wait_for_all(threads, arrivals)
@@ -805,6 +916,8 @@ def train_steps(
             if thread == threads - 1:
                 _layer_of_classes(network[-1], kept[-1], w.deltas[-1], w.top, wave)
             _wait_for_all(threads, arrivals)
+    if len(deferred.beta1) > 0:
+        _catch_up_layers(network, kept, len(steps.scale), deferred)
 
 
 @_entry
@@ -825,7 +938,8 @@ def evaluate_images(
     """
     logits, loss = s.deltas[-1], 0.0
     for example in range(begin, end):
-        _logits(network, images, example, s, 0)
+        _hidden_layers(network, images, example, s, 0)
+        _logits(network, s, 0)
         loss += _log_total(logits, 0) - logits[0, labels[example]]
         predicted = 0
         for c in range(1, CLASSES):

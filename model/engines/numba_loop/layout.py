@@ -91,13 +91,31 @@ class Steps(NamedTuple):
     stride: Floats  # of the processed gradient that is added to the weights
 
 
+class Deferred(NamedTuple):
+    """The steps of a call in which rows without a gradient are left as they are; see `rules.deferred`.
+
+    A row makes up for them, all at once, before it is next read. The arrays are float64, for 0 to all
+    steps, shape (steps + 1,); they are empty if no step is deferred.
+    """
+
+    first: int  # the first step that may be deferred; the number of steps if there is none
+    eps: float
+    without_eps: NDArray[np.float64]  # the sum of the remaining steps' factors if eps is negligible ...
+    eps_alone: NDArray[np.float64]  # ... and if the root of `square` is
+    ratio: NDArray[np.float64]  # powers of beta1 / sqrt(beta2)
+    beta1: NDArray[np.float64]  # powers of it
+    beta2: NDArray[np.float64]
+
+
 class Kept(NamedTuple):
-    """An optimizer's state for a layer, each array of the weights' shape."""
+    """An optimizer's state for a layer: arrays of the weights' shape, and two counts for each row."""
 
     buffer: Floats  # momentum; Adam's first moment
     square: Floats  # the mean or sum of the gradients' squares; Adam's second moment
     mean: Floats  # the mean of gradients
     gradient: Floats  # the gradient that earlier waves have summed; 0 between steps
+    updated: NDArray[np.uint32]  # (rows,), uint32: the number of the call's steps up to the last update
+    moved: NDArray[np.uint32]  # ... and of those that the weights, unlike the state, include
 
 
 class Chunk(NamedTuple):

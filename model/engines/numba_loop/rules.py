@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +12,10 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from ...optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from .layout import Kept, Network, Rule, Steps, zeros
+from .layout import Deferred, Kept, Network, Rule, Steps, zeros
+
+_DEFERRAL_ERROR = 2e-5  # the largest relative error of a deferred update that is accepted
+_LEAST_EPS = 1e-30  # from which eps * A / B, in `deferred`, is surely a normal float32
 
 
 def rule_of(optimizer: Optimizer) -> Rule:
@@ -64,12 +69,77 @@ def steps_of(optimizer: Optimizer, before: int, rates: NDArray[np.float64]) -> S
         )
 
 
+def deferred(optimizer: Optimizer | None, before: int, rates: NDArray[np.float64]) -> Deferred:
+    """Returns what rows need to make up for deferred steps of Adam, after the first `before`.
+
+    Without a gradient, step i after the last update, of k, adds to a weight
+
+        stride_i * beta1**i * m / (sqrt(beta2**i * v) * correction_i + eps)
+
+    with the moments m and v of that update. Where eps is negligible, the sum over i is m / sqrt(v) times
+    A, the sum of stride_i / correction_i * (beta1 / sqrt(beta2))**i; where all but eps is, it is m / eps
+    times B, the sum of stride_i * beta1**i. Between the two, the kernel takes m * A / (sqrt(v) +
+    eps * A / B), which is right in both limits, and in between as the denominators' parts hardly
+    change while beta1**i decays: with the default betas to within 1.5e-5 of the sum. A and B over k
+    steps are differences of sums over all remaining ones, so that a row needs no loop.
+
+    The correction changes fast at first, so the first 1 / (1 - beta2) steps are not deferred; nor is any
+    if the optimizer has a weight decay, or betas for which the error is larger.
+    """
+    steps = len(rates)
+    wait = _steps_before_deferral(optimizer)
+    if wait is None or not steps:
+        return Deferred(steps, 0.0, *np.zeros((5, 0)))
+    assert isinstance(optimizer, Adam)
+    beta1, beta2 = optimizer.betas
+    ratio, powers = beta1 / math.sqrt(beta2), np.arange(steps + 1)
+    number = before + 1 + np.arange(steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        stride = -rates / (1 - beta1**number)
+        without_eps = _remaining(stride * np.sqrt(1 - beta2**number), ratio)
+        eps_alone = _remaining(stride, beta1)
+        return Deferred(
+            min(steps, max(0, wait - before)),
+            optimizer.eps,
+            without_eps,
+            eps_alone,
+            np.power(ratio, powers, dtype=np.float64),
+            np.power(beta1, powers, dtype=np.float64),
+            np.power(beta2, powers, dtype=np.float64),
+        )
+
+
+def _steps_before_deferral(optimizer: Optimizer | None) -> int | None:
+    """Returns after how many steps some may be deferred; None if never.
+
+    The error of `deferred` is at most a quarter of the variance of the denominators' parts' ratio,
+    which falls by `change` in a step, over a number of steps that is distributed geometrically.
+    """
+    if not isinstance(optimizer, Adam) or optimizer.weight_decay != 0 or optimizer.eps < _LEAST_EPS:
+        return None
+    beta1, beta2 = optimizer.betas
+    if not 0 < beta1 < math.sqrt(beta2) < 1:
+        return None
+    wait = math.ceil(1 / (1 - beta2))
+    change = (1 - beta2) / 2 * (1 + beta2**wait / (1 - beta2**wait))
+    ratio = beta1 / math.sqrt(beta2)
+    deviation = math.sqrt(ratio) / (1 - ratio)
+    return wait if (change * deviation) ** 2 / 4 <= _DEFERRAL_ERROR else None
+
+
+def _remaining(factors: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
+    """Returns for 0 to all steps the sum over the later ones of ratio**i times the i-th factor."""
+    sums = accumulate(factors[::-1].tolist(), lambda rest, factor: ratio * (factor + rest), initial=0.0)
+    return np.array(list(sums))[::-1].copy()
+
+
 def kept_at_first(optimizer: Optimizer, network: Network) -> tuple[Kept, ...]:
     """Returns its state for each layer before the first step."""
     square = optimizer.initial_accumulator_value if isinstance(optimizer, Adagrad) else 0
     layers = []
     for weights in network:
-        kept = Kept(*(zeros(*weights.shape) for _ in Kept._fields))
+        state = (zeros(*weights.shape) for _ in range(4))
+        kept = Kept(*state, *(np.zeros(len(weights), np.uint32) for _ in range(2)))
         kept.square.fill(square)
         layers.append(kept)
     return tuple(layers)
