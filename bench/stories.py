@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeAlias
 
-from bench.evidence import by_learning_rate
+from bench.evidence import by_learning_rate, epochs_to, format_epochs
 from harness.exercise import Results
 from harness.stats import format_mean, span_around_best
 from model.experiment import Training
@@ -47,13 +47,14 @@ def minibatch_size(results: Results) -> str:
     moved, usual = (each.distance_from_initialisation[2].mean() for each in (one, hundred))
     return (
         "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
-        f"an epoch: batch size 100 takes {hundred.steps:,} steps and ends at {_end(hundred)} test "
-        f"accuracy, gradient descent takes {descent.steps:,} and ends at {_end(descent)}. "
+        f"an epoch. In {hundred.experiment.epochs} epochs, batch size 100 takes {hundred.steps:,} steps "
+        f"and ends at {_end(hundred)} test accuracy; gradient descent takes {descent.steps:,} and ends "
+        f"at {_end(descent)}. "
         f"Batch size 1 peaks at {format_mean(peak)} and "
         + (f"drops to {format_mean(end)}" if drops else f"ends at {format_mean(end)}")
         + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}. At 0.1 "
         f"the weights below the sigmoids end {moved / usual:.0f} times as far from their start as at "
-        "batch size 100; this saturates the sigmoids, which then pass on hardly any gradient."
+        "batch size 100; this saturates the sigmoids, which then pass on ever less of the gradient."
     )
 
 
@@ -85,6 +86,7 @@ def online_gradient(results: Results) -> str:
     (at, ours), (best_at, theirs) = (_best(each) for each in (online, shuffled))
     ends = {each.final_test_accuracy for each in online.values()}
     where = f"at best (rate {at:g})" if len(ends) > 1 else "at every rate"
+    epochs = ours.experiment.epochs
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
     few, many = counts.index(1), counts.index(3000)
@@ -96,9 +98,10 @@ def online_gradient(results: Results) -> str:
         for order, seeds in gain.items()
     }
     return (
-        "Sorted by class, the network learns one class after the other and forgets the rest: online "
-        f"ends at {_end(ours)} test accuracy {where}, shuffled SGD at {_end(theirs)} at best "
-        f"(rate {best_at:g}). The next gradients of the sorted stream all pull one way, so their mean "
+        "Sorted by class, the network learns one class after the other and forgets much of the rest: "
+        f"after {epochs} epochs online ends at {_end(ours)} test accuracy {where}, shuffled SGD at "
+        f"{_end(theirs)} at the better of its {len(shuffled)} rates ({best_at:g}). "
+        "The next gradients of the sorted stream all pull one way, so their mean "
         f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
         f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "
         "is the assumption of the convergence proof that fails; smoothness does not depend on the order."
@@ -119,11 +122,14 @@ def adam_vs_sgd(results: Results) -> str:
         return ""
     (adam_at, best_adam), (sgd_at, best_sgd) = _best(adam), _best(sgd)
     return (
-        f"Adam ends best at rate {adam_at:g} ({_end(best_adam)}), SGD at {sgd_at:g} ({_end(best_sgd)}). "
+        f"After {best_adam.experiment.epochs} epochs, Adam is best at rate {adam_at:g} "
+        f"({_end(best_adam)} test accuracy), SGD at {sgd_at:g} ({_end(best_sgd)}). First at 90 %, at "
+        f"0.001: Adam {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; each at its best rate: Adam "
+        f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. "
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
         f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
-        f"still at {_end(sgd[1])} at rate 1. Within 5 points of its best end {_span(adam)} for Adam, "
-        f"{_span(sgd)} for SGD."
+        f"still at {_end(sgd[1])} at rate 1. What ends within 5 points of the best: {_span(adam)} "
+        f"for Adam, {_span(sgd)} for SGD."
     )
 
 
@@ -133,6 +139,10 @@ def _end(training: Training, decimals: int = 3) -> str:
 
 def _best(trainings: Mapping[float, Training]) -> tuple[float, Training]:
     return max(trainings.items(), key=lambda pair: pair[1].final_test_accuracy)
+
+
+def _soon(training: Training) -> str:
+    return format_epochs(training, epochs_to(training, 0.9))
 
 
 def _span(trainings: Mapping[float, Training]) -> str:

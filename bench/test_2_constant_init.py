@@ -212,7 +212,7 @@ def test_zero_relu_units_are_dead(trained, measured, decide):
         active == 0 and not reached and not changed,
         f"The ReLU layer's largest output in {flows[0]['steps'][-1]} steps of SGD is {active:g}. "
         f"Of {', '.join(UNREACHED)}, {', '.join(reached) or 'none'} receives a gradient in these "
-        f"steps, and {', '.join(changed) or 'none'} is not 0 at the end, by gradient descent or SGD.",
+        f"steps, and {', '.join(changed) or 'none'} has changed at the end, by gradient descent or SGD.",
     )
 
 

@@ -272,7 +272,9 @@ def test_adam_is_faster_at_its_best(by_rate, decide):
     decide(
         all_hold([in_epochs, exceeds(seconds["SGD"], seconds["Adam"])]),
         f"First at 97 % test accuracy: {'; '.join(figures)}.",
-        open_because="They reach it in the same epoch, which is the resolution." if same else "",
+        open_because="They reach it in the same epoch, and accuracies are measured after whole epochs."
+        if same
+        else "",
         timed=timed,
     )
 

@@ -79,7 +79,7 @@ def test_the_full_scale_decides_claims_that_are_not_testable(summary):
     quick = at_quick_scale(summary, "pytest bench/")
     claims = [quick.claims[0].model_copy(update={"verdict": NOT_TESTABLE}), *quick.claims[1:]]
     first, _ = next_steps(with_(quick, claims=claims))
-    assert first.why.startswith("1,000 epochs, enough to decide 1 more claim: about ")
+    assert first.why.startswith("1,000 epochs, which may decide 1 more claim: about ")
     assert first.command == "pytest bench/ --scale paper"
 
 

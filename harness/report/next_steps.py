@@ -45,18 +45,18 @@ def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
     if summary.full_scale in ("", summary.scale):
         return []
     untestable = _count(summary, lambda claim: claim.verdict == NOT_TESTABLE)
-    more = counted(untestable, "more claim") if untestable else ""
+    more = f", which may decide {counted(untestable, 'more claim')}" if untestable else ""
     full = {case: each.full_epochs for each in summary.exercises for case in each.cases}
     epochs = [full[case.id] or 0 for case in summary.cases if full.get(case.id)]
     if len(epochs) < len(summary.cases):
-        why = f"the scale {summary.full_scale}" + (f", enough to decide {more}" if more else "")
+        why = f"the scale {summary.full_scale}{more}"
     else:
         seconds = sum(
             case.seconds / case.experiment.epochs * each
             for case, each in zip(summary.cases, epochs, strict=True)
         )
-        why = counted(max(epochs), "epoch") + (f", enough to decide {more}" if more else "")
-        why += f": about {format_duration(seconds)} of training"
+        most = counted(max(epochs), "epoch")
+        why = f"{most}{more}: about {format_duration(seconds)} of training"
     return [NextStep(_with(words, "--scale", summary.full_scale), why)]
 
 

@@ -26,6 +26,7 @@ from ..verdicts import (
     REPRODUCED,
     counted_verdict,
 )
+from ..wording import format_duration
 from .changes import NOTABLE, SLOWER, RunChanges
 from .claim_list import MEANINGS
 from .figures import Figure
@@ -74,6 +75,7 @@ def render_page(
     shown = [
         exercise_on_page(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
     ]
+    differing = _by_difference(shown)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -88,6 +90,7 @@ def render_page(
         "counted": counted_verdict,
         "row_name": row_name,
         "moment": _moment,
+        "duration": format_duration,
     }
     return environment.get_template("report.html").render(
         run=run,
@@ -99,12 +102,16 @@ def render_page(
         listed=listed,
         undecided=listed - len(run.claims),
         exercises=shown,
-        differing=_largest_differences(shown),
+        differing=differing[:_DIFFERENCES],
+        not_listed=max(0, len(differing) - _DIFFERENCES),
         engines=engines,
         svgs=that_fit({name: inline_svg(svg, name) for name, svg in svgs.items()}),
         comparisons=comparisons,
         next_steps=next_steps(run.summary),
         slower=SLOWER,
+        seconds=sum(case.seconds for case in run.cases.values()),
+        engines_used=sorted({f"{case.engine} on {case.device}" for case in run.cases.values()}),
+        networks=sorted({str(case.experiment.network) for case in run.cases.values()}),
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
         dash=NONE,
         open_rows=_OPEN_ROWS,
@@ -117,15 +124,15 @@ def render_page(
     )
 
 
-def _largest_differences(exercises: Sequence[dict[str, Any]]) -> list[tuple[Any, Any]]:
-    """Returns the rows that are furthest from their published accuracies, each after its exercise."""
+def _by_difference(exercises: Sequence[dict[str, Any]]) -> list[tuple[Any, Any]]:
+    """Returns each row with a published accuracy after its exercise, the furthest from it first."""
     differing = [
         (exercise, row)
         for exercise in exercises
         for row in exercise["rows"]
         if row["points"] is not None
     ]
-    return sorted(differing, key=lambda each: -abs(each[1]["points"]))[:_DIFFERENCES]
+    return sorted(differing, key=lambda each: -abs(each[1]["points"]))
 
 
 def _drawable(figures: Sequence[Figure]) -> str:

@@ -11,6 +11,7 @@ from ...exercise import slug
 from ...files.summary import ExerciseSummary
 from ...stats import mean_and_interval
 from ...wording import first_few
+from ..differences import uneven_note
 from ..series import COLOURS, SHAPES, Line, unlike_engines
 from .figure import (
     Figure,
@@ -68,11 +69,17 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
             notes=notes
             + (" Small dots: the single seeds." if seed_rows else "")
             + interval_note(seeds, "bars")
-            + unlike_engines(lines),
+            + unlike_engines(lines)
+            + _uneven(lines),
             variants={measure: _chart(name, rows, seed_rows, measure) for measure in _MEASURES},
             data={name: rows} | ({f"{name}-seeds": seed_rows} if seed_rows else {}),
         )
     ]
+
+
+def _uneven(lines: list[Line]) -> str:
+    note = uneven_note(lines)
+    return f" {note}" if note else ""
 
 
 def _reached(line: Line) -> list[int]:
