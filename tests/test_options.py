@@ -28,8 +28,6 @@ BAD = {
     ("--shard", "0/4"): "--shard is '0/4'; expected K/N, such as 2/4, with K from 1 to N",
     ("--shard", "5/4"): "--shard is '5/4'; expected K/N, such as 2/4, with K from 1 to N",
     ("--shard", "2"): "--shard is '2'; expected K/N, such as 2/4, with K from 1 to N",
-    ("--shard=1/4", "--lf"): "--shard cannot be combined with --lf, which selects rows by what ran on "
-    "this machine; leave one out",
     ("--device", "tpu"): "--device is 'tpu'; expected auto, cpu, cuda or cuda:N",
     ("--device", "cuda:x"): "--device is 'cuda:x'; expected auto, cpu, cuda or cuda:N",
     ("--device", "cuda:999"): "--device is 'cuda:999'*",

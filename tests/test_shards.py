@@ -124,6 +124,14 @@ def test_more_shards_than_rows_are_refused(suite):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.parametrize("option", ["--lf", "--sw"])
+def test_a_selection_by_what_ran_on_this_machine_is_refused(suite, option):
+    assert suite.refused("--shard=1/2", option) == (
+        f"ERROR: --shard cannot be combined with {option}, which selects rows by what ran on this "
+        "machine; leave one out"
+    )
+
+
 DIVIDES = """
 def pytest_addoption(parser):
     parser.addoption("--splits", type=int)
