@@ -19,6 +19,7 @@ _INTERRUPTED = 130
 # Each is a module of `commands`, imported only when it runs, since some import PyTorch.
 _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
+    "merge": "make one report of the reports of several shards or machines",
     "decide": "decide the claims of a report again, from its records",
     "export": "write the results of a report folder in the format of a service",
     "history": "draw the history of many runs, and find the steps in it",
@@ -33,7 +34,7 @@ _COMMANDS = {
     "times": "measure whether pytest -n changes training times",
     "gpu": "run everything that needs a GPU, step by step",
 }
-_WITH_PYTEST_ARGUMENTS = ("ab", "noise")  # these take them after a "--"
+_WITH_PYTEST_ARGUMENTS = ("ab", "merge", "noise")  # these take them after a "--"
 
 
 def main(arguments: list[str] | None = None) -> int:

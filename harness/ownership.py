@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.atomic_file import write_text
 
-from .paths import FIGURES, SPEED, SPEED_SO_FAR, TIMES
+from .paths import BENCHMARK, FIGURES, SPEED, SPEED_SO_FAR, TIMES
 
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
@@ -30,6 +30,7 @@ _FILES = (
     "resumed.json",
     FIGURES,
     "gate.json",
+    BENCHMARK,
     *_COMPARED,
     SPEED,
     SPEED_SO_FAR,

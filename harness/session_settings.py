@@ -1,13 +1,26 @@
-"""The checked options of a session."""
+"""The checked options of a session, and the run that it reads, if it trains nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .study import StudyFolder
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a study's rows: number `index` of `count`, from 1."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class Settings:
     timing: str
     report_dir: Path
     resume: bool
+    shard: Shard | None = None
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -30,3 +44,20 @@ SETTINGS = pytest.StashKey[Settings]()
 
 SESSION_STUDY = pytest.StashKey[StudyFolder]()
 """`config.stash[SESSION_STUDY]` is the session's study, from `pytest_configure` on."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run whose records a session reads; it trains nothing."""
+
+    fingerprint: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    created: str
+    commit: str | None
+    command: str
+    where: str
+    """The reports that the records are from, in words."""
+
+
+KEPT_RUN = pytest.StashKey[KeptRun]()
+"""`config.stash[KEPT_RUN]` is the run that this session reads, if any, from `pytest_configure` on."""

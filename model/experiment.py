@@ -191,6 +191,13 @@ class Training:
     """The arrays returned by the training's observers, by name; the last axis is the replicates'."""
     outcomes: tuple[Outcome, ...]
     """The outcome of each replicate, one of OUTCOMES."""
+    hardware: str = ""
+    """The hardware's name, if it is not that of the other trainings of the run."""
+
+    @property
+    def ran_on(self) -> str:
+        """The engine, device and hardware; times of trainings that differ in it are not comparable."""
+        return f"{self.engine} on {self.device}" + (f" ({self.hardware})" if self.hardware else "")
 
     @property
     def seconds(self) -> float:

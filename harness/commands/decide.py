@@ -24,10 +24,11 @@ from ..paths import FIGURES, SPEED, TIMES
 from ..processes import reason
 from ..report import tables
 from ..report.load import Run, load_run
-from ..results.fingerprint import FINGERPRINT, Fingerprint
 from ..run_folders import new
+from ..session_settings import KeptRun
 from ..study import StudyFolder, load_study
 from .arguments import add_study, to_path
+from .kept_run import Reading, arguments_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,11 @@ def run(options: argparse.Namespace) -> None:
     kept = load_run(options.run)
     if kept.left_out:
         raise ValueError(f"{options.run} cannot be decided again: {kept.left_out[0]}")
+    if kept.summary.shard:
+        raise ValueError(
+            f"{options.run} has shard {kept.summary.shard} of its rows; merge it with the others, which "
+            "decides their claims"
+        )
     if not kept.summary.claims:
         raise ValueError(f"{options.run} has no claims that were decided; expected one or more")
     with tempfile.TemporaryDirectory() as temporary:
@@ -70,17 +76,6 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(again.claims)} claims decided again from {kept.folder}; written to {folder}/.")
 
 
-class _OfTheRun:
-    """A plugin that gives a session the fingerprint of the run whose records it reads."""
-
-    def __init__(self, fingerprint: Fingerprint):
-        self._fingerprint = fingerprint
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        config.stash[FINGERPRINT] = self._fingerprint
-
-
 def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
     """Returns the kept run's summary with today's verdicts and texts, decided in `folder`.
 
@@ -88,46 +83,36 @@ def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
     """
     ownership.make(folder)
     shutil.copytree(kept.folder / "runs", folder / "runs")
-    first = next(iter(kept.curves.values()))
-    fingerprint = first.run.model_dump()
-    known = {path.name for path in (folder / "runs").iterdir()}
-    modules = [each.module for each in kept.summary.exercises]
-    root = _root(study, modules)
+    run = next(iter(kept.curves.values())).run
+    summary = kept.summary
+    reading = KeptRun(
+        fingerprint=run.model_dump(),
+        machine=summary.machine.model_dump(),
+        created=summary.created,
+        commit=summary.commit,
+        command=summary.command,
+        where=str(kept.folder),
+    )
+    arguments = arguments_for(folder, run, study, [each.module for each in summary.exercises])
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = pytest.main(
-            [
-                *(str(root / module) for module in modules),
-                *("-k", "not test_training", "-q", "--resume", "--benchmark-disable", "-o", "addopts="),
-                *("-p", "no:cacheprovider", f"--rootdir={root}", f"--report-dir={folder}"),
-                *(f"--scale={first.run.scale}", f"--dataset={first.run.dataset}"),
-                *(f"--replicates={first.run.replicates}", f"--timing={first.run.timing}"),
-            ],
-            plugins=[_OfTheRun(fingerprint)],
+            [*arguments, "-k", "not test_training", "-q", "--benchmark-disable"],
+            plugins=[Reading(reading)],
         )
-    if trained := sorted({path.name for path in (folder / "runs").iterdir()} - known):
-        raise ValueError(f"{kept.folder} lacks a record that a claim needs: {trained[0]}")
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise ValueError(f"{kept.folder} cannot be decided again: {reason(output.getvalue(), status=1)}")
     found = sealed.read_model(folder / "summary.json", Summary)
-    asked = {claim.id for claim in kept.summary.claims}
+    asked = {claim.id for claim in summary.claims}
     if lacking := asked - {claim.id for claim in found.claims}:
-        raise ValueError(f"{sorted(lacking)[0]} was not decided; expected a claim of the study")
-    made_with = ("created", "commit", "code", "command", "machine")
+        raise ValueError(
+            f"{sorted(lacking)[0]} was not decided; expected a claim of the study, and its records in "
+            f"{kept.folder}"
+        )
     return found.model_copy(
         update={
-            **{name: getattr(kept.summary, name) for name in made_with},
             "cases": [
                 case.model_copy(update={"resumed": kept.cases[case.id].resumed}) for case in found.cases
-            ],
+            ]
         }
     )
-
-
-def _root(study: StudyFolder, modules: list[str]) -> Path:
-    """Returns the folder that the paths of the run's modules are relative to."""
-    for folder in (study.path, *study.path.parents):
-        paths = [folder / module for module in modules]
-        if all(path.is_file() and study.path in path.parents for path in paths):
-            return folder
-    raise ValueError(f"{study.path} has no module {modules[0]}; expected the study of the run")

@@ -93,8 +93,13 @@ def publish_run(run: Path, name: str, study: StudyFolder) -> None:
         raise ValueError(
             f"the name is {name!r}; expected letters, digits, '.', '-' and '_', with no '.' or '-' first"
         )
-    if left_out := load_run(run).left_out:
-        raise ValueError(f"{run} cannot be kept: {left_out[0]}")
+    found = load_run(run)
+    if found.left_out:
+        raise ValueError(f"{run} cannot be kept: {found.left_out[0]}")
+    if found.summary.shard:
+        raise ValueError(
+            f"{run} has shard {found.summary.shard} of a run; merge it with the others first"
+        )
     folder = study.published / name
     with _alone(study.published):
         if ownership.owns(folder):  # `keep_run` refuses any other folder

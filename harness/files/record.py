@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 from model.experiment import Outcome
 
 from ..verdicts import Verdict
+from ..wording import counted
 from . import sealed
 from .names import file_name
 from .types import (
@@ -47,6 +48,18 @@ class RunFingerprint(Model):
     device_name: Text
     torch: Text
     code: Digest
+
+
+class Hardware(Model):
+    """The hardware that a row was trained on, if it is not the run's machine."""
+
+    device_name: Text
+    """The model of the CPU or GPU."""
+    cores: Positive
+    """The cores that the training could use."""
+
+    def __str__(self) -> str:
+        return f"{self.device_name}, {counted(self.cores, 'core')}"
 
 
 class PublishedFigures(Model):
@@ -86,6 +99,15 @@ class TrainingFields(Model):
     prepare_seconds: Seconds
     steps: Positive
     paper: PublishedFigures
+    hardware: Hardware | None = None
+
+    @property
+    def ran_on(self) -> str:
+        """The engine and the device, and the hardware if it is not the run's machine.
+
+        Times of rows that differ in it are not comparable.
+        """
+        return f"{self.engine} on {self.device}" + (f" ({self.hardware})" if self.hardware else "")
 
 
 class TrainingRecord(Record, TrainingFields):

@@ -118,6 +118,8 @@ class Summary(Model):
     """The study's last scale, at which every claim can be decided; empty in earlier reports."""
     dataset: DatasetName
     timing: Timing
+    shard: Text = ""
+    """The part of the rows that the run is about, such as 2/4; empty if it is about all."""
     created: Text
     commit: Text | None = None
     code: Digest

@@ -8,7 +8,7 @@ nothing or could decide nothing fails. A run with inconclusive rows is saved, bu
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from ..compare.github import tell_github
-from ..hardware.machine import candidate_devices, describe_machine
-from ..session_settings import SETTINGS
+from ..hardware.machine import machine_of
+from ..session_settings import KEPT_RUN, SETTINGS
 from ..timing.session_rows import SESSION_ROWS
 from ..timing.storage import ACCEPTED, INCONCLUSIVE_SUFFIX, counts, saved_files
 from ..timing.xdist_bridge import benchmark_session
@@ -34,7 +34,7 @@ from .baselines import (
     read_saved_run,
 )
 from .gate_result import Finding, GateResult
-from .retraining import retrain
+from .retraining import RetrainingError, retrain
 
 _BENCHMARK = "--benchmark-compare-fail"
 _BARE = "--fail-bare-falls"
@@ -297,7 +297,11 @@ def _run_gates(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateRes
     why = partial(config.stash[SESSION_ROWS].absence, config)
     used: list[SavedRun] = []
     if option.time_compare_fail is not None:
-        again = partial(retrain, settings=settings, root=config.rootpath)
+        again = (
+            _refuse_to_retrain
+            if KEPT_RUN in config.stash
+            else partial(retrain, settings=settings, root=config.rootpath)
+        )
         percent = float(option.time_compare_fail)
         used = time_gate.check_times(result, current, saved.every, percent, again)
         missing.report_missing(
@@ -315,8 +319,14 @@ def _run_gates(config: pytest.Config, benchmarks: Any, saved: _Saved) -> GateRes
         absent = {case: run.path.stem for case in run.cases if case not in current}
         missing.report_missing(result, named[0], absent, why)
         used = [*used, run]
-    versions.report_versions(result, describe_machine(candidate_devices(settings.device)[0]), used)
+    versions.report_versions(result, machine_of(config), used)
     return result
+
+
+def _refuse_to_retrain(cases: Collection[str]) -> Cases:
+    raise RetrainingError(
+        f"{counted(len(cases), 'row')} were trained on other machines than this, which only reads them"
+    )
 
 
 def _check_benchmarks(result: GateResult, current: Cases, run: SavedRun, checks: list[Any]) -> None:

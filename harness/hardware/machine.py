@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from model.environment import available_cores, cpu_model, device_name, version
 
 from .. import processes
+from ..session_settings import KEPT_RUN, SETTINGS
 
 
 def check_device(given: str, what: str = "the device") -> None:
@@ -56,6 +58,13 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         **{name: version(name) for name in ("torch", "torchvision", "numpy", "numba")},
     }
+
+
+def machine_of(config: pytest.Config) -> dict[str, Any]:
+    """Returns the machine of the session's trainings: this one, unless it reads a kept run."""
+    if KEPT_RUN in config.stash:
+        return {**config.stash[KEPT_RUN].machine}
+    return describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
 
 
 def git_commit(folder: Path) -> str | None:

@@ -11,8 +11,8 @@ from model.values import one_line
 from ..gates.baselines import Cases
 from ..gates.gate_result import GateResult
 from ..gates.plugin import OTHER_GATES, OtherGate
-from ..hardware.machine import candidate_devices, describe_machine, git_commit
-from ..session_settings import SESSION_STUDY, SETTINGS
+from ..hardware.machine import git_commit, machine_of
+from ..session_settings import SESSION_STUDY
 from ..timing.storage import saved_files
 from .gate import HISTORY_OPTION, check_history, saved_history, this_run
 from .steps import ACCEPTED_STEPS, STEP_POINTS, read_acceptances
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{HISTORY_OPTION}: {one_line(error)}") from None
 
     def check(result: GateResult, current: Cases, storage: Any) -> None:
-        versions = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
+        versions = machine_of(config)
         now = this_run(current, versions, git_commit(config.rootpath) or "")
         runs, left_out = saved_history(saved_files(storage))
         result.notes.extend(f"{HISTORY_OPTION}: left out: {line}" for line in left_out)

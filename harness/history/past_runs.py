@@ -71,7 +71,8 @@ def read_runs(paths: Sequence[Path], repository: Path) -> tuple[list[PastRun], l
     """Returns the runs in these files and folders, in the order of their commits.
 
     A path is a saved run, a report folder, or a folder with either, at most two levels down. Also
-    returns a line for each that is left out. A report of a run that was saved, too, counts once. Times
+    returns a line for each that is left out. A run that was both reported and saved,
+    or merged with others, counts once. Times
     of commits that a run does not record come from `repository`. Raises ValueError for a path that does
     not exist.
     """
@@ -87,10 +88,12 @@ def read_runs(paths: Sequence[Path], repository: Path) -> tuple[list[PastRun], l
                 left_out.append(f"{path} has no row that it trained and that can be read")
         except (BaselineError, ReportError) as error:
             left_out.append(one_line(error))
-    totals = {(case, row.total) for run in saved for case, row in run.rows.items()}
-    runs = saved + [
-        run for run in reports if not all((case, row.total) in totals for case, row in run.rows.items())
-    ]
+    runs = saved
+    # The reports with most rows first: those of shards count once with the report that merges them.
+    for run in sorted(reports, key=lambda run: -len(run.rows)):
+        totals = {(case, row.total) for other in runs for case, row in other.rows.items()}
+        if not all((case, row.total) in totals for case, row in run.rows.items()):
+            runs = [*runs, run]
     return ordered([run for run in runs if run.rows], repository), left_out
 
 
@@ -212,8 +215,8 @@ def _of_summary(run: Run, case: CaseSummary, seconds: float) -> Observation:
         "timing": case.timing,
         "replicates": len(case.seeds),
         "device": case.device.partition(":")[0],
-        "device_name": run.summary.machine.device_name,
-        "cores": run.summary.machine.cores,
+        "device_name": (case.hardware or run.summary.machine).device_name,
+        "cores": (case.hardware or run.summary.machine).cores,
     }
     training = {
         "engine": case.engine,

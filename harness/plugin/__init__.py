@@ -12,6 +12,7 @@ pytest_plugins = [
     "harness.gates.plugin",
     "harness.history.hooks",
     "harness.timing.machine_info",
+    "harness.plugin.shards",
     "harness.plugin.fixtures",
     "harness.plugin.claims",
     "harness.plugin.mnist_figures",

@@ -168,7 +168,7 @@ def _verdict(
     """Returns the verdict, and a note to append to the evidence."""
     if not testable:
         return NOT_TESTABLE, f" It needs {claim.needs}."
-    if note := unlike({str(name): f"{each.engine} on {each.device}" for name, each in timed.items()}):
+    if note := unlike({str(name): each.ran_on for name, each in timed.items()}):
         return INCONCLUSIVE, f" {note}"
     if holds is None:
         if len(settings.seeds) > 1:

@@ -27,7 +27,7 @@ from model.values import shown
 
 from ..exercise import Exercise, case_id, module_of
 from ..files.measured import MeasurementError, checked, restored
-from ..files.record import MeasurementRecord, TrainingRecord
+from ..files.record import Hardware, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
 from ..hardware.lease import Applicant, lease
 from ..hardware.lock_file import Holder, LockError
@@ -36,10 +36,11 @@ from ..results.evenness import is_spoilt
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
-from ..session_settings import SESSION_STUDY, SETTINGS, Settings
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
 from .progress.messages import Messages, print_message
 from .progress.writer import AfterEpoch, ProgressFile
+from .shards import own_measurements, why_not_here
 
 # Errors of a training or a measurement that fail a test with one line.
 _EXPECTED = (DataError, EngineError, FileError, LockError, MeasurementError, ScheduleError)
@@ -107,13 +108,14 @@ def train_row(
         training = to_training(record)
         benchmark.group = _in_a_sentence(exercise.title)  # as in earlier saved runs
         device = torch.device(training.device)
+        hardware = record.hardware or _hardware(request.config, device)
         benchmark.extra_info.update(
             **training.experiment.to_dict(),
             scale=settings.scale,
             engine=training.engine,
             device=device.type,
-            device_name=device_name(device),
-            cores=len(available_cores()),
+            device_name=hardware.device_name,
+            cores=hardware.cores,
             timing=settings.timing,
             seeds=list(training.seeds),
             seconds=training.seconds,
@@ -204,6 +206,9 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
         record = stored(MeasurementRecord, f"{path}::{name}", key, make)
         return [restored(each) for each in record.measured]
 
+    # A test may be skipped for a row of another shard before it asks for a measurement of this one.
+    for name in own_measurements(request.config, path):
+        get(name)
     return get
 
 
@@ -218,6 +223,8 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
     ) -> _Kind:
         def make_uncaptured() -> dict[str, Any]:
+            if reason := why_not_here(request.config, name):
+                pytest.skip(reason)
             with uncaptured(), redirect_stderr(Messages(request.config)):
                 return make()
 
@@ -241,6 +248,14 @@ def exercise_of(request: pytest.FixtureRequest) -> Exercise:
         path = module_of(request.node.nodeid)
         pytest.fail(f"{path} has no exercise; expected EXERCISE = Exercise(...)", pytrace=False)
     return exercise
+
+
+def _hardware(config: pytest.Config, device: torch.device) -> Hardware:
+    """Returns the hardware of the session's own trainings on `device`, or of the run that it reads."""
+    if KEPT_RUN in config.stash:
+        machine = config.stash[KEPT_RUN].machine
+        return Hardware(device_name=machine["device_name"], cores=machine["cores"])
+    return Hardware(device_name=device_name(device), cores=len(available_cores()))
 
 
 def _in_a_sentence(title: str) -> str:

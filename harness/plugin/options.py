@@ -18,7 +18,7 @@ from .. import run_folders
 from ..files.types import TIMINGS
 from ..hardware.machine import candidate_devices, check_device
 from ..paths import expanded
-from ..session_settings import SESSION_STUDY, SETTINGS, Settings
+from ..session_settings import SESSION_STUDY, SETTINGS, Settings, Shard
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -92,6 +92,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Continue an interrupted run: keep the finished rows in the report folder (default: "
         "reports/latest), and train the others",
     )
+    group.addoption(
+        "--shard",
+        default=None,
+        metavar="K/N",
+        help="Train only the K-th of N parts of the rows, which are the same on every machine and take "
+        "about equally long; `python -m harness merge` makes one report of all",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -115,6 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
             f"--replicates is {option.replicates!r}; expected a whole number from 1 to 999999"
         )
     _check_memory(option.device, int(option.replicates))
+    shard = _shard(config)
     if hasattr(config, "workerinput"):
         report_dir = Path(config.workerinput[_REPORT_DIR])
     else:
@@ -129,6 +137,7 @@ def pytest_configure(config: pytest.Config) -> None:
         timing=option.timing,
         report_dir=report_dir,
         resume=option.resume,
+        shard=shard,
     )
 
 
@@ -136,6 +145,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: WorkerController) -> None:
     """Passes the chosen folder to an xdist worker, which has the same options."""
     node.workerinput[_REPORT_DIR] = str(node.config.stash[SETTINGS].report_dir)
+
+
+def _shard(config: pytest.Config) -> Shard | None:
+    given = config.option.shard
+    if given is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})", given)
+    if not found or int(found[1]) > int(found[2]):
+        raise pytest.UsageError(f"--shard is {given!r}; expected K/N, such as 2/4, with K from 1 to N")
+    for option, name in (("--lf", "lf"), ("--sw", "stepwise")):
+        if config.getoption(name, False):
+            raise pytest.UsageError(
+                f"--shard cannot be combined with {option}, which selects rows by what ran on this "
+                "machine; leave one out"
+            )
+    return Shard(int(found[1]), int(found[2]))
 
 
 def _check_memory(device: str, replicates: int) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -38,10 +39,11 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
-from ..session_settings import SESSION_STUDY, SETTINGS
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 from ..wording import counted, format_duration
 from .collected import exercises_of
 from .progress.watch import unwatch, watch
+from .shards import in_this_shard
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -78,22 +80,27 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     config = session.config
     if _EXERCISES in config.stash:  # a worker that replaces a crashed one collects again
         return
+    settings = config.stash[SETTINGS]
+    if settings.shard and not any("::test_training[" in each for each in ids):
+        raise pytest.UsageError(
+            f"--shard is '{settings.shard}', which has none of the selected rows; expected fewer shards"
+        )
     modules = config.stash[_EXERCISES] = exercises_of(session, ids)
     if not modules:
         return
     if session.testsfailed and not config.option.continue_on_collection_errors:
         # pytest-xdist would run the tests that could be collected.
         raise session.Interrupted("errors during collection")
-    settings = config.stash[SETTINGS]
+    trains = KEPT_RUN not in config.stash
     rows = _experiments(config, modules)
     # Of all rows, as a claim trains the rows that it compares.
     datasets = {experiment.dataset for of_module in rows.values() for experiment in of_module.values()}
     if any(module.EXERCISE.measurements for module in modules.values()):
         datasets.add(DATASETS[settings.dataset])
     try:
-        for dataset in datasets:
+        for dataset in datasets if trains else ():
             prepare(dataset, settings.data_root)
-        if settings.timing == "exclusive":
+        if trains and settings.timing == "exclusive":
             lock_folder()
     except (DataError, LockError) as error:
         raise pytest.UsageError(str(error)) from None
@@ -101,6 +108,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         settings.report_dir,
         fingerprint=fingerprint_of(config),
         resume=settings.resume,
+        reads=not trains,
     )
     config.stash[_REPORT_FOLDER] = folder
     config.add_cleanup(folder.close)
@@ -178,7 +186,7 @@ def _summarise(session: pytest.Session) -> None:
         }
         stories, errors = told(results)
         _warn(config, errors)
-        summary = summarise(config, config.stash[_EXERCISES], stories)
+        summary = summarise(config, config.stash[_EXERCISES], stories, partial(in_this_shard, config))
         config.stash[_TEXTS] = [
             *(terminal.format_exercise(each, summary) for each in summary.exercises),
             *filter(None, [terminal.format_claims(summary.claims)]),

@@ -32,7 +32,7 @@ def next_steps(summary: Summary) -> list[NextStep]:
         words = shlex.split(summary.command)
     except ValueError:  # it was written by another program
         return []
-    if not words or not summary.cases:
+    if not words or not summary.cases or summary.shard:
         return []
     return [
         *_at_full_scale(summary, words),
@@ -97,11 +97,17 @@ def _count(summary: Summary, is_meant: Callable[[Decision], bool]) -> int:
 def _with(words: list[str], option: str, value: str) -> str:
     """Returns the pytest command with the option set to that value, for a report folder of its own."""
     end = words.index("--") if "--" in words else len(words)
-    kept: list[str] = []
-    before = iter(words[:end])
-    for word in before:
-        if word in (option, "--report-dir"):
-            next(before, None)
-        elif not (word.startswith((f"{option}=", "--report-dir=")) or word == "--resume"):
-            kept.append(word)
+    kept = without(words[:end], option, "--report-dir")
     return shlex.join([*kept, option, value, *words[end:]])
+
+
+def without(words: list[str], *options: str) -> list[str]:
+    """Returns a pytest command's words without `--resume` and these options, which take values."""
+    kept: list[str] = []
+    before = iter(words)
+    for word in before:
+        if word in options:
+            next(before, None)
+        elif not (word.startswith(tuple(f"{option}=" for option in options)) or word == "--resume"):
+            kept.append(word)
+    return kept

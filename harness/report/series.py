@@ -100,7 +100,7 @@ def varying(experiments: Sequence[Experiment], without: Collection[str] = ()) ->
 
 def unlike_engines(lines: list[Line]) -> str:
     """Returns a note, after a space, if the rows used several engines; otherwise an empty string."""
-    note = unlike({line.label: f"{line.case.engine} on {line.case.device}" for line in lines})
+    note = unlike({line.label: line.case.ran_on for line in lines})
     return f" {note}" if note else ""
 
 

@@ -128,9 +128,21 @@ def format_caption(summary: Summary) -> str:
             f"{format_seconds(sum(case.prepare_seconds for case in summary.cases))} s in total.",
             f"{NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case.resumed for case in summary.cases) else ""),
+            *_of_a_shard(summary),
             *_engines_left_out(summary.cases),
         ]
     )
+
+
+def _of_a_shard(summary: Summary) -> list[str]:
+    """Returns a line that says of which shard the tables are, if they are of one."""
+    if not summary.shard:
+        return []
+    index, _, count = summary.shard.partition("/")
+    return [
+        f"Shard {index} of {count}: {counted(len(summary.cases), 'row')}. The other rows, and claims on "
+        "them, are in the other shards; `python -m harness merge` makes one report of all."
+    ]
 
 
 def encodable(text: str, encoding: str) -> str:
@@ -175,7 +187,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary) -> list[str]:
         for targets in dict.fromkeys(tuple(case.time_to_accuracy) for case in ran):
             alike = [case for case in ran if tuple(case.time_to_accuracy) == targets]
             parts += _time_to_accuracy(alike, targets)
-        if note := unlike({row_name(case.id): f"{case.engine} on {case.device}" for case in ran}):
+        if note := unlike({row_name(case.id): case.ran_on for case in ran}):
             parts.append(note)
         parts += other_data(ran, summary.dataset)
     if missing:

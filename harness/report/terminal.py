@@ -54,7 +54,7 @@ def format_exercise(exercise: ExerciseSummary, summary: Summary) -> str:
                 f"Showing the {len(shown)} rows with the highest test accuracies; "
                 f"{len(every) - len(shown)} more are in summary.md."
             )
-        if note := unlike({row_name(case.id): f"{case.engine} on {case.device}" for case in shown}):
+        if note := unlike({row_name(case.id): case.ran_on for case in shown}):
             notes.append(note)
         notes += tables.other_data(every, summary.dataset)
         parts += [_wrapped(note) for note in notes]
@@ -176,7 +176,7 @@ def _differences(summary: Summary) -> list[str]:
 
 def _notes(summary: Summary) -> Iterable[str]:
     """Yields what was measured on what, and what the marks mean."""
-    engines = sorted({f"{case.engine} on {case.device}" for case in summary.cases})
+    engines = sorted({case.ran_on for case in summary.cases})
     if len(engines) == 1:
         yield f"Engine: {engines[0]}."
     if uneven := [case for case in summary.cases if is_uneven(case)]:

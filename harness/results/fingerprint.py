@@ -13,20 +13,21 @@ from model.experiment import Experiment
 
 from ..hardware.machine import candidate_devices
 from ..paths import ROOT
-from ..session_settings import SESSION_STUDY, SETTINGS
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 
 Fingerprint = Mapping[str, Any]
 
-FINGERPRINT = pytest.StashKey[Fingerprint]()
-"""The session's fingerprint; set before the session starts if it reads the records of another run."""
+_FINGERPRINT = pytest.StashKey[Fingerprint]()
 
 
 def fingerprint_of(config: pytest.Config) -> Fingerprint:
-    """Returns the fingerprint of this session's run."""
-    if FINGERPRINT not in config.stash:
+    """Returns the fingerprint of this session's run, or of the run that it reads."""
+    if KEPT_RUN in config.stash:
+        return config.stash[KEPT_RUN].fingerprint
+    if _FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
         device = candidate_devices(settings.device)[0]
-        config.stash[FINGERPRINT] = {
+        config.stash[_FINGERPRINT] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
@@ -37,7 +38,7 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
             "torch": metadata.version("torch"),
             "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[SESSION_STUDY].path]),
         }
-    return config.stash[FINGERPRINT]
+    return config.stash[_FINGERPRINT]
 
 
 def training_key(config: pytest.Config, experiment: Experiment) -> dict[str, Any]:
@@ -45,9 +46,11 @@ def training_key(config: pytest.Config, experiment: Experiment) -> dict[str, Any
     return {"run": fingerprint_of(config), "experiment": experiment.to_dict()}
 
 
-def first_difference(theirs: Fingerprint, ours: Fingerprint) -> str | None:
+def first_difference(
+    theirs: Fingerprint, ours: Fingerprint, there: str = "there", here: str = "here"
+) -> str | None:
     """Returns the first difference between two fingerprints, in words; None if they are equal."""
     for name, value in ours.items():
         if theirs.get(name) != value:
-            return f"{name} is {theirs.get(name)} there, {value} here"
+            return f"{name} is {theirs.get(name)} {there}, {value} {here}"
     return None

@@ -17,7 +17,9 @@ from .evenness import slowest_epoch
 
 _ARRAYS = tuple(field.name for field in fields(Training) if str(field.type).startswith("NDArray"))
 _OTHERS = tuple(
-    field.name for field in fields(Training) if field.name not in (*_ARRAYS, "experiment", "observed")
+    field.name
+    for field in fields(Training)
+    if field.name not in (*_ARRAYS, "experiment", "observed", "hardware")
 )
 
 
@@ -51,7 +53,7 @@ def to_training(record: TrainingRecord) -> Training:
     for name in _ARRAYS:
         values[name] = np.array(getattr(record, name), dtype=float)
     values["observed"] = {name: np.array(each, dtype=float) for name, each in record.observed.items()}
-    return Training(experiment=record.experiment, **values)
+    return Training(experiment=record.experiment, hardware=str(record.hardware or ""), **values)
 
 
 def to_case(record: TrainingRecord, *, resumed: bool, remark: str = "") -> CaseSummary:

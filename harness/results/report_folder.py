@@ -18,13 +18,15 @@ from .store import Store
 class ReportFolder:
     """Starts a report in `folder`, or resumes the one in it, and keeps other sessions out.
 
-    `fingerprint` is this run's. Raises pytest.UsageError if the folder contains anything but a report,
-    cannot be written, is in use by another session, has a run and `resume` is false, or has a run with
-    another fingerprint.
+    `fingerprint` is this run's. With `reads`, the session only reads a kept run, whose records are not
+    marked as an earlier session's. Raises pytest.UsageError if the folder contains anything but a
+    report, cannot be written, is in use by another session, has a run and `resume` is false, or has a
+    run with another fingerprint.
     """
 
-    def __init__(self, folder: Path, *, fingerprint: Fingerprint, resume: bool):
+    def __init__(self, folder: Path, *, fingerprint: Fingerprint, resume: bool, reads: bool = False):
         self._folder = folder
+        self._reads = reads
         self.resumed: list[str] = []
         """The ids of the records and claims from earlier sessions."""
         self._is_new = False
@@ -76,7 +78,7 @@ class ReportFolder:
                     f"--resume: the run in {self._folder} differs: {differing}; start a new run without "
                     "--resume"
                 )
-        if found:
+        if found and not self._reads:
             store.resume()
         self.resumed = [record.id for record in found]
 

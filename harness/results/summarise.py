@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from ..files.measured import restored
 from ..files.record import MeasurementRecord, TrainingRecord
 from ..files.summary import SCHEMA, ExerciseSummary, Machine, StudySummary, Summary
 from ..hardware import machine
-from ..session_settings import SESSION_STUDY, SETTINGS
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 from .fingerprint import fingerprint_of, training_key
 from .records import to_case, to_training
 from .store import Store
@@ -53,13 +53,29 @@ def _records(
 
 
 def summarise(
-    config: pytest.Config, modules: dict[str, ModuleType], stories: Mapping[str, str]
+    config: pytest.Config,
+    modules: dict[str, ModuleType],
+    stories: Mapping[str, str],
+    lists: Callable[[str], bool] = lambda case: True,
 ) -> Summary:
     """Returns the summary of the records on disk, in the order of `modules` (see `exercises_of`).
 
-    `stories` are the exercises' stories by module.
+    `stories` are the exercises' stories by module. A row without a record is named as one that did not
+    run, if `lists(case)`; otherwise it is left out.
     """
+    kept = config.stash.get(KEPT_RUN, None)
     settings, study = config.stash[SETTINGS], config.stash[SESSION_STUDY].study
+    store = Store(settings.report_dir)
+    cases = [
+        to_case(
+            record,
+            resumed=store.is_resumed(record.id, key),
+            remark=module.EXERCISE.row(row_name(record.id)).published.remark,
+        )
+        for path, module in modules.items()
+        for record, key in _records(config, path, module.EXERCISE)
+    ]
+    recorded = {case.id for case in cases}
     exercises = [
         ExerciseSummary(
             module=path,
@@ -71,20 +87,14 @@ def summarise(
             full_epochs=study.epochs(module.EXERCISE, study.full_scale),
             guesses=[*module.EXERCISE.guesses],
             story=stories.get(path, ""),
-            cases=[case_id(path, name) for name in module.EXERCISE.names],
+            cases=[
+                case
+                for case in (case_id(path, name) for name in module.EXERCISE.names)
+                if case in recorded or lists(case)
+            ],
             claims=[f"{path}::{test}" for test in claims_of(module)],
         )
         for path, module in modules.items()
-    ]
-    store = Store(settings.report_dir)
-    cases = [
-        to_case(
-            record,
-            resumed=store.is_resumed(record.id, key),
-            remark=module.EXERCISE.row(row_name(record.id)).published.remark,
-        )
-        for path, module in modules.items()
-        for record, key in _records(config, path, module.EXERCISE)
     ]
     decided = {claim.id: claim for claim in store.claims().values()}
     return Summary(
@@ -94,11 +104,18 @@ def summarise(
         full_scale=study.full_scale,
         dataset=settings.dataset,
         timing=settings.timing,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=machine.git_commit(config.rootpath),
+        shard=str(settings.shard or ""),
+        created=kept.created if kept else datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=kept.commit if kept else machine.git_commit(config.rootpath),
         code=fingerprint_of(config)["code"],
-        command=escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
-        machine=Machine(**machine.describe_machine(torch.device(cases[0].device if cases else "cpu"))),
+        command=kept.command
+        if kept
+        else escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
+        machine=Machine(
+            **kept.machine
+            if kept
+            else machine.describe_machine(torch.device(cases[0].device if cases else "cpu"))
+        ),
         exercises=exercises,
         cases=cases,
         claims=[decided[claim] for each in exercises for claim in each.claims if claim in decided],

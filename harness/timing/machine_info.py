@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from ..hardware.machine import candidate_devices, describe_machine
-from ..session_settings import SETTINGS
+from ..hardware.machine import machine_of
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Adds the machine's description; drops the CPU's current clock rate, which always changes."""
-    machine_info["suite"] = describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
+    machine_info["suite"] = machine_of(config)
     for volatile in ("hz_actual", "hz_actual_friendly"):
         machine_info.get("cpu", {}).pop(volatile, None)

@@ -55,7 +55,8 @@ class SessionRows:
             )
             return Absence(True, f"its test {verb}")
         if row in self.collected:
-            return Absence(False, "deselected")
+            divided = getattr(config.option, "shard", None)
+            return Absence(False, "not in this shard" if divided else "deselected")
         if _selects(config, row):
             return Absence(True, "no such test was collected")
         return Absence(False, "not selected")
