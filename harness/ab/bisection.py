@@ -15,10 +15,10 @@ from typing import Literal
 from ..processes import git
 from .worktree import worktree
 
-Verdict = Literal["good", "bad", "skip"]
+BisectTerm = Literal["good", "bad", "skip"]
 """Of a commit, in git's words; one that cannot be told is skipped."""
 
-Judge = Callable[[Path], tuple[Verdict, str]]
+Judge = Callable[[Path], tuple[BisectTerm, str]]
 """Compares the commit that is checked out in a folder with GOOD; returns the verdict and its figures."""
 
 # Git's log is the same in all languages, unlike what it prints.
@@ -30,7 +30,7 @@ class Judged:
     """A commit that was judged."""
 
     commit: str
-    verdict: Verdict
+    verdict: BisectTerm
     figures: str
     """The result of the comparison with GOOD, in words."""
 
@@ -79,7 +79,7 @@ def bisect(
     yield known
 
 
-def _mark(folder: Path, verdict: Verdict) -> None:
+def _mark(folder: Path, verdict: BisectTerm) -> None:
     try:
         git(folder, "bisect", verdict)
     except ValueError:

@@ -68,7 +68,7 @@ def rows_of(found: ABComparison) -> list[dict[str, Any]]:
     return [_row(found, case) for case in found.passes]
 
 
-def in_words(found: ABComparison) -> str:
+def rows_in_words(found: ABComparison) -> str:
     """Returns the rows' results as text."""
     return "; ".join(_summary(row) for row in rows_of(found))
 

@@ -15,9 +15,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from .. import atomic_json, ownership, run_folders
-from ..ab.bisection import Bisection, Judge, Verdict, bisect, check_range
+from ..ab.bisection import Bisection, BisectTerm, Judge, bisect, check_range
 from ..ab.comparison import ABComparison, compare_checkouts
-from ..ab.output import in_words
+from ..ab.output import rows_in_words
 from ..ab.selection import Selection, select
 from ..ab.side import Checkout
 from ..ab.worktree import commit_of, python_of, worktree
@@ -28,7 +28,7 @@ from .ab import add_thresholds
 
 _UNCLEAR = 3  # exit status if the commit is not found, as that of an inconclusive A/B
 
-_VERDICTS: dict[str, dict[str, Verdict]] = {
+_VERDICTS: dict[str, dict[str, BisectTerm]] = {
     "time": {"slower": "bad", "same": "good", "faster": "good", "undecided": "skip"},
     "accuracy": {"fell": "bad", "held": "good", "identical": "good", "underpowered": "skip"},
 }
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
                 selection, base, head, percent=options.percent, points=options.points
             )
         measure = _what_got_worse(ends, options.measure)
-        figures = in_words(ends)
+        figures = rows_in_words(ends)
         if measure is None:
             if ends.outcome == "undecided":
                 print(f"Inconclusive: whether BAD is worse is not known ({figures}).")
@@ -128,7 +128,7 @@ def _what_got_worse(ends: ABComparison, wanted: str | None) -> str | None:
     return None
 
 
-def _verdict(found: ABComparison, measure: str) -> Verdict:
+def _verdict(found: ABComparison, measure: str) -> BisectTerm:
     (case,) = found.passes
     if case in found.errors:
         return "skip"
@@ -146,13 +146,13 @@ def _judge(selection: Selection, base: Checkout, ends: ABComparison, measure: st
         change = ends.changes[case]
         points = max(100 * (change.before - change.now), points / 2)
 
-    def judge(folder: Path) -> tuple[Verdict, str]:
+    def judge(folder: Path) -> tuple[BisectTerm, str]:
         try:
             head = Checkout("head", folder, python_of(folder, selection.root))
             found = compare_checkouts(selection, base, head, percent=percent, points=points)
         except ValueError as error:
             return "skip", str(error)
-        return _verdict(found, measure), in_words(found)
+        return _verdict(found, measure), rows_in_words(found)
 
     return judge
 
