@@ -41,6 +41,7 @@ _FOLDERS = {
     "locks": ".lock",
     "progress": ".json",
     "figures": ".svg",
+    "weights": ".safetensors",
 }  # with the suffix of their files
 
 

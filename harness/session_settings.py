@@ -23,6 +23,9 @@ class Settings:
     timing: str
     report_dir: Path
     resume: bool
+    save_weights: bool
+    tensorboard: Path | None
+    """Where to write event files for TensorBoard, if anywhere."""
 
 
 SETTINGS = pytest.StashKey[Settings]()

@@ -101,6 +101,14 @@ class TestDecision:
         assert found.pop("slow").speed == "undecided"
         assert {each.speed for each in found.values()} == {"same"}
 
+    @pytest.mark.parametrize(("size", "speed"), [(0.09, "slower"), (-0.09, "faster")])
+    def test_a_change_that_is_known_exactly_is_not_the_same(self, size, speed):
+        """Although a change of 10 % is excluded, after two passes already."""
+        ratios = {**self.drawn(0, noise=0.003), "row": [size, size + 1e-4, size, size - 1e-4]}
+        two = {case: values[:2] for case, values in ratios.items()}
+        assert decide_speeds(two, 10, 2)["row"].speed == "undecided"
+        assert decide_speeds(ratios, 10, 4)["row"].speed == speed
+
     def test_equal_ratios_are_no_proof_after_two_passes(self):
         assert decide_speeds({"row": [0.2, 0.2]}, 10, 2)["row"].speed == "undecided"
 

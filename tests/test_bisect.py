@@ -1,19 +1,22 @@
 """`make bisect`: the commit that made a row worse is found, and the user's checkout is left alone."""
 
+import functools
+import itertools
 import json
+import math
 import os
-import shlex
+import re
 import signal
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 
+import harness.ab.comparison as comparison
 from harness.__main__ import main
 from harness.ab.bisection import bisect, check_range
+from harness.ab.turns import SelectedRow
 from harness.commands import bisect as command
-from harness.paths import ROOT
 from harness.processes import environment
 
 CASE = "bench/test_x.py::test_training[sgd]"
@@ -301,68 +304,50 @@ class TestCommand:
         assert capsys.readouterr().err == "Interrupted.\n"
 
 
-CONFTEST = """
-from harness.study import Study
-pytest_plugins = ["harness.plugin"]
-"""
+class MadeUpSides:
+    """Sides without processes: they are slower and learn worse by the number of their commit."""
 
-STUDY = 'from harness.study import Study\nSTUDY = Study(title="S", scales={"quick": 2}, home="..")\n'
+    def __init__(self, *checkouts, slower_from=7, worse_from=4):
+        numbers = [int((each.folder / "n.txt").read_text()) for each in checkouts]
+        self._slow = [1.1 if number >= slower_from else 1.0 for number in numbers]
+        self._drop = [0.05 if number >= worse_from else 0.0 for number in numbers]
+        self._jitter = itertools.count()
 
-# The data are made up; `loaded` is what a commit spoils.
-MODULE = """
-import model.data.mnist
-import pytest
-from harness.exercise import Exercise, Row
-from model.optimizers import SGD
-from my_study.loaded import loaded
+    def sides(self):
+        return tuple(SimpleNamespace(ask=functools.partial(self._ask, at)) for at in (0, 1))
 
-model.data.mnist.load = lambda *_: loaded()
-EXERCISE = Exercise(
-    title="Exercise 1: x", question="What?",
-    rows=(Row("sgd", {"optimizer": SGD(1.0), "batch_size": 10}),),
-)
+    def close(self):
+        pass
 
-@pytest.mark.parametrize("row", EXERCISE.names)
-def test_training(train, row):
-    train(row)
-"""
-
-LOADED = "from tests.data import made_up\ndef loaded():\n    return made_up()\n"
-SPOILT = """
-from dataclasses import replace
-from tests.data import made_up
-def loaded():
-    data = made_up()
-    return replace(data, train_labels=data.train_labels.roll(1))
-"""
+    def _ask(self, at, do, **request):
+        if do == "prepare":
+            row = {"engine": "eager", "cores": 1, "epochs": 2, "batch_size": 10, "examples": 1000}
+            return {**row, "experiment": {}, "targets": [0.9]}
+        if do == "build":
+            self._seeds = request["seeds"]
+        if do == "turn":
+            noise = 1 + 0.01 * math.sin(next(self._jitter))
+            return {"seconds": 1e-3 * request["examples"] * self._slow[at] * noise}
+        return {"accuracy": [0.95 - self._drop[at] + 0.001 * math.sin(seed) for seed in self._seeds]}
 
 
-def test_a_commit_that_spoils_the_labels_is_found_by_training(tmp_path):
-    """By the command of the docs, in a study of three commits whose second one is worse."""
-    study = tmp_path / "my_study"
-    study.mkdir()
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / ".gitignore").write_text("__pycache__\nreports\n.pytest_cache\n")
-    (study / "__init__.py").touch()
-    (study / "conftest.py").write_text(STUDY)
-    (study / "test_x.py").write_text(MODULE)
-    run_git(tmp_path, "init", "-q")
-    for number, code in enumerate([LOADED, SPOILT, f"# 2\n{SPOILT}"]):
-        (study / "loaded.py").write_text(code)
-        run_git(tmp_path, "add", ".")
-        run_git(tmp_path, "commit", "-qm", f"commit {number}")
-    second = run_git(tmp_path, "rev-parse", "HEAD~1")
-    options = "--percent 1000 -- my_study --replicates 3 --engine eager --device cpu"
-    ran = subprocess.run(
-        [sys.executable, "-m", "harness", "bisect", "sgd", "HEAD~2", "HEAD", *shlex.split(options)],
-        cwd=tmp_path,
-        env=environment("PYTEST_ADDOPTS", imports=ROOT),
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f'The first commit that is learning worse: {second} "commit 1"' in ran.stdout
-    assert "learning: worse (accuracy 0." in ran.stdout.partition("Compared with GOOD")[2]
-    assert run_git(tmp_path, "status", "--porcelain") == ""
-    assert len(run_git(tmp_path, "worktree", "list").splitlines()) == 1
+@pytest.mark.parametrize(("measure", "first_bad"), [("time", 7), ("accuracy", 4)])
+def test_decisions_on_real_worktrees_lead_to_the_commit(
+    repository, tmp_path, monkeypatch, capsys, measure, first_bad
+):
+    """Everything is real but the processes that train."""
+    settings = SimpleNamespace(report_dir=tmp_path / "report", device="cpu", scale="quick", seeds=(0, 1))
+    row = SelectedRow(CASE, "bench.test_x", "sgd", {"device": "cpu"})
+    monkeypatch.setattr(command, "select", lambda _: command.Selection([row], settings, repository))
+    monkeypatch.setattr(comparison, "Pair", MadeUpSides)
+    monkeypatch.setattr(comparison, "available_cores", lambda: [0])
+    before = state(repository)
+    assert main(["bisect", CASE, "HEAD~10", "HEAD", "--measure", measure]) == 0
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if line.startswith("The first commit that is "))
+    assert line.endswith(f'{commit(repository, first_bad)} "commit {first_bad}"')
+    ratio = float(re.search(r"Compared with GOOD: .*ratio ([0-9.]+) ", out)[1])
+    assert ratio == pytest.approx(1.1 if measure == "time" else 1.0, abs=0.01)
+    written = json.loads((tmp_path / "report" / "bisect.json").read_text())
+    assert {each["verdict"] for each in written["compared_with_good"]} == {"good", "bad"}
+    assert state(repository) == before

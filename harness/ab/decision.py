@@ -85,7 +85,8 @@ def decide_speeds(
             speed = "slower"
         elif q < level and middle <= -size / 2:
             speed = "faster"
-        elif abs(difference.estimate) + margin < size:
+        elif abs(difference.estimate) + margin < size and (level or abs(middle) < size / 2):
+            # (What looks changed waits for the first look that may say so.)
             speed = "same"
         verdicts[case] = RowDecision(speed, difference, float(p))
     return verdicts
