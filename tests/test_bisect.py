@@ -279,6 +279,19 @@ class TestCommand:
             "BAD is not worse than GOOD (figures of 10); expected a row that is slower or learns worse"
         ]
 
+    def test_ends_that_cannot_be_trained_are_no_step(self, compared, repository, capsys, monkeypatch):
+        compared()
+        compare = command.compare_checkouts
+
+        def failing(*given, **thresholds):
+            found = compare(*given, **thresholds)
+            found.errors[CASE] = ValueError("head: no module")
+            return found
+
+        monkeypatch.setattr(command, "compare_checkouts", failing)
+        assert self.bisected() == 2
+        assert capsys.readouterr().err.splitlines() == ["GOOD and BAD cannot be compared: figures of 10"]
+
     def test_ends_that_cannot_be_decided(self, compared, capsys):
         compared(lambda _: "undecided")
         assert self.bisected() == 3

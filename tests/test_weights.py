@@ -66,7 +66,7 @@ def test_each_seeds_network_evaluates_to_the_recorded_accuracy(trained):
 
 def test_a_resumed_row_without_weights_is_named(suite):
     suite.run("-k", "test_1_fake").assert_outcomes(passed=3)
-    result = suite.run("--resume", "--save-weights", "-k", "0.25 and test_1_fake")
+    result = suite.run_apart("--resume", "--save-weights", "-k", "0.25 and test_1_fake")
     result.assert_outcomes(passed=1)
     case = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
     result.stdout.fnmatch_lines([f"{case} has no weights: it was trained without --save-weights"])

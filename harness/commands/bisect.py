@@ -64,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
             )
         measure = _what_got_worse(ends, options.measure)
         figures = rows_in_words(ends)
+        if ends.errors:
+            raise ValueError(f"GOOD and BAD cannot be compared: {figures}")
         if measure is None:
             if ends.outcome == "undecided":
                 print(f"Inconclusive: whether BAD is worse is not known ({figures}).")

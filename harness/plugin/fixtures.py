@@ -107,9 +107,9 @@ def train_row(
             # The test is repeated, and each measurement needs a new training.
             record = recorded(name, again=True)
         if resumed and settings.save_weights and store.lacks_networks(record.id, key, record.seeds):
-            print_message(
-                request.config, f"{record.id} has no weights: it was trained without --save-weights"
-            )
+            line = f"{record.id} has no weights: it was trained without --save-weights"
+            with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                print_message(request.config, line)
         training = to_training(record)
         benchmark.group = _in_a_sentence(exercise.title)  # as in earlier saved runs
         device = torch.device(training.device)
