@@ -647,7 +647,6 @@ class TestProgress:
         progress.close()
         assert capsys.readouterr().err.splitlines() == [
             "Pass 1 (of up to 12): 2 of 4 rows, 32 s left in this pass",
-            "Pass 1 (of up to 12): 4 of 4 rows, 0 s left in this pass",
         ]
 
     def test_a_terminal_has_one_line(self, clock, monkeypatch):

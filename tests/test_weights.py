@@ -119,7 +119,7 @@ def test_a_safetensors_file_of_something_else(tmp_path):
 
     path = tmp_path / "other.safetensors"
     save_file({"a": np.zeros(3)}, path)
-    assert refusal(path) == f"{path} cannot be read: its metadata lack case"
+    assert refusal(path) == f"{path} cannot be read: its metadata has no case"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_tensors_of_another_network_are_refused(saved):
         metadata = file.metadata()
     assert json.loads(metadata["experiment"])["batch_size"] == 500
     save_file({"0.weight": torch.zeros(2, 2)}, saved, metadata)
-    assert refusal(saved).endswith("its tensors are not those of its experiment's network")
+    assert refusal(saved).endswith("it has other tensors than its experiment's network")
 
 
 def test_reading_without_safetensors(tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ class PassProgress:
             text = self._text(now).ljust(self._width)
             self._width = len(text)
             print(f"\r{text}", end="", file=sys.stderr, flush=True)
-        elif now >= self._printed + _LOG_SECONDS:
+        elif now >= self._printed + _LOG_SECONDS and self._done < self._rows:
             self._printed = now
             print(self._text(now), file=sys.stderr, flush=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..report.load import Run, load_run
 from .columns import Value, results_table
 
-CURVES = {
+TAGGED_CURVES = {
     "loss/train": "train_loss",
     "loss/test": "test_loss",
     "accuracy/train": "train_accuracy",
@@ -81,13 +81,13 @@ def _write(run: Run, result: dict[str, Value], final: Path) -> None:
             record = run.curves[str(result["case"])]
             at = record.seeds.index(int(str(result["seed"])))
             begin = _time(run.summary.created)
-            for tag, curve in CURVES.items():
+            for tag, curve in TAGGED_CURVES.items():
                 for epoch, seconds in enumerate(record.epoch_seconds):
                     value = getattr(record, curve)[epoch][at]
                     writer.add_scalar(tag, value, epoch, walltime=begin + seconds)
             given = {name: result[name] for name in _HYPERPARAMETERS if result[name] is not None}
             # `add_hparams` would write them to a folder of their own.
-            metrics = {tag: getattr(record, curve)[-1][at] for tag, curve in CURVES.items()}
+            metrics = {tag: getattr(record, curve)[-1][at] for tag, curve in TAGGED_CURVES.items()}
             for summary in hparams(given, metrics):
                 writer.file_writer.add_summary(summary)
         finally:

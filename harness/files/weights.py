@@ -105,7 +105,7 @@ def read_network(path: Path | str) -> SavedNetwork:
 def _saved(metadata: Mapping[str, str], state: dict[str, Tensor]) -> SavedNetwork:
     names = ("case", "experiment", "seed", "test_accuracy", "engine", "device", "checksum")
     if missing := [name for name in names if name not in metadata]:
-        raise ValueError(f"its metadata lack {missing[0]}")
+        raise ValueError(f"its metadata has no {missing[0]}")
     experiment = Experiment.from_dict(json.loads(metadata["experiment"]))
     accuracy = float(metadata["test_accuracy"])
     if not 0 <= accuracy <= 1:
@@ -114,7 +114,7 @@ def _saved(metadata: Mapping[str, str], state: dict[str, Tensor]) -> SavedNetwor
         name: each.shape for name, each in experiment.network.build("default", 0).state_dict().items()
     }
     if {name: each.shape for name, each in state.items()} != expected:
-        raise ValueError("its tensors are not those of its experiment's network")
+        raise ValueError("it has other tensors than its experiment's network")
     if _checksum(state) != metadata["checksum"]:
         raise ValueError("its tensors do not have the checksum in its metadata")
     return SavedNetwork(
