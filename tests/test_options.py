@@ -56,6 +56,8 @@ GOOD = {
     "timing": "exclusive",
     "report_dir": None,
     "resume": False,
+    "save_weights": False,
+    "tensorboard": None,
     "accuracy_compare_fail": None,
     "time_compare_fail": None,
     "benchmark_compare_fail": None,
