@@ -16,7 +16,7 @@ SITE ?= _site
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint history speed ab noise calibrate replays times gpu report site publish prune lock help
+.PHONY: bench test example chaos fuzz mutants lint history speed ab bisect noise calibrate replays times gpu report site publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
@@ -29,6 +29,7 @@ help:
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
 	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
+	@echo "make bisect ROW=... GOOD=... BAD=...    find the commit since which a row is slower or learns worse"
 	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"
 	@echo "make replays RUNS=\"...\"    measure how often a history of such runs has false steps, and how soon true ones are found"
@@ -59,6 +60,9 @@ speed: $(VENV)/installed
 
 ab: $(VENV)/installed
 	$(BIN)/python -m harness ab $(BASE) $(if $(BASE_PYTHON),--base-python $(BASE_PYTHON)) -- $(ARGS)
+
+bisect: $(VENV)/installed
+	$(BIN)/python -m harness bisect '$(ROW)' '$(GOOD)' '$(BAD)' -- $(ARGS)
 
 noise: $(VENV)/installed
 	$(BIN)/python -m harness noise -- $(ARGS)

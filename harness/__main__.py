@@ -27,6 +27,7 @@ _COMMANDS = {
     "site": "draw the pages of all published runs, with an index, to be served",
     "prune": "delete the oldest report folders of a study",
     "ab": "compare how fast and how well a revision and the working tree train, in turns",
+    "bisect": "find the commit since which a row is slower or learns worse",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
     "calibrate": "measure the gates' rates of false alarms and detections on saved runs",
     "replays": "measure how often a history has false steps, and how soon true ones are found",
@@ -34,7 +35,7 @@ _COMMANDS = {
     "times": "measure whether pytest -n changes training times",
     "gpu": "run everything that needs a GPU, step by step",
 }
-_WITH_PYTEST_ARGUMENTS = ("ab", "merge", "noise")  # these take them after a "--"
+_WITH_PYTEST_ARGUMENTS = ("ab", "bisect", "merge", "noise")  # these take them after a "--"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from .paths import BENCHMARK, FIGURES, SPEED, SPEED_SO_FAR, TIMES
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
 
-_COMPARED = ("ab.json", "ab.md", "ab.svg", "noise.json")
+_COMPARED = ("ab.json", "ab.md", "ab.svg", "bisect.json", "noise.json")
 _FILES = (
     MARK,
     "summary.json",
@@ -42,6 +42,7 @@ _FOLDERS = {
     "locks": ".lock",
     "progress": ".json",
     "figures": ".svg",
+    "weights": ".safetensors",
 }  # with the suffix of their files
 
 

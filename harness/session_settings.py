@@ -36,6 +36,9 @@ class Settings:
     timing: str
     report_dir: Path
     resume: bool
+    save_weights: bool
+    tensorboard: Path | None
+    """Where to write event files for TensorBoard, if anywhere."""
     shard: Shard | None = None
 
 

@@ -10,11 +10,16 @@ from pathlib import Path
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Writes `text` to `path` atomically, with mode `mode`; raises an OSError that names `path`."""
+    write_bytes(path, text.encode("utf-8"), mode=mode)
+
+
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Writes `content` to `path` atomically, with mode `mode`; raises an OSError that names `path`."""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(handle, "wb") as file:
+                file.write(content)
             os.chmod(temporary, mode)  # mkstemp makes it readable only by its owner
             os.replace(temporary, path)
         except BaseException:

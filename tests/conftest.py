@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import harness.plugin.fixtures
+import harness.plugin.options
 import harness.plugin.session
 import model.engines.proof
 from tests.processes import PLUGINS, ForkedWorker, Session

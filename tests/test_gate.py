@@ -34,6 +34,8 @@ SETTINGS = Settings(
     timing="exclusive",
     report_dir=Path("report"),
     resume=False,
+    save_weights=False,
+    tensorboard=None,
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -185,6 +186,14 @@ def test_a_missing_folder_is_refused(capsys):
     assert capsys.readouterr().err == ("nowhere does not exist; expected saved runs or report folders\n")
 
 
+def test_what_is_neither_a_file_nor_a_folder_is_left_out_by_name(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for given in (tmp_path, tmp_path / "pipe.json"):
+        runs, (line,) = read_runs([given], ROOT)
+        assert runs == []
+        assert line.startswith(f"the saved run {tmp_path}/pipe.json cannot be read: ")
+
+
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert main(["history", str(tmp_path)]) == 2
     assert "have no run that can be read" in capsys.readouterr().err
@@ -257,6 +266,7 @@ def test_steps_have_size_place_and_a_command_that_confirms_them(history):
     assert (
         time.confirmation == f"git switch --detach {after} && make ab BASE={before} ARGS=\"'{ROWS[2]}'\""
     )
+    assert time.search == f'make bisect ROW="{ROWS[2]}" GOOD={before} BAD={after}'
 
 
 def test_a_step_of_all_rows_is_confirmed_with_all_rows(tmp_path):
@@ -375,6 +385,8 @@ def test_the_command_prints_and_draws_the_steps(history, tmp_path, capsys):
     assert shown.out.splitlines()[-1] == f"60 runs, 2 steps. Written to {output}."
     for step in steps_in(history):
         assert f"{step.case}: {step.size}, {step.commits}\n  confirm: {step.confirmation}" in shown.out
+        assert bool(step.search) == (step.worse and step.row is not None)
+        assert (f"  find the commit: {step.search}\n" in shown.out) == bool(step.search)
     page = Page(text := output.read_text())
     assert page.tags.count("figure") == 8 * 3
     assert page.tags.count("svg") == 8 * 3

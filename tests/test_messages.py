@@ -91,7 +91,9 @@ def test_there_are_messages():
 def test_a_message_has_the_form(place, kind, text):
     assert text == " ".join(text.split()), "more than one line, or a space at the start or end"
     assert not text.endswith("."), "a full stop"
-    assert re.match(r"[a-z0-9'`{<-]|PyTorch|BASE|A/B|GPU|Numba", text), "a capital at the start"
+    assert re.match(r"[a-z0-9'`{<-]|PyTorch|BASE|GOOD|BAD|ROW|A/B|GPU|Numba", text), (
+        "a capital at the start"
+    )
     for pattern, better in AVOIDED.items():
         assert not re.search(pattern, text), f"use {better}"
     if form := fragment_form(place, kind):

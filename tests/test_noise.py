@@ -46,7 +46,7 @@ def measured(monkeypatch, tmp_path):
             case: [0.01 * i * math.sin(n * (i + 1)) for n in range(4)] for i, case in enumerate(ROWS)
         }
         passes = {case: [SimpleNamespace(ratio=each) for each in of] for case, of in ratios.items()}
-        return ABComparison(10, 1, passes, speeds=decide_speeds(ratios, 10))
+        return ABComparison(10, 1, passes, speeds=decide_speeds(ratios, 10, 4))
 
     monkeypatch.setattr(noise, "select", lambda _: selection)
     monkeypatch.setattr(noise, "retrain", train)

@@ -60,6 +60,8 @@ GOOD = {
     "report_dir": None,
     "resume": False,
     "shard": None,
+    "save_weights": False,
+    "tensorboard": None,
     "accuracy_compare_fail": None,
     "time_compare_fail": None,
     "benchmark_compare_fail": None,

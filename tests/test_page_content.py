@@ -133,7 +133,7 @@ def test_every_verdict_is_explained(elements):
     assert counts == [
         "1 ✓ reproduced The measurement agrees with the claim.",
         "1 ✗ not reproduced The measurement contradicts the claim: a finding, not a failure.",
-        "1 ? inconclusive Too close to call, still changing at the end, or times that cannot be compared.",
+        "1 ? inconclusive Too close to call, still changing, or times that cannot be compared.",
         "1 – not testable at this scale It takes more epochs than this run trained.",
     ]
 

@@ -2,5 +2,6 @@
 
 `selection` asks pytest which rows to compare; `worktree` checks out the base; `payload` is the code that
 trains in either checkout and `side` talks to it; `turns` has both sides take turns; `comparison` runs
-passes over the rows; `decision` interprets their ratios; `output` writes the result.
+passes over the rows; `decision` interprets their ratios; `provenance` describes the sides, and `output`
+writes the result. `bisection` finds the commit that made a row worse, with comparisons as its judge.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from typing import Literal
 from model.environment import available_cores
 
 from ..compare.learning import Change
-from ..wording import counted
-from .decision import LOOKS, RowDecision, decide_speeds, learning_changes
+from .decision import LOOKS, RowDecision, alarm_level, decide_learning, decide_speeds
+from .progress import PassProgress, summary_of
 from .selection import Selection
 from .side import Checkout, Pair, SideError
 from .turns import Pass, SelectedRow, take_turns
+
+_FUTILE = 2  # as many times as all passes' seeds: a row that needs more is not trained for its learning
 
 ABOutcome = Literal["worse", "undecided", "held"]
 
@@ -45,7 +48,35 @@ class ABComparison:
         if case in self.errors:
             return False
         speed = self.speeds.get(case)
-        return speed is None or speed.speed == "undecided" or self.differs(case)
+        return speed is None or speed.speed == "undecided" or self._learning_is_open(case)
+
+    def trains_whole(self, case: str) -> bool:
+        """Returns whether the next pass trains the row to its end, because its learning is open."""
+        return not self.passes[case] or self._learning_is_open(case)
+
+    def _learning_is_open(self, case: str) -> bool:
+        if not self.differs(case):
+            return False
+        change = self.changes.get(case)
+        if change is None:
+            return True
+        affordable = _FUTILE * LOOKS[-1] * len(self.passes[case][0].seeds)
+        return change.outcome == "underpowered" and (change.seeds_needed or math.inf) <= affordable
+
+    def decide(self, number: int) -> None:
+        """Decides the rows that are open, after so many passes. Earlier decisions are final."""
+        measured = {case: of for case, of in self.passes.items() if case not in self.errors}
+        speeds = decide_speeds(
+            {case: [each.ratio for each in of] for case, of in measured.items()}, self.percent, number
+        )
+        for case, decision in speeds.items():
+            if case not in self.speeds or self.speeds[case].speed == "undecided":
+                self.speeds[case] = decision
+        if not alarm_level(number):
+            return
+        for case, change in decide_learning(measured, self.points, number).items():
+            if case not in self.changes or self.changes[case].outcome == "underpowered":
+                self.changes[case] = change
 
     @property
     def outcome(self) -> ABOutcome:
@@ -74,23 +105,21 @@ def compare_checkouts(
     """
     found = ABComparison(percent, points, {row.case: [] for row in selection.rows})
     count = len(selection.settings.seeds)
-    for number in range(LOOKS[-1]):
+    for number in range(1, LOOKS[-1] + 1):
         rows = [row for row in selection.rows if found.is_open(row.case)]
         if not rows:
             break
-        seeds = [number * count + seed for seed in selection.settings.seeds]
-        _pass(found, rows, (base, head), seeds, f"pass {number + 1}, {counted(len(rows), 'row')}")
+        seeds = [(number - 1) * count + seed for seed in selection.settings.seeds]
+        _pass(found, rows, (base, head), seeds, PassProgress(number, len(rows)))
         if len(found.errors) == len(selection.rows) and found.outcome != "worse":
             raise ValueError(f"nothing can be compared: {_why_nothing(found)}")
-        if number + 1 in LOOKS:
-            ratios = {
-                case: [each.ratio for each in of]
-                for case, of in found.passes.items()
-                if case not in found.errors
-            }
-            found.speeds = {**decide_speeds(ratios, percent), **_decided(found)}
+        if number in LOOKS:
+            found.decide(number)
+            left = [row.name for row in rows if found.is_open(row.case)]
+            print(summary_of(number, len(rows), left), file=sys.stderr)
     measured = {case: of for case, of in found.passes.items() if case not in found.errors}
-    found.changes = learning_changes(measured, points)
+    for case, change in decide_learning(measured, points, LOOKS[-1]).items():
+        found.changes.setdefault(case, change)  # of rows that were decided before learning was looked at
     return found
 
 
@@ -104,21 +133,12 @@ def _why_nothing(found: ABComparison) -> str:
     return f"{first}{more}"
 
 
-def _decided(found: ABComparison) -> dict[str, RowDecision]:
-    """Returns the decisions of earlier looks, which are final."""
-    return {
-        case: verdict
-        for case, verdict in found.speeds.items()
-        if verdict.speed != "undecided" and case not in found.errors
-    }
-
-
 def _pass(
     found: ABComparison,
     rows: Sequence[SelectedRow],
     checkouts: tuple[Checkout, Checkout],
     seeds: list[int],
-    title: str,
+    progress: PassProgress,
 ) -> None:
     """Takes turns on the rows, with one row at a time on each core, or one in all on a GPU."""
     left: SimpleQueue[SelectedRow] = SimpleQueue()
@@ -126,7 +146,7 @@ def _pass(
         left.put(row)
     at_once = available_cores() if rows[0].settings["device"] == "cpu" else [0]
     pairs = [Pair(*checkouts) for _ in at_once[: len(rows)]]
-    stopping, shown = threading.Event(), threading.Event()
+    stopping = threading.Event()
     fatal: list[Exception] = []
 
     def work(pair: Pair) -> None:
@@ -135,8 +155,8 @@ def _pass(
                 row = left.get_nowait()
             except Empty:
                 return
-            # If a row's learning curves are equal on both sides, it is trained whole only once.
-            whole = not found.passes[row.case] or found.differs(row.case)
+            whole = found.trains_whole(row.case)
+            progress.begin(row.name)
             try:
                 found.passes[row.case].append(take_turns(row, pair, seeds, whole=whole))
             except Exception as error:
@@ -148,8 +168,7 @@ def _pass(
                     return
                 found.errors[row.case] = error
                 pair.close()
-            shown.set()
-            print(f"\r{title}, {left.qsize()} left ", end="", file=sys.stderr, flush=True)
+            progress.finish(row.name)
 
     # Daemons, so that a thread that waits for a lease does not keep an interrupted session alive.
     threads = [threading.Thread(target=work, args=(pair,), daemon=True) for pair in pairs]
@@ -162,7 +181,6 @@ def _pass(
         stopping.set()
         for pair in pairs:
             pair.close()
-        if shown.is_set():
-            print(file=sys.stderr)
+        progress.close()
     if fatal:
         raise fatal[0]

@@ -16,6 +16,8 @@ from ..exercise import row_name
 from ..hardware.machine import candidate_devices, describe_machine
 from ..session_settings import Settings
 from .comparison import ABComparison
+from .decision import detectable_change
+from .provenance import Provenance, differing_versions
 
 _HEADERS = ("row", "base (s/epoch)", "head (s/epoch)", "ratio (95 % interval)", "speed", "learning")
 _ALIGN = ("left", "right", "right", "right", "left", "left")
@@ -32,17 +34,21 @@ _SHOWN = {
 }
 
 
-def write_comparison(found: ABComparison, settings: Settings, base: str) -> None:
+def write_comparison(
+    found: ABComparison, settings: Settings, base: Provenance, head: Provenance
+) -> None:
     """Prints the table and writes the files to the report folder."""
     rows = rows_of(found)
-    title = f"{_TITLES[found.outcome]} (base: {base})"
-    text = "\n\n".join([title, _table(rows, "simple"), _caption(found)])
+    title = f"{_TITLES[found.outcome]} (base: {base.words})"
+    caption = _caption(found, base, head)
+    text = "\n\n".join([title, _table(rows, "simple"), caption])
     print(text)
     folder = settings.report_dir
     ownership.make_or_share(folder)
     content = {
         "outcome": found.outcome,
-        "base": base,
+        "base": base.to_dict(),
+        "head": head.to_dict(),
         "percent": found.percent,
         "points": found.points,
         "scale": settings.scale,
@@ -51,7 +57,7 @@ def write_comparison(found: ABComparison, settings: Settings, base: str) -> None
         "rows": rows,
     }
     atomic_json.write_json(folder / "ab.json", content)
-    markdown = [f"## {title}", _table(rows, "github"), _caption(found)]
+    markdown = [f"## {title}", _table(rows, "github"), caption]
     atomic_json.write_text(folder / "ab.md", "\n\n".join(markdown) + "\n")
     tell_github("\n\n".join(markdown) + "\n", _annotations(rows))
     print(f"\nWritten to {folder}/ab.json, ab.md{_draw(rows, title, found.percent, folder)}.")
@@ -60,6 +66,11 @@ def write_comparison(found: ABComparison, settings: Settings, base: str) -> None
 def rows_of(found: ABComparison) -> list[dict[str, Any]]:
     """Returns each row's figures for `ab.json`: ratios of head to base with 95 % intervals."""
     return [_row(found, case) for case in found.passes]
+
+
+def rows_in_words(found: ABComparison) -> str:
+    """Returns the rows' results as text."""
+    return "; ".join(_summary(row) for row in rows_of(found))
 
 
 def _annotations(rows: list[dict[str, Any]]) -> Iterator[tuple[Level, str, str]]:
@@ -101,6 +112,7 @@ def _row(found: ABComparison, case: str) -> dict[str, Any]:
         "pass_ratios": [math.exp(each.ratio) for each in passes],
         "p": verdict.p,
         "speed": verdict.speed,
+        "detectable_percent": detectable_change(verdict, len(found.speeds)),
         "learning": change.outcome,
         "seeds": change.seeds,
         "base_accuracy": change.before,
@@ -121,6 +133,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     low, high = row["interval"]
     base, head = row["engines"]
     speed = _shown(row["speed"])
+    if row["speed"] == "undecided":
+        speed += f", detects {row['detectable_percent']:.0f} %"
     return [
         name,
         f"{row['base_epoch_seconds']:.3g}",
@@ -147,12 +161,20 @@ def _learning(row: dict[str, Any]) -> str:
     return f"{'worse' if row['learning'] == 'fell' else 'not worse'} ({figures})"
 
 
-def _caption(found: ABComparison) -> str:
-    return (
-        "Head is the working tree. The ratio is of head's time to base's: above 1, head is slower. Its "
-        "interval is over\npairs of processes that take turns. Same: a change of "
-        f"{found.percent:g} % or more is excluded. Inconclusive: it is neither shown nor excluded."
-    )
+def _caption(found: ABComparison, base: Provenance, head: Provenance) -> str:
+    lines = [
+        f"Head is {head.words}. The ratio is of head's time to base's: above 1, head is slower.",
+        "Its interval is over pairs of processes that take turns. Same: a change of "
+        f"{found.percent:g} % or more is excluded.",
+    ]
+    if any(decision.speed == "undecided" for decision in found.speeds.values()):
+        lines.append(
+            "Inconclusive: it is neither shown nor excluded; the percentage is the change that would "
+            "have been detected."
+        )
+    if differences := differing_versions(base, head):
+        lines.append(f"Versions differ: {differences}.")
+    return "\n".join(lines)
 
 
 def _draw(rows: list[dict[str, Any]], title: str, percent: float, folder: Path) -> str:

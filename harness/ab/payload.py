@@ -12,10 +12,12 @@ import importlib
 import inspect
 import json
 import os
+import platform
 import sys
 import time
 import traceback
 from contextlib import suppress
+from importlib import metadata
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,16 @@ from typing import Any
 
 class Trainer:
     """The row that is being trained."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the versions that this side trains with, by name; None for what is not installed."""
+        found: dict[str, Any] = {"python": platform.python_version()}
+        for name in ("torch", "numpy", "numba"):
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                found[name] = None
+        return found
 
     def prepare(self, module: str, row: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Looks up the row and chooses its engine, before any lease."""

@@ -20,7 +20,7 @@ from ..hardware.lease import hold_cores, lease_gpu
 from .side import Pair, Side, SideError
 
 _TURN_SECONDS = 0.05
-_PASS_SECONDS = 1.0  # of a side's turns, if the row is not trained whole
+_PASS_SECONDS = 0.4  # of a side's turns, if the row is not trained whole
 _FEWEST = 2  # pairs of turns in a pass
 
 

@@ -19,7 +19,7 @@ _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
 @contextmanager
 def worktree(repository: Path, revision: str) -> Iterator[Path]:
     """Yields a checkout of `revision` in a temporary folder. Raises ValueError if that fails."""
-    commit = _commit(repository, revision)
+    commit = commit_of(repository, revision)
     try:
         temporary = Path(tempfile.mkdtemp(prefix="minibatch-bench-base-")).resolve()
     except OSError as error:
@@ -37,14 +37,17 @@ def worktree(repository: Path, revision: str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _commit(repository: Path, revision: str) -> str:
-    """Returns the revision's commit. Raises ValueError if there is none, or if git fails."""
+def commit_of(repository: Path, revision: str, what: str = "BASE") -> str:
+    """Returns the revision's commit.
+
+    Raises ValueError, with a line that begins with `what`, if there is none, or if git fails.
+    """
     git(repository, "rev-parse", "--git-dir")  # raises an error if the repository itself is unusable
     try:
         return git(repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except ValueError as error:
         reported = str(error).removeprefix("git rev-parse: ")
-    why = f"BASE is {revision!r}; expected a commit, branch or tag of {repository}"
+    why = f"{what} is {revision!r}; expected a commit, branch or tag of {repository}"
     if not git(repository, "rev-list", "--max-count=1", "--all"):
         why += ", which has no commit yet"
     elif git(repository, "rev-parse", "--is-shallow-repository") == "true":

@@ -16,6 +16,7 @@ from .. import run_folders
 from ..ab.comparison import compare_checkouts
 from ..ab.interpreter import checked_interpreter
 from ..ab.output import write_comparison
+from ..ab.provenance import provenance_of
 from ..ab.selection import select
 from ..ab.side import Checkout
 from ..ab.worktree import python_of, worktree
@@ -35,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the interpreter for the base (default: this one, or a new environment's if the lock files "
         "differ)",
     )
+    add_thresholds(parser)
+
+
+def add_thresholds(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for what a comparison must detect."""
     parser.add_argument(
         "--percent",
         type=between(0.1, 1000),
@@ -80,7 +86,10 @@ def compare_revisions(
             folder = stack.enter_context(worktree(folder, revision))
         base = Checkout("base", folder, python or python_of(folder, selection.root))
         head = Checkout("head", selection.root, Path(sys.executable))
+        sides = (
+            provenance_of(base, revision, selection.rows),
+            provenance_of(head, None, selection.rows),
+        )
         found = compare_checkouts(selection, base, head, percent=percent, points=points)
-    named = " with ".join(str(each) for each in (revision, base_python) if each is not None)
-    write_comparison(found, selection.settings, named)
+    write_comparison(found, selection.settings, *sides)
     return _STATUS[found.outcome]

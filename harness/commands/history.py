@@ -70,4 +70,6 @@ def _lines(step: HistoryStep) -> list[str]:
         return [*lines, f"accepted by {step.accepted}"]
     if step.confirmation:
         lines.append(f"confirm: {step.confirmation}")
+    if step.search:
+        lines.append(f"find the commit: {step.search}")
     return [*lines, f"accept, in {ACCEPTED_STEPS} of the study: {step.acceptance}"]

@@ -19,14 +19,13 @@ from tabulate import tabulate
 
 from .. import atomic_json, ownership, run_folders
 from ..ab.comparison import ABComparison, compare_checkouts
-from ..ab.decision import LOOKS
+from ..ab.decision import detectable_change
 from ..ab.selection import select
 from ..ab.side import Checkout
-from ..compare.significance import FALSE_ALARMS
 from ..exercise import row_name
 from ..gates.baselines import Cases
 from ..gates.retraining import RetrainingError, retrain
-from ..gates.slowdown import Judgement, Trainings, judge, to_percent
+from ..gates.slowdown import Judgement, Trainings, judge
 from ..hardware.disturbance import DisturbanceWatch
 from ..hardware.machine import candidate_devices, describe_machine
 from .arguments import at_least
@@ -98,16 +97,13 @@ def _row(
 ) -> dict[str, Any]:
     stats = [run[case].stats for run in trained if case in run]
     ratios = [each.ratio for each in compared.passes[case]]
-    in_turns = compared.speeds[case].difference
     return {
         "id": case,
         "within": 100 * median(each.stddev / each.mean for each in stats),
         "between": 100 * float(np.std(np.log([each.min for each in stats]), ddof=1)),
         "in_turns": 100 * float(np.std(ratios, ddof=1)),
         "detectable": judged.rows[case].detectable,
-        "ab_detectable": to_percent(
-            in_turns.detectable(FALSE_ALARMS / len(LOOKS) / len(compared.speeds))
-        ),
+        "ab_detectable": detectable_change(compared.speeds[case], len(compared.speeds)),
         "ab_passes": len(ratios),
     }
 

@@ -69,10 +69,16 @@ class Learning:
 
 
 def compare_learning(
-    ours: Mapping[str, Learned], theirs: Mapping[str, Learned], points: float, *, bare: bool = False
+    ours: Mapping[str, Learned],
+    theirs: Mapping[str, Learned],
+    points: float,
+    *,
+    bare: bool = False,
+    level: float = FALSE_ALARMS,
 ) -> dict[str, Change]:
     """Compares the rows that both have. Drops of less than half of `points` pass, even if significant.
 
+    `level` is the largest rate of false alarms, for all rows together.
     With one seed the noise is unknown, so a row that is not identical is "underpowered"; with `bare`, it
     "fell" if its accuracy dropped by more than `points`.
     """
@@ -96,7 +102,7 @@ def compare_learning(
     late = {
         case: f"reaches {float(target):.0%} accuracy {delay.estimate:.1f} epochs later"
         for (case, target), delay in delays.items()
-        if delay.estimate >= _DELAY and p[case, target] <= FALSE_ALARMS
+        if delay.estimate >= _DELAY and p[case, target] < level
     }
     changes = {}
     for case, pair in pairs.items():
@@ -108,9 +114,9 @@ def compare_learning(
             fell = bare and 100 * (before - now) > points
             changes[case] = Change("fell" if fell else alone, seeds, before, now)
         else:
-            drop, level = drops[case], FALSE_ALARMS / len(tests)
-            detectable = _detectable(drop, level, points)
-            fell = drop.estimate >= points / 2 and p[case, ""] <= FALSE_ALARMS
+            drop, of_each = drops[case], level / len(tests)
+            detectable = _detectable(drop, of_each, points)
+            fell = drop.estimate >= points / 2 and p[case, ""] < level
             changes[case] = Change(
                 "fell" if fell or case in late else "held" if detectable <= points else "underpowered",
                 seeds,
@@ -118,7 +124,7 @@ def compare_learning(
                 now,
                 p=p[case, ""],
                 detectable=detectable,
-                seeds_needed=_seeds_needed(drop, seeds, level, points),
+                seeds_needed=_seeds_needed(drop, seeds, of_each, points),
                 delay=late.get(case),
             )
     return changes

@@ -116,7 +116,7 @@ def _found(path: Path) -> Iterator[Path]:
     """Yields the saved runs and report folders at or below a path."""
     if not path.exists():
         raise ValueError(f"{path} does not exist; expected saved runs or report folders")
-    if path.is_file() or _is_report(path):
+    if not path.is_dir() or _is_report(path):
         yield path
         return
     for entry in sorted(path.iterdir()):

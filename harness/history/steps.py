@@ -87,6 +87,15 @@ class HistoryStep:
         return f"git switch --detach {after.short_commit} && {make}"
 
     @property
+    def search(self) -> str:
+        """The command that finds its commit by bisection; empty if the row did not get worse."""
+        before, after = self.track.runs[self.earliest - 1], self.track.runs[self.latest]
+        if not self.confirmation or not self.worse or self.row is None:
+            return ""
+        row = _quoted(self.case.replace("$", "$$"))
+        return f"make bisect ROW={row} GOOD={before.short_commit} BAD={after.short_commit}"
+
+    @property
     def acceptance(self) -> str:
         """The line of ACCEPTED_STEPS that accepts it."""
         run = self.track.runs[self.first]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor
 
 from model.data.download import DataError
 from model.data.mnist import load
@@ -20,7 +21,7 @@ from model.dataset import DATASETS
 from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven, why_unavailable
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
-from model.observers import Observer
+from model.observers import LastEpoch, Observer
 from model.schedule import ScheduleError
 from model.train import train as train_model
 from model.values import shown
@@ -29,6 +30,7 @@ from ..exercise import Exercise, case_id, module_of
 from ..files.measured import MeasurementError, checked, restored
 from ..files.record import Hardware, MeasurementRecord, TrainingRecord
 from ..files.sealed import FileError
+from ..files.weights import networks_of
 from ..hardware.lease import Applicant, lease
 from ..hardware.lock_file import Holder, LockError
 from ..hardware.machine import candidate_devices
@@ -105,6 +107,10 @@ def train_row(
         if not resumed and not store.is_first_timing(record.id, key):
             # The test is repeated, and each measurement needs a new training.
             record = recorded(name, again=True)
+        if resumed and settings.save_weights and store.lacks_networks(record.id, key, record.seeds):
+            line = f"{record.id} has no weights: it was trained without --save-weights"
+            with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                print_message(request.config, line)
         training = to_training(record)
         benchmark.group = _in_a_sentence(exercise.title)  # as in earlier saved runs
         device = torch.device(training.device)
@@ -153,13 +159,16 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
 
         def make() -> dict[str, Any]:
             progress = ProgressFile(settings.report_dir, case, experiment.epochs)
-            training, threads, reasons = _train(
+            training, parameters, threads, reasons = _train(
                 experiment,
                 exercise.observers,
                 settings,
                 _applicant(request.config, progress),
                 progress.after_epoch,
             )
+            if settings.save_weights:  # before the record, which marks the row as finished
+                networks = networks_of(case, training, parameters)
+                Store(settings.report_dir).put_networks(case, key, networks)
             return to_record(
                 training,
                 threads=threads,
@@ -273,8 +282,9 @@ def _train(
     settings: Settings,
     applicant: Applicant,
     after_epoch: AfterEpoch,
-) -> tuple[Training, int, dict[str, str]]:
-    """Trains; returns the training, PyTorch's number of threads, and the engines left out, and why."""
+) -> tuple[Training, list[Tensor], int, dict[str, str]]:
+    """Trains; returns the training with its final parameters, which are empty unless weights are saved,
+    PyTorch's number of threads, and the engines left out, and why."""
     name, device = settings.engine, candidate_devices(settings.device)[0]
     auto, cores = name == "auto", len(available_cores())
     if auto and unproven(experiment, device):
@@ -291,22 +301,30 @@ def _train(
     with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
 
-        def trained() -> Training:
-            return train_model(
+        def trained() -> tuple[Training, list[Tensor]]:
+            final: list[Tensor] = []
+
+            def keep(seen: LastEpoch) -> dict[str, Any]:
+                final.extend(seen.parameters)
+                return {}
+
+            keepers = [Observer(keep)] if settings.save_weights else []
+            training = train_model(
                 experiment,
                 data,
                 seeds=settings.seeds,
                 engine=name,
-                observers=observers,
+                observers=[*observers, *keepers],
                 after_epoch=after_epoch,
             )
+            return training, final
 
-        training = trained()
+        training, parameters = trained()
         if settings.timing == "exclusive" and is_spoilt(training.epoch_seconds):
             # The same results, timed again; other processes have delayed one of the two less.
-            training = min(training, trained(), key=lambda each: each.seconds)
+            training, parameters = min((training, parameters), trained(), key=lambda of: of[0].seconds)
         threads = torch.get_num_threads()
-    return training, threads, left_out(experiment, device) if auto else {}
+    return training, parameters, threads, left_out(experiment, device) if auto else {}
 
 
 def _applicant(config: pytest.Config, progress: ProgressFile | None = None) -> Applicant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Train only the K-th of N parts of the rows, which are the same on every machine and take "
         "about equally long; `python -m harness merge` makes one report of all",
     )
+    group.addoption(
+        "--save-weights",
+        action="store_true",
+        help="Keep each seed's final network in the report folder, as weights/*.safetensors",
+    )
+    group.addoption(
+        "--tensorboard",
+        default=None,
+        metavar="DIR",
+        help="Also write learning curves and hyperparameters there, for TensorBoard: a folder for each "
+        "run, row and seed",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -123,6 +136,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     _check_memory(option.device, int(option.replicates))
     shard = _shard(config)
+    if option.save_weights:
+        _needs("--save-weights", "safetensors")
     if hasattr(config, "workerinput"):
         report_dir = Path(config.workerinput[_REPORT_DIR])
     else:
@@ -138,6 +153,8 @@ def pytest_configure(config: pytest.Config) -> None:
         report_dir=report_dir,
         resume=option.resume,
         shard=shard,
+        save_weights=option.save_weights,
+        tensorboard=_tensorboard(config, option.tensorboard),
     )
 
 
@@ -161,6 +178,27 @@ def _shard(config: pytest.Config) -> Shard | None:
                 "machine; leave one out"
             )
     return Shard(int(found[1]), int(found[2]))
+
+
+def _needs(option: str, package: str) -> None:
+    if not find_spec(package):
+        raise pytest.UsageError(
+            f"{option} needs {package}, which is not installed; `pip install {package}` installs it"
+        )
+
+
+def _tensorboard(config: pytest.Config, given: str | None) -> Path | None:
+    if given is None:
+        return None
+    _needs("--tensorboard", "tensorboard")
+    if not given:
+        raise pytest.UsageError("--tensorboard is ''; expected a folder")
+    folder = _resolved(config, "--tensorboard", given)
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        why = "cannot be written" if nearest.is_dir() else "is not a folder"
+        raise pytest.UsageError(f"--tensorboard is {given!r}, but {nearest} {why}; expected a folder")
+    return folder
 
 
 def _check_memory(device: str, replicates: int) -> None:

@@ -39,7 +39,7 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
-from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
 from ..wording import counted, format_duration
 from .collected import exercises_of
 from .progress.watch import unwatch, watch
@@ -198,10 +198,18 @@ def _summarise(session: pytest.Session) -> None:
         _draw_own_figures(config, results)
         atomic_json.write_text(folder / "summary.md", tables.format_markdown(summary))
         write_tables(folder)
+        _write_events(config.stash[SETTINGS])
     except (OSError, ReportError) as error:
         config.stash[_WRITE_ERROR] = str(error)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _write_events(settings: Settings) -> None:
+    if settings.tensorboard is not None:
+        from ..export.curve_events import write_events
+
+        write_events(settings.report_dir, settings.tensorboard)
 
 
 def _draw_own_figures(config: pytest.Config, results: dict[str, tuple[Exercise, Results]]) -> None:

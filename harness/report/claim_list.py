@@ -26,7 +26,7 @@ MEANINGS: dict[Verdict, str] = {
     NOT_REPRODUCED: "The measurement contradicts the claim: a finding, not a failure.",
     HOLDS: "The measurement agrees with the claim.",
     DOES_NOT_HOLD: "The measurement contradicts the claim: a finding, not a failure.",
-    INCONCLUSIVE: "Too close to call, still changing at the end, or times that cannot be compared.",
+    INCONCLUSIVE: "Too close to call, still changing, or times that cannot be compared.",
     NOT_TESTABLE: "It takes more epochs than this run trained.",
 }
 

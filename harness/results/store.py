@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from ..files.record import (
     read_record,
 )
 from ..files.sealed import FileError
+from ..files.weights import SUFFIX, SavedNetwork, write_network
 from ..hardware.waiting import waiting
 
 _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
@@ -102,6 +103,17 @@ class Store:
                 self._update_latest()
             return self._read(kind, path)
 
+    def put_networks(self, name: str, key: Mapping[str, Any], networks: Sequence[SavedNetwork]) -> None:
+        """Writes the final networks of the training of that record, a file for each seed."""
+        self._recreate_folders()
+        for network in networks:
+            path = self._network(name, key, network.seed)
+            write_network(path, network)
+
+    def lacks_networks(self, name: str, key: Mapping[str, Any], seeds: Sequence[int]) -> bool:
+        """Returns whether the network of a seed was not kept."""
+        return not all(self._network(name, key, seed).is_file() for seed in seeds)
+
     def put_claim(self, claim: ClaimRecord) -> None:
         """Writes a decided claim."""
         self._recreate_folders()
@@ -125,6 +137,9 @@ class Store:
         except FileExistsError:
             return False
         return True
+
+    def _network(self, name: str, key: Mapping[str, Any], seed: int) -> Path:
+        return self._folder / "weights" / f"{self._path(name, key).stem}.seed{seed}{SUFFIX}"
 
     def _path(self, name: str, key: Mapping[str, Any]) -> Path:
         return self._runs / f"{file_name(name, key)}.json"
