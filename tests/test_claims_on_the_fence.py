@@ -6,7 +6,9 @@
 import numpy as np
 import pytest
 
+from model.optimizers import SGD
 from tests.bench_modules import bench_module
+from tests.made_up_runs import trained
 from tests.test_known_claims import (
     BASE,
     CASES,
@@ -303,6 +305,18 @@ def test_rows_that_still_improve_are_named():
         "At 0.01 and 1 it still improves at the end."
     )
     assert evidence.improving_at_the_end({0.1: still}) == ""
+
+
+@pytest.mark.parametrize(
+    ("epochs", "improves"), [(2, False), (3, False), (10, False), (19, False), (20, True), (29, True)]
+)
+def test_a_tenth_of_the_epochs_is_one_or_more(epochs, improves):
+    """The accuracy rises by 3 points in the last epoch but one, and falls back in the last."""
+    curve = [*[0.5] * (epochs - 1), 0.53, 0.5]
+    found = trained(SGD(0.1), curve, seconds=range(epochs + 1))
+    assert bench_module("evidence").is_still_improving(found) is improves
+    rises = trained(SGD(0.1), [*[0.5] * epochs, 0.53], seconds=range(epochs + 1))
+    assert bench_module("evidence").is_still_improving(rises) is True
 
 
 def test_streams_that_are_the_same_in_part():

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from harness.ab import comparison
+from harness.ab.decision import _learned, learning_changes
+from harness.ab.turns import Pass
 from harness.commands import noise
 from harness.compare.learning import Learning, compare_learning
 from harness.exercise import Row
@@ -169,6 +171,23 @@ def test_every_pass_of_a_comparison_has_seeds_of_its_own(monkeypatch, seeds):
     comparison.compare_checkouts(selection, None, None, percent=10.0, points=1.0)
     assert len(asked) == 8
     assert [seed for each in asked for seed in each] == [*range(8 * len(seeds))]
+
+
+def test_learning_is_compared_over_the_seeds_of_all_passes():
+    """Of four seeds in two passes, the second pass's two end ten points lower in the head."""
+    passes = [
+        Pass([0, 1], curves=([[0.5, 0.5], [0.9, 0.92]], [[0.5, 0.5], [0.9, 0.92]]), targets=(0.9,)),
+        Pass([2, 3], curves=([[0.5, 0.95], [0.9, 0.94]], [[0.5, 0.5], [0.8, 0.84]]), targets=(0.9,)),
+        Pass([4, 5]),  # not trained whole
+    ]
+    found = learning_changes({"a": passes}, 1.0)["a"]
+    assert found.seeds == 4
+    assert found.before == pytest.approx((0.9 + 0.92 + 0.9 + 0.94) / 4)
+    assert found.now == pytest.approx((0.9 + 0.92 + 0.8 + 0.84) / 4)
+    base, head = (_learned(passes[:2], side) for side in (0, 1))
+    assert base.epochs_to == {"0.90": [2, 2, 2, 1]}
+    assert head.epochs_to == {"0.90": [2, 2, None, None]}
+    assert (head.seeds, head.epochs) == ([0, 1, 2, 3], 2)
 
 
 def test_noise_is_between_runs_and_a_run_is_judged_by_those_before_it(monkeypatch, tmp_path):
