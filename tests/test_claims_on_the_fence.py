@@ -319,6 +319,34 @@ def test_a_tenth_of_the_epochs_is_one_or_more(epochs, improves):
     assert bench_module("evidence").is_still_improving(rises) is True
 
 
+def test_seeds_improve_each_on_its_own():
+    """Each seed rises by 3 points, far less than the seeds differ; or one of three rises by 5."""
+    improves = bench_module("evidence").is_still_improving
+    steadily = [(0.1, start, start + 0.03) for start in (0.4, 0.5, 0.6)]
+    assert improves(trained(SGD(0.1), *steadily, seconds=(0, 1, 2))) is True
+    once = [(0.1, 0.5, end) for end in (0.55, 0.5, 0.5)]
+    assert improves(trained(SGD(0.1), *once, seconds=(0, 1, 2))) is False
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "longer"),
+    [
+        ([2.0], [1.0], True),  # one epoch has no interval
+        ([1.0], [2.0], False),
+        ([1.0], [1.0], False),
+        ([1.0, 1.0], [1.0, 1.0], None),
+        ([2.0, 2.0], [1.0, 1.0], True),
+        ([1.0, 1.1], [1.2, 1.3], None),
+        ([1.0, 1.01], [2.0, 2.01], False),
+    ],
+)
+def test_epochs_that_take_longer(ours, theirs, longer):
+    def timed(epochs):
+        return trained(SGD(0.1), [0.1] * (len(epochs) + 1), seconds=[0, *np.cumsum(epochs)])
+
+    assert bench_module("evidence").trains_longer(timed(ours), timed(theirs)) is longer
+
+
 def test_streams_that_are_the_same_in_part():
     """One seed's examples are enough to differ; one that differs from another is not enough to be so."""
     test = "test_the_training_data_are_not_fixed"

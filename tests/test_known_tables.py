@@ -15,7 +15,7 @@ from harness.report import page, quotes, tables, terminal
 from harness.report.alike import best, best_few
 from harness.report.changes import RowChange, compare_runs
 from harness.report.claim_list import in_reading_order
-from harness.report.differences import likely_reason, uneven_note
+from harness.report.differences import likely_reason, points_from_published, uneven_note
 from harness.report.headline import headline
 from harness.report.next_steps import next_steps
 from harness.report.page_exercise import exercise_on_page
@@ -330,7 +330,7 @@ def test_ten_differences_on_the_page_the_largest_first():
 @pytest.mark.parametrize(
     ("published", "epochs", "reason"),
     [
-        (0.6, 8, ""),  # exactly ten points
+        (0.599, 8, ""),
         (0.6001, 8, "after 4 of 8 epochs"),
         (0.6001, 4, "Unexplained."),
         (0.399, 8, "Unexplained."),
@@ -341,6 +341,14 @@ def test_a_difference_of_more_than_ten_points_has_a_reason(published, epochs, re
     paper = CASES["sgd-lr0.1"].paper.model_copy(update={"test_accuracy": published})
     case = CASES["sgd-lr0.1"].model_copy(update={"paper": paper})
     assert likely_reason(case, ONE.model_copy(update={"full_epochs": epochs})) == reason
+
+
+def test_a_difference_of_exactly_ten_points_needs_no_reason():
+    """0.1 from 0 is the only such difference that is exactly ten points in binary, too."""
+    paper = CASES["sgd-lr1"].paper.model_copy(update={"test_accuracy": 0.0, "remark": "Why."})
+    case = CASES["sgd-lr1"].model_copy(update={"paper": paper})
+    assert points_from_published(case) == 10
+    assert likely_reason(case, ONE) == ""
 
 
 def test_an_epoch_of_exactly_twice_the_median_is_out_of_line():
