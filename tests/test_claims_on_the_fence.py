@@ -338,6 +338,7 @@ def test_seeds_improve_each_on_its_own():
         ([2.0, 2.0], [1.0, 1.0], True),
         ([1.0, 1.1], [1.2, 1.3], None),
         ([1.0, 1.01], [2.0, 2.01], False),
+        ([1.0, 1.0], [1.5, 1.5], False),
     ],
 )
 def test_epochs_that_take_longer(ours, theirs, longer):

@@ -253,6 +253,10 @@ def test_ranks_are_shared_unless_the_better_is_significantly_better():
     assert measures.ranking({"near": near, "a": a, "b": b}) == {"a": 1, "b": 2, "near": 2}
     assert measures.ranking({"b": b, "a": a}) == {"a": 1, "b": 2}
     assert measures.ranking({"b": np.array([0.5]), "a": np.array([0.6])}) == {"a": 1, "b": 2}
+    # One seed ranks by value, and says nothing of ties; two seeds do.
+    assert measures.ranking({"b": np.array([0.5]), "a": np.array([0.5])}) == {"b": 1, "a": 2}
+    open_to_two = {"a": np.array([0.5, 0.6]), "b": np.array([0.4, 0.69])}
+    assert measures.ranking(open_to_two) == {"a": 1, "b": 1}
     # Alone, a difference with t = 3.68 is significant (p = 0.021); among three pairs it is not.
     closer = a - 0.001 + np.array([0.0005, -0.0005, 0.0007, -0.0007, 0.0])
     assert measures._p(a, closer) == pytest.approx(0.0213, abs=1e-4)
@@ -262,6 +266,12 @@ def test_ranks_are_shared_unless_the_better_is_significantly_better():
         "closer": 1,
         "third": 1,
     }
+
+
+def test_a_difference_without_variance_has_no_t_value():
+    ours = np.array([0.5, 0.625, 0.75])  # exact in binary
+    assert measures._p(ours, ours.copy()) == 1
+    assert measures._p(ours, ours - 0.25) == 0
 
 
 def test_the_figure_has_the_expected_best_of_every_number_of_draws():

@@ -8,14 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness.exercise import Results
+from harness.exercise import Published, Results
 from harness.files.speeds import SpeedFile
 from harness.report.figures import figures_of
 from harness.report.figures.against_setting import setting_figures
 from harness.report.figures.curve_panel import Curves
+from harness.report.figures.learning_curves import learning_curve_figures
 from harness.report.figures.per_step import per_step_figures
 from harness.report.figures.time_to_accuracy import time_to_accuracy_figures
 from harness.report.series import lines_of
+from model.optimizers import Adam, RMSprop
 from tests import reports
 from tests.bench_modules import bench_module
 from tests.made_up_runs import FIRST, RUN, SECOND, SGD, TRAININGS, run_of, trained
@@ -106,6 +108,31 @@ def test_only_published_times_on_the_axis_are_drawn():
     notes = figures()["1-x-seconds"].notes
     assert "Published times, 100 to 600 s on other hardware, lie outside the axis." in notes
     assert "+: published, after 8 epochs." in notes or "×: published, after 8 epochs." in notes
+
+
+def test_after_all_epochs_published_values_need_no_number_of_epochs():
+    rows = {"a": TRAININGS[FIRST]["adam-lr0.1"], "b": TRAININGS[FIRST]["sgd-lr0.1"]}
+    run = run_of({FIRST: rows}, published={"a": Published(0.9)}, full={FIRST: 4})
+    figure = figures_of(run, run.summary.exercises[0])[0]
+    (row,) = figure.data["curves-1-x-published"]
+    assert (row["published"], row["test_error"]) == ("published", 10)
+    assert figure.notes.endswith("× at the edge: published.")
+
+
+def test_curves_coincide_by_their_test_errors():
+    """The first two differ in training errors alone, the third in test errors alone."""
+    curve, other = np.array([[0.1, 0.6, 0.9]]).T, np.array([[0.1, 0.3, 0.7]]).T
+    rows = {
+        "a": trained(SGD(0.1), curve[:, 0], seconds=(0, 1, 2)),
+        "b": trained(SGD(0.2), curve[:, 0], seconds=(0, 1, 2), train_accuracy=other),
+        "c": trained(SGD(0.3), other[:, 0], seconds=(0, 1, 2), train_accuracy=curve),
+    }
+    run = run_of({FIRST: rows}, published={})
+    notes = learning_curve_figures(run.summary.exercises[0], lines_of(run, run.summary.exercises[0]))[
+        0
+    ].notes
+    assert "Nearly coincide: “rate 0.1” and “rate 0.2” (test errors differ by less than 0.1 %" in notes
+    assert notes.count("“") == 2
 
 
 def test_published_times_at_the_ends_of_the_axis():
@@ -258,6 +285,42 @@ def test_times_by_rate_are_to_the_highest_target_that_two_rows_reach_under_all_s
         (3, 6),
         (None, None),
     ]
+
+
+def by_rate(rows):
+    run = run_of({FIRST: rows}, published={})
+    (exercise,) = run.summary.exercises
+    (figure,) = setting_figures(exercise, lines_of(run, exercise))
+    return figure
+
+
+def test_a_target_that_some_seeds_miss_is_not_the_one_to_time():
+    """Three rows reach 95 % under both seeds, and 97 % under one of them."""
+    rows = {
+        f"r{rate}": trained(SGD(rate), (0.1, 0.96, 0.97), (0.1, 0.95, 0.96), seconds=(0, 1, 2))
+        for rate in (0.1, 0.2, 0.3)
+    }
+    assert [*by_rate(rows).variants][2:] == ["epochs to 95 %", "seconds to 95 %"]
+    # One row alone is no target for all.
+    rows["r0.3"] = trained(SGD(0.3), (0.1, 0.97, 0.97), (0.1, 0.97, 0.97), seconds=(0, 1, 2))
+    assert [*by_rate(rows).variants][2:] == ["epochs to 95 %", "seconds to 95 %"]
+
+
+def test_lines_with_panels_of_their_own_do_not_coincide():
+    """Two optimizers with the same accuracies at three rates; with a third, they share a panel."""
+    rows = {
+        f"{name}{rate}": trained(make(rate), (0.1, end), seconds=(0, 1))
+        for name, make in (("sgd", SGD), ("adam", Adam))
+        for rate, end in ((0.1, 0.5), (0.2, 0.9), (0.3, 0.95))
+    }
+    assert "coincide" not in by_rate(rows).notes
+    third = {
+        f"rms{rate}": trained(RMSprop(rate), (0.1, end), seconds=(0, 1))
+        for rate, end in ((0.1, 0.4), (0.2, 0.8), (0.3, 0.85))
+    }
+    assert "Nearly coincide: “SGD” and “Adam” (test errors differ by less than 0.1 % on average)." in (
+        by_rate(rows | third).notes
+    )
 
 
 def test_spans_are_around_the_best_rate():
