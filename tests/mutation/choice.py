@@ -112,7 +112,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/engines": ("engines", "proof", "values"),
     "model/engines/cluster": ("cluster",),
     "model/engines/cuda_graph": ("limits", "cuda_graph"),
-    "model/engines/numba_loop": ("limits", "engines", "numba_cache", "subnormals"),
+    "model/engines/numba_loop": ("limits", "engines", "deferred_steps", "numba_cache", "subnormals"),
     "model/engines/numba_loop/evaluation.py": ("evaluate",),
     "model/engines/proof.py": ("limits", "proof"),
     "model/evaluate.py": ("evaluate", "model"),
