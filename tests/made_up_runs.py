@@ -36,7 +36,10 @@ def trained(
     batch_size: int = 100,
     **fields: Any,
 ) -> Training:
-    """Returns the training with a curve of test accuracies for each seed, from before training on."""
+    """Returns the training with a curve of test accuracies for each seed, from before training on.
+
+    Training errors are half of the test errors.
+    """
     accuracy = np.array(curves, dtype=float).T
     epochs, count = len(accuracy) - 1, len(curves)
     settings = {name: fields.pop(name) for name in ("order", "init") if name in fields}
@@ -50,7 +53,7 @@ def trained(
             "steps": STEPS * epochs,
             "epoch_seconds": np.array(seconds, dtype=float),
             "train_loss": loss,
-            "train_accuracy": accuracy,
+            "train_accuracy": (1 + accuracy) / 2,
             "test_loss": loss + 1,
             "test_accuracy": accuracy,
             "predictions": np.full((10, count), 1000),

@@ -99,6 +99,23 @@ def test_the_work_is_the_mean_of_the_first_batches():
     assert first.bytes_moved == 4 * 3 * (1 * 3 + 3 * 2) + 6
 
 
+def test_a_thousand_examples_are_counted():
+    """The thousandth has two pixels, like all after it; the others have one."""
+    found = work_of(SGD(1), batch_size=1, order=(*[1] * 999, 0, 0, 0))
+    assert found.bytes_moved == pytest.approx(4 * 3 * (1.001 * 3 + 3 * 2) + 1.001 * 6)
+    # Of whole batches: 142 batches of 7 are 994 examples.
+    found = work_of(SGD(1), batch_size=7, order=(*[1] * 994, *[0] * 100))
+    assert found.bytes_moved == 4 * 3 * (1 * 3 + 3 * 2) + 7 * 6
+
+
+def test_units_are_off_as_in_the_network_of_seed_0():
+    linear = next(iter(SMALL.build("default", 0).children()))
+    on = int((linear(IMAGES) > 0).sum())  # in both examples together
+    assert on < 6
+    found = work_of(SGD(1, weight_decay=0.1), init="default")
+    assert found.operations == 2 * (2 * 3 * 3 + 3 * on * 2) + 4 * WEIGHTS
+
+
 def test_unknown_work_has_no_bound():
     assert work_of(Torch(torch.optim.NAdam, 0.1)) is None
 
@@ -152,6 +169,15 @@ def test_a_pass_over_a_buffer_reads_and_writes_it(monkeypatch, timed, size, pass
     timed[0]()
     ((buffer, count),) = done
     assert (buffer.nbytes, count) == (size, passes)
+
+
+def test_a_gpus_bandwidth_is_of_a_buffer_of_a_gibibyte(monkeypatch, timed):
+    made, added = [], []
+    buffer = SimpleNamespace(add_=added.append)
+    monkeypatch.setattr(roofline.torch, "zeros", lambda count, device: made.append(count) or buffer)
+    assert roofline.bandwidth.__wrapped__(2**16, GPU) == 2 * 2**30 * 20 / 0.25
+    timed[0]()
+    assert (made, added) == ([2**28], [1] * 20)
 
 
 def test_the_peak_counts_a_multiplication_and_an_addition_for_each_product(timed):

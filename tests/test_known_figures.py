@@ -61,6 +61,8 @@ def test_curves_have_means_and_intervals_over_seeds():
     assert end["test_error"] == 7
     assert end["test_error_low"] == 0  # 7 - 8.96, but no error is below 0
     assert end["test_error_high"] == pytest.approx(7 + 4.3027 * THIRD_OF_13, abs=1e-3)
+    assert (end["training_error"], end["training_error_low"]) == (3.5, 0)
+    assert end["training_error_high"] == pytest.approx(3.5 + 4.3027 * THIRD_OF_13 / 2, abs=1e-3)
     assert end["training_loss"] == pytest.approx(0.07)
     assert end["test_loss"] == pytest.approx(1.07)
     assert end["test_loss_high"] == pytest.approx(1.07 + 0.043027 * THIRD_OF_13, abs=1e-4)
@@ -149,7 +151,7 @@ def test_after_a_time_the_error_is_that_of_the_last_epoch_that_has_ended():
     times = figures()["1-x-seconds"].data["curves-1-x-times"]
     assert len(times) == 40
     first, last = times[0], times[-1]
-    assert first == {"seconds": 1, "test_1": 80, "training_1": 80, "test_5": 80, "training_5": 80}
+    assert first == {"seconds": 1, "test_1": 80, "training_1": 40, "test_5": 80, "training_5": 40}
     assert last["seconds"] == pytest.approx(12, abs=0.01)
     assert [last[f"test_{at}"] for at in range(6)] == [7, 50, 90, 3, 1.5, 90]
     # Between 3 and 4 s: one epoch of the first row, three of the second.

@@ -292,6 +292,14 @@ def test_epochs_are_shown_only_if_all_seeds_reach_the_target():
     assert [row["epochs"] for row in found] == ["1.5", "–"]
 
 
+def test_a_claim_on_the_page_names_the_rows_that_it_does_not_use():
+    of = claim(FIRST, "a", REPRODUCED).model_copy(update={"rows": ["adam-lr0.1", "sgd-lr1"]})
+    run = run_of({FIRST: TRAININGS[FIRST]}, [of])
+    (found,) = exercise_on_page(run, run.summary.exercises[0], [])["claims"]
+    assert found["unused"] == ["sgd-lr0.01", "sgd-lr0.1", "adam-lr0.01", "adam-lr1"]
+    assert (found["test"], found["anchor"], found["figure"]) == ("test_a", "1-x-test_a", None)
+
+
 def test_the_headline_has_the_best_row_and_the_best_published_one_of_each_group():
     assert headline(lines_of(RUN, ONE)) == (
         "Best test accuracy: SGD 0.930 ± 0.090 at rate 0.01, the lowest tried (published: 0.630 at "
