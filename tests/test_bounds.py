@@ -88,6 +88,18 @@ def test_units_that_are_off_need_no_work():
     assert found.bytes_held == 4 * 2 * 3
 
 
+def test_every_hidden_layer_counts():
+    """With two hidden layers of 3 units, all on: 3 pixels, then 6 and 6 outputs in two examples."""
+    network = MLP((4, 3, 3, 2), ("relu", "relu"))
+    experiment = Experiment(
+        optimizer=SGD(1), batch_size=2, epochs=1, init=1.0, network=network, dataset=DATA.dataset
+    )
+    found = minimum_work(experiment, DATA, torch.tensor([0, 1]))
+    touched = 2 * 3 + 3 * 3 + 3 * 2
+    assert found.operations == 2 * (2 * 3 * 3 + 3 * 6 * 3 + 3 * 6 * 2) + 2 * touched
+    assert found.bytes_moved == 4 * 3 * touched + PIXELS
+
+
 def test_the_work_is_the_mean_of_the_first_batches():
     """At batch size 1: of 2 pixels and of 1, with 3 and 3 hidden units."""
     found = work_of(SGD(1), batch_size=1)
