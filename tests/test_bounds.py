@@ -129,7 +129,7 @@ def test_units_are_off_as_in_the_network_of_seed_0():
 
 
 def test_unknown_work_has_no_bound():
-    assert work_of(Torch(torch.optim.NAdam, 0.1)) is None
+    assert work_of(Torch("torch.optim.NAdam", 0.1)) is None
 
 
 def test_products_of_all_pixels():

@@ -115,7 +115,8 @@ def test_only_published_times_on_the_axis_are_drawn():
 def test_after_all_epochs_published_values_need_no_number_of_epochs():
     rows = {"a": TRAININGS[FIRST]["adam-lr0.1"], "b": TRAININGS[FIRST]["sgd-lr0.1"]}
     run = run_of({FIRST: rows}, published={"a": Published(0.9)}, full={FIRST: 4})
-    figure = figures_of(run, run.summary.exercises[0])[0]
+    (exercise,) = run.summary.exercises
+    figure, *_ = learning_curve_figures(exercise, lines_of(run, exercise))
     (row,) = figure.data["curves-1-x-published"]
     assert (row["published"], row["test_error"]) == ("published", 10)
     assert figure.notes.endswith("× at the edge: published.")
