@@ -209,7 +209,8 @@ def test_the_warm_up_does_not_count(monkeypatch):
 )
 def test_replicates_divide_the_cores(monkeypatch, cores, replicates, times):
     """The bound of one core holds for a replicate on one core; on two, it is half of that."""
-    engine = SimpleNamespace(NAME="other", Engine=eager.Engine, refuses=lambda *_: None)
+    monkeypatch.setattr(eager, "Engine", lambda *_: None)
+    engine = SimpleNamespace(NAME="other", Engine=lambda *_: None)
     monkeypatch.setattr(speed, "_runnable", lambda *_: [engine, eager])
     monkeypatch.setattr(speed.peers, "ready", lambda *_: [])
     monkeypatch.setattr(speed, "measured_peak", lambda device: 1e9)
