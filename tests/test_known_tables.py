@@ -466,6 +466,36 @@ def test_times_are_compared_per_seed_and_accuracies_by_their_intervals():
     assert "new: not in run" in found.left_out
 
 
+def test_regressions_come_first_the_worst_accuracies_before_the_slowest_times():
+    """By row: the accuracy here, and the seconds here and there; there it is 0.9 in 10 s."""
+    rows = {
+        "faster": (0.9, 5, 10),
+        "untimed": (0.9, 10, 0),
+        "slower": (0.9, 12, 10),
+        "unchanged": (0.9, 10, 10),
+        "worse": (0.85, 10, 10),
+        "slowest": (0.9, 20, 10),
+        "worst": (0.8, 10, 10),
+        "worse and slow": (0.84, 30, 10),
+    }
+
+    def run(which):
+        return run_of(
+            {
+                FIRST: {
+                    name: trained(SGD(0.1), (0.1, (ours, 0.9)[which]), seconds=(0, times[which]))
+                    for name, (ours, *times) in rows.items()
+                }
+            },
+            published={},
+        )
+
+    found = [each.name for each in compare_runs(run(0), run(1)).differences]
+    assert found == [
+        "worst", "worse and slow", "worse", "slowest", "slower", "unchanged", "faster", "untimed",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("points", "interval", "learns"),
     [
