@@ -256,7 +256,11 @@ ROWS = [
 def forecast_of(tmp_path, monkeypatch):
     """`forecast_of(rows, experiments, seeds)`, on the machine that was measured."""
     monkeypatch.setattr(forecast, "device_name", lambda device: reports.MACHINE["device_name"])
-    monkeypatch.setattr(forecast.engines, "choose_engine", lambda name, *_: SimpleNamespace(NAME=name))
+    monkeypatch.setattr(
+        forecast.engines,
+        "choose_engine",
+        lambda name, *_: SimpleNamespace(NAME="numba" if name == "auto" else name),
+    )
     monkeypatch.setattr(forecast.engines, "unproven", lambda *_: True)
 
     def predicted(rows, experiments, seeds=1, engine="numba"):
@@ -305,5 +309,7 @@ def test_what_was_not_measured_is_not_forecast(forecast_of, unmeasured):
 
 def test_no_forecast_before_an_engine_is_chosen_or_from_another_machine(forecast_of, monkeypatch):
     assert forecast_of(ROWS, [case()], engine="auto") is None
+    monkeypatch.setattr(forecast.engines, "unproven", lambda *_: False)
+    assert forecast_of(ROWS, [case()], engine="auto") == pytest.approx(1800 * 20e-6)
     monkeypatch.setattr(forecast, "device_name", lambda device: "another machine")
     assert forecast_of(ROWS, [case()]) is None

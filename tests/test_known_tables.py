@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.engine_speeds.comparable import NOT_COMPARABLE
 from harness.exercise import Published
 from harness.files import sealed
 from harness.files.summary import Reached
@@ -399,6 +400,27 @@ def test_more_seeds_are_forecast_from_each_rows_own_seeds():
     assert step.command == "pytest bench/ --replicates 5"
 
 
+@pytest.mark.parametrize(("seeds", "steps"), [(1, 1), (2, 0), (3, 0)])
+def test_without_open_claims_two_seeds_are_enough(seeds, steps):
+    rows = {"a": trained(SGD(0.1), *seeds * [(0.1, 0.5)], seconds=(0, 6.0))}
+    summary = run_of({FIRST: rows}, full={FIRST: 1}, scale="paper").summary
+    assert [step.why for step in next_steps(summary)] == steps * [
+        "5 seeds, 95 % intervals: at most 30 s of training"
+    ]
+
+
+@pytest.mark.parametrize(("engine", "steps"), [("numba", 0), ("eager", 1)])
+def test_another_engine_is_suggested_only_if_engines_differ(engine, steps):
+    """On two devices, times cannot be compared either, but another engine does not help."""
+    rows = {
+        "a": trained(SGD(0.1), (0.1, 0.5), (0.1, 0.5), seconds=(0, 6.0)),
+        "b": trained(SGD(0.2), (0.1, 0.5), (0.1, 0.5), seconds=(0, 6.0), engine=engine, device="cuda:0"),
+    }
+    claims = [claim(FIRST, "a", INCONCLUSIVE, f"{NOT_COMPARABLE}: b used another.")]
+    summary = run_of({FIRST: rows}, claims, full={FIRST: 1}, scale="paper").summary
+    assert [step.command for step in next_steps(summary)] == steps * ["pytest bench/ --engine eager"]
+
+
 @pytest.mark.parametrize(("seeds", "more"), [(1, 5), (4, 5), (5, 10), (6, 12)])
 def test_five_seeds_or_twice_as_many(seeds, more):
     rows = {"a": trained(SGD(0.1), *seeds * [(0.1, 0.5)], seconds=(0, 6.0 * seeds))}
@@ -464,6 +486,11 @@ def test_times_are_compared_per_seed_and_accuracies_by_their_intervals():
     assert "adam-lr0.1: epochs 4 here, 1 there" in found.left_out
     assert "sgd-lr1: not in run" in found.left_out
     assert "new: not in run" in found.left_out
+
+
+def test_a_run_without_rows_has_no_seeds():
+    none = run_of({})
+    assert ("seeds", 3, 0) in compare_runs(RUN, none).settings
 
 
 def test_regressions_come_first_the_worst_accuracies_before_the_slowest_times():
