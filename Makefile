@@ -37,7 +37,7 @@ help:
 	@echo "make site     draw the pages of all published runs in the folder _site, to be served"
 	@echo "make publish RUN=reports/latest NAME=some-hardware   keep a run, and quote it in the docs"
 	@echo "make prune KEEP=N    delete all report folders but the newest N; no other command deletes a run"
-	@echo "make mutants  check that some test fails for each small change in the code that decides and measures"
+	@echo "make mutants  check that some test fails for each small change in the code; ARGS=... names modules or folders"
 	@echo "make lock     resolve pyproject.toml again, keeping the pins that still fit"
 
 bench: $(VENV)/installed

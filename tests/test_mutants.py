@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from tests.mutation.__main__ import EQUIVALENT, TESTS
+from tests.mutation.__main__ import EQUIVALENT, main
+from tests.mutation.choice import TESTS, chosen_tests, modules
 from tests.mutation.mutants import mutants
 from tests.mutation.trial import ROOT
 
@@ -57,12 +58,36 @@ def test_every_mutant_compiles_and_differs():
         assert mutant.source != source
 
 
-@pytest.mark.parametrize("module", TESTS)
-def test_the_tests_and_the_equivalent_mutants_of_a_module_exist(module):
-    assert all((ROOT / "tests" / f"test_{name}.py").exists() for name in TESTS[module])
-    listed = {change for changes in EQUIVALENT.get(module, {}).values() for change in changes}
+def test_every_module_has_tests_that_exist():
+    found = [*modules()]
+    assert {path.partition("/")[0] for path in found} == {"bench", "examples", "harness", "model"}
+    for module in found:
+        assert all((ROOT / path).exists() for path in chosen_tests(module)), module
+    assert all((ROOT / path).exists() for path in TESTS)
+
+
+def test_the_tests_of_a_module_are_those_of_the_longest_path():
+    assert chosen_tests("harness/report/figures/figure.py")[0] == "tests/test_known_figures.py"
+    assert chosen_tests("harness/report/figure_names.py")[0] == "tests/test_known_tables.py"
+    assert chosen_tests("harness/ownership.py") == ["tests/test_ownership.py"]
+
+
+def test_modules_are_chosen_by_folder_or_name(capsys):
+    assert [*modules(["harness/stats.py", "harness/compare/"])] == [
+        "harness/compare/__init__.py",
+        "harness/compare/github.py",
+        "harness/compare/learning.py",
+        "harness/compare/significance.py",
+        "harness/stats.py",
+    ]
+    assert main(["harness/stats"]) == 2
+    assert capsys.readouterr().err == (
+        "harness/stats is not a module or a folder of modules; expected paths like bench or "
+        "bench/__init__.py\n"
+    )
+
+
+@pytest.mark.parametrize("module", EQUIVALENT)
+def test_the_equivalent_mutants_of_a_module_exist(module):
+    listed = {change for changes in EQUIVALENT[module].values() for change in changes}
     assert listed <= {mutant.change for mutant in mutants((ROOT / module).read_text())}
-
-
-def test_equivalent_mutants_are_listed_for_tested_modules_only():
-    assert {*EQUIVALENT} <= {*TESTS}

@@ -442,7 +442,9 @@ def test_a_failure_to_draw_is_reported_in_one_line(folder, tmp_path, monkeypatch
         line = session.draw_report(folder)
     finally:
         signal.signal(signal.SIGTERM, before)
-    later = f" To draw them later: {Path(sys.executable).relative_to(ROOT)} -m harness report {folder}"
+    python = Path(sys.executable)
+    python = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    later = f" To draw them later: {python} -m harness report {folder}"
     assert line == f"No page or figures: {reason}." + later * (code != MISSING)
 
 

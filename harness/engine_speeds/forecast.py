@@ -48,10 +48,10 @@ def _seconds(
         raise KeyError("auto")
     engine = engines.choose_engine(settings.engine, experiment, device).NAME
     wanted = (experiment.optimizer.label, experiment.batch_size, engine)
-    # One replicate was measured on one core and several on all cores, as in training.
+    # Of the rows with the same replicates, that on most cores counts, which training may use, too.
     by_replicates = {
         row.replicates: row.us_per_step
-        for row in rows
+        for row in sorted(rows, key=lambda row: row.cores or 0)
         if (row.optimizer, row.batch_size, row.engine) == wanted
     }
     # The largest number of replicates that were measured together, repeated as often as needed.

@@ -165,4 +165,4 @@ def _median_seconds(run: Callable[[], None], device: torch.device) -> float:
 
 def _rounded(size: float) -> int:
     """Rounds up to a power of two, at least 64 KiB, so that few buffers are measured."""
-    return 1 << max(16, round(size).bit_length())
+    return 1 << max(16, (round(size) - 1).bit_length())

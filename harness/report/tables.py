@@ -156,7 +156,8 @@ def encodable(text: str, encoding: str) -> str:
 
 def format_seconds(value: float) -> str:
     """Formats seconds: whole numbers and values from 100 without decimals, others to three digits."""
-    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
+    # With three digits, what rounds to 100 would end with a point.
+    return f"{value:.0f}" if value >= 99.95 or value == int(value) else f"{value:#.3g}"
 
 
 def format_markdown(summary: Summary) -> str:

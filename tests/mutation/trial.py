@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[2]
 
 _FORKS = multiprocessing.get_context("forkserver")
 # Libraries only: the project itself is imported from the copy that holds the mutant.
-_IMPORTED = ["pytest", "torch", "numba", "scipy.stats", "scipy.optimize", "pydantic"]
+_IMPORTED = [
+    "pytest",
+    "torch",
+    "numba",
+    "scipy.stats",
+    "scipy.optimize",
+    "pydantic",
+    "altair",
+    "vl_convert",
+]
 _NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
 
 
@@ -76,7 +85,7 @@ def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
     # The project is imported again, from the copy.
     sys.path = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]
     for name in [*sys.modules]:
-        if name.partition(".")[0] in ("harness", "model", "tests"):
+        if name.partition(".")[0] in ("bench", "examples", "harness", "model", "tests"):
             del sys.modules[name]
     sys.dont_write_bytecode = True
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "passive"}

@@ -1,0 +1,142 @@
+"""Which modules are mutated, and which tests are run for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .trial import ROOT
+
+PACKAGES = ("bench", "examples", "harness", "model")
+
+# The test files of each module, or of all modules in a folder, the fastest first, because the first
+# failure ends a trial. The longest path counts.
+TESTS: dict[str, tuple[str, ...]] = {
+    "bench": (
+        "published_claims", "known_claims", "claims_on_the_fence", "published_figures", "claims",
+    ),
+    "bench/class_accuracy_figure.py": ("known_figures",),
+    "bench/conftest.py": ("study",),
+    "bench/gradient_bias_figure.py": ("known_figures",),
+    "bench/paper.py": ("published_figures",),
+    "bench/stories.py": ("known_stories",),
+    "examples": ("example_claims",),
+    "examples/optimizers/conftest.py": ("study",),
+    "harness": ("values", "session"),
+    "harness/ab": ("ab", "limits", "noise"),
+    "harness/accuracy.py": ("published_claims", "known_claims", "stats"),
+    "harness/atomic_json.py": ("jsonfile",),
+    "harness/claim.py": ("claims",),
+    "harness/commands/ab.py": ("ab",),
+    "harness/commands/arguments.py": ("children", "noise"),
+    "harness/commands/calibrate.py": ("calibration",),
+    "harness/commands/decide.py": ("decide",),
+    "harness/commands/export.py": ("export",),
+    "harness/commands/gpu.py": ("gpu_command",),
+    "harness/commands/history.py": ("history",),
+    "harness/commands/noise.py": ("limits", "noise"),
+    "harness/commands/output.py": ("children",),
+    "harness/commands/prune.py": ("races", "run_folders"),
+    "harness/commands/publish.py": ("races", "publish"),
+    "harness/commands/replays.py": ("replays",),
+    "harness/commands/report.py": ("report",),
+    "harness/commands/site.py": ("site",),
+    "harness/commands/speed.py": ("bounds", "speed"),
+    "harness/commands/times.py": ("speed",),
+    "harness/compare/github.py": ("gate", "ab"),
+    "harness/compare/learning.py": ("learning", "limits"),
+    "harness/compare/significance.py": ("significance", "learning"),
+    "harness/engine_speeds/comparable.py": ("known_tables", "next_steps"),
+    "harness/engine_speeds/forecast.py": ("bounds", "options"),
+    "harness/engine_speeds/peak_memory.py": ("speed", "values"),
+    "harness/engine_speeds/peers.py": ("peers",),
+    "harness/engine_speeds/roofline.py": ("bounds", "speed"),
+    "harness/entry": ("study", "options"),
+    "harness/exercise.py": ("study", "files", "limits"),
+    "harness/export": ("export", "services"),
+    "harness/files": ("files", "jsonfile", "limits"),
+    "harness/gates": ("findings", "gate"),
+    "harness/gates/accuracy_gate.py": ("findings",),
+    "harness/gates/baselines.py": ("baselines", "findings"),
+    "harness/gates/slowdown.py": ("slowdown", "limits"),
+    "harness/gates/time_gate.py": ("findings", "limits"),
+    "harness/hardware": ("session", "surroundings", "noise"),
+    "harness/hardware/lease.py": ("races", "lease", "session"),
+    "harness/hardware/lock_file.py": ("races", "lease"),
+    "harness/history": ("limits", "history", "history_page", "replays"),
+    "harness/ownership.py": ("ownership",),
+    "harness/plugin": ("options", "session", "claims", "collected"),
+    "harness/plugin/claims.py": ("claims",),
+    "harness/plugin/fixtures.py": (
+        "claims", "session", "benchmarks", "measurements", "faults", "proof",
+    ),
+    "harness/plugin/job_summary.py": ("limits", "gate"),
+    "harness/plugin/progress": ("progress",),
+    "harness/plugin/shutdown.py": ("interrupt",),
+    "harness/processes.py": ("children", "surroundings"),
+    "harness/report": ("known_tables", "limits", "page_content", "report", "many_rows"),
+    "harness/report/alike.py": ("known_tables", "limits", "many_rows"),
+    "harness/report/changes.py": ("known_tables", "report"),
+    "harness/report/differences.py": ("known_tables", "page_content"),
+    "harness/report/figures": ("known_figures", "limits", "figures", "many_rows"),
+    "harness/report/headline.py": ("known_tables", "limits", "many_rows"),
+    "harness/report/load.py": ("limits", "report"),
+    "harness/report/next_steps.py": ("known_tables", "next_steps"),
+    "harness/report/own_figures.py": ("report", "study"),
+    "harness/report/passages.py": ("publish",),
+    "harness/report/quotes.py": ("known_tables", "publish"),
+    "harness/report/replacement.py": ("publish", "report"),
+    "harness/report/settings.py": ("many_rows", "values"),
+    "harness/report/site.py": ("site",),
+    "harness/report/tables.py": ("known_tables", "terminal", "findings"),
+    "harness/report/terminal.py": ("known_tables", "terminal"),
+    "harness/results": ("resume", "session", "faults"),
+    "harness/results/evenness.py": ("limits", "stats"),
+    "harness/results/exercise_stories.py": ("limits", "claims"),
+    "harness/results/records.py": ("known_tables", "files"),
+    "harness/results/report_folder.py": ("races", "resume", "ownership"),
+    "harness/results/store.py": ("races", "resume", "session", "faults"),
+    "harness/run_folders.py": ("races", "run_folders"),
+    "harness/stats.py": ("stats", "published_claims"),
+    "harness/study.py": ("study", "options"),
+    "harness/timing": ("outputs", "storage", "session"),
+    "harness/timing/timer.py": ("benchmarks",),
+    "harness/verdicts.py": ("known_tables", "claims"),
+    "harness/where.py": ("study", "claims"),
+    "harness/wording.py": ("known_tables",),
+    "model": ("model", "values"),
+    "model/data/download.py": ("fetch",),
+    "model/data/mnist.py": ("model", "fetch"),
+    "model/data/presentation_order.py": ("model",),
+    "model/data/torchvision_mnist.py": ("fetch",),
+    "model/diagnostics": ("measurements",),
+    "model/engines": ("engines", "proof", "values"),
+    "model/engines/cluster": ("cluster",),
+    "model/engines/cuda_graph": ("limits", "cuda_graph"),
+    "model/engines/numba_loop": ("limits", "engines", "deferred_steps", "numba_cache", "subnormals"),
+    "model/engines/numba_loop/evaluation.py": ("evaluate",),
+    "model/engines/proof.py": ("limits", "proof"),
+    "model/evaluate.py": ("evaluate", "model"),
+    "model/optimizers.py": ("bounds", "values", "optimizers"),
+    "model/schedule.py": ("values", "optimizers"),
+    "model/stopwatch.py": ("model",),
+    "model/train.py": ("model", "proof"),
+}  # fmt: skip
+
+
+def chosen_tests(module: str) -> list[str]:
+    """Returns the paths of the tests that are run for a module."""
+    path = max((each for each in TESTS if _is_in(module, each)), key=len)
+    return [f"tests/test_{name}.py" for name in TESTS[path]]
+
+
+def modules(wanted: Sequence[str] = ()) -> Iterator[str]:
+    """Yields the paths of all modules, or of those that are wanted or in a wanted folder."""
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            path = file.relative_to(ROOT).as_posix()
+            if not wanted or any(_is_in(path, each) for each in wanted):
+                yield path
+
+
+def _is_in(module: str, path: str) -> bool:
+    return module == path or module.startswith(f"{path.rstrip('/')}/")

@@ -1,0 +1,497 @@
+"""The data of every figure of a made-up run, held against arithmetic on paper.
+
+Student's t for a 95 % interval is 4.3027 for three values and 12.7062 for two.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from harness.exercise import Published, Results
+from harness.files.speeds import SpeedFile
+from harness.report.figures import figures_of
+from harness.report.figures.against_setting import setting_figures
+from harness.report.figures.curve_panel import Curves
+from harness.report.figures.learning_curves import learning_curve_figures
+from harness.report.figures.per_step import per_step_figures
+from harness.report.figures.time_to_accuracy import time_to_accuracy_figures
+from harness.report.series import lines_of
+from model.optimizers import Adam, RMSprop
+from tests import reports
+from tests.bench_modules import bench_module
+from tests.made_up_runs import FIRST, RUN, SECOND, SGD, TRAININGS, run_of, trained
+
+THIRD_OF_13 = (13 / 3) ** 0.5  # the standard error of 10, 8 and 3, whose variance is 13
+
+
+@cache
+def figures():
+    return {each.name: each for of in RUN.summary.exercises for each in figures_of(RUN, of)}
+
+
+def rows(figure, data, row, **fields):
+    """Returns the rows of a data set that are of that row and have these values."""
+    return [
+        each
+        for each in figures()[figure].data[data]
+        if each["row"] == row and fields.items() <= each.items()
+    ]
+
+
+def only(figure, data, row, **fields):
+    (found,) = rows(figure, data, row, **fields)
+    return found
+
+
+def test_every_exercise_has_its_figures():
+    curves = ("error", "seconds", "loss")
+    assert [*figures()] == [
+        *(f"1-x-{name}" for name in (*curves, "time-to-accuracy", "learning-rate")),
+        *(f"2-y-{name}" for name in curves),
+    ]
+
+
+# Learning curves --------------------------------------------------------------------------------------
+
+
+def test_curves_have_means_and_intervals_over_seeds():
+    end = only("1-x-error", "curves-1-x", "sgd-lr0.01", epoch=4)
+    assert (end["line"], end["seconds"], end["mark"]) == ("SGD, rate 0.01", 12, True)
+    assert end["test_error"] == 7
+    assert end["test_error_low"] == 0  # 7 - 8.96, but no error is below 0
+    assert end["test_error_high"] == pytest.approx(7 + 4.3027 * THIRD_OF_13, abs=1e-3)
+    assert (end["training_error"], end["training_error_low"]) == (3.5, 0)
+    assert end["training_error_high"] == pytest.approx(3.5 + 4.3027 * THIRD_OF_13 / 2, abs=1e-3)
+    assert end["training_loss"] == pytest.approx(0.07)
+    assert end["test_loss"] == pytest.approx(1.07)
+    assert end["test_loss_high"] == pytest.approx(1.07 + 0.043027 * THIRD_OF_13, abs=1e-4)
+    begin = only("1-x-error", "curves-1-x", "sgd-lr0.01", epoch=0)
+    assert (begin["seconds"], begin["test_error"]) == (0, 90)
+    assert "test_error_low" not in begin  # all seeds are equal
+
+
+def test_curves_of_one_seed_have_no_intervals():
+    found = rows("1-x-error", "curves-1-x", "sgd-lr0.1")
+    assert [row["test_error"] for row in found] == [90, 80, 70, 60, 50]
+    assert [row["seconds"] for row in found] == [0, 1, 2, 3, 4]
+    assert not [name for row in found for name in row if name.endswith(("_low", "_high"))]
+
+
+def test_curves_end_where_a_training_diverges():
+    found = rows("1-x-loss", "curves-1-x", "sgd-lr1")
+    assert [row["training_loss"] for row in found] == [2.3, 1, None, None, None]
+    assert [row["test_loss"] for row in found] == [3.3, 2, None, None, None]
+    assert [row["test_error"] for row in found] == [90, 20, 90, 90, 90]
+
+
+def test_single_seeds_are_at_their_own_ends():
+    found = rows("1-x-error", "curves-1-x-seeds", "sgd-lr0.01")
+    assert [(row["seed"], row["test_error"]) for row in found] == [(0, 10), (1, 8), (2, 3)]
+    assert {(row["epoch"], row["seconds"]) for row in found} == {(4, 12)}
+    assert [row["training_loss"] for row in found] == [0.1, 0.08, 0.03]
+    shown = {row["row"] for row in figures()["1-x-error"].data["curves-1-x-seeds"]}
+    assert shown == {"sgd-lr0.01", "adam-lr0.01"}
+
+
+def test_published_errors_and_times():
+    found = figures()["1-x-error"].data["curves-1-x-published"]
+    assert {(row["row"], row["test_error"], row["seconds"]) for row in found} == {
+        ("sgd-lr0.01", 45, 600),
+        ("sgd-lr0.1", 37, 100),
+        ("adam-lr0.01", 10, None),
+        ("adam-lr0.1", 1, 10),
+    }
+    assert {row["published"] for row in found} == {"published, after 8 epochs"}
+
+
+def test_only_published_times_on_the_axis_are_drawn():
+    """Epochs end from 1 to 12 s; the published times are 10, 100 and 600 s."""
+    notes = figures()["1-x-seconds"].notes
+    assert "Published times, 100 to 600 s on other hardware, lie outside the axis." in notes
+    assert "+: published, after 8 epochs." in notes or "×: published, after 8 epochs." in notes
+
+
+def test_after_all_epochs_published_values_need_no_number_of_epochs():
+    rows = {"a": TRAININGS[FIRST]["adam-lr0.1"], "b": TRAININGS[FIRST]["sgd-lr0.1"]}
+    run = run_of({FIRST: rows}, published={"a": Published(0.9)}, full={FIRST: 4})
+    (exercise,) = run.summary.exercises
+    figure, *_ = learning_curve_figures(exercise, lines_of(run, exercise))
+    (row,) = figure.data["curves-1-x-published"]
+    assert (row["published"], row["test_error"]) == ("published", 10)
+    assert figure.notes.endswith("× at the edge: published.")
+
+
+def test_curves_coincide_by_their_test_errors():
+    """The first two differ in training errors alone, the third in test errors alone."""
+    curve, other = np.array([[0.1, 0.6, 0.9]]).T, np.array([[0.1, 0.3, 0.7]]).T
+    rows = {
+        "a": trained(SGD(0.1), curve[:, 0], seconds=(0, 1, 2)),
+        "b": trained(SGD(0.2), curve[:, 0], seconds=(0, 1, 2), train_accuracy=other),
+        "c": trained(SGD(0.3), other[:, 0], seconds=(0, 1, 2), train_accuracy=curve),
+    }
+    run = run_of({FIRST: rows}, published={})
+    notes = learning_curve_figures(run.summary.exercises[0], lines_of(run, run.summary.exercises[0]))[
+        0
+    ].notes
+    assert "Nearly coincide: “rate 0.1” and “rate 0.2” (test errors differ by less than 0.1 %" in notes
+    assert notes.count("“") == 2
+
+
+def test_published_times_at_the_ends_of_the_axis():
+    """The axis begins with the first epoch's end: before it, no time has passed."""
+    measured = [{"seconds": each} for each in (0, 1, 5, 12.5)]
+    published = [{"seconds": each} for each in (0.5, 1, 12.5, 13, None)]
+    inside, outside = Curves("c", [], measured, [], published, []).published_by_time()
+    assert [row["seconds"] for row in inside] == [1, 12.5]
+    assert [row["seconds"] for row in outside] == [0.5, 13]
+
+
+def test_after_a_time_the_error_is_that_of_the_last_epoch_that_has_ended():
+    """The rows are numbered as in the legend; the first epochs end after 3, 1, 2, 2, 4 and 1 s."""
+    times = figures()["1-x-seconds"].data["curves-1-x-times"]
+    assert len(times) == 40
+    first, last = times[0], times[-1]
+    assert first == {"seconds": 1, "test_1": 80, "training_1": 40, "test_5": 80, "training_5": 40}
+    assert last["seconds"] == pytest.approx(12, abs=0.01)
+    assert [last[f"test_{at}"] for at in range(6)] == [7, 50, 90, 3, 1.5, 90]
+    # Between 3 and 4 s: one epoch of the first row, three of the second.
+    row = next(each for each in times if 3.1 < each["seconds"] < 3.9)
+    assert (row["test_0"], row["test_1"], row["test_2"]) == (
+        pytest.approx(100 * 1.1 / 3, abs=0.01),
+        60,
+        20,
+    )
+    assert "test_4" not in row
+
+
+def test_notes_name_unlike_engines_where_times_are_shown():
+    note = "Times are not comparable: SGD, rate 1 used eager on cpu; all other rows used numba on cpu."
+    having = {name for name, each in figures().items() if note in each.notes}
+    assert having == {"1-x-seconds", "1-x-time-to-accuracy", "1-x-learning-rate"}
+
+
+def test_notes_count_the_seeds_of_the_row_with_most():
+    for name, each in figures().items():
+        assert ("over 3 seeds" in each.notes) == name.startswith("1-x-"), name
+        assert "over 2 seeds" not in each.notes
+
+
+# Time to accuracy -------------------------------------------------------------------------------------
+
+
+def test_times_to_an_accuracy_are_means_over_the_seeds_that_reach_it():
+    name, data = "1-x-time-to-accuracy", "times-1-x"
+    at_90 = only(name, data, "sgd-lr0.01", target="90 %")
+    assert (at_90["epochs"], at_90["steps"], at_90["seconds"]) == (2, 20, 6)
+    assert at_90["seeds"] == "3 of 3"
+    half = 4.3027 / 3**0.5  # of 3, 2 and 1
+    assert (at_90["epochs_low"], at_90["epochs_high"]) == (0.002, pytest.approx(2 + half, abs=1e-3))
+    assert at_90["seconds_high"] == pytest.approx(6 + 3 * half, abs=1e-3)
+    at_97 = only(name, data, "sgd-lr0.01", target="97 %")
+    assert (at_97["epochs"], at_97["steps"], at_97["seconds"]) == (3, 30, 9)
+    assert (at_97["seeds"], "epochs_low" in at_97) == ("1 of 3", False)
+    adam = only(name, data, "adam-lr0.01", target="95 %")
+    assert (adam["epochs"], adam["steps"], adam["seconds"], adam["seeds"]) == (1, 10, 2, "2 of 2")
+    uneven = only(name, data, "adam-lr0.1", target="95 %")
+    assert (uneven["epochs"], uneven["seconds"], uneven["seeds"]) == (2, 5, "1 of 1")
+    never = "Never reached 90 %: SGD, rate 0.1; SGD, rate 1; Adam, rate 1."
+    assert never in figures()[name].notes
+
+
+def test_times_of_single_seeds():
+    found = rows("1-x-time-to-accuracy", "times-1-x-seeds", "sgd-lr0.01")
+    by_target = {
+        target: [
+            (row["seed"], row["epochs"], row["steps"], row["seconds"])
+            for row in found
+            if row["target"] == target
+        ]
+        for target in ("90 %", "95 %", "97 %")
+    }
+    assert by_target == {
+        "90 %": [(0, 3, 30, 9), (1, 2, 20, 6), (2, 1, 10, 3)],
+        "95 %": [(2, 2, 20, 6)],
+        "97 %": [(2, 3, 30, 9)],
+    }
+    shown = {row["row"] for row in figures()["1-x-time-to-accuracy"].data["times-1-x-seeds"]}
+    assert shown == {"sgd-lr0.01", "adam-lr0.01"}
+
+
+def test_an_exercise_with_one_row_at_a_target_has_no_figure_of_times():
+    assert "2-y-time-to-accuracy" not in figures()
+
+
+def of_times(run):
+    """Returns the figure of times to accuracy of a run of one exercise."""
+    (exercise,) = run.summary.exercises
+    (figure,) = time_to_accuracy_figures(exercise, lines_of(run, exercise))
+    return figure
+
+
+@pytest.mark.parametrize("count", [39, 40, 41])
+def test_of_many_rows_the_soonest_at_the_highest_target_are_shown(count):
+    """The first row reaches 90 % alone, the last ones take longest to 97 %, on average over seeds."""
+    many = {"low": trained(SGD(0.25), (0.1, 0.9), seconds=(0, 1))}
+    for at in range(1, count):
+        # Alternately early under one seed and late under the other.
+        many[f"r{at}"] = trained(
+            SGD(1 / (at + 2)),
+            (0.1, 0.97, 0.97),
+            (0.1, 0.97 if at % 2 else 0.1, 0.97),
+            seconds=(0, at, 3 * at),
+        )
+    figure = of_times(run_of({FIRST: many}))
+    shown = [*dict.fromkeys(row["row"] for row in figure.data["times-1-x"])]
+    assert len(shown) == min(count, 40)
+    assert ("low" in shown) == (count <= 40)
+    assert ("Showing" in figure.notes) == (count > 40)
+
+
+def test_the_mean_over_seeds_decides_which_rows_are_soonest():
+    """Of 41 rows, one takes 1 and 9 s, one 6 s under both seeds, and the others 2 s."""
+    rows = {f"r{at}": trained(SGD(1 / (at + 2)), (0.1, 0.97), seconds=(0, 2)) for at in range(39)}
+    rows["varied"] = trained(SGD(0.7), (0.1, 0.97, 0.97), (0.1, 0.1, 0.97), seconds=(0, 1, 9))
+    rows["even"] = trained(SGD(0.8), (0.1, 0.97, 0.97), (0.1, 0.97, 0.97), seconds=(0, 6, 9))
+    figure = of_times(run_of({FIRST: rows}))
+    shown = {row["row"] for row in figure.data["times-1-x"]}
+    assert ("varied" in shown, "even" in shown) == (True, False)  # 5 s and 6 s
+
+
+# Against a setting ------------------------------------------------------------------------------------
+
+SETTING = "1-x-learning-rate"
+
+
+def test_results_by_rate():
+    sgd, adam = (f"setting-1-x-learning-rate-{at}" for at in (0, 1))
+    first = only(SETTING, sgd, "sgd-lr0.01")
+    assert (first["value"], first["accuracy"], first["error"]) == (0.01, 93, 7)
+    assert (first["accuracy_high"], first["error_low"]) == (100, 0.007)
+    assert first["error_high"] == pytest.approx(7 + 4.3027 * THIRD_OF_13, abs=1e-3)
+    assert first["accuracy_low"] == pytest.approx(93 - 4.3027 * THIRD_OF_13, abs=1e-2)
+    assert (first["published_accuracy"], first["published_error"]) == (55, 45)
+    second = only(SETTING, adam, "adam-lr0.1")
+    assert (second["accuracy"], second["error"], second["published_error"]) == (98.5, 1.5, 1)
+    assert "error_low" not in second
+    assert "published_error" not in only(SETTING, adam, "adam-lr1")
+
+
+def test_times_by_rate_are_to_the_highest_target_that_two_rows_reach_under_all_seeds():
+    """Both Adam rows reach 97 %; of SGD's first row, one of three seeds does."""
+    labels = [*figures()[SETTING].variants]
+    assert labels[2:] == ["epochs to 97 %", "seconds to 97 %"]
+    sgd, adam = (f"setting-1-x-learning-rate-{at}" for at in (0, 1))
+    assert {(row["epochs"], row["seconds"]) for row in figures()[SETTING].data[sgd]} == {(None, None)}
+    assert [(row["epochs"], row["seconds"]) for row in figures()[SETTING].data[adam]] == [
+        (3, 6),
+        (3, 6),
+        (None, None),
+    ]
+
+
+def by_rate(rows):
+    run = run_of({FIRST: rows}, published={})
+    (exercise,) = run.summary.exercises
+    (figure,) = setting_figures(exercise, lines_of(run, exercise))
+    return figure
+
+
+def test_a_target_that_some_seeds_miss_is_not_the_one_to_time():
+    """Three rows reach 95 % under both seeds, and 97 % under one of them."""
+    rows = {
+        f"r{rate}": trained(SGD(rate), (0.1, 0.96, 0.97), (0.1, 0.95, 0.96), seconds=(0, 1, 2))
+        for rate in (0.1, 0.2, 0.3)
+    }
+    assert [*by_rate(rows).variants][2:] == ["epochs to 95 %", "seconds to 95 %"]
+    # One row alone is no target for all.
+    rows["r0.3"] = trained(SGD(0.3), (0.1, 0.97, 0.97), (0.1, 0.97, 0.97), seconds=(0, 1, 2))
+    assert [*by_rate(rows).variants][2:] == ["epochs to 95 %", "seconds to 95 %"]
+
+
+def test_lines_with_panels_of_their_own_do_not_coincide():
+    """Two optimizers with the same accuracies at three rates; with a third, they share a panel."""
+    rows = {
+        f"{name}{rate}": trained(make(rate), (0.1, end), seconds=(0, 1))
+        for name, make in (("sgd", SGD), ("adam", Adam))
+        for rate, end in ((0.1, 0.5), (0.2, 0.9), (0.3, 0.95))
+    }
+    assert "coincide" not in by_rate(rows).notes
+    third = {
+        f"rms{rate}": trained(RMSprop(rate), (0.1, end), seconds=(0, 1))
+        for rate, end in ((0.1, 0.4), (0.2, 0.8), (0.3, 0.85))
+    }
+    assert "Nearly coincide: “SGD” and “Adam” (test errors differ by less than 0.1 % on average)." in (
+        by_rate(rows | third).notes
+    )
+
+
+def test_spans_are_around_the_best_rate():
+    """SGD ends at 93, 50 and 10 %, Adam at 97, 98.5 and 10 %."""
+    data = figures()[SETTING].data
+    sgd, adam = (data[f"setting-1-x-learning-rate-{at}-spans"] for at in (0, 1))
+    assert [(row["within"], row["span"], row["decades"]) for row in sgd] == [
+        ("5 points", "0.01 to 0.01", 0),
+        ("1 point", "0.01 to 0.01", 0),
+    ]
+    assert [(row["within"], row["span"], row["decades"]) for row in adam] == [
+        ("5 points", "0.01 to 0.1", 1),
+        ("1 point", "0.1 to 0.1", 0),
+    ]
+    # Drawn wider by a fortieth of the two decades.
+    assert adam[0]["low"] == pytest.approx(0.01 * 10**-0.05, rel=1e-4)
+    assert adam[0]["high"] == pytest.approx(0.1 * 10**0.05, rel=1e-4)
+
+
+def test_notes_say_which_group_is_best_at_an_end():
+    notes = figures()[SETTING].notes
+    assert "Best at the lowest learning rate tried: SGD." in notes
+    assert "Best at the highest" not in notes
+
+
+def test_the_seeds_of_a_row_are_at_its_rate():
+    found = rows(SETTING, "setting-1-x-learning-rate-0-seeds", "sgd-lr0.01")
+    assert [(row["value"], row["seed"], row["accuracy"], row["error"]) for row in found] == [
+        (0.01, 0, 90, 10),
+        (0.01, 1, 92, 8),
+        (0.01, 2, 97, 3),
+    ]
+
+
+def test_of_many_groups_those_with_the_best_row_are_shown():
+    """Fifteen momenta at three rates: one too many. The momentum whose best row is worst is left out."""
+    rows = {
+        f"m{at}-lr{rate}": trained(
+            SGD(rate, momentum=0.05 * (at + 1)), (0.1, end, end), seconds=(0, 1, 2)
+        )
+        for at in range(15)
+        for rate, end in (
+            (0.01, 0.9 - 0.01 * at),
+            (0.1, 0.94 if at else 0.91),  # of the first momentum, the best is its lowest
+            (1, 0.5),
+        )
+    }
+    run = run_of({FIRST: rows}, published={})
+    (exercise,) = run.summary.exercises
+    (figure,) = [
+        each for each in setting_figures(exercise, lines_of(run, exercise)) if each.name == SETTING
+    ]
+    shown = {row["row"] for name, of in figure.data.items() if "seeds" not in name for row in of}
+    assert {row.partition("-")[0] for row in shown} == {f"m{at}" for at in range(1, 15)}
+    assert "Showing 14 of 15 such lines" in figure.notes
+
+
+# An exercise's own figures ----------------------------------------------------------------------------
+
+
+def test_accuracies_per_class_are_means_over_seeds():
+    module = bench_module("class_accuracy_figure")
+    accuracies = np.zeros((3, 10, 2))
+    accuracies[1, 4], accuracies[2, 9] = (0.2, 0.6), (0.5, 1.0)
+    training = trained(
+        SGD(0.1),
+        (0.1, 0.5),
+        (0.1, 0.5),
+        seconds=(0, 1),
+        observed={
+            "stream_class_accuracy": accuracies,
+            "stream_examples": np.array([[0, 0], [2961, 2961], [60000, 60000]]),
+        },
+    )
+    other = trained(SGD(0.01), (0.1, 0.5), seconds=(0, 1))
+    figure = module.draw_class_accuracy(Results("3-x", {"other": other, "sorted": training}, {}))
+    found = figure.data["classes-3-x-0"]
+    assert len(found) == 30
+    of = {(row["class"], row["seen"]): row["accuracy"] for row in found}
+    assert {key: value for key, value in of.items() if value} == {(4, 3.0): 40, (9, 60.0): 75}
+    assert figure.notes.endswith(" Means over 2 seeds.")
+    assert module.draw_class_accuracy(Results("3-x", {"other": other}, {})) is None
+
+
+def test_the_bias_of_gradients_over_two_seeds():
+    """The unbiased line starts at the first shuffled error, 6, and falls to a tenth at 100 gradients."""
+    module = bench_module("gradient_bias_figure")
+
+    def seed(add):
+        return {
+            order: {
+                "checkpoints": [0, 0.55],
+                "counts": [1, 10, 100],
+                "relative_error": [[1, 1, 1], [start + add, 3 + add, 2 + add]],
+                "cosine": [[0, 0, 0], [0.1, 0.9, 1.0 - add / 10]],
+            }
+            for order, start in (("by_class", 8), ("shuffled", 5))
+        }
+
+    figure = module.draw_gradient_bias(Results("3-x", {}, {"gradient-bias": [seed(0), seed(2)]}))
+    assert [*figure.data] == ["bias-3-x-0", "bias-3-x-1"]
+    found = figure.data["bias-3-x-1"]
+    shuffled = [row for row in found if row["line"] == "shuffled"]
+    assert [(row["k"], row["relative_error"]) for row in shuffled] == [(1, 6), (10, 4), (100, 3)]
+    assert shuffled[0]["relative_error_high"] == pytest.approx(6 + 12.7062, abs=1e-3)
+    assert shuffled[0]["relative_error_low"] == 0
+    assert (shuffled[1]["cosine"], "cosine_low" in shuffled[1]) == (0.9, False)
+    assert (shuffled[2]["cosine"], shuffled[2]["cosine_high"]) == (0.9, 1)
+    by_class = [row["relative_error"] for row in found if row["line"] == "sorted by class"]
+    assert by_class == [9, 4, 3]
+    unbiased = [(row["k"], row["relative_error"]) for row in found if row["line"] == "unbiased: 1/√k"]
+    assert unbiased == [(1, 6), (100, 0.6)]
+    assert figure.notes.endswith(" Bands: 95 % intervals over 2 seeds.")
+
+
+# Engines ----------------------------------------------------------------------------------------------
+
+
+def test_times_per_step_and_shares_of_the_bound():
+    like = reports.speed()["rows"][0]
+
+    def row(engine, size, us, bound, **changes):
+        share = None if bound is None else bound / us
+        return like | {
+            "engine": engine,
+            "batch_size": size,
+            "us_per_step": us,
+            "roofline_us_per_step": bound,
+            "share_of_roofline": share,
+            **changes,
+        }
+
+    speed = SpeedFile.model_validate(
+        {
+            "machine": reports.MACHINE,
+            "rows": [
+                row("numba", 1, 20.0, 5.0),
+                row("eager", 1, 80.0, 5.0),
+                row("numba", 100, 400.0, 100.0),
+                row("numba", 1, 30.0, 10.0, cores=4, replicates=2),
+                row("numba", 1, 50.0, None, optimizer="NAdam"),
+            ],
+        }
+    )
+    (figure,) = per_step_figures(speed)
+    one, two, unknown = figure.data.values()
+    assert [(row["engine"], row["batch"], row["seconds"], row.get("share")) for row in one] == [
+        ("numba", 1, 2e-5, 25),
+        ("eager", 1, 8e-5, 6.25),
+        ("numba", 100, 4e-4, 25),
+        ("roofline bound", 1, 5e-6, None),
+        ("roofline bound", 100, 1e-4, None),
+    ]
+    assert [(row["engine"], row["seconds"]) for row in two] == [
+        ("numba", 3e-5),
+        ("roofline bound", 1e-5),
+    ]
+    assert [(row["engine"], row["share"]) for row in unknown] == [("numba", None)]
+    titles = [panel["title"] for panel in figure.variants["time per step"]["concat"]]
+    assert titles == [
+        "SGD, 1 replicate on 1 core",
+        "SGD, 2 replicates on 4 cores",
+        "NAdam, 1 replicate on 1 core",
+    ]
+
+
+def test_the_trainings_are_those_of_the_second_exercise_too():
+    assert [row["seconds"] for row in rows("2-y-seconds", "curves-2-y", "large")] == [0, 30, 60]
+    found = figures()["2-y-error"].data["curves-2-y-published"]
+    assert [(row["row"], row["test_error"]) for row in found] == [("large", 5)]
+    assert {*TRAININGS} == {FIRST, SECOND}

@@ -1,0 +1,156 @@
+"""The stories of `bench/`, on made-up trainings: each figure in them is worked out on paper."""
+
+import numpy as np
+
+from harness.exercise import Results
+from model.optimizers import SGD, Adam
+from tests.bench_modules import bench_module
+from tests.made_up_runs import trained
+
+# Half the width of the interval of two values that differ by 0.002 (Student's t, 12.706), is 0.013.
+
+
+def two(end, *before):
+    """Returns two seeds' curves that end 0.001 below and above `end`."""
+    return [(0.1, *before, end - 0.001), (0.1, *before, end + 0.001)]
+
+
+def story(name, trainings, measurements=None):
+    tell = getattr(bench_module("stories"), name)
+    return tell(Results("x", trainings, measurements or {}))
+
+
+def moved(*distances):
+    """Returns distances from the initialisation, two seeds each."""
+    return np.array([[each, each] for each in distances])
+
+
+def sizes(one):
+    far, near = moved(1, 1, 100, 1, 1, 1), moved(50, 1, 4, 1, 1, 1)
+    at_hundred = {"distance_from_initialisation": near, "steps": 1800}
+    return {
+        "sgd-lr0.1-batch100": trained(
+            SGD(0.1), *two(0.98, 0.9, 0.95), seconds=(0, 1, 2, 3), **at_hundred
+        ),
+        "sgd-lr0.1-batch60000": trained(SGD(0.1), *two(0.3, 0.1, 0.2), seconds=(0, 1, 2, 3), steps=3),
+        "sgd-lr0.1-batch1": trained(
+            SGD(0.1), *one, seconds=(0, 1, 2, 3), distance_from_initialisation=far
+        ),
+        "sgd-lr0.01-batch1": trained(SGD(0.01), *two(0.97, 0.9, 0.95), seconds=(0, 1, 2, 3)),
+        "sgd-lr0.1-batch1000": trained(SGD(0.1), *two(0.99, 0.9, 0.95), seconds=(0, 1, 2, 3)),
+    }
+
+
+def test_batch_sizes():
+    told = story("minibatch_size", sizes(two(0.2, 0.9, 0.94)))
+    assert told == (
+        "At one learning rate the number of steps decides, and a smaller batch takes more of them in an "
+        "epoch: batch size 100 takes 1,800 steps and ends at 0.980 ± 0.013 test accuracy, gradient "
+        "descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 peaks at 0.940 ± 0.000 and drops to "
+        "0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it ends at 0.970 ± "
+        "0.013. At 0.1 the weights below the sigmoids end 25 times as far from their start as at batch "
+        "size 100; this saturates the sigmoids, which then pass on hardly any gradient."
+    )
+
+
+def test_a_batch_size_that_does_not_drop_ends():
+    """A drop of 2.9 points is none, one of 3.1 points is."""
+    assert " and ends at 0.911 " in story("minibatch_size", sizes(two(0.911, 0.9, 0.94)))
+    assert " and drops to 0.909 " in story("minibatch_size", sizes(two(0.909, 0.9, 0.94)))
+
+
+def constant(**ends):
+    rows = {}
+    for name, end in {"gd-init0": 0.1135, "sgd-init0": 0.1028, **ends}.items():
+        method, _, value = name.partition("-init")
+        rows[name] = trained(
+            SGD(0.1),
+            (0.1, end),
+            seconds=(0, 1),
+            batch_size=60000 if method == "gd" else 100,
+            init=float(value),
+        )
+    return rows
+
+
+def test_constant_initialisations():
+    told = story(
+        "constant_init", constant(**{"gd-init0.01": 0.2, "sgd-init0.01": 0.274, "sgd-init1": 0.1})
+    )
+    assert "0.1135 by gradient descent, 0.1028 by SGD." in told
+    assert told.endswith("the best end is 0.274, by SGD from 0.01.")
+    # The rows from zero are not among the others.
+    rows = {"gd-init0": 0.5, "sgd-init0": 0.6, "gd-init0.1": 0.3, "sgd-init0.1": 0.2}
+    told = story("constant_init", constant(**rows))
+    assert told.endswith("the best end is 0.300, by gradient descent from 0.1.")
+
+
+def orders(online, shuffled):
+    return {
+        f"{order}{rate}": trained(SGD(rate), (0.1, end), seconds=(0, 1), order=order)
+        for order, ends in (("by_class", online), ("shuffled", shuffled))
+        for rate, end in ends.items()
+    }
+
+
+def test_orders_of_presentation():
+    """The last checkpoint counts: errors fall from 12 to 10 and 8, and from 80 to 2 and 1, by seed."""
+
+    def seed(by_class, shuffled):
+        return {
+            order: {"counts": [1, 100, 3000, 60000], "relative_error": [[9, 9, 3, 1], errors]}
+            for order, errors in (
+                ("by_class", [12, 11, by_class, 0.1]),
+                ("shuffled", [80, 8, shuffled, 0.1]),
+            )
+        }
+
+    told = story(
+        "online_gradient",
+        orders({0.1: 0.2, 0.01: 0.75, 0.001: 0.6}, {0.1: 0.1, 0.001: 0.96}),
+        {"gradient-bias": [seed(10, 2), seed(8, 1)]},
+    )
+    assert "online ends at 0.750 test accuracy at best (rate 0.01)" in told
+    assert "shuffled SGD at 0.960 at best (rate 0.001)." in told
+    # Gains of 1.2 and 1.5, and of 40 and 80: half the widths are 12.706 times half the difference.
+    assert (
+        "divides the distance to the full gradient by 1.4 ± 1.9, compared with 60.0 ± 254.1 if" in told
+    )
+    told = story(
+        "online_gradient",
+        orders({0.1: 0.1, 0.01: 0.1}, {0.1: 0.5}),
+        {"gradient-bias": [seed(10, 2)]},
+    )
+    assert "online ends at 0.100 test accuracy at every rate, shuffled SGD at 0.500" in told
+
+
+def test_two_optimizers():
+    ends = {
+        Adam: {0.001: 0.985, 0.01: 0.96, 0.1: 0.1, 1: 0.97},
+        SGD: {0.001: 0.9, 0.01: 0.98, 0.1: 0.97, 1: 0.94, 10: 0.1},
+    }
+    trainings = {
+        f"{optimizer.__name__}{rate}": trained(optimizer(rate), (0.1, end), seconds=(0, 1))
+        for optimizer, of in ends.items()
+        for rate, end in of.items()
+    }
+    told = story("adam_vs_sgd", trainings)
+    assert told.startswith("Adam ends best at rate 0.001 (0.985), SGD at 0.01 (0.980). ")
+    assert "0.1 is already too long (0.100)" in told
+    assert "still at 0.940 at rate 1" in told
+    assert told.endswith(
+        "Within 5 points of its best end the rates 0.001 to 0.01 for Adam, the rates 0.01 to 1 for SGD."
+    )
+    trainings["Adam0.01"] = trained(Adam(0.01), (0.1, 0.9), seconds=(0, 1))
+    assert "end the rate 0.001 alone for Adam" in story("adam_vs_sgd", trainings)
+
+
+def test_without_a_row_there_is_no_story():
+    for missing in ("sgd-lr0.1-batch100", "sgd-lr0.01-batch1"):
+        rows = sizes(two(0.2, 0.9, 0.94))
+        del rows[missing]
+        assert story("minibatch_size", rows) == ""
+    rows = orders({0.1: 0.2}, {0.1: 0.1})
+    assert story("online_gradient", rows) == ""  # no measurement
+    assert story("adam_vs_sgd", {}) == ""
+    assert story("online_gradient", {}) == ""

@@ -1,0 +1,77 @@
+"""Every claim of the kept published runs, decided again from their records in this process.
+
+Verdict and evidence, with all its figures, are what the run's summary says.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+import pytest
+
+from harness.exercise import module_of, row_name
+from harness.files import sealed
+from harness.files.measured import restored
+from harness.files.record import TrainingRecord, read_record
+from harness.files.summary import Summary
+from harness.plugin.claims import Trained, _verdict
+from tests.bench_modules import bench_module
+from tests.conftest import ROOT
+
+KEPT = ROOT / "reports" / "published" / "epyc-1-core"
+
+
+@cache
+def summary():
+    return sealed.read_model(KEPT / "summary.json", Summary)
+
+
+@cache
+def records():
+    """Returns the run's records by node id."""
+    return {record.id: record for record in map(read_record, (KEPT / "runs").glob("*.json"))}
+
+
+def decided(kept):
+    """Returns the verdict, the evidence and the rows of a claim, as a session would record them."""
+    module, _, test = kept.id.partition("::")
+    where = bench_module(module.removeprefix("bench/").removesuffix(".py"))
+    rows = {
+        row_name(name): record
+        for name, record in records().items()
+        if module_of(name) == module and isinstance(record, TrainingRecord)
+    }
+    trained = Trained(where.EXERCISE, rows.__getitem__)
+    function = getattr(where, test)
+    (claim,) = [mark.args[0] for mark in function.pytestmark if mark.name == "claim"]
+    seeds = next(iter(rows.values())).seeds
+    answers = []
+
+    def decide(holds, evidence, *, timed=None, open_because=""):
+        verdict, reason = _verdict(
+            claim, holds, timed or {}, SimpleNamespace(seeds=seeds), open_because, testable=True
+        )
+        if left_out := trained.passed_over:
+            reason += f" Based on the published rows only, without {', '.join(left_out)}."
+        answers.append((verdict, evidence + reason, trained.looked_at))
+
+    values = {
+        "trained": trained,
+        "decide": decide,
+        "measured": lambda name: [restored(each) for each in records()[f"{module}::{name}"].measured],
+    }
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    for name in names:
+        if name not in values:  # a fixture of the module
+            values[name] = getattr(where, name)._get_wrapped_function()(trained)
+    function(**{name: values[name] for name in names})
+    (answer,) = answers
+    return answer
+
+
+@pytest.mark.parametrize("kept", summary().claims, ids=lambda kept: kept.id.partition("::test_")[2])
+def test_the_verdict_and_its_evidence_are_those_published(kept):
+    assert decided(kept) == (kept.verdict, kept.evidence, kept.rows)
+
+
+def test_all_claims_are_decided():
+    assert len(summary().claims) == sum(len(each.claims) for each in summary().exercises) == 45
