@@ -12,6 +12,7 @@ from typing import TypeAlias
 from bench.evidence import by_learning_rate, epochs_to, format_epochs
 from harness.exercise import Results
 from harness.stats import format_mean, span_around_best
+from harness.wording import counted
 from model.experiment import Training
 
 Story: TypeAlias = Callable[[Results], str]
@@ -41,13 +42,14 @@ def minibatch_size(results: Results) -> str:
             "sgd-lr0.01-batch1",
         )
     )
+    epochs = counted(hundred.experiment.epochs, "epoch")
     peak, end = one.test_accuracy.max(axis=0), one.test_accuracy[-1]
     drops = peak.mean() > end.mean() + 0.03
     # Of the weights below the sigmoids; see docs/findings.md on how many of them saturate.
     moved, usual = (each.distance_from_initialisation[2].mean() for each in (one, hundred))
     return (
         "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
-        f"an epoch. In {hundred.experiment.epochs} epochs, batch size 100 takes {hundred.steps:,} steps "
+        f"an epoch. In {epochs}, batch size 100 takes {hundred.steps:,} steps "
         f"and ends at {_end(hundred)} test accuracy; gradient descent takes {descent.steps:,} and ends "
         f"at {_end(descent)}. "
         f"Batch size 1 peaks at {format_mean(peak)} and "
@@ -86,7 +88,7 @@ def online_gradient(results: Results) -> str:
     (at, ours), (best_at, theirs) = (_best(each) for each in (online, shuffled))
     ends = {each.final_test_accuracy for each in online.values()}
     where = f"at best (rate {at:g})" if len(ends) > 1 else "at every rate"
-    epochs = ours.experiment.epochs
+    epochs = counted(ours.experiment.epochs, "epoch")
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
     few, many = counts.index(1), counts.index(3000)
@@ -99,8 +101,8 @@ def online_gradient(results: Results) -> str:
     }
     return (
         "Sorted by class, the network learns one class after the other and forgets much of the rest: "
-        f"after {epochs} epochs online ends at {_end(ours)} test accuracy {where}, shuffled SGD at "
-        f"{_end(theirs)} at the better of its {len(shuffled)} rates ({best_at:g}). "
+        f"after {epochs} online ends at {_end(ours)} test accuracy {where}, shuffled SGD at "
+        f"{_end(theirs)} at its best of {counted(len(shuffled), 'rate')} ({best_at:g}). "
         "The next gradients of the sorted stream all pull one way, so their mean "
         f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
         f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "
@@ -122,14 +124,14 @@ def adam_vs_sgd(results: Results) -> str:
         return ""
     (adam_at, best_adam), (sgd_at, best_sgd) = _best(adam), _best(sgd)
     return (
-        f"After {best_adam.experiment.epochs} epochs, Adam is best at rate {adam_at:g} "
+        f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate {adam_at:g} "
         f"({_end(best_adam)} test accuracy), SGD at {sgd_at:g} ({_end(best_sgd)}). First at 90 %, at "
         f"0.001: Adam {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; each at its best rate: Adam "
         f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. "
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
         f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
-        f"still at {_end(sgd[1])} at rate 1. What ends within 5 points of the best: {_span(adam)} "
-        f"for Adam, {_span(sgd)} for SGD."
+        f"still at {_end(sgd[1])} at rate 1. Rates that end within 5 points of the best: "
+        f"{_span(adam)} for Adam, {_span(sgd)} for SGD."
     )
 
 
@@ -146,9 +148,9 @@ def _soon(training: Training) -> str:
 
 
 def _span(trainings: Mapping[float, Training]) -> str:
-    """Returns the rates around the best that end within 5 points of it, like "the rates 0.01 to 1"."""
+    """Returns the rates around the best that end within 5 points of it, like "0.01 to 1"."""
     rates = sorted(trainings)
     first, last = span_around_best([trainings[rate].final_test_accuracy for rate in rates], 0.05)
     if first == last:
-        return f"the rate {rates[first]:g} alone"
-    return f"the rates {rates[first]:g} to {rates[last]:g}"
+        return f"{rates[first]:g} alone"
+    return f"{rates[first]:g} to {rates[last]:g}"

@@ -45,11 +45,11 @@ def test_batch_sizes():
     told = story("minibatch_size", sizes(two(0.2, 0.9, 0.94)))
     assert told == (
         "At one learning rate the number of steps decides, and a smaller batch takes more of them in an "
-        "epoch: batch size 100 takes 1,800 steps and ends at 0.980 ± 0.013 test accuracy, gradient "
-        "descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 peaks at 0.940 ± 0.000 and drops to "
-        "0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it ends at 0.970 ± "
+        "epoch. In 3 epochs, batch size 100 takes 1,800 steps and ends at 0.980 ± 0.013 test "
+        "accuracy; gradient descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 peaks at 0.940 ± 0.000 "
+        "and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it ends at 0.970 ± "
         "0.013. At 0.1 the weights below the sigmoids end 25 times as far from their start as at batch "
-        "size 100; this saturates the sigmoids, which then pass on hardly any gradient."
+        "size 100; this saturates the sigmoids, which then pass on ever less of the gradient."
     )
 
 
@@ -111,7 +111,8 @@ def test_orders_of_presentation():
         {"gradient-bias": [seed(10, 2), seed(8, 1)]},
     )
     assert "online ends at 0.750 test accuracy at best (rate 0.01)" in told
-    assert "shuffled SGD at 0.960 at best (rate 0.001)." in told
+    assert "after 1 epoch online ends" in told
+    assert "shuffled SGD at 0.960 at its best of 2 rates (0.001)." in told
     # Gains of 1.2 and 1.5, and of 40 and 80: half the widths are 12.706 times half the difference.
     assert (
         "divides the distance to the full gradient by 1.4 ± 1.9, compared with 60.0 ± 254.1 if" in told
@@ -135,14 +136,18 @@ def test_two_optimizers():
         for rate, end in of.items()
     }
     told = story("adam_vs_sgd", trainings)
-    assert told.startswith("Adam ends best at rate 0.001 (0.985), SGD at 0.01 (0.980). ")
+    assert told.startswith(
+        "After 1 epoch, Adam is best at rate 0.001 (0.985 test accuracy), SGD at 0.01 (0.980). First at "
+        "90 %, at 0.001: Adam after 1 epoch, SGD after 1 epoch; each at its best rate: Adam after 1 "
+        "epoch, SGD after 1 epoch. "
+    )
     assert "0.1 is already too long (0.100)" in told
     assert "still at 0.940 at rate 1" in told
     assert told.endswith(
-        "Within 5 points of its best end the rates 0.001 to 0.01 for Adam, the rates 0.01 to 1 for SGD."
+        "Rates that end within 5 points of the best: 0.001 to 0.01 for Adam, 0.01 to 1 for SGD."
     )
     trainings["Adam0.01"] = trained(Adam(0.01), (0.1, 0.9), seconds=(0, 1))
-    assert "end the rate 0.001 alone for Adam" in story("adam_vs_sgd", trainings)
+    assert "the best: 0.001 alone for Adam" in story("adam_vs_sgd", trainings)
 
 
 def test_without_a_row_there_is_no_story():

@@ -320,7 +320,7 @@ def test_ten_differences_on_the_page_the_largest_first():
         {"title": title, "rows": [{"points": each} for each in part]}
         for title, part in (("one", points[:4]), ("two", points[4:]))
     ]
-    found = page._largest_differences(exercises)
+    found = page._by_difference(exercises)[: page._DIFFERENCES]
     assert [row["points"] for _, row in found] == [
         -20.0,
         12.0,
@@ -383,7 +383,7 @@ def test_the_full_scale_is_forecast_from_each_rows_own_epochs():
     assert step.command == "pytest bench/ --scale paper"
     claims = [claim(FIRST, "a", NOT_TESTABLE), claim(SECOND, "b", NOT_TESTABLE)]
     assert next_steps(run_of(TRAININGS, claims).summary)[0].why == (
-        "20 epochs, enough to decide 2 more claims: about 15 min of training"
+        "20 epochs, which may decide 2 more claims: about 15 min of training"
     )
 
 

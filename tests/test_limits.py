@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.ab import comparison
-from harness.ab.decision import _learned, learning_changes
+from harness.ab.decision import LOOKS, _learned, decide_learning
 from harness.ab.turns import Pass
 from harness.commands import noise
 from harness.compare.learning import Learning, compare_learning
@@ -162,15 +162,15 @@ def test_every_pass_of_a_comparison_has_seeds_of_its_own(monkeypatch, seeds):
 
     def take_turns(row, pair, given, *, whole):
         asked.append(given)
-        ratio = 0.2 * (-1) ** len(asked)  # undecided, so that there are eight passes
+        ratio = 0.2 * (-1) ** len(asked)  # undecided, so that there are all passes
         return SimpleNamespace(ratio=ratio, curves=([], []), seeds=given, targets=())
 
     monkeypatch.setattr(comparison, "take_turns", take_turns)
-    row = SimpleNamespace(case="a", settings={"device": "cpu"})
+    row = SimpleNamespace(case="a", name="a", settings={"device": "cpu"})
     selection = SimpleNamespace(rows=[row], settings=SimpleNamespace(seeds=seeds))
     comparison.compare_checkouts(selection, None, None, percent=10.0, points=1.0)
-    assert len(asked) == 8
-    assert [seed for each in asked for seed in each] == [*range(8 * len(seeds))]
+    assert len(asked) == LOOKS[-1]
+    assert [seed for each in asked for seed in each] == [*range(LOOKS[-1] * len(seeds))]
 
 
 def test_learning_is_compared_over_the_seeds_of_all_passes():
@@ -180,7 +180,7 @@ def test_learning_is_compared_over_the_seeds_of_all_passes():
         Pass([2, 3], curves=([[0.5, 0.95], [0.9, 0.94]], [[0.5, 0.5], [0.8, 0.84]]), targets=(0.9,)),
         Pass([4, 5]),  # not trained whole
     ]
-    found = learning_changes({"a": passes}, 1.0)["a"]
+    found = decide_learning({"a": passes}, 1.0, LOOKS[-1])["a"]
     assert found.seeds == 4
     assert found.before == pytest.approx((0.9 + 0.92 + 0.9 + 0.94) / 4)
     assert found.now == pytest.approx((0.9 + 0.92 + 0.8 + 0.84) / 4)

@@ -312,7 +312,9 @@ def test_what_is_replaced_is_checked_and_replaced_under_one_lock(monkeypatch, tm
     study = SimpleNamespace(
         published=tmp_path / "published", study=SimpleNamespace(documents=()), documents=[]
     )
-    monkeypatch.setattr(publish, "load_run", lambda _: SimpleNamespace(left_out=[]))
+    monkeypatch.setattr(
+        publish, "load_run", lambda _: SimpleNamespace(left_out=[], summary=SimpleNamespace(shard=None))
+    )
     monkeypatch.setattr(ownership, "owns", lambda _: alone("owns") or True)
     monkeypatch.setattr(publish, "_check_committed", lambda _: alone("committed"))
     monkeypatch.setattr(publish, "keep_run", lambda *_: alone("kept"))
