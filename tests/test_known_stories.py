@@ -44,12 +44,13 @@ def sizes(one):
 def test_batch_sizes():
     told = story("minibatch_size", sizes(two(0.2, 0.9, 0.94)))
     assert told == (
-        "At one learning rate the number of steps decides, and a smaller batch takes more of them in an "
-        "epoch. In 3 epochs, batch size 100 takes 1,800 steps and ends at 0.980 ± 0.013 test "
-        "accuracy; gradient descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 peaks at 0.940 ± 0.000 "
-        "and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it ends at 0.970 ± "
-        "0.013. At 0.1 the weights below the sigmoids end 25 times as far from their start as at batch "
-        "size 100; this saturates the sigmoids, which then pass on ever less of the gradient."
+        "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
+        "an epoch. In 3 epochs, batch size 100 takes 1,800 steps and ends at 0.980 ± 0.013 test "
+        "accuracy; gradient descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 peaks at 0.940 ± "
+        "0.000 and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it "
+        "ends at 0.970 ± 0.013. At 0.1 the weights below the sigmoids end 25 times as far from their "
+        "start as at batch size 100; this saturates the sigmoids, which then pass on ever less of the "
+        "gradient."
     )
 
 
