@@ -253,6 +253,9 @@ def test_ranks_are_shared_unless_the_better_is_significantly_better():
     assert measures.ranking({"near": near, "a": a, "b": b}) == {"a": 1, "b": 2, "near": 2}
     assert measures.ranking({"b": b, "a": a}) == {"a": 1, "b": 2}
     assert measures.ranking({"b": np.array([0.5]), "a": np.array([0.6])}) == {"a": 1, "b": 2}
+    # Nobody is ranked before one that is better on average, however much it varies.
+    noisy = b - 0.002 + np.array([0.05, -0.05, 0.04, -0.04, 0.0])
+    assert measures.ranking({"noisy": noisy, "b": b, "a": a}) == {"a": 1, "b": 2, "noisy": 2}
     # One seed ranks by value, and says nothing of ties; two seeds do.
     assert measures.ranking({"b": np.array([0.5]), "a": np.array([0.5])}) == {"b": 1, "a": 2}
     open_to_two = {"a": np.array([0.5, 0.6]), "b": np.array([0.4, 0.69])}

@@ -99,7 +99,10 @@ def test_orders_of_presentation():
 
     def seed(by_class, shuffled):
         return {
-            order: {"counts": [1, 100, 3000, 60000], "relative_error": [[9, 9, 3, 1], errors]}
+            order: {
+                "counts": [1, 100, 3000, 60000],
+                "relative_error": [[9, 9, 3, 1], [7, 7, 7, 7], errors],
+            }
             for order, errors in (
                 ("by_class", [12, 11, by_class, 0.1]),
                 ("shuffled", [80, 8, shuffled, 0.1]),
@@ -118,6 +121,12 @@ def test_orders_of_presentation():
     assert (
         "divides the distance to the full gradient by 1.4 ± 1.9, compared with 60.0 ± 254.1 if" in told
     )
+    told = story(
+        "online_gradient",
+        orders({0.1: 0.1, 0.01: 0.2}, {0.1: 0.5}),
+        {"gradient-bias": [seed(10, 2)]},
+    )
+    assert "test accuracy at best (rate 0.01)" in told
     told = story(
         "online_gradient",
         orders({0.1: 0.1, 0.01: 0.1}, {0.1: 0.5}),
@@ -159,4 +168,6 @@ def test_without_a_row_there_is_no_story():
     rows = orders({0.1: 0.2}, {0.1: 0.1})
     assert story("online_gradient", rows) == ""  # no measurement
     assert story("adam_vs_sgd", {}) == ""
+    one_order = {name: each for name, each in rows.items() if name.startswith("shuffled")}
+    assert story("online_gradient", one_order, {"gradient-bias": []}) == ""
     assert story("online_gradient", {}) == ""
