@@ -6,7 +6,8 @@ On a CPU, the engine `numba`'s compiled forward pass evaluates if it can run; ot
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -35,6 +36,12 @@ class Evaluation:
     accuracy: NDArray[np.float64]  # (replicates,)
     class_accuracy: NDArray[np.float64]  # (replicates, classes), on the examples of each class
     predictions: NDArray[np.int64]  # (replicates, classes), counts
+
+
+def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Returns the evaluations of several sets of replicates as one."""
+    parts = ([getattr(each, field.name) for each in evaluations] for field in fields(Evaluation))
+    return Evaluation(*map(np.concatenate, parts))
 
 
 @flushed()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,8 +15,9 @@ from torch import Tensor
 from .data.mnist import Data
 from .data.presentation_order import epoch_order
 from .engines import choose_engine
-from .evaluate import Evaluation, evaluate
+from .evaluate import Evaluation, evaluate, joined
 from .experiment import Experiment, Outcome, Training, classify_outcome
+from .network import MLP
 from .observers import LastEpoch, Observer
 from .stopwatch import Stopwatch
 
@@ -48,8 +51,7 @@ def train(
     initial = runner.parameters()
     batch_size, rates_by_epoch = experiment.batch_size, experiment.rates(len(labels))
     epoch_seconds = [0.0]
-    on_train = [evaluate(network, initial, data.train_images, data.train_labels)]
-    on_test = [evaluate(network, initial, data.test_images, data.test_labels)]
+    on_train, on_test = ([each] for each in _evaluate_initial(experiment, data, seeds, initial))
     for epoch in range(experiment.epochs):
         orders = _orders(experiment, labels, seeds, epoch).to(data.device)
         rates = next(rates_by_epoch)
@@ -86,6 +88,31 @@ def train(
         observed={name: array for each in observers for name, array in each.observe(seen).items()},
         outcomes=_outcomes(experiment, parameters, on_train[-1], on_test[-1]),
     )
+
+
+# The evaluations of initial networks on the training set and the test set, by the data set, and by
+# network, initialisation and seed: the rows of an exercise mostly start from the same network.
+_Start: TypeAlias = tuple[MLP, str | float, int]
+_initial: WeakKeyDictionary[Data, dict[_Start, tuple[Evaluation, Evaluation]]] = WeakKeyDictionary()
+
+
+def _evaluate_initial(
+    experiment: Experiment, data: Data, seeds: tuple[int, ...], parameters: list[Tensor]
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluates the initial networks on the training set and the test set, each once per process."""
+    network, kept = experiment.network, _initial.setdefault(data, {})
+    found = []
+    for replicate, seed in enumerate(seeds):
+        start = (network, experiment.init, seed)
+        if start not in kept:
+            alone = [each[replicate : replicate + 1] for each in parameters]
+            kept[start] = (
+                evaluate(network, alone, data.train_images, data.train_labels),
+                evaluate(network, alone, data.test_images, data.test_labels),
+            )
+        found.append(kept[start])
+    on_train, on_test = zip(*found, strict=True)
+    return joined(on_train), joined(on_test)
 
 
 def _orders(

@@ -310,6 +310,27 @@ def test_after_epoch_receives_the_evaluations_that_the_training_keeps():
     assert not np.array_equal(received[-1][2].predictions, received[-2][2].predictions)
 
 
+def test_an_initial_network_is_evaluated_once(monkeypatch):
+    """Rows with the same initialisation, seed and data share it; no others do."""
+    sets, data = [], replace(DATA)
+
+    def counted(network, parameters, images, labels):
+        sets.append(len(images))
+        return evaluate(network, parameters, images, labels)
+
+    monkeypatch.setattr("model.train.evaluate", counted)
+    first = train(experiment(epochs=1), data, seeds=(0, 1))
+    assert len(sets) == 2 * 2 + 2
+    again = train(experiment(epochs=1, optimizer=SGD(0.3)), data, seeds=(1, 2, 0))
+    assert len(sets) == 6 + 2 + 2, "seed 2 is new"
+    assert first.test_loss[0].tolist() == again.test_loss[0, [2, 0]].tolist()
+    assert first.train_accuracy[0].tolist() == again.train_accuracy[0, [2, 0]].tolist()
+    others = (experiment(epochs=1, init=0.1), data), (experiment(epochs=1), replace(DATA))
+    for number, (settings, on) in enumerate(others, start=1):
+        train(settings, on, seeds=(0,))
+        assert len(sets) == 10 + 4 * number
+
+
 @pytest.mark.parametrize("infinite", [1, 3, 4, 5], ids=["training", "before", "training, last", "last"])
 def test_an_infinite_loss_at_the_end_means_diverged(monkeypatch, infinite):
     """The sets are evaluated in turns, before and after each of two epochs."""
@@ -323,7 +344,7 @@ def test_an_infinite_loss_at_the_end_means_diverged(monkeypatch, infinite):
         return replace(found, loss=loss)
 
     monkeypatch.setattr("model.train.evaluate", spoilt)
-    result = train(experiment(epochs=2), DATA, engine="eager")
+    result = train(experiment(epochs=2), replace(DATA), engine="eager")
     assert order == ["training", "test", "test", "training", "test", "training"]
     assert (result.outcome == "diverged") == (infinite in (4, 5))
 
