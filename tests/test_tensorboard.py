@@ -117,6 +117,15 @@ def test_bad_folders_are_refused_before_anything_trains(suite):
     assert suite.refused("--tensorboard", "") == "ERROR: --tensorboard is ''; expected a folder"
 
 
+def test_a_folder_that_cannot_be_written_at_the_end_costs_nothing_else(suite):
+    board = suite.path / "board"
+    suite.add(1, f"def test_spoils(): open({str(board)!r}, 'w').close()")
+    result = suite.run("--tensorboard", "board")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["--tensorboard: the curves could not be written: *board*", "Page: *"])
+    assert len(suite.summary()["cases"]) == 6
+
+
 def test_without_tensorboard_it_is_refused_in_one_line(suite, monkeypatch):
     monkeypatch.setattr("harness.plugin.options.find_spec", lambda name: None)
     assert suite.refused("--tensorboard", "x") == (

@@ -39,7 +39,7 @@ from ..results.fingerprint import fingerprint_of, training_key
 from ..results.report_folder import ReportFolder
 from ..results.store import Store
 from ..results.summarise import results_of, summarise
-from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
+from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 from ..wording import counted, format_duration
 from .collected import exercises_of
 from .progress.watch import unwatch, watch
@@ -54,6 +54,7 @@ _TEXTS = pytest.StashKey[list[str]]()
 _NEXT = pytest.StashKey[str]()
 _DRAWN = "Page: "
 _WRITE_ERROR = pytest.StashKey[str]()
+_EVENTS_ERROR = pytest.StashKey[str]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -198,18 +199,24 @@ def _summarise(session: pytest.Session) -> None:
         _draw_own_figures(config, results)
         atomic_json.write_text(folder / "summary.md", tables.format_markdown(summary))
         write_tables(folder)
-        _write_events(config.stash[SETTINGS])
     except (OSError, ReportError) as error:
         config.stash[_WRITE_ERROR] = str(error)
-        if session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    else:
+        _write_events(config)
+    failed = _WRITE_ERROR in config.stash or _EVENTS_ERROR in config.stash
+    if failed and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _write_events(settings: Settings) -> None:
+def _write_events(config: pytest.Config) -> None:
+    settings = config.stash[SETTINGS]
     if settings.tensorboard is not None:
         from ..export.curve_events import write_events
 
-        write_events(settings.report_dir, settings.tensorboard)
+        try:
+            write_events(settings.report_dir, settings.tensorboard)
+        except OSError as error:
+            config.stash[_EVENTS_ERROR] = f"--tensorboard: the curves could not be written: {error}"
 
 
 def _draw_own_figures(config: pytest.Config, results: dict[str, tuple[Exercise, Results]]) -> None:
@@ -277,6 +284,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     terminalreporter.section(f"{config.stash[SESSION_STUDY].study.title}: tables and claims")
     texts: list[str] = config.stash.get(_TEXTS, [])
     _write(terminalreporter, "\n\n".join(texts))
+    if _EVENTS_ERROR in config.stash:
+        terminalreporter.write_line(config.stash[_EVENTS_ERROR], red=True)
     if _WRITE_ERROR in config.stash:
         terminalreporter.write_line(
             f"The summary could not be written: {config.stash[_WRITE_ERROR]}. Finished cases are kept "
