@@ -122,7 +122,9 @@ def test_a_folder_that_cannot_be_written_at_the_end_costs_nothing_else(suite):
     suite.add(1, f"def test_spoils(): open({str(board)!r}, 'w').close()")
     result = suite.run("--tensorboard", "board")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["--tensorboard: the curves could not be written: *board*", "Page: *"])
+    result.stdout.fnmatch_lines(
+        ["--tensorboard: the curves could not be written: *board*", "Written to *"]
+    )
     assert len(suite.summary()["cases"]) == 6
 
 
