@@ -36,9 +36,13 @@ class Merge:
     hookimpl = pytest.hookimpl
 
     def main(self, arguments, plugins):
-        """Takes the place of `pytest.main`."""
+        """Takes the place of `pytest.main`.
+
+        Hypothesis's plugin would start a second time in this process, and warn in later tests.
+        """
+        given = ("-p", "no:hypothesispytest", *arguments)
         with warnings.catch_warnings(record=True):
-            return self._suite._pytester.runpytest_inprocess(*arguments, plugins=plugins).ret
+            return self._suite._pytester.runpytest_inprocess(*given, plugins=plugins).ret
 
     def __call__(self, *arguments):
         self._capsys.readouterr()
