@@ -198,6 +198,11 @@ def prepared() -> None:
     # After a session, pytester unloads the modules imported in it, and these cannot be imported twice.
     for name in ("numba.np.arrayobj", "pyarrow.parquet", "pygal", "scipy.stats"):
         importlib.import_module(name)
+    # Numba imports the rest of itself when it first compiles.
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
 @pytest.fixture(autouse=True, scope="session")

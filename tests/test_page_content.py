@@ -155,6 +155,20 @@ def test_an_exercise_begins_with_its_story_and_the_figure_that_shows_it(elements
     assert words(guesses) == f"Guessed: One guess {reports.MARKUP}. Another guess."
 
 
+def test_the_contents_have_the_first_sentence_of_each_story(folder):
+    """A full stop ends a sentence only before a space and a capital."""
+    told = ["At 0.5 it ends well, e.g. this one: 0.97. Then the rest. And more.", *["Only one."] * 9]
+    changed(
+        folder,
+        lambda summary: [
+            each.update(story=story) for each, story in zip(summary["exercises"], told, strict=False)
+        ],
+    )
+    found = [words(each) for each in Elements(page_of(folder)).all("p", within="contents")]
+    assert found[0] == "At 0.5 it ends well, e.g. this one: 0.97."
+    assert set(found[1:]) <= {"Only one."}
+
+
 def test_without_a_story_an_exercise_begins_with_its_best_rows(folder):
     changed(folder, lambda summary: [each.update(story="") for each in summary["exercises"]])
     (story,) = Elements(page_of(folder)).all("p", "story", within="1-x")

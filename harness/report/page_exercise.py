@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -34,10 +35,12 @@ def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figu
     first = first_figure(decided, exercise, figures)
     rows = [_row(line, exercise) for line in lines]
     engines = {(row["engine"], row["device"]) for row in rows}
+    story = exercise.story or headline(lines)
     return {
         "about": exercise,
         "slug": slug(exercise.module),
-        "story": exercise.story or headline(lines),
+        "story": story,
+        "in_short": re.split(r"(?<=\.) (?=[A-Z])", story)[0],
         "claims": [_claim(claim, exercise, lines, figures) for claim in claims],
         "counts": Counter(claim.verdict for claim in claims),
         "rows": rows,
