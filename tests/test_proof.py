@@ -471,6 +471,16 @@ def test_turns_that_another_process_disturbs_do_not_count(engines):
     assert left_out(ONLINE, CPU) == {}
 
 
+@pytest.mark.parametrize(("waits", "is_slow"), [(0.06, False), (0.9, False), (1.5, True)])
+def test_waiting_for_a_core_counts_only_if_longer_turns_do_not_make_up_for_it(engines, waits, is_slow):
+    """At 0.1 ms per step, compared with eager's 1 ms, a turn of 40 steps takes 4 ms without the wait."""
+    waiting = StandIn("waiting", seconds=0.0001)
+    waiting.end_of_epoch = lambda _: setattr(Clock, "now", Clock.now + waits)
+    engines(waiting)
+    prove_engines(ONLINE, made_up())
+    assert ("slower than eager" in left_out(ONLINE, CPU).get("waiting", "")) == is_slow
+
+
 class Lacking(StandIn):
     def unavailable(self, device):
         return "its library is missing"
