@@ -155,6 +155,11 @@ def _initial(value: object) -> float:
         raise ValueError(f"init is {shown(value)}; expected 'default' or a finite number") from None
 
 
+def ran_on(engine: str, device: str, hardware: str) -> str:
+    """Returns what a training ran on, in words; `hardware` is empty if it is that of the run."""
+    return f"{engine} on {device}" + (f" ({hardware})" if hardware else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """The results of an experiment, for all its replicates (one per seed).
@@ -197,7 +202,7 @@ class Training:
     @property
     def ran_on(self) -> str:
         """The engine, device and hardware; times of trainings that differ in it are not comparable."""
-        return f"{self.engine} on {self.device}" + (f" ({self.hardware})" if self.hardware else "")
+        return ran_on(self.engine, self.device, self.hardware)
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,19 @@ import importlib
 import sys
 from functools import cache
 from types import ModuleType
+from typing import Any
+
+
+def call_test(module: ModuleType, name: str, given: dict[str, Any]) -> None:
+    """Calls a test of the module with these values of fixtures; its own fixtures get `trained`."""
+    function = getattr(module, name)
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    own = {
+        each: getattr(module, each)._get_wrapped_function()(given["trained"])
+        for each in names
+        if each not in given
+    }
+    function(**{each: (given | own)[each] for each in names})
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 import harness.plugin.claims
 from harness.claim import claims_of
 from harness.plugin.claims import Trained
-from tests.bench_modules import bench_module
+from tests.bench_modules import bench_module, call_test
 from tests.data import made_up_training
 
 EPOCHS = 10
@@ -114,12 +114,7 @@ def decided(monkeypatch, module, test, changes, measurements):
         "measured": lambda name: [measurements[name]],
         "decide": lambda holds, evidence, **_: answers.append((holds, evidence)),
     }
-    function = getattr(where, test)
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    for name in names:
-        if name not in values:  # a fixture of the module
-            values[name] = getattr(where, name)._get_wrapped_function()(trained)
-    function(**{name: values[name] for name in names})
+    call_test(where, test, values)
     (answer,) = answers
     return answer
 

@@ -14,7 +14,7 @@ from harness.files.measured import restored
 from harness.files.record import TrainingRecord, read_record
 from harness.files.summary import Summary
 from harness.plugin.claims import Trained, _verdict
-from tests.bench_modules import bench_module
+from tests.bench_modules import bench_module, call_test
 from tests.conftest import ROOT
 
 KEPT = ROOT / "reports" / "published" / "epyc-1-core"
@@ -41,8 +41,7 @@ def decided(kept):
         if module_of(name) == module and isinstance(record, TrainingRecord)
     }
     trained = Trained(where.EXERCISE, rows.__getitem__)
-    function = getattr(where, test)
-    (claim,) = [mark.args[0] for mark in function.pytestmark if mark.name == "claim"]
+    (claim,) = [mark.args[0] for mark in getattr(where, test).pytestmark if mark.name == "claim"]
     seeds = next(iter(rows.values())).seeds
     answers = []
 
@@ -59,11 +58,7 @@ def decided(kept):
         "decide": decide,
         "measured": lambda name: [restored(each) for each in records()[f"{module}::{name}"].measured],
     }
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    for name in names:
-        if name not in values:  # a fixture of the module
-            values[name] = getattr(where, name)._get_wrapped_function()(trained)
-    function(**{name: values[name] for name in names})
+    call_test(where, test, values)
     (answer,) = answers
     return answer
 

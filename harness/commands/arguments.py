@@ -18,6 +18,15 @@ def add_report_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_new_report_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--report-dir",
+        type=to_path,
+        metavar="DIR",
+        help="the folder to write to (default: a new one in the study's reports)",
+    )
+
+
 def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study", type=to_path, default=BENCH, metavar="DIR", help="the study's folder (default: bench)"

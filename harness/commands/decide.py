@@ -27,18 +27,13 @@ from ..report.load import Run, load_run
 from ..run_folders import new
 from ..session_settings import KeptRun
 from ..study import StudyFolder, load_study
-from .arguments import add_study, to_path
+from .arguments import add_new_report_dir, add_study, to_path
 from .kept_run import Reading, arguments_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=to_path, metavar="FOLDER", help="the report folder of a run")
-    parser.add_argument(
-        "--report-dir",
-        type=to_path,
-        metavar="DIR",
-        help="the folder to write to (default: a new one in the study's reports)",
-    )
+    add_new_report_dir(parser)
     add_study(parser)
 
 

@@ -31,7 +31,7 @@ from ..session_settings import KeptRun
 from ..study import StudyFolder, load_study
 from ..timing.session_rows import WHOLE
 from ..wording import counted, first_few
-from .arguments import add_study, to_path
+from .arguments import add_new_report_dir, add_study, to_path
 from .kept_run import Reading, arguments_for
 
 
@@ -39,12 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", type=to_path, nargs="+", metavar="FOLDER", help="the report folders to merge"
     )
-    parser.add_argument(
-        "--report-dir",
-        type=to_path,
-        metavar="DIR",
-        help="the folder to write to (default: a new one in the study's reports)",
-    )
+    add_new_report_dir(parser)
     add_study(parser)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from model.experiment import Outcome
+from model.experiment import Outcome, ran_on
 
 from ..verdicts import Verdict
 from ..wording import counted
@@ -107,7 +107,7 @@ class TrainingFields(Model):
 
         Times of rows that differ in it are not comparable.
         """
-        return f"{self.engine} on {self.device}" + (f" ({self.hardware})" if self.hardware else "")
+        return ran_on(self.engine, self.device, str(self.hardware or ""))
 
 
 class TrainingRecord(Record, TrainingFields):

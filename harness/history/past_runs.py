@@ -71,10 +71,9 @@ def read_runs(paths: Sequence[Path], repository: Path) -> tuple[list[PastRun], l
     """Returns the runs in these files and folders, in the order of their commits.
 
     A path is a saved run, a report folder, or a folder with either, at most two levels down. Also
-    returns a line for each that is left out. A run that was both reported and saved,
-    or merged with others, counts once. Times
-    of commits that a run does not record come from `repository`. Raises ValueError for a path that does
-    not exist.
+    returns a line for each that is left out. A run that was both reported and saved, or merged with
+    others, counts once. Times of commits that a run does not record come from `repository`. Raises
+    ValueError for a path that does not exist.
     """
     left_out: list[str] = []
     saved, reports = [], []
@@ -88,12 +87,12 @@ def read_runs(paths: Sequence[Path], repository: Path) -> tuple[list[PastRun], l
                 left_out.append(f"{path} has no row that it trained and that can be read")
         except (BaselineError, ReportError) as error:
             left_out.append(one_line(error))
-    runs = saved
+    runs, known = [*saved], {total for run in saved for total in _totals(run)}
     # The reports with most rows first: those of shards count once with the report that merges them.
     for run in sorted(reports, key=lambda run: -len(run.rows)):
-        totals = {(case, row.total) for other in runs for case, row in other.rows.items()}
-        if not all((case, row.total) in totals for case, row in run.rows.items()):
-            runs = [*runs, run]
+        if not _totals(run) <= known:
+            runs.append(run)
+            known |= _totals(run)
     return ordered([run for run in runs if run.rows], repository), left_out
 
 
@@ -110,6 +109,11 @@ def ordered(runs: Iterable[PastRun], repository: Path) -> list[PastRun]:
         for run in runs
     ]
     return sorted(found, key=lambda run: (run.committed, run.time, run.name))
+
+
+def _totals(run: PastRun) -> set[tuple[str, float | None]]:
+    """Returns the rows with their total times, which are never equal in two runs."""
+    return {(case, row.total) for case, row in run.rows.items()}
 
 
 def _found(path: Path) -> Iterator[Path]:

@@ -47,7 +47,7 @@ def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
     untestable = _count(summary, lambda claim: claim.verdict == NOT_TESTABLE)
     more = f", which may decide {counted(untestable, 'more claim')}" if untestable else ""
     full = {case: each.full_epochs for each in summary.exercises for case in each.cases}
-    epochs = [full[case.id] or 0 for case in summary.cases if full.get(case.id)]
+    epochs = [each for case in summary.cases if (each := full.get(case.id))]
     if len(epochs) < len(summary.cases):
         why = f"the scale {summary.full_scale}{more}"
     else:

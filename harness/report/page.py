@@ -110,7 +110,7 @@ def render_page(
         next_steps=next_steps(run.summary),
         slower=SLOWER,
         seconds=sum(case.seconds for case in run.cases.values()),
-        engines_used=sorted({f"{case.engine} on {case.device}" for case in run.cases.values()}),
+        engines_used=sorted({case.ran_on for case in run.cases.values()}),
         networks=sorted({str(case.experiment.network) for case in run.cases.values()}),
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
         dash=NONE,

@@ -70,16 +70,11 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
             + (" Small dots: the single seeds." if seed_rows else "")
             + interval_note(seeds, "bars")
             + unlike_engines(lines)
-            + _uneven(lines),
+            + f" {uneven_note(lines)}".rstrip(),
             variants={measure: _chart(name, rows, seed_rows, measure) for measure in _MEASURES},
             data={name: rows} | ({f"{name}-seeds": seed_rows} if seed_rows else {}),
         )
     ]
-
-
-def _uneven(lines: list[Line]) -> str:
-    note = uneven_note(lines)
-    return f" {note}" if note else ""
 
 
 def _reached(line: Line) -> list[int]:

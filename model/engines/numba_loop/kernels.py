@@ -97,7 +97,7 @@ class Wave(NamedTuple):
     gain: float32
     correction: float32
     stride: float32
-    direct: bool  # this and `sparse` are the rule's if the batch has no other wave, else False
+    direct: bool  # this, `sparse` and `defers` are False if the batch has another wave
     sparse: bool
     is_first: bool  # the batch has no earlier wave
     is_last: bool  # ... or no later one
@@ -306,11 +306,15 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
         activate(s, b)
 
     @_inlined
-    def from_image(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+    def from_image(
+        network: Network, images: Sparse, example: int, s: Chunk, b: int, *of_made_up: Any
+    ) -> None:
         forward(network[layer], images, example, s, b)
 
     @_inlined
-    def from_units(network: Network, images: Sparse, example: int, s: Chunk, b: int) -> None:
+    def from_units(
+        network: Network, images: Sparse, example: int, s: Chunk, b: int, *of_made_up: Any
+    ) -> None:
         forward(network[layer], s.active[layer - 1], b, s, b)
 
     return from_image if layer == 0 else from_units
@@ -392,27 +396,8 @@ def _made_up(layer: int) -> Callable[..., None]:
     return made_up
 
 
-def _then_forward(layer: int) -> Callable[..., None]:
-    forward = _hidden_layer(layer)
-
-    @_inlined
-    def then_forward(
-        network: Network,
-        images: Sparse,
-        example: int,
-        s: Chunk,
-        b: int,
-        kept: tuple[Kept, ...],
-        step: int,
-        deferred: Deferred,
-    ) -> None:
-        forward(network, images, example, s, b)
-
-    return then_forward
-
-
 _training_layers = _in_turn(
-    [each(layer) for layer in range(TOP + 1) for each in (_made_up, _then_forward)]
+    [each(layer) for layer in range(TOP + 1) for each in (_made_up, _hidden_layer)]
 )
 _top_registers = _registers(WIDTHS[TOP])
 
@@ -904,7 +889,7 @@ def train_steps(
                 share,
                 step,
                 deferred,
-                step >= deferred.first,
+                one_wave and step >= deferred.first,
             )
             mine = examples[thread * share : (thread + 1) * share]
             _forward(network, images, labels, mine, len(batch), s, kept, step, deferred)
