@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeAlias
 
-from bench.evidence import by_learning_rate, epochs_to, format_epochs
+from bench.evidence import by_learning_rate, epochs_to, format_epochs, improving_at_the_end
 from harness.exercise import Results
 from harness.stats import format_mean, span_around_best
 from harness.wording import counted
@@ -89,6 +89,7 @@ def online_gradient(results: Results) -> str:
     ends = {each.final_test_accuracy for each in online.values()}
     where = f"at best (rate {at:g})" if len(ends) > 1 else "at every rate"
     epochs = counted(ours.experiment.epochs, "epoch")
+    improving = f"{improving_at_the_end(online)} ".lstrip()
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
     few, many = counts.index(1), counts.index(3000)
@@ -102,7 +103,7 @@ def online_gradient(results: Results) -> str:
     return (
         "Sorted by class, the network learns one class after the other and forgets much of the rest: "
         f"after {epochs} online ends at {_end(ours)} test accuracy {where}, shuffled SGD at "
-        f"{_end(theirs)} at its best of {counted(len(shuffled), 'rate')} ({best_at:g}). "
+        f"{_end(theirs)} at its best of {counted(len(shuffled), 'rate')} ({best_at:g}). {improving}"
         "The next gradients of the sorted stream all pull one way, so their mean "
         f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
         f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "

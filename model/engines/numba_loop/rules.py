@@ -72,19 +72,23 @@ def steps_of(optimizer: Optimizer, before: int, rates: NDArray[np.float64]) -> S
 def deferred(optimizer: Optimizer | None, before: int, rates: NDArray[np.float64]) -> Deferred:
     """Returns what rows need to make up for deferred steps of Adam, after the first `before`.
 
-    Without a gradient, step i after the last update, of k, adds to a weight
+    If a row has had no gradient since an update that left the moments m and v, the i-th step since then
+    adds to a weight
 
         stride_i * beta1**i * m / (sqrt(beta2**i * v) * correction_i + eps)
 
-    with the moments m and v of that update. Where eps is negligible, the sum over i is m / sqrt(v) times
-    A, the sum of stride_i / correction_i * (beta1 / sqrt(beta2))**i; where all but eps is, it is m / eps
-    times B, the sum of stride_i * beta1**i. Between the two, the kernel takes m * A / (sqrt(v) +
-    eps * A / B), which is right in both limits, and in between as the denominators' parts hardly
-    change while beta1**i decays: with the default betas to within 1.5e-5 of the sum. A and B over k
-    steps are differences of sums over all remaining ones, so that a row needs no loop.
+    Where eps is negligible, the steps add m / sqrt(v) * A in total, where A is the sum of
+    stride_i / correction_i * (beta1 / sqrt(beta2))**i. Where all but eps is negligible, they add
+    m / eps * B, where B is the sum of stride_i * beta1**i. The kernel adds
 
-    The correction changes fast at first, so the first 1 / (1 - beta2) steps are not deferred; nor is any
-    if the optimizer has a weight decay, or betas for which the error is larger.
+        m * A / (sqrt(v) + eps * A / B)
+
+    which is exact in both cases. In between, its relative error is below 1.5e-5 with the default betas,
+    since sqrt(beta2**i) * correction_i hardly changes before beta1**i has decayed. A and B are
+    differences between sums over all steps that are left, so that a row needs no loop over its steps.
+
+    The correction changes fast at first, so the first 1 / (1 - beta2) steps are not deferred. No step is
+    if the optimizer has a weight decay, or betas for which the error would be larger.
     """
     steps = len(rates)
     wait = _steps_before_deferral(optimizer)
@@ -110,10 +114,11 @@ def deferred(optimizer: Optimizer | None, before: int, rates: NDArray[np.float64
 
 
 def _steps_before_deferral(optimizer: Optimizer | None) -> int | None:
-    """Returns after how many steps some may be deferred; None if never.
+    """Returns the number of steps after which some may be deferred; None if none ever may.
 
-    The error of `deferred` is at most a quarter of the variance of the denominators' parts' ratio,
-    which falls by `change` in a step, over a number of steps that is distributed geometrically.
+    In `deferred`, the relative error is at most a quarter of the variance of the logarithm of
+    sqrt(beta2**i) * correction_i, which changes by `change` per step. The weights of the steps, and with
+    them i, are distributed geometrically, with the standard deviation `deviation`.
     """
     if not isinstance(optimizer, Adam) or optimizer.weight_decay != 0 or optimizer.eps < _LEAST_EPS:
         return None
