@@ -117,8 +117,8 @@ def test_orders_of_presentation():
     assert "online ends at 0.750 test accuracy at best (rate 0.01)" in told
     assert "after 1 epoch online ends" in told
     assert (
-        "shuffled SGD at 0.960 at its best of 2 rates (0.001). At 0.1 and 0.01 and 0.001 it still improves "
-        "at the end. The next gradients"
+        "shuffled SGD at 0.960 at its best of 2 rates (0.001). At 0.1 and 0.01 and 0.001 it still "
+        "improves at the end. The next gradients"
     ) in told
     # Gains of 1.2 and 1.5, and of 40 and 80: half the widths are 12.706 times half the difference.
     assert (
