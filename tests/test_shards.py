@@ -119,7 +119,10 @@ def test_a_selection_is_cut_and_its_rows_are_balanced(suite):
 
 def test_more_shards_than_rows_are_refused(suite):
     line = suite.refused("--shard=7/7")
-    assert line == "ERROR: --shard is '7/7', which has none of the selected rows; expected fewer shards"
+    assert line == (
+        "ERROR: --shard is '7/7', which has none of the selected rows; expected fewer shards, or more "
+        "rows"
+    )
     result = suite.run("--shard=7/7", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
