@@ -84,8 +84,8 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     settings = config.stash[SETTINGS]
     if settings.shard and not any("::test_training[" in each for each in ids):
         raise pytest.UsageError(
-            f"--shard is '{settings.shard}', which has none of the selected rows; expected fewer shards, "
-            "or more rows"
+            f"--shard is '{settings.shard}', which has none of the selected rows; "
+            "expected fewer shards, or more rows"
         )
     modules = config.stash[_EXERCISES] = exercises_of(session, ids)
     if not modules:
