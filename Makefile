@@ -16,10 +16,11 @@ SITE ?= _site
 # If it were set, Python would not find the project's modules in this folder.
 unexport PYTHONSAFEPATH
 
-.PHONY: bench test example chaos fuzz mutants lint history speed ab bisect noise calibrate replays times gpu report site publish prune lock help
+.PHONY: bench test test-cluster example chaos fuzz mutants lint history speed ab bisect noise calibrate replays times gpu report site publish prune lock help
 help:
 	@echo "make bench    train every row at the quick scale; ARGS=... adds pytest options"
 	@echo "make test     test the suite itself"
+	@echo "make test-cluster    install Ray, and test --cluster on a small cluster on this machine"
 	@echo "make example  train the example study, seven optimizers on MNIST, in miniature"
 	@echo "make chaos    run sessions with faults at random times, then --resume"
 	@echo "make fuzz     read thousands of mutated report files"
@@ -44,7 +45,10 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pytest bench/ -n 4 $(ARGS)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --durations=10 $(ARGS)
+	$(BIN)/python -m pytest tests/ -n auto --maxprocesses 4 --dist loadgroup --durations=10 $(ARGS)
+
+test-cluster: $(VENV)/ray
+	$(BIN)/python -m pytest tests/test_ray.py --durations=5 $(ARGS)
 
 example: $(VENV)/installed
 	$(BIN)/python -m pytest examples/optimizers/test_mnist.py --scale miniature -n 4 -q --benchmark-disable $(ARGS)
@@ -97,6 +101,11 @@ site: $(VENV)/installed
 
 history: $(VENV)/installed
 	$(BIN)/python -m harness history $(ARGS)
+
+# Ray, which `--cluster` needs.
+$(VENV)/ray: requirements-ray.lock $(VENV)/installed
+	$(INSTALL) --require-hashes --no-deps -r requirements-ray.lock
+	@touch $@
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Each layer may import the layers below it, never one above:
     history              steps in the results of many runs
     ab    export         a revision compared with the working tree; results for other programs
     report    gates      tables, figures, the page; comparison with saved runs
+    cluster              rows that the nodes of a Ray cluster train
     results   timing     records on disk; pytest-benchmark
     engine_speeds        peers, roofline bounds, memory
     hardware             leases, and the machine

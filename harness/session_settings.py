@@ -40,6 +40,10 @@ class Settings:
     tensorboard: Path | None
     """Where to write event files for TensorBoard, if anywhere."""
     shard: Shard | None = None
+    cluster: str | None = None
+    """The address of the Ray cluster that trains the rows, if one does."""
+    cluster_same: bool = False
+    """Whether only nodes of one model of CPU or GPU may."""
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -47,6 +51,10 @@ SETTINGS = pytest.StashKey[Settings]()
 
 SESSION_STUDY = pytest.StashKey[StudyFolder]()
 """`config.stash[SESSION_STUDY]` is the session's study, from `pytest_configure` on."""
+
+
+CLUSTER_MACHINE = pytest.StashKey[dict[str, Any]]()
+"""`config.stash[CLUSTER_MACHINE]` describes the nodes that train the rows, if a cluster does."""
 
 
 @dataclass(frozen=True)

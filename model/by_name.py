@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,6 +24,16 @@ class Function:
 
     def __str__(self) -> str:
         return self.name.rpartition(".")[2]
+
+
+def kept(modules: Collection[str]) -> dict[str, Any]:
+    """Returns the classes and functions of these modules that values were made with, by dotted name."""
+    return {name: each for name, each in _kept.items() if each.__module__ in modules}
+
+
+def keep(named: Mapping[str, Any]) -> None:
+    """Makes `look_up` find these classes and functions, for values from another process."""
+    _kept.update(named)
 
 
 def name_of(field: str, given: type, base: type, public: str) -> str:

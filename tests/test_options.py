@@ -62,6 +62,8 @@ GOOD = {
     "shard": None,
     "save_weights": False,
     "tensorboard": None,
+    "cluster": None,
+    "cluster_same": False,
     "accuracy_compare_fail": None,
     "time_compare_fail": None,
     "benchmark_compare_fail": None,

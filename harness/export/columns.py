@@ -51,6 +51,7 @@ RESULTS: Mapping[str, Kind] = {
     "device_name": "text",
     "cores": "whole",
     "threads": "whole",
+    "node": "text",
     "timing": "text",
     "torch": "text",
     "python": "text",
@@ -153,6 +154,7 @@ def _results(run: Run, case: CaseSummary) -> Iterator[dict[str, Value]]:
         "paper_test_accuracy": case.paper.test_accuracy,
         "paper_seconds": case.paper.seconds,
     }
+    nodes = {seed: block.node for block in case.blocks for seed in block.seeds}
     for at, seed in enumerate(case.seeds):
         reached = {
             f"{what}_to_{target}": getattr(each, what)[at]
@@ -162,6 +164,7 @@ def _results(run: Run, case: CaseSummary) -> Iterator[dict[str, Value]]:
         yield {
             **common,
             "seed": seed,
+            "node": nodes.get(seed),
             "outcome": record.outcomes[at] if record else case.outcome,
             "test_accuracy": case.test_accuracy[at],
             "train_accuracy": case.train_accuracy[at],

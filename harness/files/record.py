@@ -62,6 +62,22 @@ class Hardware(Model):
         return f"{self.device_name}, {counted(self.cores, 'core')}"
 
 
+class Block(Model):
+    """A part of a row's seeds that a node of a cluster trained by itself."""
+
+    seeds: Seeds
+    node: Text
+    """The node's host name."""
+    device_name: Text
+    """The model of its CPU or GPU."""
+    seconds: Seconds
+    """Of training; a row's time is the sum over its blocks."""
+    busy_seconds: Seconds
+    """From the start of the task on the node to its end."""
+    lost: list[Text] = Field(default_factory=list, max_length=100)
+    """The nodes where earlier attempts were lost; their times count nowhere."""
+
+
 class PublishedFigures(Model):
     """The assignment's figures for a row; None for a figure that it does not give."""
 
@@ -100,6 +116,8 @@ class TrainingFields(Model):
     steps: Positive
     paper: PublishedFigures
     hardware: Hardware | None = None
+    blocks: list[Block] = Field(default_factory=list, max_length=100_000)
+    """Where a cluster trained it; empty if this machine did."""
 
     @property
     def ran_on(self) -> str:

@@ -40,6 +40,8 @@ def retrain(cases: Collection[str], settings: Settings, root: Path) -> Cases:
         command += [f"--engine={settings.engine}", f"--replicates={len(settings.seeds)}"]
         command += [f"--dataset={settings.dataset}", f"--data-root={settings.data_root}"]
         command += [f"--timing={settings.timing}"]
+        command += [f"--cluster={settings.cluster}"] if settings.cluster else []
+        command += ["--cluster-same"] if settings.cluster_same else []
         try:
             ran = subprocess.run(
                 command,

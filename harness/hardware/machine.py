@@ -13,7 +13,7 @@ import torch
 from model.environment import available_cores, cpu_model, device_name, version
 
 from .. import processes
-from ..session_settings import KEPT_RUN, SETTINGS
+from ..session_settings import CLUSTER_MACHINE, KEPT_RUN, SETTINGS
 
 
 def check_device(given: str, what: str = "the device") -> None:
@@ -61,9 +61,11 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def machine_of(config: pytest.Config) -> dict[str, Any]:
-    """Returns the machine of the session's trainings: this one, unless it reads a kept run."""
+    """Returns the machine of the session's trainings: this one, a cluster's nodes, or a kept run's."""
     if KEPT_RUN in config.stash:
         return {**config.stash[KEPT_RUN].machine}
+    if CLUSTER_MACHINE in config.stash:
+        return config.stash[CLUSTER_MACHINE]
     return describe_machine(candidate_devices(config.stash[SETTINGS].device)[0])
 
 

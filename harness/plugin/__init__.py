@@ -13,6 +13,7 @@ pytest_plugins = [
     "harness.history.hooks",
     "harness.timing.machine_info",
     "harness.plugin.shards",
+    "harness.plugin.cluster",
     "harness.plugin.fixtures",
     "harness.plugin.claims",
     "harness.plugin.mnist_figures",

@@ -21,7 +21,7 @@ from model.dataset import DATASETS
 from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven, why_unavailable
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
-from model.observers import LastEpoch, Observer
+from model.observers import Observer
 from model.schedule import ScheduleError
 from model.train import train as train_model
 from model.values import shown
@@ -33,13 +33,14 @@ from ..files.sealed import FileError
 from ..files.weights import networks_of
 from ..hardware.lease import Applicant, lease
 from ..hardware.lock_file import Holder, LockError
-from ..hardware.machine import candidate_devices
-from ..results.evenness import is_spoilt
+from ..hardware.machine import candidate_devices, machine_of
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
 from ..results.store import Store
+from ..results.training import train_evenly
 from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
+from .cluster import wait_for_record
 from .progress.messages import Messages, print_message
 from .progress.writer import AfterEpoch, ProgressFile
 from .shards import own_measurements, why_not_here
@@ -80,6 +81,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if worker != "gw0" or not trains or option.collectonly or option.setuponly:
         return
     settings = config.stash[SETTINGS]
+    if settings.cluster:  # whose nodes are asked before they train
+        return
     for name, reason in why_unavailable(candidate_devices(settings.device)[0]).items():
         if settings.engine not in ("auto", "eager"):
             continue  # it is not needed, or its rows fail with the reason
@@ -177,6 +180,12 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
             )
 
         key = training_key(request.config, experiment)
+        if settings.cluster:
+            if again:
+                pytest.fail(f"{case} is repeated, which is not possible with --cluster", pytrace=False)
+            if reason := why_not_here(request.config, case):
+                pytest.skip(reason)
+            wait_for_record(request.config, case, key)
         return stored(TrainingRecord, case, key, make, again=again)
 
     return get
@@ -261,8 +270,8 @@ def exercise_of(request: pytest.FixtureRequest) -> Exercise:
 
 def _hardware(config: pytest.Config, device: torch.device) -> Hardware:
     """Returns the hardware of the session's own trainings on `device`, or of the run that it reads."""
-    if KEPT_RUN in config.stash:
-        machine = config.stash[KEPT_RUN].machine
+    if KEPT_RUN in config.stash or config.stash[SETTINGS].cluster:
+        machine = machine_of(config)
         return Hardware(device_name=machine["device_name"], cores=machine["cores"])
     return Hardware(device_name=device_name(device), cores=len(available_cores()))
 
@@ -301,28 +310,17 @@ def _train(
     with _leased(settings, cores, applicant) as device:
         data = load(experiment.dataset, settings.data_root, device)
 
-        def trained() -> tuple[Training, list[Tensor]]:
-            final: list[Tensor] = []
-
-            def keep(seen: LastEpoch) -> dict[str, Any]:
-                final.extend(seen.parameters)
-                return {}
-
-            keepers = [Observer(keep)] if settings.save_weights else []
-            training = train_model(
-                experiment,
-                data,
-                seeds=settings.seeds,
-                engine=name,
-                observers=[*observers, *keepers],
-                after_epoch=after_epoch,
-            )
-            return training, final
-
-        training, parameters = trained()
-        if settings.timing == "exclusive" and is_spoilt(training.epoch_seconds):
-            # The same results, timed again; other processes have delayed one of the two less.
-            training, parameters = min((training, parameters), trained(), key=lambda of: of[0].seconds)
+        training, parameters = train_evenly(
+            experiment,
+            data,
+            seeds=settings.seeds,
+            engine=name,
+            observers=observers,
+            after_epoch=after_epoch,
+            exclusive=settings.timing == "exclusive",
+            keep_parameters=settings.save_weights,
+            train=train_model,
+        )
         threads = torch.get_num_threads()
     return training, parameters, threads, left_out(experiment, device) if auto else {}
 

@@ -101,6 +101,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "about equally long; `python -m harness merge` makes one report of all",
     )
     group.addoption(
+        "--cluster",
+        default=None,
+        metavar="auto|HOST:PORT",
+        help="Train the rows on the nodes of a Ray cluster: the one that this machine is in, or the one "
+        "at that address",
+    )
+    group.addoption(
+        "--cluster-same",
+        action="store_true",
+        help="Use only nodes with one model of CPU or GPU: the one with most cores or GPUs",
+    )
+    group.addoption(
         "--save-weights",
         action="store_true",
         help="Keep each seed's final network in the report folder, as weights/*.safetensors",
@@ -128,13 +140,16 @@ def pytest_configure(config: pytest.Config) -> None:
     _one_of("--scale", scale, tuple(study.study.scales))
     _one_of("--dataset", option.dataset, (*DATASETS,))
     _one_of("--timing", option.timing, TIMINGS)
-    _check_device(option.device)
+    if option.cluster_same and option.cluster is None:
+        raise pytest.UsageError("--cluster-same needs --cluster, which names the cluster")
+    _check_device(option.device, on_cluster=option.cluster is not None)
     _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))
     if not re.fullmatch(r"0*[1-9][0-9]{0,5}", option.replicates):
         raise pytest.UsageError(
             f"--replicates is {option.replicates!r}; expected a whole number from 1 to 999999"
         )
-    _check_memory(option.device, int(option.replicates))
+    if option.cluster is None:
+        _check_memory(option.device, int(option.replicates))
     shard = _shard(config)
     if option.save_weights:
         _needs("--save-weights", "safetensors")
@@ -155,6 +170,8 @@ def pytest_configure(config: pytest.Config) -> None:
         shard=shard,
         save_weights=option.save_weights,
         tensorboard=_tensorboard(config, option.tensorboard),
+        cluster=option.cluster,
+        cluster_same=option.cluster_same,
     )
 
 
@@ -252,7 +269,11 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
         raise pytest.UsageError(f"{option} is {value!r}; expected {expected}")
 
 
-def _check_device(value: str) -> None:
+def _check_device(value: str, *, on_cluster: bool) -> None:
+    if on_cluster and value == "cuda":  # which the nodes have
+        return
+    if on_cluster and value not in ("auto", "cpu"):
+        raise pytest.UsageError(f"--device is {value!r}; expected auto, cpu or cuda with --cluster")
     try:
         check_device(value, "--device")
     except ValueError as error:

@@ -41,6 +41,7 @@ from ..results.store import Store
 from ..results.summarise import results_of, summarise
 from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 from ..wording import counted, format_duration
+from .cluster import train_on_cluster
 from .collected import exercises_of
 from .progress.watch import unwatch, watch
 from .shards import in_this_shard
@@ -102,7 +103,7 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
     try:
         for dataset in datasets if trains else ():
             prepare(dataset, settings.data_root)
-        if trains and settings.timing == "exclusive":
+        if trains and settings.timing == "exclusive" and not settings.cluster:
             lock_folder()
     except (DataError, LockError) as error:
         raise pytest.UsageError(str(error)) from None
@@ -125,7 +126,14 @@ def _prepare(session: pytest.Session, ids: Sequence[str]) -> None:
         if case in selected
         and store.find(TrainingRecord, case, training_key(config, experiment)) is None
     }
-    seconds = training_seconds(experiments.values(), settings)
+    if settings.cluster:
+        every = {
+            case: (modules[path].EXERCISE, experiment)
+            for path, of_module in rows.items()
+            for case, experiment in of_module.items()
+        }
+        train_on_cluster(config, every, experiments)
+    seconds = None if settings.cluster else training_seconds(experiments.values(), settings)
     if experiments and seconds is not None:
         config.get_terminal_writer().line(
             f"{counted(len(experiments), 'row')} to train, predicted from {SPEED} to take about "

@@ -23,6 +23,7 @@ from .figures import Figure
 from .figures.time_to_accuracy import percent
 from .headline import headline
 from .load import Run
+from .nodes import rows_of_nodes
 from .series import Line, lines_of, unlike_engines
 from .tables import NONE, RESUMED_NOTE, cells_of
 
@@ -57,6 +58,7 @@ def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figu
                     uneven_note(lines),
                     unlike_engines(lines).strip(),
                     RESUMED_NOTE if any(line.case.resumed for line in lines) else "",
+                    *rows_of_nodes([line.case for line in lines]),
                 ),
             )
         ),

@@ -15,6 +15,7 @@ from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..stats import format_mean, half_width
 from ..verdicts import Verdict, counted_verdict, verdicts_on
 from ..wording import counted
+from .nodes import counts_of_nodes, rows_of_nodes
 
 NONE = "–"
 _RESUMED = "*"
@@ -129,6 +130,7 @@ def format_caption(summary: Summary) -> str:
             f"{NONE}: not published, or not reached."
             + (f" {RESUMED_NOTE}" if any(case.resumed for case in summary.cases) else ""),
             *_of_a_shard(summary),
+            *counts_of_nodes(summary.cases),
             *_engines_left_out(summary.cases),
         ]
     )
@@ -191,6 +193,7 @@ def exercise_parts(exercise: ExerciseSummary, summary: Summary) -> list[str]:
         if note := unlike({row_name(case.id): case.ran_on for case in ran}):
             parts.append(note)
         parts += other_data(ran, summary.dataset)
+        parts += rows_of_nodes(ran)
     if missing:
         parts.append(f"Did not run: {', '.join(missing) if ran else 'all rows'}.")
     return parts

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 import pytest
 
-from model.environment import code_digest, device_name
+from model.environment import code_digest
 from model.experiment import Experiment
 
-from ..hardware.machine import candidate_devices
+from ..hardware.machine import machine_of
 from ..paths import ROOT
 from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS
 
@@ -26,16 +25,16 @@ def fingerprint_of(config: pytest.Config) -> Fingerprint:
         return config.stash[KEPT_RUN].fingerprint
     if _FINGERPRINT not in config.stash:
         settings = config.stash[SETTINGS]
-        device = candidate_devices(settings.device)[0]
+        machine = machine_of(config)
         config.stash[_FINGERPRINT] = {
             "scale": settings.scale,
             "dataset": settings.dataset,
             "replicates": len(settings.seeds),
             "engine": settings.engine,
             "timing": settings.timing,
-            "device": device.type,
-            "device_name": device_name(device),
-            "torch": metadata.version("torch"),
+            "device": machine["device"],
+            "device_name": machine["device_name"],
+            "torch": machine["torch"],
             "code": code_digest([ROOT / "model", ROOT / "harness", config.stash[SESSION_STUDY].path]),
         }
     return config.stash[_FINGERPRINT]

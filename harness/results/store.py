@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from .. import ownership, run_folders
+from .. import atomic_json, ownership, run_folders
 from ..files import sealed
 from ..files.names import file_name
 from ..files.record import (
@@ -24,6 +24,9 @@ from ..files.record import (
 from ..files.sealed import FileError
 from ..files.weights import SUFFIX, SavedNetwork, write_network
 from ..hardware.waiting import waiting
+
+# Ends of file names in the folder of locks.
+_ASKED, _FAILED = ".asked.json", ".failed.json"
 
 _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
@@ -102,6 +105,35 @@ class Store:
                 sealed.write_content(path, record)
                 self._update_latest()
             return self._read(kind, path)
+
+    def put(self, name: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        """Writes a record that was made elsewhere."""
+        self._recreate_folders()
+        sealed.write_content(self._path(name, key), {"id": name, **key, **content})
+        self._update_latest()
+
+    def ask(self, name: str, key: Mapping[str, Any]) -> None:
+        """Asks the session's controlling process for a record, which `find` or `failure` answers."""
+        self._recreate_folders()
+        atomic_json.write_json(self._locks / f"{self._path(name, key).stem}{_ASKED}", name)
+
+    def asked(self) -> list[str]:
+        """Returns the ids of the records that were asked for since the last call."""
+        found = sorted(self._locks.glob(f"*{_ASKED}"))
+        names = [str(atomic_json.read_json(path)) for path in found]
+        for path in found:
+            path.unlink()
+        return names
+
+    def put_failure(self, name: str, key: Mapping[str, Any], line: str) -> None:
+        """Writes why there will be no record in this session."""
+        self._recreate_folders()
+        atomic_json.write_json(self._locks / f"{self._path(name, key).stem}{_FAILED}", line)
+
+    def failure(self, name: str, key: Mapping[str, Any]) -> str | None:
+        """Returns why there will be no record in this session, if that is known."""
+        path = self._locks / f"{self._path(name, key).stem}{_FAILED}"
+        return str(atomic_json.read_json(path)) if path.exists() else None
 
     def put_networks(self, name: str, key: Mapping[str, Any], networks: Sequence[SavedNetwork]) -> None:
         """Writes the final networks of the training of that record, a file for each seed."""

@@ -112,8 +112,8 @@ def summarise(
         if kept
         else escaped(shlex.join(["pytest", *map(str, config.invocation_params.args)])),
         machine=Machine(
-            **kept.machine
-            if kept
+            **machine.machine_of(config)
+            if kept or settings.cluster
             else machine.describe_machine(torch.device(cases[0].device if cases else "cpu"))
         ),
         exercises=exercises,

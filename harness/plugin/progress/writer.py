@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class ProgressFile:
     def wait(self, line: str) -> None:
         """Writes what the training waits for; "" means that it no longer waits."""
         self._write(epoch=0, waiting=line)
+
+    def copy(self, state: Mapping[str, Any]) -> None:
+        """Writes the state of a training that runs elsewhere; see `state.State`."""
+        self._write(**state)
 
     def after_epoch(self, epoch: int, on_train: Evaluation, on_test: Evaluation) -> None:
         """Writes the number of epochs done, and the evaluations of both sets."""

@@ -1,0 +1,336 @@
+"""`--cluster`: rows on the nodes of a small Ray cluster on this machine, and what happens to them.
+
+`make test-cluster` installs Ray and runs these tests.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make test-cluster"),
+    pytest.mark.xdist_group("ray"),
+]
+
+CONFTEST = """
+from harness.study import Study
+
+STUDY = Study(title="A study", scales={"quick": 2, "long": 60, "endless": 100000})
+"""
+OPTIMIZER = """
+import torch
+
+
+class Halved(torch.optim.Optimizer):
+    \"\"\"SGD at half the rate, which no node has.\"\"\"
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.add_(weight.grad, alpha=-group["lr"] / 2)
+"""
+MODULE = """
+import pytest
+from halved import Halved
+
+from harness.claim import claim
+from harness.exercise import Exercise, Published, Row
+from model.optimizers import SGD, Torch
+
+EXERCISE = Exercise(
+    title="Exercise 1: rates",
+    rows=(
+        Row("halved", {"optimizer": Torch(Halved, 0.5), "batch_size": 50}, Published(0.9)),
+        *(Row(f"sgd-lr{rate}", {"optimizer": SGD(rate), "batch_size": 50}) for rate in (0.25, 0.5, 1.0)),
+    ),
+)
+
+
+@pytest.mark.parametrize("row", EXERCISE.names)
+def test_training(train, row):
+    train(row)
+
+
+@claim("Half a rate of 0.5 is a rate of 0.25.")
+def test_halved(trained, decide):
+    same = trained("halved").test_accuracy[-1].tolist() == trained("sgd-lr0.25").test_accuracy[-1].tolist()
+    decide(same, "It is.")
+"""
+WITHOUT_A_PAGE = """
+import harness.plugin.session
+harness.plugin.session.draw_report = lambda *_: "No page."
+"""
+ROWS = ("halved", "sgd-lr0.25", "sgd-lr0.5", "sgd-lr1.0")
+TIMES = (
+    *("blocks", "checksum", "seconds", "epoch_seconds", "prepare_seconds", "threads"),
+    *("engines_left_out", "hardware", "run", "seeds", "engine"),
+)
+
+
+class Study:
+    """A study in a folder of its own, whose sessions are processes."""
+
+    def __init__(self, folder: Path):
+        self.path = folder
+        for name, text in (
+            ("conftest.py", CONFTEST),
+            ("halved.py", OPTIMIZER),
+            ("test_rates.py", MODULE),
+        ):
+            (folder / name).write_text(text)
+
+    def start(self, *args: str, plugin: str = "", page: bool = False) -> subprocess.Popen[str]:
+        """Starts a session in the background; its output is in `output.txt`."""
+        (self.path / "plugin.py").write_text(f"{plugin}\n{'' if page else WITHOUT_A_PAGE}")
+        command = [sys.executable, "-m", "pytest", "-p", "tests.small", "-p", "plugin", "."]
+        with (self.path / "output.txt").open("w") as output:
+            return subprocess.Popen(
+                [*command, "--engine=eager", "-p", "no:cacheprovider", *args],
+                cwd=self.path,
+                env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{self.path}", "COLUMNS": "200"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def run(self, *args: str, **options) -> int:
+        """Runs a session; returns its exit status."""
+        return self.start(*args, **options).wait(100)
+
+    @property
+    def output(self) -> str:
+        return (self.path / "output.txt").read_text()
+
+    def records(self, folder: str) -> dict[str, dict]:
+        """Returns the records of trainings in a report folder, by the row's name."""
+        found = [json.loads(path.read_text()) for path in (self.path / folder / "runs").glob("*.json")]
+        return {re.search(r"\[(.+)\]", each["id"])[1]: each for each in found}
+
+    def refused(self, *args: str, plugin: str = "") -> str:
+        """Returns the line that refuses a session."""
+        assert self.run(*args, plugin=plugin) == pytest.ExitCode.USAGE_ERROR
+        (line,) = [line for line in self.output.splitlines() if line.startswith("ERROR: ")]
+        return line
+
+    def wait_for(self, what, session, seconds=60):
+        """Waits until `what()` is true, and returns it; the session must not end before."""
+        end = time.monotonic() + seconds
+        while not (found := what()):
+            assert session.poll() is None, self.output
+            assert time.monotonic() < end, self.output
+            time.sleep(0.1)
+        return found
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A head without cores, and two nodes of one core. They leave no process behind."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        session = found.head_node.get_session_dir_path()
+        for _ in range(2):
+            found.add_node(num_cpus=1)
+        try:
+            yield found
+        finally:
+            found.shutdown()
+            shutil.rmtree(session, ignore_errors=True)
+        end = time.monotonic() + 10
+        while left := _of(session):
+            assert time.monotonic() < end, left
+            time.sleep(0.1)
+
+
+def _of(session: str) -> list[str]:
+    """Returns the command lines of the processes of a session of Ray's."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if session in (line := " ".join(process.info["cmdline"] or ())):
+            found.append(line)
+    return found
+
+
+def trainings() -> list[psutil.Process]:
+    """Returns the processes that train a block now."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "ray::test_rates.py::" in " ".join(process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def test_rows_are_those_of_this_machine(cluster, study):
+    """Equal to the last digit, with a class of the study's own, in blocks of seeds, as reports say."""
+    address = f"--cluster={cluster.address}"
+    one_core = "import os\nos.sched_setaffinity(0, [*os.sched_getaffinity(0)][:1])"
+    assert study.run("--replicates=3", "--report-dir=here", plugin=one_core) == 0, study.output
+    alone = study.records("here")
+    selected = ["-k", "not 0.25", "--replicates=3", "--report-dir=there", "--save-weights"]
+    assert study.run(address, *selected, "-n2", page=True) == 0, study.output
+    records = study.records("there")
+    assert {*records} == {*ROWS}  # a claim asked for the row that was not selected
+    for name, record in records.items():
+        others = [field for field in record if field not in TIMES]
+        assert [field for field in others if record[field] != alone[name].get(field)] == []
+        assert [block["seeds"] for block in record["blocks"]] == [[0], [1], [2]]
+        assert sum(block["seconds"] for block in record["blocks"]) == pytest.approx(record["seconds"])
+        assert all(block["busy_seconds"] > block["seconds"] for block in record["blocks"])
+        assert record["threads"] == 1
+    assert "Claims: 1 holds." in study.output
+    assert "3 rows to train on a cluster: 2 nodes with" in study.output
+    host = os.uname().nodename
+    assert f"Trained on a cluster: 4 rows on {host}." in study.output
+    assert f"Trained on {host} halved, sgd-lr0.25" in (study.path / "there" / "summary.md").read_text()
+    assert f"Trained on {host} halved, sgd-lr0.25" in (study.path / "there" / "report.html").read_text()
+    with (study.path / "there" / "results.csv").open() as file:
+        assert {row["node"] for row in csv.DictReader(file)} == {host}
+    assert len([*(study.path / "there" / "weights").iterdir()]) == 12
+    machine = json.loads((study.path / "there" / "summary.json").read_text())["machine"]
+    assert machine["cores"] == 1
+
+
+def test_a_killed_process_and_a_lost_node_cost_no_row(cluster, study):
+    session = study.start(f"--cluster={cluster.address}", "--scale=long", "-k", "0.5 or 1.0")
+    killed, _ = study.wait_for(lambda: len(found := trainings()) == 2 and found, session)
+    killed.kill()
+    study.wait_for(lambda: len({*trainings()} - {killed}) == 2, session)
+    cluster.remove_node([*cluster.worker_nodes][0], allow_graceful=False)
+    assert session.wait(100) == 0, study.output
+    cluster.add_node(num_cpus=1)
+    records = study.records("reports/latest")
+    assert {*records} == {"sgd-lr0.5", "sgd-lr1.0"}
+    lost = [block["lost"] for record in records.values() for block in record["blocks"]]
+    # A block that is lost twice before it begins again counts once.
+    assert 1 <= sum(map(len, lost)) <= 2
+    assert "Trained again after a node or a process was lost: sgd-lr" in study.output
+
+
+def test_a_killed_session_ends_its_trainings_and_is_resumed(cluster, study):
+    arguments = (f"--cluster={cluster.address}", "--scale=long", "--report-dir=report")
+    session = study.start(*arguments)
+    study.wait_for(
+        lambda: (study.path / "report" / "runs").exists() and study.records("report"), session
+    )
+    session.send_signal(signal.SIGKILL)
+    session.wait()
+    before = {name: record["checksum"] for name, record in study.records("report").items()}
+    end = time.monotonic() + 20
+    while trainings():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert study.run(*arguments, "--resume") == 0, study.output
+    assert f"{len(ROWS) - len(before)} rows to train" in study.output
+    after = {name: record["checksum"] for name, record in study.records("report").items()}
+    assert {*after} == {*ROWS}
+    assert {name: after[name] for name in before} == before
+
+
+def test_ctrl_c_ends_the_trainings_and_keeps_the_finished_rows(cluster, study):
+    session = study.start(f"--cluster={cluster.address}", "--scale=endless", "--report-dir=report")
+    study.wait_for(trainings, session)
+    session.send_signal(signal.SIGINT)
+    assert session.wait(30) == pytest.ExitCode.INTERRUPTED, study.output
+    end = time.monotonic() + 20
+    while trainings():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+OCCUPY = """
+import sys, time, ray
+ray.init(address=sys.argv[1], logging_level="CRITICAL", log_to_driver=False)
+
+@ray.remote(num_cpus=1)
+def occupy(path):
+    open(path, "a").close()
+    time.sleep(1000)
+
+tasks = [occupy.remote(f"{sys.argv[2]}/occupied-{at}") for at in range(2)]
+time.sleep(1000)
+"""
+
+
+def test_a_full_cluster_is_waited_for_and_named(cluster, study):
+    other = subprocess.Popen([sys.executable, "-c", OCCUPY, cluster.address, str(study.path)])
+    try:
+        while len([*study.path.glob("occupied-*")]) < 2:
+            assert other.poll() is None
+            time.sleep(0.1)
+        impatient = "import harness.cluster.driver\nharness.cluster.driver._PATIENCE_SECONDS = 0.5"
+        session = study.start(f"--cluster={cluster.address}", "-k", "1.0", "-v", plugin=impatient)
+        line = "waiting for the cluster, whose cores are in use"
+        study.wait_for(lambda: line in study.output, session)
+    finally:
+        other.kill()
+        other.wait()
+    assert session.wait(60) == 0, study.output
+    assert study.output.count(line) == 1
+
+
+def test_another_version_of_pytorch_is_refused(cluster, study):
+    other = (
+        "import harness.cluster.connection\nharness.cluster.connection.version = lambda _: '1.13.1+cpu'"
+    )
+    line = study.refused(f"--cluster={cluster.address}", plugin=other)
+    assert re.fullmatch(
+        r"ERROR: --cluster: the node \S+ \(\S+\) has torch [\d.]+; expected 1\.13\.1, as here", line
+    )
+    assert not (study.path / "reports").exists()
+
+
+def test_an_engine_that_a_node_lacks_is_refused(cluster, study):
+    line = study.refused(f"--cluster={cluster.address}", "--engine=cuda-graph")
+    assert re.fullmatch(
+        r"ERROR: --cluster: the node \S+ \(\S+\) cannot train test_rates.py::test_training\[halved\]: "
+        "engine cuda-graph cannot run this experiment: .+",
+        line,
+    )
+
+
+def test_a_gpu_that_no_node_has_is_refused(cluster, study):
+    line = study.refused(f"--cluster={cluster.address}", "--device=cuda")
+    assert line == "ERROR: --cluster: no node has a GPU, as --device cuda needs; use --device cpu"
+
+
+def test_an_address_where_nothing_answers_is_refused(study):
+    started = time.monotonic()
+    line = study.refused("--cluster=127.0.0.1:9")
+    assert time.monotonic() - started < 20
+    assert line == (
+        "ERROR: --cluster: '127.0.0.1:9' does not answer; check the address, and `ray status` there"
+    )
+
+
+def test_without_tests_to_run_nothing_is_connected(study):
+    assert study.run("--cluster=127.0.0.1:9", "--collect-only", "-q") == 0
+    with suppress(FileNotFoundError):
+        assert not [*(study.path / "reports").iterdir()]
