@@ -55,7 +55,12 @@ def is_still_improving(training: Training) -> bool:
 def improving_at_the_end(trainings: Mapping[object, Training]) -> str:
     """Returns a sentence that names the trainings that are still improving; empty if none is."""
     names = [str(name) for name, training in trainings.items() if is_still_improving(training)]
-    return f"At {' and '.join(names)} it still improves at the end." if names else ""
+    *first, last = names or [""]
+    return (
+        f"At {', '.join(first)}{' and ' * bool(first)}{last} it still improves at the end."
+        if last
+        else ""
+    )
 
 
 def trains_longer(training: Training, other: Training) -> bool | None:

@@ -46,7 +46,9 @@ def draw_gradient_bias(results: Results) -> Figure | None:
     return Figure(
         title="How far the mean of the next gradients is from the full gradient",
         notes="At fixed weights, over the next k single-example gradients in each order. "
-        f"If they are unbiased, the error decreases as 1/√k (dotted).{interval_note(len(seeds))}",
+        f"If they are unbiased, the error decreases as 1/√k (dotted). "
+        "Distances of 0, of the mean over all examples, are "
+        f"left out.{interval_note(len(seeds))}",
         variants={
             quantity: side_by_side(
                 [
@@ -115,7 +117,9 @@ def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Ro
         for at, count in enumerate(seeds[0][order]["counts"]):
             row = {"line": _ORDERS[order], "k": count}
             for key, (middle, low, high) in found.items():
-                row[key] = json_number(middle[at])
+                # The mean over all examples is the full gradient; a logarithmic axis has no 0.
+                zero = key == "relative_error" and middle[at] == 0
+                row[key] = None if zero else json_number(middle[at])
                 if low[at] < high[at]:
                     ends = np.clip([low[at], high[at]], *_POSSIBLE[key])
                     row |= {f"{key}_low": json_number(ends[0]), f"{key}_high": json_number(ends[1])}

@@ -340,6 +340,7 @@ def test_a_refused_measurement_fails_in_one_line(suite):
 
 
 TIMED = """
+import numpy as np
 import harness.plugin.fixtures
 from dataclasses import replace
 from harness.claim import claim
@@ -360,6 +361,19 @@ def test_unlike(trained, decide):
 @claim("Alike.", source="x")
 def test_alike(trained, decide):
     decide(True, "Of 2.", timed={rate: trained(f"sgd-lr{rate}") for rate in (0.25, 1.0)})
+
+def delayed(training):
+    return replace(training, epoch_seconds=np.array([0, 5.0, 6.0, 7.0]))
+
+@claim("Delayed.", source="x")
+def test_delayed(trained, decide):
+    one, other = trained("sgd-lr0.25"), trained("sgd-lr1.0")
+    decide(True, "It is.", timed={"A": delayed(one), "B": other})
+
+@claim("Delayed, and open.", source="x")
+def test_delayed_and_open(trained, decide):
+    one, other = delayed(trained("sgd-lr0.25")), delayed(trained("sgd-lr1.0"))
+    decide(None, "It may be.", timed={"A": one, "B": other})
 """
 
 
@@ -370,6 +384,13 @@ def test_times_on_different_engines_decide_no_claim_and_the_table_reports_it(sui
     note = "Times are not comparable: {} used numba on cpu; all other rows used eager on cpu."
     assert found["Unlike."] == ("inconclusive", f"Of 3. {note.format('0.5')}")
     assert found["Alike."] == ("reproduced", "Of 2.")
+    delayed = "† A: its slowest epoch took 5.0 times the median one."
+    assert found["Delayed."] == ("reproduced", f"It is. {delayed}")
+    assert found["Delayed, and open."] == (
+        "inconclusive",
+        "It may be. The times vary too much to tell. † The slowest epoch took much longer than the "
+        "median one (A: 5.0 times; B: 5.0 times).",
+    )
     assert note.format("sgd-lr0.5") in result.stdout.str().replace("\n  ", " ")
 
 

@@ -268,6 +268,45 @@ def test_a_threshold_met_from_both_sides(monkeypatch, module, test, changes, mea
     assert holds == expected if expected is not None else holds is None, evidence
 
 
+# The first epoch of ten takes five times as long as the others.
+DELAYED = {"epoch_seconds": [5.0] + [1.0] * (EPOCHS - 1)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "evidence"),
+    [
+        # In the same epoch, Adam would be faster only by the delay; and it is slower in spite of one.
+        ({"adam-lr0.001": reaches(0.98, 2, seconds=1.5), "sgd-lr0.01": reaches(0.98, 2) | DELAYED},
+         None, "SGD at 0.01 after 2 epochs, in 6.00 s †."),
+        ({"adam-lr0.001": reaches(0.98, 2, seconds=4), "sgd-lr0.01": reaches(0.98, 2) | DELAYED},
+         False, "in 6.00 s †."),
+        # An epoch later, only the delay makes SGD slower in seconds.
+        ({"adam-lr0.001": reaches(0.98, 2, seconds=1.75), "sgd-lr0.01": reaches(0.98, 3) | DELAYED},
+         None, "in 7.00 s †."),
+        ({"adam-lr0.001": reaches(0.98, 2), "sgd-lr0.01": reaches(0.98, 3) | DELAYED},
+         True, "in 7.00 s †."),
+    ],
+)  # fmt: skip
+def test_an_epoch_out_of_line_makes_no_optimizer_faster(monkeypatch, changes, expected, evidence):
+    holds, found = decided(monkeypatch, FOUR, "test_adam_is_faster_at_its_best", changes, {})
+    assert (holds, found.endswith(evidence)) == (expected, True), found
+
+
+@pytest.mark.parametrize(
+    ("test", "rows"),
+    [
+        ("test_an_update_of_gradient_descent_is_costly",
+         {SIZES[1]: slow(60000), SIZES[60000]: slow(8) | {"epoch_seconds": [40.0] + [8.0] * 9}}),
+        ("test_larger_batches_train_in_less_time",
+         {SIZES[size]: slow(each - 0.1, each) for size, each in zip(SIZES, (5, 4, 3, 2, 1), strict=True)}
+         | {SIZES[60000]: {"end": 0.5, "epoch_seconds": [0.9, 1.0] * 4 + [0.9, 60.0]}}),
+    ],
+)  # fmt: skip
+def test_an_epoch_out_of_line_decides_no_claim_on_times(monkeypatch, test, rows):
+    holds, found = decided(monkeypatch, ONE, test, rows, {})
+    assert (holds, found.count("†")) == (None, 1), found
+
+
 def trained_to(*epochs, seconds=1.0, row="adam-lr0.001"):
     given = reaching(*epochs) | {"epoch_seconds": [seconds] * EPOCHS}
     return training(bench_module(FOUR).EXERCISE, row, given)

@@ -1,10 +1,13 @@
 """The stories of `bench/`, on made-up trainings: each figure in them is worked out on paper."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.exercise import Results
 from model.optimizers import SGD, Adam
 from tests.bench_modules import bench_module
+from tests.conftest import ROOT
 from tests.made_up_runs import trained
 
 # Half the width of the interval of two values that differ by 0.002 (Student's t, 12.706), is 0.013.
@@ -50,8 +53,33 @@ def test_batch_sizes():
         "0.000 and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it "
         "ends at 0.970 ± 0.013. At 0.1 the weights below the sigmoids end 25 times as far from their "
         "start as at batch size 100; this saturates the sigmoids, which then pass on ever less of the "
-        "gradient."
+        "gradient. In PyTorch's plain loop under seed 0, after three epochs, 99 % of their outputs on "
+        "the test set are within 0.01 of 0 or 1, compared with 6 % at batch size 100 (docs/findings.md)."
     )
+
+
+def test_batch_sizes_are_compared_after_equally_many_steps():
+    """Batch size 100 takes 600 steps in an epoch; its accuracies are 0.9, 0.95 and 0.98."""
+    rows = sizes(two(0.2, 0.9, 0.94))
+
+    def told(steps):
+        large = rows["sgd-lr0.1-batch1000"]
+        return story("minibatch_size", rows | {"sgd-lr0.1-batch1000": replace(large, steps=steps)})
+
+    assert (
+        "After equally many, 1,200, batch size 100 is at 0.950 ± 0.000 (2 epochs) and 1000 at "
+        "0.990 ± 0.013 (3 epochs). Batch size 1 peaks"
+    ) in told(1200)
+    assert "batch size 100 is at 0.980 ± 0.013 (3 epochs)" in told(1800)
+    assert "equally many" not in told(180) + told(2400)
+    del rows["sgd-lr0.1-batch1000"]
+    assert "equally many" not in story("minibatch_size", rows) != ""
+
+
+def test_the_saturation_that_the_story_names_is_that_of_the_findings():
+    said = bench_module("stories")._SATURATION.removesuffix(" (docs/findings.md).")
+    findings = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert said.replace("their", "the") in " ".join(findings.split()).replace("their", "the")
 
 
 def test_a_batch_size_that_does_not_drop_ends():
@@ -117,7 +145,7 @@ def test_orders_of_presentation():
     assert "online ends at 0.750 test accuracy at best (rate 0.01)" in told
     assert "after 1 epoch online ends" in told
     assert (
-        "shuffled SGD at 0.960 at its best of 2 rates (0.001). At 0.1 and 0.01 and 0.001 it still "
+        "shuffled SGD at 0.960 at its best of 2 rates (0.001). At 0.1, 0.01 and 0.001 it still "
         "improves at the end. The next gradients"
     ) in told
     # Gains of 1.2 and 1.5, and of 40 and 80: half the widths are 12.706 times half the difference.

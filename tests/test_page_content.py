@@ -383,7 +383,7 @@ def test_the_longest_drawings_are_left_out_if_all_are_too_long(folder, monkeypat
 
 def test_the_page_ends_with_what_to_run_next_and_a_glossary(folder, monkeypatch):
     step = NextStep(f"make bench {reports.MARKUP}", "Five seeds, in about 60 s.")
-    monkeypatch.setattr("harness.report.page.next_steps", lambda summary: [step])
+    monkeypatch.setattr("harness.report.page.next_steps", lambda summary, speed: [step])
     elements = Elements(page_of(folder))
     assert [words(each) for each in elements.all(within="next") if each["name"] in ("dt", "dd")] == [
         *step

@@ -6,6 +6,7 @@ Verdict and evidence, with all its figures, are what the run's summary says.
 from functools import cache
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from harness.exercise import module_of, row_name
@@ -31,15 +32,18 @@ def records():
     return {record.id: record for record in map(read_record, (KEPT / "runs").glob("*.json"))}
 
 
-def decided(kept):
-    """Returns the verdict, the evidence and the rows of a claim, as a session would record them."""
+def decided(kept, **other):
+    """Returns the verdict, the evidence and the rows of a claim, as a session would record them.
+
+    `other` has other records of some rows, by name.
+    """
     module, _, test = kept.id.partition("::")
     where = bench_module(module.removeprefix("bench/").removesuffix(".py"))
     rows = {
         row_name(name): record
         for name, record in records().items()
         if module_of(name) == module and isinstance(record, TrainingRecord)
-    }
+    } | other
     trained = Trained(where.EXERCISE, rows.__getitem__)
     (claim,) = [mark.args[0] for mark in getattr(where, test).pytestmark if mark.name == "claim"]
     seeds = next(iter(rows.values())).seeds
@@ -66,6 +70,37 @@ def decided(kept):
 @pytest.mark.parametrize("kept", summary().claims, ids=lambda kept: kept.id.partition("::test_")[2])
 def test_the_verdict_and_its_evidence_are_those_published(kept):
     assert decided(kept) == (kept.verdict, kept.evidence, kept.rows)
+
+
+def otherwise(record, accuracy, loss):
+    """Returns the record of a training that took thrice as long, and ended with other results."""
+    curves = {
+        f"{part}_{kind}": [getattr(record, f"{part}_{kind}")[0]] + [[value]] * record.experiment.epochs
+        for part in ("train", "test")
+        for kind, value in (("accuracy", accuracy), ("loss", loss))
+    }
+    observed = {name: np.full_like(np.asarray(each), 0.5) for name, each in record.observed.items()}
+    return record.model_copy(
+        update={
+            **curves,
+            "epoch_seconds": [3 * each for each in record.epoch_seconds],
+            "predictions": [[1000]] * 10,
+            "distance_from_initialisation": [[0.0]] * len(record.distance_from_initialisation),
+            "observed": {name: each.tolist() for name, each in observed.items()},
+        }
+    )
+
+
+@pytest.mark.parametrize("kept", summary().claims, ids=lambda kept: kept.id.partition("::test_")[2])
+def test_each_row_that_a_claim_is_decided_from_counts(kept):
+    """Had the row ended much better, or much worse, the verdict or the evidence would be another."""
+    module = kept.id.partition("::")[0]
+    for row in kept.rows:
+        record = records()[f"{module}::test_training[{row}]"]
+        found = [
+            decided(kept, **{row: otherwise(record, *ends)})[:2] for ends in ((0.999, 1e-4), (0.05, 9.0))
+        ]
+        assert found != 2 * [(kept.verdict, kept.evidence)], row
 
 
 def test_all_claims_are_decided():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.results.evenness import is_spoilt, slowest_epoch
+from harness.results.evenness import is_spoilt, judge_times, slowest_epoch, time_sign
 from harness.stats import (
     accuracy_exceeds,
     all_hold,
@@ -16,6 +16,8 @@ from harness.stats import (
     span_around_best,
     welch_interval,
 )
+from model.optimizers import SGD
+from tests.made_up_runs import trained
 
 SEEDS = (0.91, 0.93, 0.95, 0.94)
 
@@ -185,3 +187,32 @@ def test_a_time_is_spoilt_by_epochs_out_of_line(epochs, slowest, spoilt):
     found = slowest_epoch(cumulative)
     assert found == (slowest if slowest is None else pytest.approx(slowest))
     assert is_spoilt(cumulative) is spoilt
+
+
+def taking(*epochs):
+    seconds = np.concatenate([[0], np.cumsum(epochs)])
+    curve = [0.1] * (len(epochs) + 1)
+    return trained(SGD(0.1), curve, seconds=seconds)
+
+
+def test_times_are_judged_as_measured_and_without_epochs_out_of_line():
+    """Without its epoch out of line, the first takes 4 s, not 7."""
+    rows = {"a": taking(4, 1, 1, 1), "b": taking(1.25, 1.25, 1.25, 1.25), "c": taking(2, 2, 2, 2)}
+
+    def is_longer(first, second):
+        return judge_times(lambda timed: timed[first].seconds > timed[second].seconds, rows)
+
+    assert is_longer("c", "b") == is_longer("c", "a") == (True, "")
+    assert is_longer("b", "c") == (False, "")
+    assert is_longer("a", "b") == (
+        None, "In seconds, epochs out of line (†) decide it: other processes delay some."
+    )  # fmt: skip
+    assert judge_times(lambda timed: None, rows) == (None, "")
+    assert [time_sign(each) for each in rows.values()] == [" †", "", ""]
+
+
+def test_few_epochs_are_judged_as_measured():
+    rows = {"a": taking(9, 1), "b": taking(2, 2)}
+    judged = judge_times(lambda timed: timed["a"].seconds > timed["b"].seconds, rows)
+    assert judged == (True, "")
+    assert time_sign(rows["a"]) == ""

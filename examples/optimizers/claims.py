@@ -17,6 +17,7 @@ from examples.optimizers.measures import (
     share_near_best,
 )
 from harness.claim import claim
+from harness.results.evenness import judge_times
 from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean
 
 SGD, MOMENTUM = "SGD", "SGD with momentum 0.9"
@@ -147,13 +148,19 @@ def test_adam_is_sooner_than_momentum(by_optimizer, decide):
     if adam is None or momentum is None:
         decide(adam is not None, f"To {target:.0%} test accuracy: {figures}.")
         return
-    seconds = [
-        epochs_to(each, target) * each.seconds / each.experiment.epochs for each in (momentum, adam)
-    ]
+
+    def seconds(training):
+        return epochs_to(training, target) * training.seconds / training.experiment.epochs
+
+    timed = {"Adam": adam, MOMENTUM: momentum}
+    holds, open_because = judge_times(
+        lambda each: exceeds(seconds(each[MOMENTUM]), seconds(each["Adam"])), timed
+    )
     decide(
-        exceeds(*seconds),
+        holds,
         f"To {target:.0%} test accuracy: {figures}.",
-        timed={"Adam": adam, MOMENTUM: momentum},
+        open_because=open_because,
+        timed=timed,
     )
 
 

@@ -19,6 +19,7 @@ from ..engine_speeds.comparable import unlike
 from ..exercise import Exercise
 from ..files.record import ClaimRecord, RunFingerprint
 from ..files.sealed import FileError
+from ..results.evenness import format_uneven, slowest_epoch
 from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
 from ..results.store import Store
@@ -109,8 +110,9 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
     `holds` is None if the seeds' intervals, or the test set's sampling error, or the variation of times
     leaves it open; if something else does, `open_because` says what, in a sentence. A claim on time
     passes its trainings as `timed`: if they ran on different engines or devices, the verdict is
-    inconclusive. The record names the rows that the test looked at. The test fails if the opposite
-    verdict is expected.
+    inconclusive. Their epochs out of line are named after the evidence; see
+    `harness.results.evenness.judge_times`. The record names the rows that the test looked at. The
+    test fails if the opposite verdict is expected.
     """
     mark = request.node.get_closest_marker("claim")
     if mark is None or hasattr(request.node, "callspec"):
@@ -170,10 +172,14 @@ def _verdict(
         return NOT_TESTABLE, f" It needs {claim.needs}."
     if note := unlike({str(name): each.ran_on for name, each in timed.items()}):
         return INCONCLUSIVE, f" {note}"
+    uneven = format_uneven(
+        (str(name), slowest_epoch(each.epoch_seconds)) for name, each in timed.items()
+    )
+    note = f" {uneven}" if uneven else ""
     if holds is None:
         if len(settings.seeds) > 1:
             reason = f"The intervals of {len(settings.seeds)} {SEEDS_LEAVE_IT_OPEN}"
         else:
             reason = "The times vary too much to tell." if timed else ONE_SEED_IS_TOO_FEW
-        return INCONCLUSIVE, f" {open_because or reason}"
-    return claim.verdicts[0 if holds else 1], ""
+        return INCONCLUSIVE, f" {open_because or reason}{note}"
+    return claim.verdicts[0 if holds else 1], note

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..files.summary import CaseSummary, ExerciseSummary
-from ..results.evenness import UNEVEN
-from ..wording import first_few
+from ..results.evenness import UNEVEN, format_uneven
 from .series import Line
 
-UNEVEN_SIGN = "†"
 _LARGE = 10  # points, from which a difference needs a reason
-_NAMED = 8  # rows in a note
 
 
 def points_from_published(case: CaseSummary) -> float | None:
@@ -49,11 +46,4 @@ def is_uneven(case: CaseSummary) -> bool:
 
 def uneven_note(lines: Sequence[Line]) -> str:
     """Returns a sentence that explains the sign at times with an epoch out of line; else empty."""
-    uneven = [(line.label, line.case.slowest_epoch) for line in lines if is_uneven(line.case)]
-    if not uneven:
-        return ""
-    if len(lines) == 1 or len(uneven) == 1:
-        (label, times), *_ = uneven
-        return f"{UNEVEN_SIGN} {label}: its slowest epoch took {times:.1f} times the median one."
-    listed = first_few([f"{label}: {times:.1f} times" for label, times in uneven], _NAMED, "; ")
-    return f"{UNEVEN_SIGN} The slowest epoch took much longer than the median one ({listed})."
+    return format_uneven((line.label, line.case.slowest_epoch) for line in lines)

@@ -1,7 +1,7 @@
 """What to run after a run, and what for: more epochs, one engine for all rows, more seeds.
 
 Each step is the run's own command with another option; it never repeats what the run already did. Times
-are predicted from the run's own.
+are predicted from the run's own and, for another engine, from the engines' speeds in the same report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ..engine_speeds.comparable import NOT_COMPARABLE
 from ..files.record import Decision
-from ..files.summary import Summary
+from ..files.speeds import SpeedFile
+from ..files.summary import CaseSummary, Summary
 from ..verdicts import INCONCLUSIVE, NOT_TESTABLE, ONE_SEED_IS_TOO_FEW, SEEDS_LEAVE_IT_OPEN
 from ..wording import counted, format_duration
 
@@ -26,8 +27,11 @@ class NextStep(NamedTuple):
     why: str
 
 
-def next_steps(summary: Summary) -> list[NextStep]:
-    """Returns the steps that this run suggests; none if its command cannot be read."""
+def next_steps(summary: Summary, speed: SpeedFile | None = None) -> list[NextStep]:
+    """Returns the steps that this run suggests; none if its command cannot be read.
+
+    `speed` has the engines' speeds, if they were measured.
+    """
     try:
         words = shlex.split(summary.command)
     except ValueError:  # it was written by another program
@@ -36,7 +40,7 @@ def next_steps(summary: Summary) -> list[NextStep]:
         return []
     return [
         *_at_full_scale(summary, words),
-        *_on_one_engine(summary, words),
+        *_on_one_engine(summary, words, speed),
         *_with_more_seeds(summary, words),
     ]
 
@@ -60,13 +64,39 @@ def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
     return [NextStep(_with(words, "--scale", summary.full_scale), why)]
 
 
-def _on_one_engine(summary: Summary, words: list[str]) -> list[NextStep]:
+def _on_one_engine(summary: Summary, words: list[str], speed: SpeedFile | None) -> list[NextStep]:
     """Suggests eager, which trains every row, if claims on time are open as engines differ."""
     undecided = _count(summary, lambda claim: NOT_COMPARABLE in claim.evidence)
     if not undecided or len({case.engine for case in summary.cases}) == 1:
         return []
-    why = f"the same engine for all rows, which decides {counted(undecided, 'claim')} on time"
+    slowdowns = [_slowdown_by_eager(case, speed) for case in summary.cases]
+    # It is the slowest: the engine of a row whose slowdown is not known was no slower.
+    about = "more than" if None in slowdowns else "about"
+    seconds = sum(
+        case.seconds * (slowdown or 1) for case, slowdown in zip(summary.cases, slowdowns, strict=True)
+    )
+    why = (
+        f"the same engine for all rows, which may decide {counted(undecided, 'claim')} on time: "
+        f"{about} {format_duration(seconds)} of training, as eager is the slowest engine"
+    )
     return [NextStep(_with(words, "--engine", "eager"), why)]
+
+
+def _slowdown_by_eager(case: CaseSummary, speed: SpeedFile | None) -> float | None:
+    """Returns how many times as long eager would train the row; None if that was not measured."""
+    if case.engine == "eager":
+        return 1.0
+    experiment = case.experiment
+    wanted = (case.engine, experiment.optimizer.label, experiment.batch_size, len(case.seeds))
+    return next(
+        (
+            row.ratio_to_eager
+            for row in (speed.rows if speed else ())
+            if (row.engine, row.optimizer, row.batch_size, row.replicates) == wanted
+            and case.device.startswith(row.device)
+        ),
+        None,
+    )
 
 
 def _with_more_seeds(summary: Summary, words: list[str]) -> list[NextStep]:

@@ -107,7 +107,7 @@ def render_page(
         engines=engines,
         svgs=that_fit({name: inline_svg(svg, name) for name, svg in svgs.items()}),
         comparisons=comparisons,
-        next_steps=next_steps(run.summary),
+        next_steps=next_steps(run.summary, run.speed),
         slower=SLOWER,
         seconds=sum(case.seconds for case in run.cases.values()),
         engines_used=sorted({case.ran_on for case in run.cases.values()}),

@@ -10,9 +10,9 @@ from typing import Any
 from ..exercise import row_name, slug
 from ..files.record import Decision
 from ..files.summary import ExerciseSummary
+from ..results.evenness import UNEVEN_SIGN
 from .claim_list import anchor, figure_of, first_figure, in_reading_order, lines_shown
 from .differences import (
-    UNEVEN_SIGN,
     format_points,
     is_uneven,
     likely_reason,

@@ -14,10 +14,11 @@ from ..engine_speeds.comparable import unlike
 from ..exercise import row_name, short_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
+from ..results.evenness import UNEVEN_SIGN
 from ..verdicts import DOES_NOT_HOLD, INCONCLUSIVE, NOT_REPRODUCED, counted_verdict
 from ..wording import counted, first_few
 from . import tables
-from .differences import UNEVEN_SIGN, is_uneven, points_from_published
+from .differences import is_uneven, points_from_published
 from .next_steps import next_steps
 
 WIDTH = 80
