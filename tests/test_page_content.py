@@ -435,3 +435,15 @@ def test_the_largest_differences_and_all_guesses_are_listed_in_one_place(folder)
         words(each) for each in page.found if "One. Two" in words(each) and each["name"] == "li"
     ]
     assert guesses.endswith(f"One. Two {reports.MARKUP}.")
+
+
+def test_the_header_names_the_epochs_and_one_seed_is_said_once(tmp_path, elements):
+    (meta, *_) = elements.all("p", "meta")
+    assert re.search(r" scale, \d+( to \d+)? epochs?, \d+ seeds?, on ", words(meta))
+    assert not any(each.get("id") == "one-seed" for each in elements.found)
+    row = next(each for each in reports._rows() if each[0] == 1)
+    reports.write_rows(tmp_path / "run", {row[1]: row[2]}, seeds=1)
+    alone = Elements(page_of(tmp_path / "run"))
+    (said,) = [each for each in alone.found if each.get("id") == "one-seed"]
+    assert words(said).startswith("Everything here rests on one seed")
+    assert " scale, 4 epochs, 1 seed, on " in words(alone.all("p", "meta")[0])

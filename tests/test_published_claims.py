@@ -72,7 +72,7 @@ def test_the_verdict_and_its_evidence_are_those_published(kept):
     assert decided(kept) == (kept.verdict, kept.evidence, kept.rows)
 
 
-def otherwise(record, accuracy, loss):
+def otherwise(record, accuracy, loss, distance):
     """Returns the record of a training that took thrice as long, and ended with other results."""
     curves = {
         f"{part}_{kind}": [getattr(record, f"{part}_{kind}")[0]] + [[value]] * record.experiment.epochs
@@ -85,7 +85,7 @@ def otherwise(record, accuracy, loss):
             **curves,
             "epoch_seconds": [3 * each for each in record.epoch_seconds],
             "predictions": [[1000]] * 10,
-            "distance_from_initialisation": [[0.0]] * len(record.distance_from_initialisation),
+            "distance_from_initialisation": [[distance]] * len(record.distance_from_initialisation),
             "observed": {name: each.tolist() for name, each in observed.items()},
         }
     )
@@ -98,7 +98,8 @@ def test_each_row_that_a_claim_is_decided_from_counts(kept):
     for row in kept.rows:
         record = records()[f"{module}::test_training[{row}]"]
         found = [
-            decided(kept, **{row: otherwise(record, *ends)})[:2] for ends in ((0.999, 1e-4), (0.05, 9.0))
+            decided(kept, **{row: otherwise(record, *ends)})[:2]
+            for ends in ((0.999, 1e-4, 9.0), (0.05, 9.0, 0.0))
         ]
         assert found != 2 * [(kept.verdict, kept.evidence)], row
 

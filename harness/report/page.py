@@ -113,6 +113,7 @@ def render_page(
         engines_used=sorted({case.ran_on for case in run.cases.values()}),
         networks=sorted({str(case.experiment.network) for case in run.cases.values()}),
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),
+        epochs=_ends([case.experiment.epochs for case in run.cases.values()]),
         dash=NONE,
         open_rows=_OPEN_ROWS,
         notable=NOTABLE,
@@ -152,6 +153,11 @@ def _drawable(figures: Sequence[Figure]) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def _ends(numbers: Sequence[int]) -> list[int]:
+    """Returns the lowest and the highest number, or one if they are equal; none of no numbers."""
+    return sorted({min(numbers), max(numbers)}) if numbers else []
 
 
 def _moment(created: str) -> str:
