@@ -138,6 +138,12 @@ lock: $(VENV)/installed
 	cat requirements*.lock | grep -v '^[#-]' > $(VENV)/all.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --no-header --no-annotate --generate-hashes --output-file $(VENV)/all.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra cluster --universal \
+	  --python-version 3.11 --no-header --no-annotate --generate-hashes --constraint $(VENV)/all.lock \
+	  --output-file $(VENV)/ray.lock
+	{ echo '# Written by `make lock`: what `make test-cluster` needs besides.'; \
+	  awk '/^[a-z]/ {ours = FNR == NR ? 0 : !($$1 in known); known[$$1]} FNR < NR && ours' \
+	  $(VENV)/all.lock $(VENV)/ray.lock; } > requirements-ray.lock
 	{ echo '# Written by `make lock`; pyproject.toml says why each direct one is needed.'; \
 	  awk '/^[a-z]/ {ours = !/^(torch|nvidia|cuda|triton)/} ours' $(VENV)/all.lock; } > requirements.lock
 	{ echo '# Written by `make lock`: PyTorch, whose files differ by hardware.'; \

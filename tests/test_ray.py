@@ -73,8 +73,8 @@ def test_training(train, row):
 
 @claim("Half a rate of 0.5 is a rate of 0.25.")
 def test_halved(trained, decide):
-    same = trained("halved").test_accuracy[-1].tolist() == trained("sgd-lr0.25").test_accuracy[-1].tolist()
-    decide(same, "It is.")
+    one, other = (trained(row).test_accuracy[-1].tolist() for row in ("halved", "sgd-lr0.25"))
+    decide(one == other, "It is.")
 """
 WITHOUT_A_PAGE = """
 import harness.plugin.session
@@ -223,7 +223,7 @@ def test_a_killed_process_and_a_lost_node_cost_no_row(cluster, study):
     killed, _ = study.wait_for(lambda: len(found := trainings()) == 2 and found, session)
     killed.kill()
     study.wait_for(lambda: len({*trainings()} - {killed}) == 2, session)
-    cluster.remove_node([*cluster.worker_nodes][0], allow_graceful=False)
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     assert session.wait(100) == 0, study.output
     cluster.add_node(num_cpus=1)
     records = study.records("reports/latest")

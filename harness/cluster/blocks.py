@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def cut(seeds: Sequence[int], most: int) -> list[tuple[int, ...]]:
+def cut_seeds(seeds: Sequence[int], most: int) -> list[tuple[int, ...]]:
     """Returns the seeds in as few blocks as possible, of at most `most` seeds and about equal sizes."""
     count = -(-len(seeds) // most)
     return [tuple(int(seed) for seed in block) for block in np.array_split(list(seeds), count)]

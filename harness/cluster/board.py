@@ -11,8 +11,8 @@ if TYPE_CHECKING:  # the actor's process needs no PyTorch
 
 _REPORT_SECONDS = 0.5  # the least time between two reports of a task
 
-State: TypeAlias = Mapping[str, Any]
-Name: TypeAlias = tuple[str, int]
+BlockState: TypeAlias = Mapping[str, Any]
+BlockName: TypeAlias = tuple[str, int]
 """A block's case, and its number among the blocks of the case."""
 
 
@@ -20,20 +20,25 @@ class Board:
     """The state of every block that has begun."""
 
     def __init__(self) -> None:
-        self._states: dict[Name, dict[str, Any]] = {}
+        self._states: dict[BlockName, dict[str, Any]] = {}
+        self._started = time.monotonic()
 
-    def begin(self, block: Name, node: str) -> list[str]:
-        """Enters that a node begins the block; returns the nodes where earlier attempts were lost."""
+    def begin(self, block: BlockName, node: str) -> tuple[list[str], float]:
+        """Enters that a node begins the block.
+
+        Returns the nodes where earlier attempts were lost, and the seconds since the session's start, by
+        this one clock for all nodes.
+        """
         before = self._states.get(block)
         lost = [*before["lost"], before["node"]] if before else []
         self._states[block] = {"node": node, "lost": lost, "running": True, "epoch": 0, "waiting": ""}
-        return lost
+        return lost, time.monotonic() - self._started
 
-    def update(self, block: Name, state: State) -> None:
+    def update(self, block: BlockName, state: BlockState) -> None:
         """Updates fields of the block's state."""
         self._states[block].update(state)
 
-    def read(self) -> dict[Name, dict[str, Any]]:
+    def read(self) -> dict[BlockName, dict[str, Any]]:
         """Returns all states."""
         return self._states
 
@@ -41,7 +46,7 @@ class Board:
 class Reporter:
     """A task's side of the board."""
 
-    def __init__(self, board: Any, block: Name):
+    def __init__(self, board: Any, block: BlockName):
         self._board, self._block = board, block
         self._started = self._last = time.monotonic()
 
@@ -67,7 +72,7 @@ class Reporter:
         self._board.update.remote(self._block, {"running": False})
 
 
-def state_of_row(blocks: Sequence[State | None], ended: Sequence[bool], epochs: int) -> State:
+def state_of_row(blocks: Sequence[BlockState | None], ended: Sequence[bool], epochs: int) -> BlockState:
     """Returns the state of a row in training, as in its progress file, from those of its blocks.
 
     `blocks` are None for blocks that have not begun; `ended` says whose results have arrived.

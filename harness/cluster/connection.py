@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -29,7 +28,6 @@ from .task import look, public
 
 LOOK_SECONDS = 60  # at a node, whose first process imports PyTorch
 PREPARE_SECONDS = 1200  # for a node to install packages, or to prove its engines
-_KEEPALIVE_SECONDS = 20
 _LEAST_MEMORY = 2**30  # bytes: PyTorch, and the data that a process holds
 
 
@@ -83,12 +81,20 @@ class Connection:
         """Returns Ray's description of the nodes that are alive now."""
         return [node for node in self.ray.nodes() if node["Alive"]]
 
+    def units(self) -> int:
+        """Returns the number of cores, or of GPUs, of the nodes that are alive and may be used."""
+        ids = {node.id for node in self.nodes}
+        alive = [node for node in self.alive() if self._is_whole or node["NodeID"] in ids]
+        name = "GPU" if self.device == "cuda" else "CPU"
+        return int(sum(node["Resources"].get(name, 0) for node in alive))
+
     def each(self, function: Callable[..., Any], *args: Any) -> list[tuple[Node, Any]]:
         """Returns what the function returns on each node that is alive, outside of the cores' count."""
         there = {node["NodeID"] for node in self.alive()}
         nodes = [node for node in self.nodes if node.id in there]
         named = [(node.id, node.address) for node in nodes]
-        return [*zip(nodes, self._on_each(named, PREPARE_SECONDS, function, *args), strict=True)]
+        found = self._on_each(named, PREPARE_SECONDS, function, *args)
+        return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
     def anywhere(self) -> dict[str, Any]:
         """Returns the options of a task for any node of this session, also for those that join later."""
@@ -101,13 +107,6 @@ class Connection:
         """Returns the options of a task for the node that this process belongs to."""
         return self._only([self.ray.get_runtime_context().get_node_id()])
 
-    def has_nodes(self) -> bool:
-        """Returns whether a node of this session is alive."""
-        alive = [node for node in self.alive() if node["Resources"].get("CPU", 0) >= 1]
-        return bool(alive) and (
-            self._is_whole or any(node["NodeID"] in {each.id for each in self.nodes} for node in alive)
-        )
-
     def close(self) -> None:
         """Disconnects, which ends all tasks."""
         with suppress(Exception):
@@ -119,12 +118,12 @@ class Connection:
         import ray.cloudpickle
 
         self.ray: Any = ray
-        # By default, Ray notices only after seven minutes that a node it waits for was cut off.
-        for name, seconds in (("time", _KEEPALIVE_SECONDS), ("timeout", _KEEPALIVE_SECONDS)):
-            os.environ.setdefault(f"RAY_grpc_client_keepalive_{name}_ms", str(1000 * seconds))
         for package in ("harness", "model"):
             ignored = shutil.ignore_patterns("__pycache__", ".*")
             shutil.copytree(ROOT / package, Path(self._code, package), ignore=ignored)
+        # What Ray prints of lost nodes and processes, in several lines, reports say in their words.
+        with suppress(AttributeError):
+            ray._private.worker.print_to_stdstream = lambda *_, **__: None
         # Ray replaces the handler that makes SIGTERM work like Ctrl-C.
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -159,7 +158,9 @@ class Connection:
         """Returns the nodes with what they say of themselves; refuses one that cannot train."""
         named = [(node["NodeID"], _address(node)) for node in nodes]
         found = self._on_each(named, LOOK_SECONDS, look, self.device)
-        lacking = [address for (_, address), one in zip(named, found, strict=True) if "lacks" in one]
+        lacking = [
+            address for (_, address), one in zip(named, found, strict=True) if one and "lacks" in one
+        ]
         if lacking:
             packages = pinned_packages()
             self._environment = {"pip": {"packages": packages, "pip_check": False}}
@@ -168,23 +169,33 @@ class Connection:
             found = self._on_each(named, PREPARE_SECONDS, look, self.device)
         looked = []
         for node, (name, address), one in zip(nodes, named, found, strict=True):
+            if one is None:
+                continue
             if why := _unfit(one):
                 raise ClusterError(f"the node {address} {why}")
             cores = min(one["machine"]["cores"], int(node["Resources"]["CPU"]))
             looked.append(Node(name, address, {**one["machine"], "cores": cores}))
+        if not looked:
+            raise ClusterError("the cluster has lost all its nodes; start one with `ray start`")
         return looked
 
     def _on_each(
         self, nodes: list[tuple[str, str]], seconds: float, function: Callable[..., Any], *args: Any
     ) -> list[Any]:
-        """Returns what the function returns on each of the nodes, given by id and address."""
+        """Returns what the function returns on each of the nodes, given by id and address.
+
+        Returns None for a node that is lost meanwhile.
+        """
         task = self.ray.remote(function)
         asked = [task.options(num_cpus=0, **self._only([node])).remote(*args) for node, _ in nodes]
         found = []
-        for (_, address), reference in zip(nodes, asked, strict=True):
+        for (node, address), reference in zip(nodes, asked, strict=True):
             try:
                 found.append(self.ray.get(reference, timeout=seconds))
             except Exception as error:
+                if node not in {each["NodeID"] for each in self.alive()}:
+                    found.append(None)
+                    continue
                 raise ClusterError(f"the node {address} cannot run a task: {line_of(error)}") from None
         return found
 

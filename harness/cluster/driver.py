@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,17 +23,18 @@ from model.engines import ENGINES
 from model.environment import version
 from model.experiment import Experiment
 
+from ..engine_speeds.nominal import nominal_seconds
 from ..exercise import Exercise, Row
 from ..files.record import Block, Hardware
 from ..session_settings import Settings
 from ..wording import counted
 from .address import ClusterError
-from .blocks import cut, join
-from .board import Board, State, state_of_row
+from .blocks import cut_seeds, join
+from .board import BlockState, Board, state_of_row
 from .connection import LOOK_SECONDS, Connection, hardware_of, line_of
 from .task import MOST_ATTEMPTS, Job, choose, digest_of, public, train_block
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10  # of waiting for the cluster, before it is reported
 
 
@@ -67,6 +69,18 @@ class _Submitted:
     """What each block has returned."""
 
 
+@dataclass(frozen=True)
+class _Queued:
+    """A block to train, number `at` of its case."""
+
+    case: str
+    at: int
+    units: int
+    """The cores that it asks for, or 1 for a GPU."""
+    begin: Callable[[], Any]
+    """Passes it to Ray, and returns Ray's reference."""
+
+
 class Cluster:
     """The rows of a session on a cluster; see `Connection`."""
 
@@ -77,7 +91,8 @@ class Cluster:
         self._board = self._ray.remote(Board).options(num_cpus=0, **self._connection.here()).remote()
         self._data: dict[Dataset, tuple[Any, str]] = {}
         self._submitted: dict[str, _Submitted] = {}
-        self._running: dict[Any, tuple[str, int]] = {}  # case and block by Ray's reference
+        self._queue: deque[_Queued] = deque()
+        self._running: dict[Any, _Queued] = {}  # by Ray's reference
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -97,7 +112,7 @@ class Cluster:
         rows: Mapping[str, ClusterRow],
         cases: Collection[str],
         done: Callable[[str, Finished | ClusterError], None],
-        show: Callable[[str, State], None],
+        show: Callable[[str, BlockState], None],
         asked: Callable[[], Iterable[str]],
     ) -> None:
         """Submits the rows `cases`, and starts a thread that submits others of `rows` when `asked`.
@@ -127,7 +142,8 @@ class Cluster:
         for module in modules:
             self._ray.cloudpickle.register_pickle_by_value(module)
         named = by_name.kept({module.__name__ for module in modules})
-        rows = {case: self._rows[case] for case in cases}
+        # The longest first, so that the last ones to end are short.
+        rows = {case: self._rows[case] for case in sorted(cases, key=self._cost, reverse=True)}
         datasets = [*dict.fromkeys(row.experiment.dataset for row in rows.values())]
         data = [self._put(dataset) for dataset in datasets]
         jobs = {
@@ -144,7 +160,7 @@ class Cluster:
         }
         for case, (engine, left_out) in self._choose(jobs, data).items():
             job = replace(jobs[case], engine=engine)
-            blocks = cut(self._settings.seeds, self._most_seeds())
+            blocks = cut_seeds(self._settings.seeds, self._most_seeds())
             self._submitted[case] = _Submitted(left_out, blocks, [None] * len(blocks))
             for at, seeds in enumerate(blocks):
                 cores = self._cores_of(engine, rows[case].experiment, len(seeds))
@@ -155,8 +171,12 @@ class Cluster:
                     name=case,
                     **self._connection.anywhere(),
                 )
-                reference = task.remote(job, seeds, cores, (case, at), self._board, *data[job.dataset])
-                self._running[reference] = (case, at)
+                args = (job, seeds, cores, (case, at), self._board, *data[job.dataset])
+                units = 1 if job.device == "cuda" else cores
+                self._queue.append(_Queued(case, at, units, partial(task.remote, *args)))
+
+    def _cost(self, case: str) -> float:
+        return nominal_seconds(self._rows[case].experiment, self._settings.engine)
 
     def _put(self, dataset: Dataset) -> tuple[str, Any]:
         """Puts the data set's arrays into the object store; returns their digest and the reference."""
@@ -180,6 +200,8 @@ class Cluster:
         found = self._connection.each(
             choose, [*jobs.values()], self._connection.cores, digests, *references
         )
+        if not found:
+            raise ClusterError("the cluster has lost all its nodes; start one with `ray start`")
         chosen: dict[str, tuple[str, dict[str, str]]] = {}
         for node, answers in found:
             for case, answer in zip(jobs, answers, strict=True):
@@ -206,17 +228,19 @@ class Cluster:
             try:
                 self._submit_asked()
                 self._collect()
-                states = self._read_board() if self._running else {}
-                self._show_running(states)
-                if not self._running or any(state["running"] for state in states.values()):
+                self._begin_blocks()
+                states = self._read_board() if self._unfinished else {}
+                self._show_unfinished(states)
+                if not self._unfinished or any(state["running"] for state in states.values()):
                     begun = time.monotonic()
                 elif time.monotonic() - begun > _PATIENCE_SECONDS and (line := self._why_idle()) != told:
                     told = line
                     self._tell(line)
             except Exception as error:  # the connection may be lost
                 lost = ClusterError(f"the cluster failed: {line_of(error)}")
-                for case in {case for case, _ in self._running.values()}:
+                for case in self._unfinished:
                     self._done(case, lost)
+                self._queue.clear()
                 self._running.clear()
 
     def _submit_asked(self) -> None:
@@ -227,11 +251,33 @@ class Cluster:
                 except ClusterError as error:
                     self._done(case, error)
 
+    @property
+    def _unfinished(self) -> set[str]:
+        """The cases with blocks that are queued or running."""
+        return {block.case for block in (*self._queue, *self._running.values())}
+
+    def _begin_blocks(self) -> None:
+        """Passes to Ray as many blocks as the cluster has cores or GPUs.
+
+        A block that Ray has assigned to a node, where it waits for others to end, would be stuck for
+        seven minutes if that node was cut off: Ray learns it from a ping of gRPC, by default after five
+        minutes of silence, and more frequent pings are refused by its servers.
+        """
+        if not self._queue:
+            return
+        units = self._connection.units()
+        used = sum(block.units for block in self._running.values())
+        while self._queue and (not used or used + self._queue[0].units <= units):
+            block = self._queue.popleft()
+            used += block.units
+            self._running[block.begin()] = block
+
     def _collect(self) -> None:
         waiting = [*self._running]
         ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
         for reference in ready:
-            case, at = self._running.pop(reference)
+            block = self._running.pop(reference)
+            case = block.case
             try:
                 part = self._ray.get(reference)
             except Exception as error:
@@ -241,7 +287,7 @@ class Cluster:
                 self._done(case, ClusterError(f"{where} could not train {case}: {part['error']}"))
                 continue
             of_case = self._submitted[case]
-            of_case.parts[at] = part
+            of_case.parts[block.at] = part
             parts = [each for each in of_case.parts if each]
             if len(parts) == len(of_case.blocks):
                 self._done(case, self._finished(case, of_case, parts))
@@ -253,6 +299,7 @@ class Cluster:
                 node=part["host"],
                 device_name=part["device_name"],
                 seconds=part["record"]["seconds"],
+                begun_seconds=part["begun_seconds"],
                 busy_seconds=part["busy_seconds"],
                 lost=part["lost"],
             )
@@ -271,21 +318,21 @@ class Cluster:
         stacked = zip(*(part["parameters"] for part in parts), strict=True)
         return Finished(record, [torch.cat([torch.tensor(each) for each in one]) for one in stacked])
 
-    def _read_board(self) -> dict[tuple[str, int], State]:
-        states: dict[tuple[str, int], State] = self._ray.get(
+    def _read_board(self) -> dict[tuple[str, int], BlockState]:
+        states: dict[tuple[str, int], BlockState] = self._ray.get(
             self._board.read.remote(), timeout=LOOK_SECONDS
         )
         return states
 
-    def _show_running(self, states: Mapping[tuple[str, int], State]) -> None:
-        for case in {case for case, _ in self._running.values()}:
+    def _show_unfinished(self, states: Mapping[tuple[str, int], BlockState]) -> None:
+        for case in self._unfinished:
             submitted = self._submitted[case]
             blocks = [states.get((case, at)) for at in range(len(submitted.blocks))]
             ended = [part is not None for part in submitted.parts]
             self._show(case, state_of_row(blocks, ended, self._rows[case].experiment.epochs))
 
     def _why_idle(self) -> str:
-        if self._connection.has_nodes():
+        if self._connection.units():
             return "waiting for the cluster, whose cores are in use"
         return "waiting for the cluster, whose nodes are gone; start one with `ray start`"
 

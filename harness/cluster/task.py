@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from model.data.mnist import Data
 
     from ..hardware.lease import Applicant
-    from .board import Name
+    from .board import BlockName
 
 MOST_ATTEMPTS = 4  # of a block whose node or process is lost, before its row fails
 
@@ -99,7 +99,7 @@ def train_block(
     job: Job,
     seeds: tuple[int, ...],
     cores: int,
-    name: Name,
+    name: BlockName,
     board: Any,
     digest: str,
     arrays: Sequence[Any],
@@ -115,14 +115,19 @@ def train_block(
     from .board import Reporter
 
     host, reporter = platform.node(), Reporter(board, name)
-    lost = ray.get(board.begin.remote(name, host))
+    lost, begun_seconds = ray.get(board.begin.remote(name, host))
     started = time.monotonic()
     try:
         if len(lost) >= MOST_ATTEMPTS:
             why = f"its process was lost {len(lost)} times, on {', '.join(lost)}"
             return {"error": why, "host": host}
         found = _trained(job, seeds, cores, reporter, digest, arrays)
-        return found | {"host": host, "lost": lost, "busy_seconds": time.monotonic() - started}
+        return found | {
+            "host": host,
+            "lost": lost,
+            "begun_seconds": begun_seconds,
+            "busy_seconds": time.monotonic() - started,
+        }
     finally:
         reporter.end()
 

@@ -72,6 +72,8 @@ class Block(Model):
     """The model of its CPU or GPU."""
     seconds: Seconds
     """Of training; a row's time is the sum over its blocks."""
+    begun_seconds: Seconds
+    """From the session's connection to the cluster to the start of the task on the node."""
     busy_seconds: Seconds
     """From the start of the task on the node to its end."""
     lost: list[Text] = Field(default_factory=list, max_length=100)

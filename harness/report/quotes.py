@@ -19,6 +19,7 @@ from ..paths import SPEED, TIMES
 from ..verdicts import counted_verdict
 from ..wording import counted
 from . import tables, terminal
+from .scaling import scaling
 
 _PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # names in the tables
 
@@ -209,12 +210,18 @@ def _times(folder: Path) -> str:
     )
 
 
+def _cluster(folder: Path) -> str:
+    """Returns how a run used its cluster, and how larger ones would be used."""
+    return scaling(_summary(folder).cases)
+
+
 OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
     "rows": _rows,
     "speed": _speed,
     "peers": _peers,
     "times": _times,
+    "cluster": _cluster,
 }
 OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {
     "terminal": _terminal,
