@@ -23,16 +23,20 @@ class Board:
         self._states: dict[BlockName, dict[str, Any]] = {}
         self._started = time.monotonic()
 
-    def begin(self, block: BlockName, node: str) -> tuple[list[str], float]:
-        """Enters that a node begins the block.
+    def begin(self, block: BlockName, attempt: int, node: str, host: str) -> float:
+        """Enters that a node, given by Ray's id and its name, begins an attempt at the block.
 
-        Returns the nodes where earlier attempts were lost, and the seconds since the session's start, by
-        this one clock for all nodes.
+        Returns the seconds since the session's start, by this one clock for all nodes.
         """
-        before = self._states.get(block)
-        lost = [*before["lost"], before["node"]] if before else []
-        self._states[block] = {"node": node, "lost": lost, "running": True, "epoch": 0, "waiting": ""}
-        return lost, time.monotonic() - self._started
+        self._states[block] = {
+            "attempt": attempt,
+            "node": node,
+            "host": host,
+            "running": True,
+            "epoch": 0,
+            "waiting": "",
+        }
+        return time.monotonic() - self._started
 
     def update(self, block: BlockName, state: BlockState) -> None:
         """Updates fields of the block's state."""
@@ -83,7 +87,7 @@ def state_of_row(blocks: Sequence[BlockState | None], ended: Sequence[bool], epo
     trained = [each for each in begun if "loss" in each]
     if not trained:
         waiting = next((each["waiting"] for each in begun if each["waiting"]), "")
-        return {"epoch": 0, "waiting": waiting or f"starting on {begun[-1]['node']}"}
+        return {"epoch": 0, "waiting": waiting or f"starting on {begun[-1]['host']}"}
     done = sum(
         epochs if over else each["epoch"] if each else 0
         for each, over in zip(blocks, ended, strict=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import signal
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -81,13 +82,6 @@ class Connection:
         """Returns Ray's description of the nodes that are alive now."""
         return [node for node in self.ray.nodes() if node["Alive"]]
 
-    def units(self) -> int:
-        """Returns the number of cores, or of GPUs, of the nodes that are alive and may be used."""
-        ids = {node.id for node in self.nodes}
-        alive = [node for node in self.alive() if self._is_whole or node["NodeID"] in ids]
-        name = "GPU" if self.device == "cuda" else "CPU"
-        return int(sum(node["Resources"].get(name, 0) for node in alive))
-
     def each(self, function: Callable[..., Any], *args: Any) -> list[tuple[Node, Any]]:
         """Returns what the function returns on each node that is alive, outside of the cores' count."""
         there = {node["NodeID"] for node in self.alive()}
@@ -96,16 +90,30 @@ class Connection:
         found = self._on_each(named, PREPARE_SECONDS, function, *args)
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
-    def anywhere(self) -> dict[str, Any]:
-        """Returns the options of a task for any node of this session, also for those that join later."""
-        options = self._only([node.id for node in self.nodes])
-        if self._is_whole:
-            del options["label_selector"]
-        return options
+    def usable(self) -> dict[str, int]:
+        """Returns the number of cores, or of GPUs, of each node of this session that is alive, by id.
+
+        Nodes that have joined since are among them, unless only those of one model are used.
+        """
+        ids = {node.id for node in self.nodes}
+        unit = "GPU" if self.device == "cuda" else "CPU"
+        units = {
+            node["NodeID"]: int(node["Resources"].get(unit, 0))
+            for node in self.alive()
+            if self._is_whole or node["NodeID"] in ids
+        }
+        return {node: count for node, count in units.items() if count}
+
+    def on(self, nodes: Collection[str]) -> dict[str, Any]:
+        """Returns the options of a task for these nodes, given by their ids."""
+        options: dict[str, Any] = {
+            "label_selector": {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}
+        }
+        return {**options, "runtime_env": self._environment} if self._environment else options
 
     def here(self) -> dict[str, Any]:
         """Returns the options of a task for the node that this process belongs to."""
-        return self._only([self.ray.get_runtime_context().get_node_id()])
+        return self.on([self.ray.get_runtime_context().get_node_id()])
 
     def close(self) -> None:
         """Disconnects, which ends all tasks."""
@@ -187,7 +195,7 @@ class Connection:
         Returns None for a node that is lost meanwhile.
         """
         task = self.ray.remote(function)
-        asked = [task.options(num_cpus=0, **self._only([node])).remote(*args) for node, _ in nodes]
+        asked = [task.options(num_cpus=0, **self.on([node])).remote(*args) for node, _ in nodes]
         found = []
         for (node, address), reference in zip(nodes, asked, strict=True):
             try:
@@ -199,11 +207,6 @@ class Connection:
                 raise ClusterError(f"the node {address} cannot run a task: {line_of(error)}") from None
         return found
 
-    def _only(self, ids: list[str]) -> dict[str, Any]:
-        """Returns the options of a task for these nodes."""
-        options: dict[str, Any] = {"label_selector": {"ray.io/node-id": f"in({','.join(ids)})"}}
-        return {**options, "runtime_env": self._environment} if self._environment else options
-
 
 def hardware_of(machine: Mapping[str, Any]) -> Hardware:
     """Returns the hardware of a described machine."""
@@ -213,8 +216,9 @@ def hardware_of(machine: Mapping[str, Any]) -> Hardware:
 def line_of(error: Exception) -> str:
     """Returns the cause of an error of Ray's in one line, without the traceback that Ray adds."""
     cause = getattr(error, "cause", None) or error
-    text = str(cause).strip() or type(cause).__name__
-    return one_line(text.splitlines()[0])[:300]
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    causes = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+    return one_line((causes or lines[:1])[-1])[:300]
 
 
 def _unfit(node: Mapping[str, Any]) -> str | None:

@@ -9,10 +9,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -30,12 +29,17 @@ from ..session_settings import Settings
 from ..wording import counted
 from .address import ClusterError
 from .blocks import cut_seeds, join
-from .board import BlockState, Board, state_of_row
+from .board import BlockName, BlockState, Board, state_of_row
 from .connection import LOOK_SECONDS, Connection, hardware_of, line_of
-from .task import MOST_ATTEMPTS, Job, choose, digest_of, public, train_block
+from .task import Job, choose, digest_of, public, train_block
 
+MOST_ATTEMPTS = 4  # at a block whose node or process is lost, before its row fails
+_LOST = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError")
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10  # of waiting for the cluster, before it is reported
+
+
+States: TypeAlias = Mapping[BlockName, BlockState]
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,13 @@ class _Queued:
 
     case: str
     at: int
-    units: int
-    """The cores that it asks for, or 1 for a GPU."""
-    begin: Callable[[], Any]
-    """Passes it to Ray, and returns Ray's reference."""
+    job: Job
+    seeds: tuple[int, ...]
+    cores: int
+    data: tuple[str, Any]
+    """The digest of the data set's arrays, and Ray's reference to them."""
+    lost: tuple[str, ...] = ()
+    """The nodes where earlier attempts were lost."""
 
 
 class Cluster:
@@ -89,6 +96,8 @@ class Cluster:
         self._connection = Connection(address, settings, tell)
         self._ray = self._connection.ray
         self._board = self._ray.remote(Board).options(num_cpus=0, **self._connection.here()).remote()
+        self._lost_errors = tuple(getattr(self._ray.exceptions, name) for name in _LOST)
+        self._known_nodes = {*self._connection.usable()}
         self._data: dict[Dataset, tuple[Any, str]] = {}
         self._submitted: dict[str, _Submitted] = {}
         self._queue: deque[_Queued] = deque()
@@ -164,16 +173,7 @@ class Cluster:
             self._submitted[case] = _Submitted(left_out, blocks, [None] * len(blocks))
             for at, seeds in enumerate(blocks):
                 cores = self._cores_of(engine, rows[case].experiment, len(seeds))
-                task = self._ray.remote(train_block).options(
-                    num_cpus=cores,
-                    num_gpus=1 if job.device == "cuda" else 0,
-                    max_retries=MOST_ATTEMPTS,
-                    name=case,
-                    **self._connection.anywhere(),
-                )
-                args = (job, seeds, cores, (case, at), self._board, *data[job.dataset])
-                units = 1 if job.device == "cuda" else cores
-                self._queue.append(_Queued(case, at, units, partial(task.remote, *args)))
+                self._queue.append(_Queued(case, at, job, seeds, cores, data[job.dataset]))
 
     def _cost(self, case: str) -> float:
         return nominal_seconds(self._rows[case].experiment, self._settings.engine)
@@ -227,9 +227,11 @@ class Cluster:
         while not self._stopped.wait(_POLL_SECONDS):
             try:
                 self._submit_asked()
-                self._collect()
-                self._begin_blocks()
                 states = self._read_board() if self._unfinished else {}
+                self._collect(states)
+                nodes = self._connection.usable()
+                self._give_up_lost(nodes, states)
+                self._begin_blocks(nodes)
                 self._show_unfinished(states)
                 if not self._unfinished or any(state["running"] for state in states.values()):
                     begun = time.monotonic()
@@ -256,23 +258,56 @@ class Cluster:
         """The cases with blocks that are queued or running."""
         return {block.case for block in (*self._queue, *self._running.values())}
 
-    def _begin_blocks(self) -> None:
-        """Passes to Ray as many blocks as the cluster has cores or GPUs.
-
-        A block that Ray has assigned to a node, where it waits for others to end, would be stuck for
-        seven minutes if that node was cut off: Ray learns it from a ping of gRPC, by default after five
-        minutes of silence, and more frequent pings are refused by its servers.
-        """
-        if not self._queue:
-            return
-        units = self._connection.units()
-        used = sum(block.units for block in self._running.values())
-        while self._queue and (not used or used + self._queue[0].units <= units):
+    def _begin_blocks(self, nodes: Mapping[str, int]) -> None:
+        """Passes to Ray as many blocks as the nodes, given by id, have cores or GPUs."""
+        used, available = sum(map(self._units, self._running.values())), sum(nodes.values())
+        while nodes and self._queue and (not used or used + self._units(self._queue[0]) <= available):
             block = self._queue.popleft()
-            used += block.units
-            self._running[block.begin()] = block
+            used += self._units(block)
+            self._running[self._begin(block, nodes)] = block
 
-    def _collect(self) -> None:
+    def _units(self, block: _Queued) -> int:
+        """Returns the cores that the block asks for, or 1 for its GPU."""
+        return 1 if self._connection.device == "cuda" else block.cores
+
+    def _begin(self, block: _Queued, nodes: Collection[str]) -> Any:
+        task = self._ray.remote(train_block).options(
+            num_cpus=block.cores,
+            num_gpus=1 if self._connection.device == "cuda" else 0,
+            max_retries=0,
+            name=block.case,
+            **self._connection.on(nodes),
+        )
+        name, attempt = (block.case, block.at), len(block.lost) + 1
+        return task.remote(block.job, block.seeds, block.cores, name, attempt, self._board, *block.data)
+
+    def _give_up_lost(self, nodes: Mapping[str, int], states: States) -> None:
+        """Queues the blocks again that a lost node has, or has been asked to take, if one was lost.
+
+        Ray's own retries would wait for seven minutes for a node that was cut off: Ray learns it from
+        gRPC's pings, which it sends every five minutes. An attempt for other nodes waits for no other's.
+        """
+        lost = self._known_nodes - nodes.keys()
+        self._known_nodes = {*nodes}
+        if not lost:
+            return
+        for reference, block in [*self._running.items()]:
+            state = _begun(block, states)
+            if state is None or state["node"] in lost:
+                del self._running[reference]
+                self._ray.cancel(reference, force=True)
+                self._queue_again(block, state["host"] if state else None)
+
+    def _queue_again(self, block: _Queued, host: str | None) -> None:
+        """Queues a block again that was lost on the node called `host`; None if it had not begun."""
+        lost = (*block.lost, host) if host else block.lost
+        if len(lost) == MOST_ATTEMPTS:
+            why = f"its node or process was lost {len(lost)} times, on {', '.join(lost)}"
+            self._done(block.case, ClusterError(f"the cluster could not train {block.case}: {why}"))
+        else:
+            self._queue.appendleft(replace(block, lost=lost))
+
+    def _collect(self, states: States) -> None:
         waiting = [*self._running]
         ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
         for reference in ready:
@@ -280,6 +315,10 @@ class Cluster:
             case = block.case
             try:
                 part = self._ray.get(reference)
+            except self._lost_errors:
+                state = _begun(block, states)
+                self._queue_again(block, state["host"] if state else "a node")
+                continue
             except Exception as error:
                 part = {"error": line_of(error)}
             if "error" in part:
@@ -287,7 +326,7 @@ class Cluster:
                 self._done(case, ClusterError(f"{where} could not train {case}: {part['error']}"))
                 continue
             of_case = self._submitted[case]
-            of_case.parts[block.at] = part
+            of_case.parts[block.at] = {**part, "lost": list(block.lost)}
             parts = [each for each in of_case.parts if each]
             if len(parts) == len(of_case.blocks):
                 self._done(case, self._finished(case, of_case, parts))
@@ -318,13 +357,11 @@ class Cluster:
         stacked = zip(*(part["parameters"] for part in parts), strict=True)
         return Finished(record, [torch.cat([torch.tensor(each) for each in one]) for one in stacked])
 
-    def _read_board(self) -> dict[tuple[str, int], BlockState]:
-        states: dict[tuple[str, int], BlockState] = self._ray.get(
-            self._board.read.remote(), timeout=LOOK_SECONDS
-        )
+    def _read_board(self) -> States:
+        states: States = self._ray.get(self._board.read.remote(), timeout=LOOK_SECONDS)
         return states
 
-    def _show_unfinished(self, states: Mapping[tuple[str, int], BlockState]) -> None:
+    def _show_unfinished(self, states: States) -> None:
         for case in self._unfinished:
             submitted = self._submitted[case]
             blocks = [states.get((case, at)) for at in range(len(submitted.blocks))]
@@ -332,9 +369,15 @@ class Cluster:
             self._show(case, state_of_row(blocks, ended, self._rows[case].experiment.epochs))
 
     def _why_idle(self) -> str:
-        if self._connection.units():
+        if self._connection.usable():
             return "waiting for the cluster, whose cores are in use"
         return "waiting for the cluster, whose nodes are gone; start one with `ray start`"
+
+
+def _begun(block: _Queued, states: States) -> BlockState | None:
+    """Returns the state of the block's current attempt; None if it has not begun."""
+    state = states.get((block.case, block.at))
+    return state if state is not None and state["attempt"] == len(block.lost) + 1 else None
 
 
 def _modules_in(folder: Path) -> list[ModuleType]:

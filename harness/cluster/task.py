@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from ..hardware.lease import Applicant
     from .board import BlockName
-
-MOST_ATTEMPTS = 4  # of a block whose node or process is lost, before its row fails
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Job:
 
 def look(device: str) -> dict[str, Any]:
     """Returns what must be known of a node before it trains; "lacks" names what it cannot import."""
-    _leave_threads_to_leases()
+    _as_without_ray()
     found: dict[str, Any] = {"host": platform.node()}
     try:
         import psutil
@@ -74,7 +72,7 @@ def choose(
     `cores` is how many of the node's a training may use; `data` are the data sets' arrays as the driver
     has them, and `digests` theirs.
     """
-    _leave_threads_to_leases()
+    _as_without_ray()
     from model.engines import EngineError, choose_engine, left_out, prove_engines, unproven
 
     found: list[dict[str, Any]] = []
@@ -100,6 +98,7 @@ def train_block(
     seeds: tuple[int, ...],
     cores: int,
     name: BlockName,
+    attempt: int,
     board: Any,
     digest: str,
     arrays: Sequence[Any],
@@ -107,24 +106,22 @@ def train_block(
     """Trains a block of a row's seeds on that many cores, or on a GPU.
 
     Returns its part of the record, its final parameters, and where it ran; or "error" and where. `name`
-    is the block's on the `board`; `arrays` are the data set's, and `digest` theirs.
+    is the block's on the `board`, and `attempt` counts its attempts from 1; `arrays` are the data
+    set's, and `digest` theirs.
     """
-    _leave_threads_to_leases()
+    _as_without_ray()
     import ray
 
     from .board import Reporter
 
     host, reporter = platform.node(), Reporter(board, name)
-    lost, begun_seconds = ray.get(board.begin.remote(name, host))
+    here = ray.get_runtime_context().get_node_id()
+    begun_seconds = ray.get(board.begin.remote(name, attempt, here, host))
     started = time.monotonic()
     try:
-        if len(lost) >= MOST_ATTEMPTS:
-            why = f"its process was lost {len(lost)} times, on {', '.join(lost)}"
-            return {"error": why, "host": host}
         found = _trained(job, seeds, cores, reporter, digest, arrays)
         return found | {
             "host": host,
-            "lost": lost,
             "begun_seconds": begun_seconds,
             "busy_seconds": time.monotonic() - started,
         }
@@ -196,8 +193,14 @@ class _DamagedError(ValueError):
     """Data that arrived with another digest."""
 
 
-def _leave_threads_to_leases() -> None:
+def _as_without_ray() -> None:
+    """Undoes what Ray sets for its processes: a number of threads, and a low priority.
+
+    Only some users may raise a priority; for others a node is started with RAY_worker_niceness=0.
+    """
     os.environ.pop("OMP_NUM_THREADS", None)
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def _has(device: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
 from functools import partial
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from ..cluster.driver import Cluster  # here, as importing it takes a while
 
     try:
-        cluster = Cluster(settings.cluster, settings, partial(print_message, config))
+        cluster = Cluster(settings.cluster, settings, partial(_tell, config))
     except ClusterError as error:
         raise pytest.UsageError(f"--cluster: {error}") from None
     config.stash[_CLUSTER] = cluster
@@ -110,6 +111,14 @@ def train_on_cluster(
         cluster.start(config.stash[SESSION_STUDY].path, every, cases, done, show, store.asked)
     except ClusterError as error:
         raise pytest.UsageError(f"--cluster: {error}") from None
+
+
+def _tell(config: pytest.Config, line: str) -> None:
+    """Prints a message, also before pytest has its terminal's plugin."""
+    if config.pluginmanager.hasplugin("terminalreporter"):
+        print_message(config, line)
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 def wait_for_record(config: pytest.Config, case: str, key: Mapping[str, Any]) -> None:
