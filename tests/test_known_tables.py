@@ -596,3 +596,20 @@ def test_the_made_up_run_is_what_it_claims():
         epochs=[None, None, 2], steps=[None, None, 20], seconds=[None, None, 6]
     )
     assert {*FULL} == {FIRST, SECOND}
+
+
+def test_rows_of_two_exercises_with_one_experiment_and_equal_results_say_so():
+    fields = {"curve": (0.1, 0.5, 0.9), "seconds": (0, 1, 2)}
+    same = trained(SGD(0.1), fields["curve"], seconds=fields["seconds"])
+    unlike = trained(SGD(0.1), (0.1, 0.5, 0.8), seconds=fields["seconds"])
+    other = trained(Adam(0.1), fields["curve"], seconds=fields["seconds"])
+    first, second = ("bench/test_1_x.py", "bench/test_2_y.py")
+    run = run_of(
+        {first: {"mine": same, "other": other}, second: {"theirs": same, "near": unlike}},
+        published={},
+        full={first: 4, second: 4},
+    )
+    notes = [exercise_on_page(run, each, [])["notes"] for each in run.summary.exercises]
+    begins = "The same experiment as in another table, with the same results: "
+    assert [note for note in notes[0] if note.startswith(begins)] == [f"{begins}mine (2. theirs)."]
+    assert [note for note in notes[1] if note.startswith(begins)] == [f"{begins}theirs (1. mine)."]

@@ -24,7 +24,7 @@ from harness.report.passages import rewrite as rewrite_with
 from harness.study import load_study
 from tests.chaos import table
 
-KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times"}
+KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times", "cluster"}
 STUDY = load_study(BENCH)
 PUBLISHED, DOCUMENTS = STUDY.published, STUDY.documents
 PAGES = (

@@ -36,6 +36,7 @@ from .task import Job, choose, digest_of, public, train_block
 MOST_ATTEMPTS = 4  # at a block whose node or process is lost, before its row fails
 _LOST = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError")
 _POLL_SECONDS = 0.1
+_READ_SECONDS = 1.0  # between two looks at nodes and board, which would take time from trainings here
 _PATIENCE_SECONDS = 10  # of waiting for the cluster, before it is reported
 
 
@@ -224,14 +225,17 @@ class Cluster:
 
     def _watch(self) -> None:
         begun, told = time.monotonic(), ""
+        read = 0.0
+        nodes: Mapping[str, int] = {}
         while not self._stopped.wait(_POLL_SECONDS):
             try:
                 self._submit_asked()
-                states = self._read_board() if self._unfinished else {}
-                self._collect(states)
-                nodes = self._connection.usable()
-                self._give_up_lost(nodes, states)
+                self._collect()
                 self._begin_blocks(nodes)
+                if time.monotonic() - read < _READ_SECONDS:
+                    continue
+                read, nodes, states = time.monotonic(), self._connection.usable(), self._read_board()
+                self._give_up_lost(nodes, states)
                 self._show_unfinished(states)
                 if not self._unfinished or any(state["running"] for state in states.values()):
                     begun = time.monotonic()
@@ -307,7 +311,7 @@ class Cluster:
         else:
             self._queue.appendleft(replace(block, lost=lost))
 
-    def _collect(self, states: States) -> None:
+    def _collect(self) -> None:
         waiting = [*self._running]
         ready, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
         for reference in ready:
@@ -316,7 +320,7 @@ class Cluster:
             try:
                 part = self._ray.get(reference)
             except self._lost_errors:
-                state = _begun(block, states)
+                state = _begun(block, self._read_board())
                 self._queue_again(block, state["host"] if state else "a node")
                 continue
             except Exception as error:

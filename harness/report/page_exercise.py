@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..exercise import row_name, slug
+from ..exercise import row_name, short_name, slug
 from ..files.record import Decision
-from ..files.summary import ExerciseSummary
+from ..files.summary import CaseSummary, ExerciseSummary
 from ..results.evenness import UNEVEN_SIGN
 from .claim_list import anchor, figure_of, first_figure, in_reading_order, lines_shown
 from .differences import (
@@ -59,6 +59,7 @@ def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figu
                     unlike_engines(lines).strip(),
                     RESUMED_NOTE if any(line.case.resumed for line in lines) else "",
                     *rows_of_nodes([line.case for line in lines]),
+                    _trained_alike([line.case for line in lines], run.cases.values()),
                 ),
             )
         ),
@@ -66,6 +67,24 @@ def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figu
         "first_figure": first,
         "other_figures": [figure for figure in figures if figure is not first],
     }
+
+
+def _trained_alike(cases: Collection[CaseSummary], every: Collection[CaseSummary]) -> str:
+    """Returns a sentence that names the rows which other exercises have, too, with equal results."""
+    of_results: dict[Any, list[str]] = {}
+    for case in every:
+        of_results.setdefault(_results(case), []).append(case.id)
+    pairs = [
+        f"{row_name(case.id)} ({', '.join(map(short_name, others))})"
+        for case in cases
+        if (others := [each for each in of_results[_results(case)] if each != case.id])
+    ]
+    named = ", ".join(pairs)
+    return f"The same experiment as in another table, with the same results: {named}." if pairs else ""
+
+
+def _results(case: CaseSummary) -> tuple[Any, ...]:
+    return (case.experiment, *case.seeds, *case.test_accuracy, *case.train_accuracy)
 
 
 def _claim(
