@@ -11,5 +11,5 @@ STUDY = Study(
     # The repository's folders.
     home="..",
     data_root="../data",
-    documents=("README.md", "docs/engines.md", "docs/findings.md", "docs/timing.md"),
+    documents=("README.md", "docs/cluster.md", "docs/engines.md", "docs/findings.md", "docs/timing.md"),
 )
