@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cluster import connection
+from harness.cluster.address import ClusterError, reach
 from harness.cluster.blocks import cut_seeds, join
 from harness.cluster.board import Board, state_of_row
-from harness.cluster.connection import Node, _alike, _unfit
+from harness.cluster.connection import Connection, Node, _alike, _unfit
 from harness.cluster.packages import pinned_packages
 from harness.cluster.task import public
 from harness.exercise import Published
@@ -126,6 +128,18 @@ GOOD = {
 def test_a_node_that_cannot_train_says_why(changes, why):
     found = _unfit({**GOOD, **changes})
     assert found is None if why is None else re.fullmatch(why, found)
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(connection, "find_spec", lambda _: None)
+    with pytest.raises(ClusterError, match=r"^needs Ray, which is not installed; `pip install ray`"):
+        Connection("auto", None, print)
+
+
+@pytest.mark.parametrize("address", ["", "host", "host:", ":1", "a b:1", "host:123456", "ray://a:1"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(ClusterError, match=r"^'.*' is not an address; expected auto or HOST:PORT$"):
+        reach(address)
 
 
 def node(name, cores, gpus=0):

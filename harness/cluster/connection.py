@@ -54,7 +54,7 @@ class Connection:
 
     def __init__(self, address: str, settings: Settings, tell: Callable[[str], None]):
         if find_spec("ray") is None:
-            raise ClusterError("Ray is not installed; `pip install ray` installs it")
+            raise ClusterError("needs Ray, which is not installed; `pip install ray` installs it")
         reach(address)
         self._code = tempfile.mkdtemp(prefix="minibatch-bench-")
         self._environment: dict[str, Any] = {}
