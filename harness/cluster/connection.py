@@ -105,15 +105,13 @@ class Connection:
         return {node: count for node, count in units.items() if count}
 
     def on(self, nodes: Collection[str]) -> dict[str, Any]:
-        """Returns the options of a task for these nodes, given by their ids."""
-        options: dict[str, Any] = {
-            "label_selector": {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}
-        }
-        return {**options, "runtime_env": self._environment} if self._environment else options
+        """Returns the options of a task for these nodes, given by their ids, with its packages."""
+        packages = {"runtime_env": self._environment} if self._environment else {}
+        return {**_only(nodes), **packages}
 
     def here(self) -> dict[str, Any]:
         """Returns the options of a task for the node that this process belongs to."""
-        return self.on([self.ray.get_runtime_context().get_node_id()])
+        return _only([self.ray.get_runtime_context().get_node_id()])
 
     def close(self) -> None:
         """Disconnects, which ends all tasks."""
@@ -206,6 +204,10 @@ class Connection:
                     continue
                 raise ClusterError(f"the node {address} cannot run a task: {line_of(error)}") from None
         return found
+
+
+def _only(nodes: Collection[str]) -> dict[str, Any]:
+    return {"label_selector": {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}}
 
 
 def hardware_of(machine: Mapping[str, Any]) -> Hardware:
