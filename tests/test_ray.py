@@ -321,6 +321,28 @@ def test_a_gpu_that_no_node_has_is_refused(cluster, study):
     assert line == "ERROR: --cluster: no node has a GPU, as --device cuda needs; use --device cpu"
 
 
+def test_a_lost_head_node_costs_no_finished_row(study, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    lost = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    folder = lost.head_node.get_session_dir_path()
+    try:
+        impatient = "import harness.cluster.driver\nharness.cluster.driver._HEAD_SECONDS = 3"
+        arguments = (f"--cluster={lost.address}", "--scale=long", "--report-dir=report")
+        session = study.start(*arguments, plugin=impatient)
+        runs = study.path / "report" / "runs"
+        study.wait_for(lambda: runs.exists() and [*runs.glob("*.json")], session)
+        lost.head_node.kill_gcs_server()
+        assert session.wait(90) == pytest.ExitCode.TESTS_FAILED, study.output
+    finally:
+        lost.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert "the cluster failed: its head node does not answer" in study.output
+    assert "A study: tables and claims" in study.output
+    assert 1 <= len(study.records("report")) < len(ROWS)
+
+
 def test_an_address_where_nothing_answers_is_refused(study):
     started = time.monotonic()
     line = study.refused("--cluster=127.0.0.1:9")

@@ -36,6 +36,7 @@ from .task import Job, choose, digest_of, public, train_block
 MOST_ATTEMPTS = 4  # at a block whose node or process is lost, before its row fails
 _LOST = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError")
 _POLL_SECONDS = 0.1
+_HEAD_SECONDS = 20  # for the head node to answer; Ray ends this process after 60
 _READ_SECONDS = 1.0  # between two looks at nodes and board, which would take time from trainings here
 _PATIENCE_SECONDS = 10  # of waiting for the cluster, before it is reported
 
@@ -103,6 +104,8 @@ class Cluster:
         self._submitted: dict[str, _Submitted] = {}
         self._queue: deque[_Queued] = deque()
         self._running: dict[Any, _Queued] = {}  # by Ray's reference
+        self._finished_cases: set[str] = set()
+        self._is_lost = False
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -138,7 +141,12 @@ class Cluster:
         self._thread.start()
 
     def close(self) -> None:
-        """Cancels what still runs, and disconnects."""
+        """Cancels what still runs, and disconnects; not from a head node that is lost, which hangs.
+
+        Ray ends this process a minute after it has lost the head node.
+        """
+        if self._is_lost:
+            return
         self._stopped.set()
         if self._thread:
             self._thread.join()
@@ -234,7 +242,8 @@ class Cluster:
                 self._begin_blocks(nodes)
                 if time.monotonic() - read < _READ_SECONDS:
                     continue
-                read, nodes, states = time.monotonic(), self._connection.usable(), self._read_board()
+                read, states = time.monotonic(), self._read_board()
+                nodes = _within(_HEAD_SECONDS, self._connection.usable)
                 self._give_up_lost(nodes, states)
                 self._show_unfinished(states)
                 if not self._unfinished or any(state["running"] for state in states.values()):
@@ -243,11 +252,19 @@ class Cluster:
                     told = line
                     self._tell(line)
             except Exception as error:  # the connection may be lost
-                lost = ClusterError(f"the cluster failed: {line_of(error)}")
-                for case in self._unfinished:
-                    self._done(case, lost)
-                self._queue.clear()
-                self._running.clear()
+                self._fail(error)
+                if isinstance(error, TimeoutError):
+                    return
+
+    def _fail(self, error: Exception) -> None:
+        """Fails all rows that are not finished; if the head node is lost, also those asked for later."""
+        failed = ClusterError(f"the cluster failed: {line_of(error)}")
+        self._is_lost = isinstance(error, TimeoutError)
+        for case in {*self._rows} if self._is_lost else self._unfinished:
+            if case not in self._finished_cases:
+                self._done(case, failed)
+        self._queue.clear()
+        self._running.clear()
 
     def _submit_asked(self) -> None:
         for case in self._asked():
@@ -333,6 +350,7 @@ class Cluster:
             of_case.parts[block.at] = {**part, "lost": list(block.lost)}
             parts = [each for each in of_case.parts if each]
             if len(parts) == len(of_case.blocks):
+                self._finished_cases.add(case)
                 self._done(case, self._finished(case, of_case, parts))
 
     def _finished(self, case: str, submitted: _Submitted, parts: list[dict[str, Any]]) -> Finished:
@@ -376,6 +394,17 @@ class Cluster:
         if self._connection.usable():
             return "waiting for the cluster, whose cores are in use"
         return "waiting for the cluster, whose nodes are gone; start one with `ray start`"
+
+
+def _within(seconds: float, function: Callable[[], dict[str, int]]) -> dict[str, int]:
+    """Returns the function's result; raises TimeoutError if it takes longer, and leaves it running."""
+    found: list[dict[str, int]] = []
+    thread = threading.Thread(target=lambda: found.append(function()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not found:
+        raise TimeoutError("its head node does not answer")
+    return found[0]
 
 
 def _begun(block: _Queued, states: States) -> BlockState | None:
