@@ -403,7 +403,7 @@ def _within(seconds: float, function: Callable[[], dict[str, int]]) -> dict[str,
     thread.start()
     thread.join(seconds)
     if not found:
-        raise TimeoutError("its head node does not answer")
+        raise TimeoutError("its head node does not answer; continue with --resume when it does")
     return found[0]
 
 
