@@ -31,7 +31,7 @@ pytestmark = [
 CONFTEST = """
 from harness.study import Study
 
-STUDY = Study(title="A study", scales={"quick": 2, "long": 60, "endless": 100000})
+STUDY = Study(title="A study", scales={"quick": 2, "long": 40, "endless": 100000})
 """
 OPTIMIZER = """
 import torch
@@ -179,12 +179,14 @@ def _of(session: str) -> list[str]:
     return found
 
 
-def trainings() -> list[psutil.Process]:
-    """Returns the processes that train a block now."""
-    found = []
+def trainings(cluster) -> list[psutil.Process]:
+    """Returns the processes that train a block on this cluster now."""
+    session, found = cluster.head_node.get_session_dir_path(), []
     for process in psutil.process_iter(["cmdline"]):
         if "ray::test_rates.py::" in " ".join(process.info["cmdline"] or ()):
-            found.append(process)
+            with suppress(psutil.Error):
+                if session in " ".join(process.parent().cmdline()):
+                    found.append(process)
     return found
 
 
@@ -192,16 +194,16 @@ def test_rows_are_those_of_this_machine(cluster, study):
     """Equal to the last digit, with a class of the study's own, in blocks of seeds, as reports say."""
     address = f"--cluster={cluster.address}"
     one_core = "import os\nos.sched_setaffinity(0, [*os.sched_getaffinity(0)][:1])"
-    assert study.run("--replicates=3", "--report-dir=here", plugin=one_core) == 0, study.output
+    assert study.run("--replicates=2", "--report-dir=here", plugin=one_core) == 0, study.output
     alone = study.records("here")
-    selected = ["-k", "not 0.25", "--replicates=3", "--report-dir=there", "--save-weights"]
+    selected = ["-k", "not 0.25", "--replicates=2", "--report-dir=there", "--save-weights"]
     assert study.run(address, *selected, "-n2", page=True) == 0, study.output
     records = study.records("there")
     assert {*records} == {*ROWS}  # a claim asked for the row that was not selected
     for name, record in records.items():
         others = [field for field in record if field not in TIMES]
         assert [field for field in others if record[field] != alone[name].get(field)] == []
-        assert [block["seeds"] for block in record["blocks"]] == [[0], [1], [2]]
+        assert [block["seeds"] for block in record["blocks"]] == [[0], [1]]
         assert sum(block["seconds"] for block in record["blocks"]) == pytest.approx(record["seconds"])
         assert all(block["busy_seconds"] > block["seconds"] for block in record["blocks"])
         assert record["threads"] == 1
@@ -213,16 +215,16 @@ def test_rows_are_those_of_this_machine(cluster, study):
     assert f"Trained on {host} halved, sgd-lr0.25" in (study.path / "there" / "report.html").read_text()
     with (study.path / "there" / "results.csv").open() as file:
         assert {row["node"] for row in csv.DictReader(file)} == {host}
-    assert len([*(study.path / "there" / "weights").iterdir()]) == 12
+    assert len([*(study.path / "there" / "weights").iterdir()]) == 8
     machine = json.loads((study.path / "there" / "summary.json").read_text())["machine"]
     assert machine["cores"] == 1
 
 
 def test_a_killed_process_and_a_lost_node_cost_no_row(cluster, study):
     session = study.start(f"--cluster={cluster.address}", "--scale=long", "-k", "0.5 or 1.0")
-    killed, _ = study.wait_for(lambda: len(found := trainings()) == 2 and found, session)
+    killed, _ = study.wait_for(lambda: len(found := trainings(cluster)) == 2 and found, session)
     killed.kill()
-    study.wait_for(lambda: len({*trainings()} - {killed}) == 2, session)
+    study.wait_for(lambda: len({*trainings(cluster)} - {killed}) == 2, session)
     cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
     assert session.wait(100) == 0, study.output
     cluster.add_node(num_cpus=1)
@@ -235,7 +237,7 @@ def test_a_killed_process_and_a_lost_node_cost_no_row(cluster, study):
 
 
 def test_a_killed_session_ends_its_trainings_and_is_resumed(cluster, study):
-    arguments = (f"--cluster={cluster.address}", "--scale=long", "--report-dir=report")
+    arguments = (f"--cluster={cluster.address}", "--scale=long", "--report-dir=report", "-k", "sgd")
     session = study.start(*arguments)
     study.wait_for(
         lambda: (study.path / "report" / "runs").exists() and study.records("report"), session
@@ -244,23 +246,23 @@ def test_a_killed_session_ends_its_trainings_and_is_resumed(cluster, study):
     session.wait()
     before = {name: record["checksum"] for name, record in study.records("report").items()}
     end = time.monotonic() + 20
-    while trainings():
+    while trainings(cluster):
         assert time.monotonic() < end
         time.sleep(0.1)
     assert study.run(*arguments, "--resume") == 0, study.output
-    assert f"{len(ROWS) - len(before)} rows to train" in study.output
+    assert re.search(rf"^{3 - len(before)} rows? to train", study.output, re.MULTILINE)
     after = {name: record["checksum"] for name, record in study.records("report").items()}
-    assert {*after} == {*ROWS}
+    assert {*after} == {*ROWS[1:]}
     assert {name: after[name] for name in before} == before
 
 
 def test_ctrl_c_ends_the_trainings_and_keeps_the_finished_rows(cluster, study):
     session = study.start(f"--cluster={cluster.address}", "--scale=endless", "--report-dir=report")
-    study.wait_for(trainings, session)
+    study.wait_for(lambda: trainings(cluster), session)
     session.send_signal(signal.SIGINT)
     assert session.wait(30) == pytest.ExitCode.INTERRUPTED, study.output
     end = time.monotonic() + 20
-    while trainings():
+    while trainings(cluster):
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -325,6 +327,7 @@ def test_a_lost_head_node_costs_no_finished_row(study, monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "15")  # by default 60
     lost = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     folder = lost.head_node.get_session_dir_path()
     try:
