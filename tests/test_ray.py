@@ -298,6 +298,24 @@ def test_a_full_cluster_is_waited_for_and_named(cluster, study):
     assert study.output.count(line) == 1
 
 
+FULL = """
+import harness.results.store
+from harness.files.sealed import FileError
+
+def put(self, name, key, content):
+    raise FileError("x.json cannot be written: No space left on device")
+
+harness.results.store.Store.put = put
+"""
+
+
+def test_a_full_disk_ends_the_session_in_one_line(cluster, study):
+    status = study.run(f"--cluster={cluster.address}", "-k", "1.0", plugin=FULL)
+    assert status == pytest.ExitCode.INTERRUPTED, study.output
+    line = "the session ends, since results cannot be written: x.json cannot be written: No space left"
+    assert study.output.count(line) == 1
+
+
 def test_another_version_of_pytorch_is_refused(cluster, study):
     other = (
         "import harness.cluster.connection\nharness.cluster.connection.version = lambda _: '1.13.1+cpu'"

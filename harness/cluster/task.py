@@ -135,7 +135,7 @@ def _trained(
     import torch
 
     from model.engines import EngineError
-    from model.environment import available_cores, device_name, version
+    from model.environment import device_name, version
     from model.schedule import ScheduleError
 
     from ..exercise import Published
@@ -169,7 +169,6 @@ def _trained(
         "record": to_record(training, threads=threads, left_out={}, published=Published()),
         "parameters": [each.cpu().numpy() for each in parameters],
         "device_name": device_name(torch.device(training.device)),
-        "cores": len(available_cores()),
     }
 
 

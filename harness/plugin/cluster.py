@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
@@ -15,6 +16,7 @@ from model.experiment import Experiment, Training
 from ..cluster.address import ClusterError
 from ..exercise import Exercise, row_name
 from ..files.record import TrainingRecord
+from ..files.sealed import FileError
 from ..files.weights import networks_of
 from ..hardware.waiting import waiting
 from ..results.fingerprint import training_key
@@ -83,6 +85,16 @@ def train_on_cluster(
     store = Store(settings.report_dir)
 
     def done(case: str, found: Finished | ClusterError) -> None:
+        try:
+            write(case, found)
+        except (
+            FileError,
+            OSError,
+        ) as error:  # its test, and those of all other rows, would wait forever
+            _tell(config, f"the session ends, since results cannot be written: {error}")
+            _thread.interrupt_main()
+
+    def write(case: str, found: Finished | ClusterError) -> None:
         key = training_key(config, rows[case][1])
         if isinstance(found, ClusterError):
             store.put_failure(case, key, str(found))
