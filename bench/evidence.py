@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from harness.accuracy import ends_above
+from harness.accuracy import ends_above, format_accuracy
 from harness.stats import all_hold, exceeds, format_mean, welch_interval
 from model.experiment import Training, first_epochs
 
@@ -25,7 +25,7 @@ def by_learning_rate(trainings: Iterable[Training]) -> dict[float, Training]:
 
 def format_accuracies(trainings: Mapping[object, Training]) -> str:
     """Formats final test accuracies by name: "100: 0.982, 1000: 0.964"."""
-    return ", ".join(f"{name}: {format_mean(t.test_accuracy[-1])}" for name, t in trainings.items())
+    return ", ".join(f"{name}: {format_accuracy(t.test_accuracy[-1])}" for name, t in trainings.items())
 
 
 def is_best(trainings: Mapping[object, Training], name: object) -> bool | None:

@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TypeAlias
 
 from bench.evidence import by_learning_rate, epochs_to, format_epochs, improving_at_the_end
+from harness.accuracy import format_accuracy
 from harness.exercise import Results
 from harness.stats import format_mean, span_around_best
 from harness.wording import counted
@@ -58,8 +59,8 @@ def minibatch_size(results: Results) -> str:
         f"an epoch. In {epochs}, batch size 100 takes {hundred.steps:,} steps "
         f"and ends at {_end(hundred)} test accuracy; gradient descent takes {descent.steps:,} and ends "
         f"at {_end(descent)}. {_after_equal_steps(results)}"
-        f"Batch size 1 peaks at {format_mean(peak)} and "
-        + (f"drops to {format_mean(end)}" if drops else f"ends at {format_mean(end)}")
+        f"Batch size 1 peaks at {format_accuracy(peak)} and "
+        + (f"drops to {format_accuracy(end)}" if drops else f"ends at {format_accuracy(end)}")
         + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}. At 0.1 "
         f"the weights below the sigmoids end {moved / usual:.0f} times as far from their start as at "
         "batch size 100; this saturates the sigmoids, which then pass on ever less of the gradient. "
@@ -79,7 +80,7 @@ def _after_equal_steps(results: Results) -> str:
     epoch = large.steps * small.experiment.epochs // small.steps
     if not 0 < epoch <= small.experiment.epochs:
         return ""
-    now, end = format_mean(small.test_accuracy[epoch]), _end(large)
+    now, end = format_accuracy(small.test_accuracy[epoch]), _end(large)
     return (
         f"After equally many, {large.steps:,}, batch size 100 is at {now} ({counted(epoch, 'epoch')}) "
         f"and 1000 at {end} ({counted(large.experiment.epochs, 'epoch')}). "
@@ -163,7 +164,7 @@ def adam_vs_sgd(results: Results) -> str:
 
 
 def _end(training: Training, decimals: int = 3) -> str:
-    return format_mean(training.test_accuracy[-1], decimals)
+    return format_accuracy(training.test_accuracy[-1], decimals)
 
 
 def _best(trainings: Mapping[float, Training]) -> tuple[float, Training]:

@@ -24,7 +24,7 @@ from bench.evidence import (
     trains_longer,
 )
 from bench.paper import TABLE_1
-from harness.accuracy import ends_above
+from harness.accuracy import ends_above, format_accuracy
 from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.results.evenness import judge_times, time_sign
@@ -170,7 +170,7 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
     """Depends on the seed: 0.115, 0.113 and 0.522 in `published/epyc-1-core-seeds`."""
     (training,) = by_size(1).values()
-    final = format_mean(training.test_accuracy[-1])
+    final = format_accuracy(training.test_accuracy[-1])
     decide(negate(ends_above(training, 0.15)), f"Its final test accuracy is {final}.")
 
 
@@ -208,12 +208,12 @@ def test_0_1_is_too_small_for_batch_size_1(trained, decide):
     )
     decide(
         negate(too_large),
-        f"At 0.1 the test accuracy peaks at {format_mean(accuracy.max(axis=0))} after "
+        f"At 0.1 the test accuracy peaks at {format_accuracy(accuracy.max(axis=0))} after "
         f"{format_mean(accuracy.argmax(axis=0), 0)} of {at[0.1].experiment.epochs} epochs and ends at "
-        f"{format_mean(accuracy[-1])}, and the training loss goes from "
+        f"{format_accuracy(accuracy[-1])}, and the training loss goes from "
         f"{format_mean(loss.min(axis=0), 2)} at its lowest to {format_mean(loss[-1], 2)} at the end; "
-        f"at 0.01 and 0.001 the test accuracy ends at {format_mean(at[0.01].test_accuracy[-1])} "
-        f"and {format_mean(at[0.001].test_accuracy[-1])}.",
+        f"at 0.01 and 0.001 the test accuracy ends at {format_accuracy(at[0.01].test_accuracy[-1])} "
+        f"and {format_accuracy(at[0.001].test_accuracy[-1])}.",
     )
 
 
@@ -258,7 +258,7 @@ def test_smaller_batches_converge_faster(by_size, decide):
         f"The lowest training loss of the larger of two sizes is reached {'; '.join(figures)}. Batch "
         "size 1 reaches 90 % test accuracy "
         f"{format_epochs(trainings[1], epochs_to(trainings[1], 0.9))}, and ends at "
-        f"{format_mean(trainings[1].test_accuracy[-1])}.",
+        f"{format_accuracy(trainings[1].test_accuracy[-1])}.",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bench import stories
 from bench.paper import ZERO_INIT
+from harness.accuracy import format_accuracy
 from harness.claim import claim
 from harness.exercise import Exercise, Published, Row
 from harness.stats import format_mean
@@ -127,11 +128,11 @@ def test_zero_ends_at_0_113(trained, decide):
     predicted = by_gd.predictions[:, 0].argmax()
     decide(
         bool((abs(test - 0.113) < 0.001).all() and (abs(train - 0.112) < 0.001).all()),
-        f"By gradient descent {format_mean(test, 4)} and {format_mean(train, 4)}: the shares of "
+        f"By gradient descent {format_accuracy(test, 4)} and {format_accuracy(train, 4)}: the shares of "
         f"class {predicted}, the most common in training, which it predicts for every image. "
-        f"By SGD {format_mean(by_sgd.test_accuracy[-1], 4)} and "
-        f"{format_mean(by_sgd.train_accuracy[-1], 4)}: the shares of the class that its last batches "
-        "favoured.",
+        f"By SGD {format_accuracy(by_sgd.test_accuracy[-1], 4)} and "
+        f"{format_accuracy(by_sgd.train_accuracy[-1], 4)}: the shares of the class that its last "
+        "batches favoured.",
     )
 
 

@@ -23,7 +23,7 @@ from bench.evidence import (
     is_best,
 )
 from bench.paper import TABLE_2
-from harness.accuracy import ends_above
+from harness.accuracy import ends_above, format_accuracy
 from harness.claim import claim
 from harness.exercise import Exercise, Row
 from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean, negate
@@ -207,8 +207,8 @@ def test_online_is_best_at_0_0001(online, decide):
 def test_online_does_not_converge_above_0_0001(online, decide):
     found = online(0.1, 0.01, 0.001)
     figures = ", ".join(
-        f"{rate}: {format_mean(each.test_accuracy[-1])} "
-        f"(highest {format_mean(each.test_accuracy.max(axis=0))})"
+        f"{rate}: {format_accuracy(each.test_accuracy[-1])} "
+        f"(highest {format_accuracy(each.test_accuracy.max(axis=0))})"
         for rate, each in found.items()
     )
     decide(
@@ -259,7 +259,7 @@ def test_shuffled_at_0_0001_converges(shuffled, decide):
         all_hold([bool((rises < 0.01).all()), ends_above(training, 0.9)]),
         f"The training loss goes from {format_mean(training.train_loss[0])} to "
         f"{format_mean(training.train_loss[-1])}, and {steepest}; "
-        f"the test accuracy ends at {format_mean(training.test_accuracy[-1])}.",
+        f"the test accuracy ends at {format_accuracy(training.test_accuracy[-1])}.",
     )
 
 
@@ -299,7 +299,9 @@ def test_online_learns_one_class_after_the_other(online, decide):
         own = np.stack([at_ends[each, each] for each in range(classes)])
         others = (at_ends.sum(axis=1) - own) / (classes - 1)
         holds += [exceeds(own.mean(axis=0), 0.9), exceeds(own.mean(axis=0), others.mean(axis=0), by=0.1)]
-        figures.append(f"{rate}: {format_mean(own.mean(axis=0))} and {format_mean(others.mean(axis=0))}")
+        figures.append(
+            f"{rate}: {format_accuracy(own.mean(axis=0))} and {format_accuracy(others.mean(axis=0))}"
+        )
     decide(
         all_hold(holds),
         "Test accuracy in the last epoch at the end of a class's part of the stream, on that class "
@@ -360,8 +362,8 @@ def test_0_1_is_too_large(online, shuffled, decide):
     }
     holds = all_hold(ends_above(small, large) for large, small in pairs.values())
     figures = "; ".join(
-        f"{name} {format_mean(large.test_accuracy[-1])} at 0.1, "
-        f"{format_mean(small.test_accuracy[-1])} at 0.0001"
+        f"{name} {format_accuracy(large.test_accuracy[-1])} at 0.1, "
+        f"{format_accuracy(small.test_accuracy[-1])} at 0.0001"
         for name, (large, small) in pairs.items()
     )
     decide(holds, f"Final test accuracies: {figures}.")
@@ -383,7 +385,7 @@ def test_online_stays_below_sgd(online, shuffled, decide):
     examples = online()[0.0001].test_examples
     decide(
         accuracy_exceeds(theirs, ours, examples=examples),
-        f"Best final test accuracies: {format_mean(ours)} online, {format_mean(theirs)} by SGD.",
+        f"Best final test accuracies: {format_accuracy(ours)} online, {format_accuracy(theirs)} by SGD.",
     )
 
 

@@ -17,6 +17,7 @@ Each layer may import the layers below it, never one above:
     files  run_folders   the contents of a report's JSON files; a folder for each run
     compare              statistics shared by the gates and A/B
     accuracy             comparison of trainings, for claims
+    looks                the looks at a claim whose rows get more seeds until it is decided
     exercise  claim  stats  ownership  atomic_json  processes
     verdicts  paths  where  wording
 """

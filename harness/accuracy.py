@@ -1,10 +1,15 @@
-"""Comparison of final test accuracies, for claims."""
+"""Comparison of final test accuracies, for claims, and how they are written."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from model.experiment import Training
 
-from .stats import accuracy_exceeds
+from .stats import accuracy_exceeds, format_mean, mean_and_interval
+
+_APART = 0.05
 
 
 def ends_above(training: Training, other: Training | float, by: float = 0) -> bool | None:
@@ -15,3 +20,33 @@ def ends_above(training: Training, other: Training | float, by: float = 0) -> bo
     theirs = other.test_accuracy[-1] if isinstance(other, Training) else other
     ours = training.test_accuracy[-1]
     return accuracy_exceeds(ours, theirs, by, examples=training.test_examples)
+
+
+def end_apart(accuracies: ArrayLike) -> bool:
+    """Returns whether seeds end in two places, so that their mean is near none of them.
+
+    They do if the widest gap between neighbours is at least 5 points and half of the range.
+    """
+    ordered = np.sort(np.asarray(accuracies, dtype=float))
+    if len(ordered) < 2:
+        return False
+    gap = np.diff(ordered).max()
+    return bool(gap >= max(_APART, (ordered[-1] - ordered[0]) / 2))
+
+
+def format_accuracy(accuracies: ArrayLike, decimals: int = 3) -> str:
+    """Formats the mean over seeds with half the width of its 95 % interval: "0.982 ± 0.001".
+
+    An interval that contains what no accuracy can be is cut and written out: "0.97 (0.84 to 1)". Seeds
+    that end in two places are given from the lowest to the highest: "0.115 to 0.360".
+    """
+    values = np.asarray(accuracies, dtype=float)
+    if end_apart(values):
+        return f"{values.min():.{decimals}f} to {values.max():.{decimals}f}"
+    middle, low, high = (float(each) for each in mean_and_interval(values))
+    if low < 0 or high > 1:
+        return (
+            f"{middle:.{decimals}f} ({f'{low:.{decimals}f}' if low > 0 else 0} to "
+            f"{f'{high:.{decimals}f}' if high < 1 else 1})"
+        )
+    return format_mean(values, decimals)

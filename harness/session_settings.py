@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from .looks import Looks
 from .study import StudyFolder
 
 
@@ -44,6 +45,13 @@ class Settings:
     """The address of the Ray cluster that trains the rows, if one does."""
     cluster_same: bool = False
     """Whether only nodes of one model of CPU or GPU may."""
+    seeds_until_decided: int | None = None
+    """Up to how many seeds a row gets if a claim on it is open, if more than the run's."""
+
+    @property
+    def looks(self) -> Looks:
+        """The looks at a claim: one, unless its rows get more seeds."""
+        return Looks(len(self.seeds), self.seeds_until_decided or len(self.seeds))
 
 
 SETTINGS = pytest.StashKey[Settings]()

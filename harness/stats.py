@@ -8,19 +8,32 @@ decide by themselves; callers that show such a result must mention it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_CONFIDENCE = 0.95
-_NORMAL = 1.96  # the standard normal distribution's quantile for it
+CONFIDENCE = 0.95
+_DECIDES = ContextVar("confidence of the intervals that decide", default=CONFIDENCE)
 
 Interval = tuple[float, float]
 
 
-def half_width(values: ArrayLike) -> NDArray[np.float64] | None:
-    """Returns half the width of the mean's 95 % interval (Student's t), over the last axis of `values`.
+@contextmanager
+def deciding_at(confidence: float) -> Iterator[None]:
+    """Lets intervals of this confidence decide comparisons, instead of 95 % intervals."""
+    token = _DECIDES.set(confidence)
+    try:
+        yield
+    finally:
+        _DECIDES.reset(token)
+
+
+def half_width(values: ArrayLike, confidence: float = CONFIDENCE) -> NDArray[np.float64] | None:
+    """Returns half the width of the mean's interval (Student's t), over the last axis of `values`.
 
     Returns None if there is only one value.
     """
@@ -30,7 +43,7 @@ def half_width(values: ArrayLike) -> NDArray[np.float64] | None:
         return None
     from scipy.stats import sem, t  # slow to import, and one seed needs none
 
-    return np.asarray(t.ppf((1 + _CONFIDENCE) / 2, count - 1) * sem(values, axis=-1))
+    return np.asarray(t.ppf((1 + confidence) / 2, count - 1) * sem(values, axis=-1))
 
 
 def mean_and_interval(
@@ -58,11 +71,12 @@ def format_mean(values: Sequence[float] | NDArray[np.float64], decimals: int = 3
 def exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0, *, half_of_one: float = 0) -> bool | None:
     """Returns whether `ours` exceeds `theirs` by more than `by`, on average over seeds.
 
-    The 95 % interval of the differences, seed by seed, decides: both sides must have the same seeds.
-    `half_of_one` is half the width of the interval if there is one seed; without, the value decides.
+    The interval of the differences, seed by seed, decides: both sides must have the same seeds. It is
+    a 95 % interval, unless `deciding_at` sets another confidence. `half_of_one` is half the width of
+    the interval if there is one seed; without, the value decides.
     """
     differences = np.asarray(ours) - np.asarray(theirs) - by
-    middle, half = differences.mean(), half_width(differences)
+    middle, half = differences.mean(), half_width(differences, _DECIDES.get())
     half = np.asarray(half_of_one) if half is None else half
     if abs(middle) > half or half == 0:
         return bool(middle > 0)
@@ -81,7 +95,8 @@ def accuracy_exceeds(ours: ArrayLike, theirs: ArrayLike, by: float = 0, *, examp
         for each in (ours, theirs)
         if np.ndim(each)
     )
-    return exceeds(ours, theirs, by, half_of_one=_NORMAL * math.sqrt(variance))
+    normal = NormalDist().inv_cdf((1 + _DECIDES.get()) / 2)
+    return exceeds(ours, theirs, by, half_of_one=normal * math.sqrt(variance))
 
 
 def all_hold(truths: Iterable[bool | None]) -> bool | None:
@@ -96,7 +111,9 @@ def negate(truth: bool | None) -> bool | None:
 
 
 def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval | None:
-    """Returns the 95 % interval of the difference of the means of two independent samples (Welch).
+    """Returns the interval of the difference of the means of two independent samples (Welch).
+
+    It is a 95 % interval, unless `deciding_at` sets another confidence.
 
     Returns None if a side has only one value.
     """
@@ -106,7 +123,7 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval |
         return (ours[0] - theirs[0],) * 2
     from scipy.stats import ttest_ind
 
-    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(_CONFIDENCE)
+    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(_DECIDES.get())
     return float(found.low), float(found.high)
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from harness.cluster import connection
 from harness.cluster.address import ClusterError, reach
-from harness.cluster.blocks import cut_seeds, join
 from harness.cluster.board import Board, state_of_row
 from harness.cluster.connection import Connection, Node, _alike, _unfit
 from harness.cluster.packages import pinned_packages
@@ -18,6 +17,7 @@ from harness.files.record import Block
 from harness.report.nodes import counts_of_nodes, rows_of_nodes
 from harness.report.scaling import makespan, scaling, use_of
 from harness.results.records import to_case, to_record
+from harness.results.seed_blocks import cut_seeds, join
 from model.environment import code_digest, version
 from model.experiment import Experiment
 from model.optimizers import SGD

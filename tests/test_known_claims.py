@@ -10,6 +10,7 @@ import pytest
 import harness.plugin.claims
 from harness.claim import claims_of
 from harness.plugin.claims import Trained
+from harness.plugin.looks import Look
 from tests.bench_modules import bench_module, call_test
 from tests.data import made_up_training
 
@@ -49,6 +50,8 @@ BASE = {
         "adam-lr0.1": 0.1,
         "adam-lr1": 0.1,
         "adam-lr10": 0.27,
+        "adam-lr0.0001": 0.975,
+        "adam-lr0.00001": 0.93,
         "sgd-lr0.001": 0.925,
         "sgd-lr0.01": 0.98,
         "sgd-lr0.1": 0.97,
@@ -107,7 +110,7 @@ def decided(monkeypatch, module, test, changes, measurements):
     where = bench_module(module)
     rows = BASE[module] | changes
     trainings = {row: training(where.EXERCISE, row, given) for row, given in rows.items()}
-    trained = Trained(where.EXERCISE, trainings.__getitem__)
+    trained = Trained(where.EXERCISE, lambda name, seeds: trainings[name], Look(99))
     answers = []
     values = {
         "trained": trained,
@@ -409,6 +412,13 @@ CASES = {
             ({"adam-lr0.01": 0.99}, False),
             ({"adam-lr0.01": 0.984}, None),
             ({"adam-lr10": 0.99}, False),
+        ],
+        "test_adam_is_not_better_below_0_001": [
+            ({}, True),
+            ({"adam-lr0.0001": 0.99}, False),
+            ({"adam-lr0.00001": 0.99}, False),
+            ({"adam-lr0.0001": 0.984}, None),
+            ({"adam-lr0.01": 0.99}, True),
         ],
         "test_adam_is_poor_from_0_1_up": [
             ({}, True),

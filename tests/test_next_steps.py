@@ -71,12 +71,13 @@ def test_without_open_claims_seeds_give_intervals(summary):
     assert step.why == "5 seeds, 95 % intervals: at most 3.0 h of training"
 
 
-def test_several_seeds_are_doubled_only_for_claims_that_they_leave_open():
+def test_five_seeds_are_added_to_only_for_claims_that_they_leave_open():
     folder = ROOT / "examples" / "optimizers" / "reports" / "published" / "epyc-2-cores"
     summary = load_run(folder).summary
     (step,) = next_steps(summary)
-    assert step.command == "pytest examples/optimizers/test_mnist.py --scale full -n 2 --replicates 10"
-    assert step.why.startswith("10 seeds, may decide 4 inconclusive claims: at most ")
+    command = "pytest examples/optimizers/test_mnist.py --scale full -n 2 --replicates 5"
+    assert step.command == f"{command} --seeds-until-decided 20"
+    assert step.why.startswith("up to 20 seeds for the rows of 4 inconclusive claims: at most ")
     assert next_steps(without_open_claims(summary)) == []
 
 

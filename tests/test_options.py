@@ -64,6 +64,7 @@ GOOD = {
     "tensorboard": None,
     "cluster": None,
     "cluster_same": False,
+    "seeds_until_decided": None,
     "accuracy_compare_fail": None,
     "time_compare_fail": None,
     "benchmark_compare_fail": None,
@@ -81,6 +82,7 @@ ALLOWED = {
         value in ("auto", "cpu") or (value[:4] == "cuda" and torch.cuda.is_available())
     ),
     "replicates": lambda value: value.isascii() and value.isdigit() and 0 < int(value) <= MOST,
+    "seeds_until_decided": lambda value: value.isascii() and value.isdigit() and 1 < int(value) <= MOST,
     "accuracy_compare_fail": lambda value: 0 < float(value) <= 100,
     "time_compare_fail": lambda value: 0 < float(value) <= 1000,
 }
@@ -131,6 +133,7 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ALLOWED)
 @settings(deadline=None)  # the machine may be busy
 @example(value="0")
+@example(value="1")
 @example(value="100")
 @example(value="100.5")
 @example(value=str(MOST))

@@ -4,7 +4,6 @@ Verdict and evidence, with all its figures, are what the run's summary says.
 """
 
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from harness.files.measured import restored
 from harness.files.record import TrainingRecord, read_record
 from harness.files.summary import Summary
 from harness.plugin.claims import Trained, _verdict
+from harness.plugin.looks import Look
 from tests.bench_modules import bench_module, call_test
 from tests.conftest import ROOT
 
@@ -44,15 +44,13 @@ def decided(kept, **other):
         for name, record in records().items()
         if module_of(name) == module and isinstance(record, TrainingRecord)
     } | other
-    trained = Trained(where.EXERCISE, rows.__getitem__)
-    (claim,) = [mark.args[0] for mark in getattr(where, test).pytestmark if mark.name == "claim"]
     seeds = next(iter(rows.values())).seeds
+    trained = Trained(where.EXERCISE, lambda name, seeds: rows[name], Look(len(seeds)))
+    (claim,) = [mark.args[0] for mark in getattr(where, test).pytestmark if mark.name == "claim"]
     answers = []
 
     def decide(holds, evidence, *, timed=None, open_because=""):
-        verdict, reason = _verdict(
-            claim, holds, timed or {}, SimpleNamespace(seeds=seeds), open_because, testable=True
-        )
+        verdict, reason = _verdict(claim, holds, timed or {}, len(seeds), open_because, testable=True)
         if left_out := trained.passed_over:
             reason += f" Based on the published rows only, without {', '.join(left_out)}."
         answers.append((verdict, evidence + reason, trained.looked_at))

@@ -91,7 +91,7 @@ def test_exceeds(ours, theirs, by, expected):
 
 @pytest.mark.parametrize(("by", "expected"), [(0.5, None), (0.51, True)])
 def test_an_interval_that_ends_at_0_leaves_the_answer_open(monkeypatch, by, expected):
-    monkeypatch.setattr("harness.stats.half_width", lambda values: np.float64(0.5))
+    monkeypatch.setattr("harness.stats.half_width", lambda values, confidence: np.float64(0.5))
     assert exceeds([1.0, 1.0], [0.0, 0.0], 1 - by) is expected
 
 

@@ -16,6 +16,7 @@ from examples.optimizers.measures import (
     ranking,
     share_near_best,
 )
+from harness.accuracy import format_accuracy
 from harness.claim import claim
 from harness.results.evenness import judge_times
 from harness.stats import accuracy_exceeds, all_hold, exceeds, format_mean
@@ -28,7 +29,7 @@ def _best_of_all(by_optimizer):
     """Formats the final accuracies at the best rates, best first."""
     means = {name: best(each).mean() for name, each in by_optimizer.items()}
     return "; ".join(
-        f"{name} {format_mean(best(by_optimizer[name]), 4)} at {best_rate(by_optimizer[name]):g}"
+        f"{name} {format_accuracy(best(by_optimizer[name]), 4)} at {best_rate(by_optimizer[name]):g}"
         for name in sorted(means, key=lambda name: -means[name])
     )
 
@@ -73,8 +74,8 @@ def test_adam_ends_better_than_momentum(by_optimizer, decide):
     adam, momentum = by_optimizer["Adam"], by_optimizer[MOMENTUM]
     decide(
         _ends_above(by_optimizer, best(adam), best(momentum)),
-        f"Final test accuracies: Adam {format_mean(best(adam), 4)} at {best_rate(adam):g}, {MOMENTUM} "
-        f"{format_mean(best(momentum), 4)} at {best_rate(momentum):g}.",
+        f"Final test accuracies: Adam {format_accuracy(best(adam), 4)} at {best_rate(adam):g}, "
+        f"{MOMENTUM} {format_accuracy(best(momentum), 4)} at {best_rate(momentum):g}.",
     )
 
 
@@ -93,8 +94,8 @@ def test_adamw_ends_where_adam_does(by_optimizer, decide):
                 _ends_above(by_optimizer, adamw, adam, by=-0.002),
             ]
         ),
-        f"Final test accuracies at the best rates: Adam {format_mean(adam, 4)}, "
-        f"AdamW {format_mean(adamw, 4)}.",
+        f"Final test accuracies at the best rates: Adam {format_accuracy(adam, 4)}, "
+        f"AdamW {format_accuracy(adamw, 4)}.",
     )
 
 

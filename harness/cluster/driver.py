@@ -25,10 +25,10 @@ from model.experiment import Experiment
 from ..engine_speeds.nominal import nominal_seconds
 from ..exercise import Exercise, Row
 from ..files.record import Block, Hardware
+from ..results.seed_blocks import cut_seeds, join
 from ..session_settings import Settings
 from ..wording import counted
 from .address import ClusterError
-from .blocks import cut_seeds, join
 from .board import BlockName, BlockState, Board, state_of_row
 from .connection import LOOK_SECONDS, Connection, hardware_of, line_of
 from .task import Job, choose, digest_of, public, train_block

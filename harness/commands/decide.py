@@ -88,7 +88,8 @@ def _decided(kept: Run, folder: Path, study: StudyFolder) -> Summary:
         command=summary.command,
         where=str(kept.folder),
     )
-    arguments = arguments_for(folder, run, study, [each.module for each in summary.exercises])
+    modules = [each.module for each in summary.exercises]
+    arguments = arguments_for(folder, run, study, modules, summary.seeds_until_decided)
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = pytest.main(

@@ -24,7 +24,11 @@ class Reading:
 
 
 def arguments_for(
-    folder: Path, run: RunFingerprint, study: StudyFolder, modules: list[str]
+    folder: Path,
+    run: RunFingerprint,
+    study: StudyFolder,
+    modules: list[str],
+    seeds_until_decided: int | None = None,
 ) -> list[str]:
     """Returns pytest's arguments to read the records of `run` in the report `folder`.
 
@@ -38,6 +42,7 @@ def arguments_for(
         *("--resume", "-o", "addopts=", "-p", "no:cacheprovider"),
         *(f"--rootdir={root}", f"--report-dir={folder}", f"--scale={run.scale}"),
         *(f"--dataset={run.dataset}", f"--replicates={run.replicates}", f"--timing={run.timing}"),
+        *([f"--seeds-until-decided={seeds_until_decided}"] if seeds_until_decided else []),
     ]
 
 

@@ -127,7 +127,7 @@ def _results(run: Run, case: CaseSummary) -> Iterator[dict[str, Value]]:
         "code": summary.code,
         "study": summary.study.title,
         "scale": summary.scale,
-        "replicates": len(case.seeds),
+        "replicates": case.timed_seeds,
         "dataset": str(case.experiment.dataset),
         "optimizer": optimizer.pop("class"),
         "learning_rate": optimizer.pop("learning_rate"),

@@ -80,6 +80,14 @@ class Block(Model):
     """The nodes where earlier attempts were lost; their times count nowhere."""
 
 
+class AddedSeeds(Model):
+    """Seeds that `--seeds-until-decided` added to a row after its training."""
+
+    seeds: Seeds
+    seconds: Seconds
+    """Of training."""
+
+
 class PublishedFigures(Model):
     """The assignment's figures for a row; None for a figure that it does not give."""
 
@@ -98,7 +106,7 @@ class Record(Model):
 
     @model_validator(mode="after")
     def _a_seed_for_each_replicate(self) -> Self:
-        if len(self.seeds) != self.run.replicates:
+        if len(self.seeds) < self.run.replicates:
             raise ValueError(f"it has {len(self.seeds)} seeds, but {self.run.replicates} replicates")
         return self
 
@@ -120,6 +128,25 @@ class TrainingFields(Model):
     hardware: Hardware | None = None
     blocks: list[Block] = Field(default_factory=list, max_length=100_000)
     """Where a cluster trained it; empty if this machine did."""
+    added: list[AddedSeeds] = Field(default_factory=list, max_length=100)
+    """The last of the seeds, which were added later. The times are those of the other ones, together."""
+
+    @property
+    def timed_seeds(self) -> int:
+        """The number of seeds that the times are of: those that were trained first, together."""
+        return len(self.seeds) - sum(len(each.seeds) for each in self.added)
+
+    @property
+    def all_seconds(self) -> float:
+        """The training time of all seeds, in seconds, including those that were added."""
+        return self.seconds + sum(each.seconds for each in self.added)
+
+    @model_validator(mode="after")
+    def _added_seeds_are_the_last(self) -> Self:
+        added = [seed for each in self.added for seed in each.seeds]
+        if added and (len(added) >= len(self.seeds) or self.seeds[-len(added) :] != added):
+            raise ValueError(f"seeds does not end with the added ones, {added}")
+        return self
 
     @property
     def ran_on(self) -> str:
@@ -145,6 +172,8 @@ class TrainingRecord(Record, TrainingFields):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
+        if self.timed_seeds != self.run.replicates:
+            raise ValueError(f"it has {self.timed_seeds} seeds, but {self.run.replicates} replicates")
         seeds, epochs, network = len(self.seeds), self.experiment.epochs, self.experiment.network
         curves = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         check_shapes(

@@ -80,13 +80,18 @@ class Reached(Model):
 
 
 class CaseSummary(TrainingFields):
-    """The summary of a training. Accuracies are per seed; seconds are for all seeds together."""
+    """The summary of a training. Accuracies are per seed; seconds are for all seeds together.
+
+    Seeds that were added later count in no time; see `TrainingFields.added`.
+    """
 
     resumed: bool
     timing: Timing
     test_accuracy: list[Accuracy]
     train_accuracy: list[Accuracy]
     outcome: Outcome
+    outcomes: list[Outcome] = Field(default_factory=list, max_length=100_000)
+    """The outcome of each seed; empty in earlier reports."""
     slowest_epoch: Finite | None = None
     """The longest epoch's time as a multiple of the median one's; None for fewer than three epochs."""
     time_to_accuracy: dict[Annotated[str, Field(pattern=r"^[01]\.\d{1,4}$")], Reached]
@@ -120,6 +125,8 @@ class Summary(Model):
     timing: Timing
     shard: Text = ""
     """The part of the rows that the run is about, such as 2/4; empty if it is about all."""
+    seeds_until_decided: Positive | None = None
+    """Up to how many seeds rows got if a claim on them was open; None if no more than the run's."""
     created: Text
     commit: Text | None = None
     code: Digest

@@ -217,7 +217,7 @@ def _of_summary(run: Run, case: CaseSummary, seconds: float) -> Observation:
     machine = {
         "scale": run.summary.scale,
         "timing": case.timing,
-        "replicates": len(case.seeds),
+        "replicates": case.timed_seeds,
         "device": case.device.partition(":")[0],
         "device_name": (case.hardware or run.summary.machine).device_name,
         "cores": (case.hardware or run.summary.machine).cores,

@@ -22,8 +22,9 @@ from ..files.sealed import FileError
 from ..results.evenness import format_uneven, slowest_epoch
 from ..results.fingerprint import fingerprint_of
 from ..results.records import to_training
+from ..results.seed_blocks import of_first_seeds
 from ..results.store import Store
-from ..session_settings import SESSION_STUDY, SETTINGS, Settings
+from ..session_settings import SESSION_STUDY, SETTINGS
 from ..verdicts import (
     INCONCLUSIVE,
     NOT_TESTABLE,
@@ -33,6 +34,7 @@ from ..verdicts import (
     Verdict,
 )
 from .fixtures import Recorded, exercise_of
+from .looks import Look, look_of
 
 
 class Decide(Protocol):
@@ -51,17 +53,16 @@ class Decide(Protocol):
 class Trained:
     """The trainings of an exercise's rows; keeps track of those that the test has looked at."""
 
-    def __init__(self, exercise: Exercise, recorded: Recorded):
+    def __init__(self, exercise: Exercise, recorded: Recorded, look: Look):
         self._exercise = exercise
         self._recorded = recorded
-        self._looked_at: set[str] = set()
-        self._unpublished: set[str] = set()
+        self._look = look
 
     def __call__(self, name: str) -> Training:
-        """Returns the training of the row called `name`."""
-        training = to_training(self._recorded(name))
-        self._looked_at.add(name)
-        return training
+        """Returns the training of the row called `name`, with the seeds of the test's look."""
+        training = to_training(self._recorded(name, seeds=self._look.seeds))
+        self._look.rows.add(name)
+        return of_first_seeds(training, self._look.seeds)
 
     def where(self, *, published: bool = False, **values: Any) -> dict[str, Training]:
         """Returns the trainings of the rows with these values, by name; see `Exercise.where`.
@@ -79,18 +80,18 @@ class Trained:
                 f"no {'published ' * published}row of {self._exercise.title!r} has {wanted}",
                 pytrace=False,
             )
-        self._unpublished.update(row.name for row in matching if row not in rows)
+        self._look.unpublished.update(row.name for row in matching if row not in rows)
         return {row.name: self(row.name) for row in rows}
 
     @property
     def looked_at(self) -> list[str]:
         """The names of the rows that the test has looked at, in the exercise's order."""
-        return [name for name in self._exercise.names if name in self._looked_at]
+        return [name for name in self._exercise.names if name in self._look.rows]
 
     @property
     def passed_over(self) -> list[str]:
         """The names of the rows that match the test's queries, but were left out as unpublished."""
-        names = self._unpublished - self._looked_at
+        names = self._look.unpublished - self._look.rows
         return [name for name in self._exercise.names if name in names]
 
 
@@ -100,7 +101,7 @@ def trained(request: pytest.FixtureRequest, recorded: Recorded) -> Trained:
 
     They come from the session's store; rows that no test has trained yet are trained now.
     """
-    return Trained(exercise_of(request), recorded)
+    return Trained(exercise_of(request), recorded, look_of(request.node))
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
         pytest.fail("decide is for a test that is marked with @claim and runs once", pytrace=False)
     claim: Claim = mark.args[0]
     settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
+    look = look_of(request.node)
 
     def record(
         holds: bool | None,
@@ -135,7 +137,10 @@ def decide(request: pytest.FixtureRequest, trained: Trained) -> Decide:
         except ValueError as error:
             pytest.fail(f"decide: {error}", pytrace=False)
         testable = settings.scale == study.full_scale or not claim.needs
-        verdict, reason = _verdict(claim, holds, timed, settings, open_because, testable=testable)
+        verdict, reason = _verdict(claim, holds, timed, look.seeds, open_because, testable=testable)
+        look.is_open = verdict == INCONCLUSIVE and SEEDS_LEAVE_IT_OPEN in reason
+        if look.seeds > len(settings.seeds) and verdict in claim.verdicts[:2]:
+            reason += f" Decided with {look.seeds} seeds."
         if trained.passed_over:
             reason += f" Based on the published rows only, without {', '.join(trained.passed_over)}."
         decision = ClaimRecord(
@@ -162,7 +167,7 @@ def _verdict(
     claim: Claim,
     holds: bool | None,
     timed: Mapping[object, Training],
-    settings: Settings,
+    seeds: int,
     open_because: str,
     *,
     testable: bool,
@@ -177,8 +182,8 @@ def _verdict(
     )
     note = f" {uneven}" if uneven else ""
     if holds is None:
-        if len(settings.seeds) > 1:
-            reason = f"The intervals of {len(settings.seeds)} {SEEDS_LEAVE_IT_OPEN}"
+        if seeds > 1:
+            reason = f"The intervals of {seeds} {SEEDS_LEAVE_IT_OPEN}"
         else:
             reason = "The times vary too much to tell." if timed else ONE_SEED_IS_TOO_FEW
         return INCONCLUSIVE, f" {open_because or reason}{note}"

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -36,11 +37,13 @@ from ..hardware.lock_file import Holder, LockError
 from ..hardware.machine import candidate_devices, machine_of
 from ..results.fingerprint import fingerprint_of, training_key
 from ..results.records import to_record, to_training
+from ..results.seed_blocks import of_first_seeds, with_more_results, with_more_seeds
 from ..results.store import Store
 from ..results.training import train_evenly
 from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
 from .cluster import wait_for_record
+from .looks import Look, look_of
 from .progress.messages import Messages, print_message
 from .progress.writer import AfterEpoch, ProgressFile
 from .shards import own_measurements, why_not_here
@@ -53,17 +56,83 @@ _Kind = TypeVar("_Kind", TrainingRecord, MeasurementRecord)
 
 
 class Recorded(Protocol):
-    """Returns the record of a row's training, by the row's name; with `again`, of a new training."""
+    """Returns the record of a row's training, by the row's name; with `again`, of a new training.
 
-    def __call__(self, name: str, *, again: bool = False) -> TrainingRecord: ...
+    It has `seeds` seeds or more: more than the run's are one of the numbers in `Settings.looks`.
+    """
+
+    def __call__(self, name: str, *, again: bool = False, seeds: int = 0) -> TrainingRecord: ...
 
 
-class Stored(Protocol):
-    """Calls `Store.get_or_make`; with `again`, makes a new record, which is not kept."""
+class Stored:
+    """The session's store; a test fails with one line for an expected error."""
+
+    def __init__(self, config: pytest.Config, look: Look):
+        self._config = config
+        self._look = look
+        self._store = Store(config.stash[SETTINGS].report_dir)
 
     def __call__(
         self, kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
-    ) -> _Kind: ...
+    ) -> _Kind:
+        """Calls `Store.get_or_make`; with `again`, makes a new record, which is not kept."""
+
+        def make_here() -> dict[str, Any]:
+            if reason := why_not_here(self._config, name):
+                pytest.skip(reason)
+            with self._shown():
+                return make()
+
+        with _failing_in_a_line():
+            if again:
+                return kind.model_validate({"id": name, **key, **make_here()})
+            return self._store.get_or_make(kind, name, key, make_here)
+
+    def with_seeds(
+        self,
+        kind: type[_Kind],
+        name: str,
+        key: Mapping[str, Any],
+        seeds: int,
+        make: Callable[[_Kind, range], dict[str, Any]],
+    ) -> _Kind:
+        """Returns an existing record with `seeds` seeds or more.
+
+        If it has fewer, `make(record, missing)` returns its content with the missing ones. In a session
+        that only reads, skips the test.
+        """
+
+        def make_missing(record: _Kind) -> dict[str, Any]:
+            if KEPT_RUN in self._config.stash:
+                self._look.lacks_seeds = True
+                where = self._config.stash[KEPT_RUN].where
+                pytest.skip(f"{where} has {len(record.seeds)} seeds of {name}, not {seeds}")
+            with self._shown():
+                return make(record, range(len(record.seeds), seeds))
+
+        record = self._store.find(kind, name, key)
+        if record is not None and len(record.seeds) >= seeds:
+            return record
+        with _failing_in_a_line():
+            return self._store.extend(kind, name, key, seeds, make_missing)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """An engine's messages ("compiling ...") are shown at once, not captured."""
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled(), redirect_stderr(Messages(self._config)):
+            yield
+
+
+@contextmanager
+def _failing_in_a_line() -> Iterator[None]:
+    try:
+        yield
+    except _EXPECTED as error:
+        pytest.fail(str(error), pytrace=False)
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        pytest.fail(f"{reason}; reduce --replicates", pytrace=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -110,11 +179,11 @@ def train_row(
         if not resumed and not store.is_first_timing(record.id, key):
             # The test is repeated, and each measurement needs a new training.
             record = recorded(name, again=True)
-        if resumed and settings.save_weights and store.lacks_networks(record.id, key, record.seeds):
+        if resumed and settings.save_weights and store.lacks_networks(record.id, key, settings.seeds):
             line = f"{record.id} has no weights: it was trained without --save-weights"
             with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
                 print_message(request.config, line)
-        training = to_training(record)
+        training = of_first_seeds(to_training(record), len(settings.seeds))
         benchmark.group = _in_a_sentence(exercise.title)  # as in earlier saved runs
         device = torch.device(training.device)
         hardware = record.hardware or _hardware(request.config, device)
@@ -153,14 +222,14 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
     settings, study = request.config.stash[SETTINGS], request.config.stash[SESSION_STUDY].study
     path = module_of(request.node.nodeid)
 
-    def get(name: str, *, again: bool = False) -> TrainingRecord:
+    def get(name: str, *, again: bool = False, seeds: int = 0) -> TrainingRecord:
         if name not in exercise.names:
             pytest.fail(_missing(f"{path} has no row", name, exercise.names), pytrace=False)
         row = exercise.row(name)
         experiment = study.experiment(exercise, row, settings.scale, settings.dataset)
         case = case_id(path, name)
 
-        def make() -> dict[str, Any]:
+        def make(settings: Settings = settings) -> dict[str, Any]:
             progress = ProgressFile(settings.report_dir, case, experiment.epochs)
             training, parameters, threads, reasons = _train(
                 experiment,
@@ -186,7 +255,16 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
             if reason := why_not_here(request.config, case):
                 pytest.skip(reason)
             wait_for_record(request.config, case, key)
-        return stored(TrainingRecord, case, key, make, again=again)
+        record = stored(TrainingRecord, case, key, make, again=again)
+
+        def add(record: TrainingRecord, missing: range) -> dict[str, Any]:
+            these = replace(settings, seeds=tuple(missing), engine=record.engine)
+            return with_more_seeds(record, make(these))
+
+        for count in settings.looks.seeds:
+            if len(record.seeds) < count <= seeds:
+                record = stored.with_seeds(TrainingRecord, case, key, count, add)
+        return record
 
     return get
 
@@ -195,25 +273,26 @@ def recorded(request: pytest.FixtureRequest, stored: Stored) -> Recorded:
 def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], list[dict[str, Any]]]:
     """`measured(name)`: the results of the exercise's measurement called `name`, one for each seed.
 
-    Like a training, it is made by the first test that needs it, and kept in the store.
+    A claim that gets more seeds gets more results. Like a training, it is made by the first test that
+    needs it, and kept in the store.
     """
     exercise = exercise_of(request)
     settings = request.config.stash[SETTINGS]
     path = module_of(request.node.nodeid)
 
     def get(name: str) -> list[dict[str, Any]]:
-        def make() -> dict[str, Any]:
+        def make(seeds: Sequence[int] = settings.seeds) -> dict[str, Any]:
             with _leased(settings, 1, _applicant(request.config)) as device:
                 data = load(DATASETS[settings.dataset], settings.data_root, device)
                 found = [
                     checked(
                         exercise.measurements[name](data, seed), f"measured({name!r}) of seed {seed}"
                     )
-                    for seed in settings.seeds
+                    for seed in seeds
                 ]
             return {
                 "device": str(device),
-                "seeds": list(settings.seeds),
+                "seeds": list(seeds),
                 "measured": found,
             }
 
@@ -221,8 +300,19 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
             missing = _missing(f"{path} has no measurement", name, exercise.measurements)
             pytest.fail(missing, pytrace=False)
         key = {"run": fingerprint_of(request.config)}
-        record = stored(MeasurementRecord, f"{path}::{name}", key, make)
-        return [restored(each) for each in record.measured]
+        record, seeds = (
+            stored(MeasurementRecord, f"{path}::{name}", key, make),
+            look_of(request.node).seeds,
+        )
+        if len(record.seeds) < seeds:
+            record = stored.with_seeds(
+                MeasurementRecord,
+                f"{path}::{name}",
+                key,
+                seeds,
+                lambda record, missing: with_more_results(record, make(missing)),
+            )
+        return [restored(each) for each in record.measured[:seeds]]
 
     # A test may be skipped for a row of another shard before it asks for a measurement of this one.
     for name in own_measurements(request.config, path):
@@ -232,31 +322,8 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
 
 @pytest.fixture
 def stored(request: pytest.FixtureRequest) -> Stored:
-    """`stored(kind, name, key, make)`: `Store.get_or_make`; expected errors fail the test in a line."""
-    # An engine's messages ("compiling ...") are shown at once, not captured.
-    uncaptured = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
-    store = Store(request.config.stash[SETTINGS].report_dir)
-
-    def get(
-        kind: type[_Kind], name: str, key: Mapping[str, Any], make: Make, *, again: bool = False
-    ) -> _Kind:
-        def make_uncaptured() -> dict[str, Any]:
-            if reason := why_not_here(request.config, name):
-                pytest.skip(reason)
-            with uncaptured(), redirect_stderr(Messages(request.config)):
-                return make()
-
-        try:
-            if again:
-                return kind.model_validate({"id": name, **key, **make_uncaptured()})
-            return store.get_or_make(kind, name, key, make_uncaptured)
-        except _EXPECTED as error:
-            reason = str(error)
-        except torch.OutOfMemoryError as error:
-            reason = f"{str(error).splitlines()[0].rstrip('.')}; reduce --replicates"
-        return pytest.fail(reason, pytrace=False)
-
-    return get
+    """The session's `Stored`."""
+    return Stored(request.config, look_of(request.node))
 
 
 def exercise_of(request: pytest.FixtureRequest) -> Exercise:

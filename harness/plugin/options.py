@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from importlib.util import find_spec
@@ -60,6 +61,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="Number of replicates: every row is trained with each of the seeds 0 to N-1 (default: "
         "%(default)s)",
+    )
+    group.addoption(
+        "--seeds-until-decided",
+        default=None,
+        metavar="MAX",
+        help="If seeds leave a claim open, train the rows that it compares with more seeds, twice as "
+        "many each time, until it is decided or has MAX (default: only those of --replicates)",
     )
     group.addoption(
         "--dataset",
@@ -144,12 +152,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--cluster-same needs --cluster, which names the cluster")
     _check_device(option.device, on_cluster=option.cluster is not None)
     _one_of("--engine", option.engine, ("auto", *(engine.NAME for engine in ENGINES)))
-    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", option.replicates):
-        raise pytest.UsageError(
-            f"--replicates is {option.replicates!r}; expected a whole number from 1 to 999999"
-        )
+    replicates = _count("--replicates", option.replicates, least=1)
     if option.cluster is None:
-        _check_memory(option.device, int(option.replicates))
+        _check_memory("--replicates", option.device, replicates)
+    most = _seeds_until_decided(option, replicates)
     shard = _shard(config)
     if option.save_weights:
         _needs("--save-weights", "safetensors")
@@ -161,7 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
         scale=scale,
         device=option.device,
         engine=option.engine,
-        seeds=tuple(range(int(option.replicates))),
+        seeds=tuple(range(replicates)),
         dataset=option.dataset,
         data_root=_resolved(config, "--data-root", option.data_root or study.data_root),
         timing=option.timing,
@@ -172,6 +178,7 @@ def pytest_configure(config: pytest.Config) -> None:
         tensorboard=_tensorboard(config, option.tensorboard),
         cluster=option.cluster,
         cluster_same=option.cluster_same,
+        seeds_until_decided=most,
     )
 
 
@@ -179,6 +186,28 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: WorkerController) -> None:
     """Passes the chosen folder to an xdist worker, which has the same options."""
     node.workerinput[_REPORT_DIR] = str(node.config.stash[SETTINGS].report_dir)
+
+
+def _count(option: str, given: str, least: int) -> int:
+    """Returns the whole number that was given; raises UsageError if it is none, or too small."""
+    if not re.fullmatch(r"0*[0-9]{1,6}", given) or int(given) < least:
+        raise pytest.UsageError(f"{option} is {given!r}; expected a whole number from {least} to 999999")
+    return int(given)
+
+
+def _seeds_until_decided(option: argparse.Namespace, replicates: int) -> int | None:
+    given = option.seeds_until_decided
+    if given is None:
+        return None
+    for other in ("cluster", "shard"):
+        if getattr(option, other) is not None:
+            raise pytest.UsageError(
+                f"--seeds-until-decided cannot be combined with --{other}, which trains the rows "
+                "elsewhere than the claims are decided; leave one out"
+            )
+    most = _count("--seeds-until-decided", given, least=replicates + 1)
+    _check_memory("--seeds-until-decided", option.device, most)
+    return most
 
 
 def _shard(config: pytest.Config) -> Shard | None:
@@ -218,7 +247,7 @@ def _tensorboard(config: pytest.Config, given: str | None) -> Path | None:
     return folder
 
 
-def _check_memory(device: str, replicates: int) -> None:
+def _check_memory(option: str, device: str, replicates: int) -> None:
     """Raises UsageError for more replicates than fit into memory, however they are trained."""
     needed = replicates * _REPLICATE_BYTES
     if candidate_devices(device)[0].type == "cuda":
@@ -230,7 +259,7 @@ def _check_memory(device: str, replicates: int) -> None:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory:
         raise pytest.UsageError(
-            f"--replicates is '{replicates}', which needs at least {needed / 2**30:.3g} GiB of memory, "
+            f"{option} is '{replicates}', which needs at least {needed / 2**30:.3g} GiB of memory, "
             f"and there are {memory / 2**30:.3g} GiB; expected at most {memory // _REPLICATE_BYTES}"
         )
 

@@ -94,14 +94,14 @@ def _severity(difference: RowChange) -> tuple[bool, float, bool, float]:
 
 def _difference(name: str, ours: CaseSummary, theirs: CaseSummary) -> RowChange:
     here, there = np.array(ours.test_accuracy) * 100, np.array(theirs.test_accuracy) * 100
-    per_seed = theirs.seconds / len(theirs.seeds)
+    per_seed = theirs.seconds / theirs.timed_seeds
     return RowChange(
         name=row_name(name),
         ours=ours,
         theirs=theirs,
         points=float(here.mean() - there.mean()),
         interval=welch_interval(here.tolist(), there.tolist()),
-        ratio=ours.seconds / len(ours.seeds) / per_seed if per_seed else None,
+        ratio=ours.seconds / ours.timed_seeds / per_seed if per_seed else None,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..accuracy import format_accuracy
 from ..exercise import row_name
-from ..stats import format_mean
 from .alike import LEAST, best, numeric_settings, value_of
 from .series import LONGEST, Line, phrase, varying
 from .settings import is_number, settings_of
@@ -70,7 +70,7 @@ def _best(name: str, group: list[Line], settings: list[str]) -> str:
     """Returns a group's best row, like "SGD 0.984 at rate 1 (published: 0.973 at rate 0.01)"."""
     top = best(group)
     where = _where(top, settings) + _edge(top, group, settings)
-    text = f"{name} {format_mean(top.case.test_accuracy)} {where}"
+    text = f"{name} {format_accuracy(top.case.test_accuracy)} {where}"
     published = [
         (accuracy, line) for line in group if (accuracy := line.case.paper.test_accuracy) is not None
     ]

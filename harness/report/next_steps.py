@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..engine_speeds.comparable import NOT_COMPARABLE
+from ..exercise import case_id, module_of
 from ..files.record import Decision
 from ..files.speeds import SpeedFile
 from ..files.summary import CaseSummary, Summary
@@ -87,7 +88,7 @@ def _slowdown_by_eager(case: CaseSummary, speed: SpeedFile | None) -> float | No
     if case.engine == "eager":
         return 1.0
     experiment = case.experiment
-    wanted = (case.engine, experiment.optimizer.label, experiment.batch_size, len(case.seeds))
+    wanted = (case.engine, experiment.optimizer.label, experiment.batch_size, case.timed_seeds)
     return next(
         (
             row.ratio_to_eager
@@ -100,20 +101,35 @@ def _slowdown_by_eager(case: CaseSummary, speed: SpeedFile | None) -> float | No
 
 
 def _with_more_seeds(summary: Summary, words: list[str]) -> list[NextStep]:
+    """Suggests a few seeds for all rows, then more of them for the rows that open claims compare."""
     seeds = max(len(case.seeds) for case in summary.cases)
-    undecided = _count(
-        summary,
-        lambda claim: SEEDS_LEAVE_IT_OPEN in claim.evidence or ONE_SEED_IS_TOO_FEW in claim.evidence,
-    )
+    by_seeds = [
+        claim
+        for claim in summary.claims
+        if claim.verdict == INCONCLUSIVE
+        and (SEEDS_LEAVE_IT_OPEN in claim.evidence or ONE_SEED_IS_TOO_FEW in claim.evidence)
+    ]
+    undecided = len(by_seeds)
     if seeds > 1 and not undecided:
         return []
-    more = _SEEDS if seeds < _SEEDS else 2 * seeds
-    seconds = more * sum(case.seconds / len(case.seeds) for case in summary.cases)
+    per_seed = {case.id: case.seconds / case.timed_seeds for case in summary.cases}
+    if seeds >= _SEEDS:
+        most = 4 * seeds
+        compared = {case_id(module_of(each.id), name) for each in by_seeds for name in each.rows}
+        if not all(each.rows for each in by_seeds):  # an earlier report
+            compared = {*per_seed}
+        seconds = most * sum(each for case, each in per_seed.items() if case in compared)
+        why = (
+            f"up to {most} seeds for the rows of {counted(undecided, 'inconclusive claim')}: at most "
+            f"{format_duration(seconds)} of training for these"
+        )
+        return [NextStep(_with(words, "--seeds-until-decided", str(most)), why)]
+    seconds = _SEEDS * sum(per_seed.values())
     gives = f"may decide {counted(undecided, 'inconclusive claim')}" if undecided else "95 % intervals"
     return [
         NextStep(
-            _with(words, "--replicates", str(more)),
-            f"{more} seeds, {gives}: at most {format_duration(seconds)} of training",
+            _with(words, "--replicates", str(_SEEDS)),
+            f"{_SEEDS} seeds, {gives}: at most {format_duration(seconds)} of training",
         )
     ]
 

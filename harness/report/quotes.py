@@ -20,6 +20,7 @@ from ..verdicts import counted_verdict
 from ..wording import counted
 from . import tables, terminal
 from .scaling import scaling
+from .seed_counts import seeds_each
 
 _PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # names in the tables
 
@@ -35,13 +36,11 @@ def _overview(folder: Path) -> str:
         raise LookupError("needs rows, but the run has none")
     epochs = sorted({case.experiment.epochs for case in cases})
     of_epochs = f"{epochs[0]} to " * (epochs[0] < epochs[-1]) + counted(epochs[-1], "epoch")
-    seeds = max(len(case.seeds) for case in cases)
     row, published = summary.study.row, summary.study.published
-    of_seeds = "one seed" if seeds == 1 else f"{seeds} seeds"
     sentences = [
         f"`{summary.command}` on {_machine(summary.machine)}: "
-        f"{counted(len(cases), row)} of {of_epochs}, {of_seeds} each, in "
-        f"{sum(case.seconds for case in cases):,.0f} s of training."
+        f"{counted(len(cases), row)} of {of_epochs}, {seeds_each(cases)}, in "
+        f"{sum(case.all_seconds for case in cases):,.0f} s of training."
     ]
     if timed := [case for case in cases if case.paper.seconds]:
         theirs = sum(case.paper.seconds or 0 for case in timed)

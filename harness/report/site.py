@@ -14,9 +14,9 @@ from ..files.summary import Summary
 from ..paths import PAGE
 from ..study import StudyFolder
 from ..verdicts import counted_verdict
-from ..wording import counted
 from .build import build
 from .load import load_run
+from .seed_counts import seeds_each
 from .tables import verdict_counts
 
 _TEMPLATES = Path(__file__).parent / "template"
@@ -68,10 +68,9 @@ def _draw(run: Path, page: Path) -> None:
 
 
 def _in_words(summary: Summary) -> str:
-    seeds = max((len(case.seeds) for case in summary.cases), default=1)
     parts = [
         f"scale {summary.scale}",
-        counted(seeds, "seed"),
+        seeds_each(summary.cases),
         f"on {summary.machine.device_name}, {summary.created[:10]}",
     ]
     if summary.claims:

@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from ..accuracy import format_accuracy
 from ..engine_speeds.comparable import unlike
 from ..exercise import row_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
-from ..stats import format_mean, half_width
+from ..looks import Looks
+from ..stats import half_width
 from ..verdicts import Verdict, counted_verdict, verdicts_on
 from ..wording import counted
 from .nodes import counts_of_nodes, rows_of_nodes
+from .seed_counts import seeds_each
 
 NONE = "–"
 _RESUMED = "*"
@@ -43,14 +46,22 @@ def cells_of(case: CaseSummary) -> Cells:
     published = case.paper
     return Cells(
         name=row_name(case.id) + (f" {_RESUMED}" if case.resumed else ""),
-        accuracy=format_mean(case.test_accuracy, decimals=4),
+        accuracy=format_accuracy(case.test_accuracy, decimals=4),
         published=NONE if published.test_accuracy is None else f"{published.test_accuracy:.3f}",
         seconds=format_seconds(case.seconds),
         published_seconds=NONE if published.seconds is None else format_seconds(published.seconds),
-        outcome=case.outcome,
+        outcome=_outcome(case),
         engine=case.engine,
         device=case.device,
     )
+
+
+def _outcome(case: CaseSummary) -> str:
+    """Returns the outcome; if seeds differ in it, the number of seeds with each."""
+    counts = Counter(case.outcomes)
+    if len(counts) < 2:
+        return case.outcome
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
 
 
 def rows_table(cases: Iterable[CaseSummary], headers: Mapping[str, str]) -> str:
@@ -108,7 +119,8 @@ def format_tables(summary: Summary) -> list[str]:
 def format_caption(summary: Summary) -> str:
     """Formats a few lines that say what the tables show and on which machine it was measured."""
     machine = summary.machine
-    replicates = max((len(case.seeds) for case in summary.cases), default=1)
+    has_added = any(case.added for case in summary.cases)
+    replicates = max((case.timed_seeds for case in summary.cases), default=1)
     return "\n".join(
         [
             f"Scale {summary.scale}, {summary.dataset}, on {machine.device_name} "
@@ -116,10 +128,15 @@ def format_caption(summary: Summary) -> str:
             "Accuracies are final test accuracies, "
             + (
                 "from one seed; so are all comparisons."
-                if replicates == 1
+                if replicates == 1 and not has_added
                 else f"means over {replicates} seeds with 95 % intervals."
+                if not has_added
+                else f"means with 95 % intervals: {seeds_each(summary.cases)}."
             ),
-            "Times are of training alone, for all seeds together, "
+            *_looks(summary),
+            "Times are of training alone, for "
+            + (f"the first {counted(replicates, 'seed')}" if has_added else "all seeds together")
+            + ", "
             + (
                 "SHARED with other processes."
                 if summary.timing == "shared"
@@ -134,6 +151,19 @@ def format_caption(summary: Summary) -> str:
             *_engines_left_out(summary.cases),
         ]
     )
+
+
+def _looks(summary: Summary) -> list[str]:
+    """Returns a line on the looks at claims whose rows got more seeds, if they could."""
+    replicates = max((case.timed_seeds for case in summary.cases), default=1)
+    if not summary.seeds_until_decided:
+        return []
+    looks = Looks(replicates, summary.seeds_until_decided)
+    counts = ", ".join(map(str, looks.seeds))
+    return [
+        f"Claims are looked at with {counts} seeds until they are decided, each time by intervals of "
+        f"{100 * looks.confidence:.4g} %, so that all looks together have 95 % (Bonferroni)."
+    ]
 
 
 def _of_a_shard(summary: Summary) -> list[str]:

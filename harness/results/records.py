@@ -70,6 +70,7 @@ def to_case(record: TrainingRecord, *, resumed: bool, remark: str = "") -> CaseS
         test_accuracy=training.test_accuracy[-1].tolist(),
         train_accuracy=training.train_accuracy[-1].tolist(),
         outcome=training.outcome,
+        outcomes=list(training.outcomes),
         slowest_epoch=slowest_epoch(training.epoch_seconds),
         time_to_accuracy={
             name: Reached.model_validate(training.time_to_accuracy(target))

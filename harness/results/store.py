@@ -106,6 +106,29 @@ class Store:
                 self._update_latest()
             return self._read(kind, path)
 
+    def extend(
+        self,
+        kind: type[_Kind],
+        name: str,
+        key: Mapping[str, Any],
+        seeds: int,
+        make: Callable[[_Kind], dict[str, Any]],
+    ) -> _Kind:
+        """Returns the record with `seeds` seeds or more: `make(record)` if it has fewer.
+
+        If another process is extending it, waits for that process.
+        """
+        path = self._path(name, key)
+        with ExitStack() as stack:
+            with waiting():
+                stack.enter_context(FileLock(self._locks / f"{path.stem}.lock"))
+            record = self._read(kind, path)
+            if len(record.seeds) < seeds:
+                content = make(record)
+                self._recreate_folders()
+                sealed.write_content(path, {**content, "id": name, **key})
+            return self._read(kind, path)
+
     def put(self, name: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         """Writes a record that was made elsewhere."""
         self._recreate_folders()

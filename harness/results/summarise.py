@@ -105,6 +105,7 @@ def summarise(
         dataset=settings.dataset,
         timing=settings.timing,
         shard=str(settings.shard or ""),
+        seeds_until_decided=settings.seeds_until_decided,
         created=kept.created if kept else datetime.now(UTC).isoformat(timespec="seconds"),
         commit=kept.commit if kept else machine.git_commit(config.rootpath),
         code=fingerprint_of(config)["code"],

@@ -1,17 +1,22 @@
-"""Blocks of seeds, which a cluster trains apart, and the one training that they make together."""
+"""Blocks of seeds that were trained apart, and the one training that they make together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
+from model.experiment import Training
+
+from ..files.record import MeasurementRecord, TrainingRecord
 
 
 def cut_seeds(seeds: Sequence[int], most: int) -> list[tuple[int, ...]]:
     """Returns the seeds in as few blocks as possible, of at most `most` seeds and about equal sizes."""
     count = -(-len(seeds) // most)
-    return [tuple(int(seed) for seed in block) for block in np.array_split(list(seeds), count)]
+    return [tuple(seeds[at] for at in block) for block in np.array_split(range(len(seeds)), count)]
 
 
 def join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -42,7 +47,38 @@ def join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-# Lists of shape (..., seeds).
+def with_more_seeds(record: TrainingRecord, more: dict[str, Any]) -> dict[str, Any]:
+    """Returns the content of a record with seeds that were trained later, on the same engine.
+
+    Its times remain those of the run's own seeds, to be comparable with other rows' and other runs'.
+    """
+    before = record.model_dump(mode="json")
+    added = {"seeds": more["seeds"], "seconds": more["seconds"]}
+    return {
+        **join([before, more]),
+        **{name: before[name] for name in ("seconds", "epoch_seconds", "prepare_seconds")},
+        "added": [*before["added"], added],
+    }
+
+
+def with_more_results(record: MeasurementRecord, more: dict[str, Any]) -> dict[str, Any]:
+    """Returns the content of a measurement's record with the results of seeds measured later."""
+    before = record.model_dump(mode="json")
+    return {**before, **{name: [*before[name], *more[name]] for name in ("seeds", "measured")}}
+
+
+def of_first_seeds(training: Training, count: int) -> Training:
+    """Returns the results of a training's first seeds; times remain as they are."""
+    return replace(
+        training,
+        seeds=training.seeds[:count],
+        outcomes=training.outcomes[:count],
+        observed={name: array[..., :count] for name, array in training.observed.items()},
+        **{name: getattr(training, name)[..., :count] for name in _CURVES},
+    )
+
+
+# Arrays, or nested lists, of shape (..., seeds).
 _CURVES = (
     "train_loss",
     "train_accuracy",
