@@ -159,10 +159,11 @@ def _looks(summary: Summary) -> list[str]:
     if not summary.seeds_until_decided:
         return []
     looks = Looks(replicates, summary.seeds_until_decided)
-    counts = ", ".join(map(str, looks.seeds))
+    *counts, most = map(str, looks.seeds)
     return [
-        f"Claims are looked at with {counts} seeds until they are decided, each time by intervals of "
-        f"{100 * looks.confidence:.4g} %, so that all looks together have 95 % (Bonferroni)."
+        f"Each claim is decided with the first of {', '.join(counts)} and {most} seeds that suffice, by "
+        f"{100 * looks.confidence:.4g} % intervals, so that all looks together have 95 % confidence "
+        "(Bonferroni)."
     ]
 
 
