@@ -20,6 +20,7 @@ _INTERRUPTED = 130
 _COMMANDS = {
     "report": "draw the page and the figures of a report folder",
     "merge": "make one report of the reports of several shards or machines",
+    "verdicts": "print the verdicts on claims in several runs, such as on several data sets",
     "decide": "decide the claims of a report again, from its records",
     "export": "write the results of a report folder in the format of a service",
     "history": "draw the history of many runs, and find the steps in it",
