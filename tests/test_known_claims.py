@@ -9,8 +9,8 @@ import pytest
 
 import harness.plugin.claims
 from harness.claim import claims_of
+from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained
-from harness.plugin.looks import Look
 from tests.bench_modules import bench_module, call_test
 from tests.data import made_up_training
 

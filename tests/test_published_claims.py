@@ -13,8 +13,8 @@ from harness.files import sealed
 from harness.files.measured import restored
 from harness.files.record import TrainingRecord, read_record
 from harness.files.summary import Summary
+from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained, _verdict
-from harness.plugin.looks import Look
 from tests.bench_modules import bench_module, call_test
 from tests.conftest import ROOT
 

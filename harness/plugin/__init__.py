@@ -15,7 +15,7 @@ pytest_plugins = [
     "harness.plugin.shards",
     "harness.plugin.cluster",
     "harness.plugin.fixtures",
-    "harness.plugin.looks",
+    "harness.plugin.claim_looks",
     "harness.plugin.claims",
     "harness.plugin.mnist_figures",
     "harness.plugin.session",

@@ -33,8 +33,8 @@ from ..verdicts import (
     SEEDS_LEAVE_IT_OPEN,
     Verdict,
 )
+from .claim_looks import Look, look_of
 from .fixtures import Recorded, exercise_of
-from .looks import Look, look_of
 
 
 class Decide(Protocol):

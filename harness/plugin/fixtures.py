@@ -42,8 +42,8 @@ from ..results.store import Store
 from ..results.training import train_evenly
 from ..session_settings import KEPT_RUN, SESSION_STUDY, SETTINGS, Settings
 from ..timing import timer
+from .claim_looks import Look, look_of
 from .cluster import wait_for_record
-from .looks import Look, look_of
 from .progress.messages import Messages, print_message
 from .progress.writer import AfterEpoch, ProgressFile
 from .shards import own_measurements, why_not_here
