@@ -3,6 +3,7 @@
 Student's t for a 95 % interval is 4.3027 for three values and 12.7062 for two.
 """
 
+import json
 from functools import cache
 
 import numpy as np
@@ -103,6 +104,9 @@ def test_published_errors_and_times():
         ("adam-lr0.1", 1, 10),
     }
     assert {row["published"] for row in found} == {"published, after 8 epochs"}
+    # A dotted line leads from the mean over seeds to the published value.
+    measured = {row["row"]: row["measured_error"] for row in found}
+    assert measured == {"sgd-lr0.01": 7, "sgd-lr0.1": 50, "adam-lr0.01": 3, "adam-lr0.1": 1.5}
 
 
 def test_only_published_times_on_the_axis_are_drawn():
@@ -119,7 +123,9 @@ def test_after_all_epochs_published_values_need_no_number_of_epochs():
     figure, *_ = learning_curve_figures(exercise, lines_of(run, exercise))
     (row,) = figure.data["curves-1-x-published"]
     assert (row["published"], row["test_error"]) == ("published", 10)
-    assert figure.notes.endswith("× at the edge: published.")
+    assert figure.notes.endswith(
+        "× at the edge: published. Dotted: from the last value to the published one."
+    )
 
 
 def test_curves_coincide_by_their_test_errors():
@@ -171,10 +177,17 @@ def test_notes_name_unlike_engines_where_times_are_shown():
     assert having == {"1-x-seconds", "1-x-time-to-accuracy", "1-x-learning-rate"}
 
 
-def test_notes_count_the_seeds_of_the_row_with_most():
+def test_notes_count_the_seeds_of_the_rows_with_fewest_and_with_most():
     for name, each in figures().items():
-        assert ("over 3 seeds" in each.notes) == name.startswith("1-x-"), name
+        assert ("over 1 to 3 seeds" in each.notes) == name.startswith("1-x-"), name
         assert "over 2 seeds" not in each.notes
+
+
+def test_notes_on_times_name_rows_with_an_epoch_out_of_line():
+    """An epoch of adam-lr0.1 takes twice its median or more."""
+    named = {name for name, each in figures().items() if "† Adam, rate 0.1: its slowest" in each.notes}
+    timed = {"1-x-seconds", "1-x-time-to-accuracy", "1-x-learning-rate"}
+    assert {name for name in named if name.startswith("1-x-")} == timed
 
 
 # Time to accuracy -------------------------------------------------------------------------------------
@@ -295,6 +308,32 @@ def by_rate(rows):
     (exercise,) = run.summary.exercises
     (figure,) = setting_figures(exercise, lines_of(run, exercise))
     return figure
+
+
+def lines_in(figure):
+    """Returns the rows that a line joins in each panel of a figure, by the panel's number."""
+    found = {}
+    for name, rows in figure.data.items():
+        if name.endswith(("0", "1")):
+            panel = next(
+                each for each in figure.variants["final error"]["concat"] if name in json.dumps(each)
+            )
+            (line,) = [
+                layer
+                for layer in panel["layer"]
+                if layer["mark"].get("type") == "line" and "strokeDash" in layer["encoding"]
+            ]
+            left_out = [each["filter"] for each in line.get("transform", []) if "filter" in each]
+            found[name[-1]] = {row["line"] for row in rows if row["line"] not in str(left_out)}
+    return found
+
+
+@pytest.mark.parametrize(("rates", "joined"), [((0.1, 0.2, 0.4), True), ((0.1, 0.4), False)])
+def test_no_line_passes_for_results_that_only_other_rows_have(rates, joined):
+    rows = {f"a{rate}": trained(Adam(rate), (0.1, 0.9), seconds=(0, 1)) for rate in (0.1, 0.2, 0.4)}
+    rows |= {f"s{rate}": trained(SGD(rate), (0.1, 0.8), seconds=(0, 1)) for rate in rates}
+    found = lines_in(by_rate(rows))
+    assert [bool(lines) for lines in found.values()] == [True, joined]
 
 
 def test_a_target_that_some_seeds_miss_is_not_the_one_to_time():

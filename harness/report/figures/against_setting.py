@@ -15,6 +15,7 @@ from ...files.summary import ExerciseSummary
 from ...stats import mean_and_interval, span_around_best
 from ...wording import first_few
 from ..alike import LEAST, Alike, accuracy, numeric_settings, value_of
+from ..differences import uneven_note
 from ..series import Line, unlike_engines
 from .coincident import coincidence_note, coincident
 from .figure import Figure, Rows, interval_note, json_number, side_by_side, spans_decades
@@ -47,7 +48,8 @@ def _figure(exercise: ExerciseSummary, alike: Alike, every: list[Line]) -> Figur
         target = _target(group for group in groups if _datasets([group]) <= datasets)
         found = [] if alone else coincident({group.look.label: _errors(group) for group in shown})
         pairs += found
-        panels.append(Panel(name, title, target, [*dict.fromkeys(pair.first for pair in found)]))
+        wide = [*dict.fromkeys(pair.first for pair in found)]
+        panels.append(Panel(name, title, target, wide, _with_gaps(shown, axis)))
         data[name] = [row for group in shown for row in _points(group, alike.setting, target)]
         if seeds := [row for group in shown for row in _seed_rows(group, alike.setting)]:
             data[f"{name}-seeds"] = seeds
@@ -65,19 +67,34 @@ def _figure(exercise: ExerciseSummary, alike: Alike, every: list[Line]) -> Figur
         )
         for label, quantity in _quantities(targets, spread=spans_decades(errors)).items()
     }
-    seeds_each = max(len(line.case.seeds) for line in lines)
+    counts = [len(line.case.seeds) for line in lines]
     return Figure(
         name=f"{slug(exercise.module)}-{hyphened}",
         of=exercise.title,
         title=f"Results by {alike.setting}",
         notes=" ".join(_notes(exercise, alike, groups, alone=alone, timed=any(targets)))
         + (f" {coincidence_note(pairs)}" if pairs else "")
-        + (" Small dots: the single seeds." if seeds_each > 1 else "")
-        + interval_note(seeds_each, "bars")
-        + (unlike_engines(lines) if any(targets) else ""),
+        + (" Small dots: the single seeds." if max(counts) > 1 else "")
+        + interval_note(max(counts), "bars", least=min(counts))
+        + (f"{unlike_engines(lines)} {uneven_note(lines)}".rstrip() if any(targets) else ""),
         variants=variants,
         data=data,
     )
+
+
+def _with_gaps(groups: Sequence[Group], axis: SettingAxis) -> list[str]:
+    """Returns the labels of the groups that lack a value between two of theirs that others have.
+
+    A line through such a gap would pass for a result.
+    """
+    values = {
+        group.look.label: {value_of(line, axis.setting) for line in group.lines} for group in groups
+    }
+    return [
+        label
+        for label, own in values.items()
+        if any(min(own) < value < max(own) and value not in own for value in axis.values)
+    ]
 
 
 def _errors(group: Group) -> list[float]:

@@ -125,7 +125,7 @@ def curve_panel(curves: Curves, part: str, quantity: str, along: str, logarithmi
             .encode(x, y, color=colour, opacity=faint_unless(shown, 0.8))
         )
     if published:
-        layers += _crosses(curves, published, colour, x, y, shown)
+        layers += _crosses(curves, published, colour, x, looks, shown)
     in_margin = along == "epoch" and bool(published)
     if along == "epoch" and domain:
         places = _label_places(curves, field, domain, logarithmic)
@@ -180,7 +180,12 @@ def _tooltip(field: str, quantity: str) -> list[alt.Tooltip]:
 
 
 def _crosses(
-    curves: Curves, published: Rows, colour: alt.Color, x: alt.X, y: alt.Y, shown: alt.Parameter
+    curves: Curves,
+    published: Rows,
+    colour: alt.Color,
+    x: alt.X,
+    looks: Mapping[str, Any],
+    shown: alt.Parameter,
 ) -> list[alt.Chart]:
     """Returns the published values: at their times, or at the right edge, after all epochs."""
     drawn = {row["line"] for row in published}
@@ -189,12 +194,23 @@ def _crosses(
     where: Mapping[str, Any] = (
         {"x": alt.value("width"), "xOffset": alt.value(MARGIN)} if at_edge else {"x": x}
     )
-    return [
+    # In the margin, a cross may be next to another line's name: a thin rule leads to it from its line.
+    leads = [
+        chart.mark_rule(strokeWidth=1, strokeDash=[2, 2], x2Offset=MARGIN).encode(
+            x=alt.value("width"),
+            x2=alt.value("width"),
+            y=alt.Y("measured_error:Q", **looks),
+            y2=alt.Y2("test_error:Q"),
+            color=colour,
+            opacity=faint_unless(shown, 0.7),
+        )
+    ]
+    return (leads if at_edge else []) + [
         chart.transform_filter(alt.FieldOneOfPredicate(field="line", oneOf=labels))
         .mark_point(shape=shape, size=60, strokeWidth=2.2, filled=False)
         .encode(
             **where,
-            y=y,
+            y=alt.Y("test_error:Q", **looks),
             color=colour,
             opacity=faint_unless(shown),
             tooltip=[

@@ -217,6 +217,12 @@ def spans_decades(values: Iterable[float | None]) -> bool:
     return bool(positive) and max(positive) > 10 * min(positive)
 
 
-def interval_note(seeds: int, what: str = "bands") -> str:
-    """Returns a sentence, after a space, that says what the bands are; empty for one seed."""
-    return f" {what.capitalize()}: 95 % intervals over {seeds} seeds." if seeds > 1 else ""
+def interval_note(seeds: int, what: str = "bands", *, least: int | None = None) -> str:
+    """Returns a sentence, after a space, that says what the bands are; empty for one seed.
+
+    `least` is the lowest number of seeds of a row, if not all have as many.
+    """
+    if seeds < 2:
+        return ""
+    counts = f"{seeds}" if least in (None, seeds) else f"{least} to {seeds}"
+    return f" {what.capitalize()}: 95 % intervals over {counts} seeds."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...exercise import slug
 from ...files.summary import ExerciseSummary
 from ..alike import representatives
+from ..differences import uneven_note
 from ..series import MOST, Line, restyled, unlike_engines
 from .coincident import coincidence_note, coincident
 from .curve_panel import PANELS, Curves, curve_panel
@@ -35,7 +36,8 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
         published=published_rows(exercise, lines),
         wide=[*dict.fromkeys(pair.first for pair in pairs)],
     )
-    seeds = max(len(line.case.seeds) for line in lines)
+    counts = [len(line.case.seeds) for line in lines]
+    seeds = max(counts)
     by_time = f"{curves.name}-times"
     figures = []
     for key, quantity, along, title in (
@@ -57,7 +59,7 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
             "error": ["Share of misclassified images in the test set and in the training set."],
             "seconds": [
                 "The same error; times are of training alone, for all seeds together."
-                + unlike_engines(lines)
+                + f"{unlike_engines(lines)} {uneven_note(lines)}".rstrip()
             ],
             "loss": ["The loss that training minimises, on both sets."],
         }[key]
@@ -75,7 +77,7 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
                 name=f"{slug(exercise.module)}-{key}",
                 of=exercise.title,
                 title=title,
-                notes=" ".join(filter(None, notes)) + interval_note(seeds),
+                notes=" ".join(filter(None, notes)) + interval_note(seeds, least=min(counts)),
                 variants=charts,
                 data=data,
             )
@@ -93,6 +95,7 @@ def _on_published(exercise: ExerciseSummary, curves: Curves, along: str) -> list
         if curves.published:
             lines = [by_label[row["line"]] for row in curves.published]
             notes.append(crosses_note(exercise, lines, " at the edge"))
+            notes.append("Dotted: from the last value to the published one.")
         return notes
     inside, outside = curves.published_by_time()
     if inside:

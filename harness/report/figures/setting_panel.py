@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,8 @@ class Panel:
     """The accuracy to which times are measured."""
     wide: Sequence[str] = ()
     """The labels of lines under others that nearly coincide with them."""
+    gaps: Sequence[str] = ()
+    """The labels of rows that no line joins."""
 
 
 def draw_panel(
@@ -126,6 +129,8 @@ def draw_panel(
     tooltip = _tooltip(quantity, panel.target, when if _is_published(data[panel.name]) else "")
     named = [alt.Tooltip("line:N", title="line"), alt.Tooltip("row:N", title="row"), *tooltip]
     base = alt.Chart(alt.NamedData(panel.name))
+    of_gaps = f"indexof({json.dumps([*panel.gaps])}, datum.line) < 0"
+    joined = base.transform_filter(of_gaps) if panel.gaps else base
     shown = legend_toggle(looks)
     opacity = alt.value(1) if alone else faint_unless(shown)
     valid = base.transform_filter(f"isValid(datum.{quantity})")
@@ -142,7 +147,7 @@ def draw_panel(
             else []
         ),
         # A line breaks at a row without a value.
-        base.mark_line(strokeWidth=1.8, invalid="break-paths-show-path-domains").encode(
+        joined.mark_line(strokeWidth=1.8, invalid="break-paths-show-path-domains").encode(
             x,
             y,
             color=colour,

@@ -47,7 +47,7 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
     shown = _soonest(reaching)
     rows, seed_rows = _rows(shown), _seed_rows(shown)
     name = f"times-{slug(exercise.module)}"
-    seeds = max(len(line.case.seeds) for line in lines)
+    counts = [len(line.case.seeds) for line in lines]
     labels = {line.label for line in reaching}
     never = [line.label for line in lines if line.label not in labels]
     targets = sorted({row["target"] for row in rows})
@@ -68,7 +68,7 @@ def time_to_accuracy_figures(exercise: ExerciseSummary, lines: list[Line]) -> li
             title="Time to accuracy",
             notes=notes
             + (" Small dots: the single seeds." if seed_rows else "")
-            + interval_note(seeds, "bars")
+            + interval_note(max(counts), "bars", least=min(counts))
             + unlike_engines(lines)
             + f" {uneven_note(lines)}".rstrip(),
             variants={measure: _chart(name, rows, seed_rows, measure) for measure in _MEASURES},
