@@ -194,7 +194,7 @@ def test_nodes_and_their_rows_in_words():
         "Trained on a cluster: 1 row on a, 2 rows on b.",
         "Trained again after a node or a process was lost: one (c); the lost attempts count in no time.",
     ]
-    assert rows_of_nodes(cases) == ["Trained on a one (seeds 1); on b one (seeds 0), two."]
+    assert rows_of_nodes(cases) == ["Trained on a: one (seeds 1); on b: one (seeds 0), two."]
     assert counts_of_nodes([on_nodes("one")]) == rows_of_nodes([on_nodes("one")]) == []
 
 

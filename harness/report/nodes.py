@@ -53,5 +53,5 @@ def rows_of_nodes(cases: Iterable[CaseSummary]) -> list[str]:
             on[node].append(f"{row_name(case.id)}{which}")
     if not on:
         return []
-    listed = [f"on {node} {', '.join(rows)}" for node, rows in sorted(on.items())]
+    listed = [f"on {node}: {', '.join(rows)}" for node, rows in sorted(on.items())]
     return [f"Trained {first_few(listed, _MOST_NODES, '; ')}."]
