@@ -25,13 +25,13 @@ def ends_above(training: Training, other: Training | float, by: float = 0) -> bo
 def end_apart(accuracies: ArrayLike) -> bool:
     """Returns whether seeds end in two places, so that their mean is near none of them.
 
-    They do if the widest gap between neighbours is at least 5 points and half of the range.
+    They do if the widest gap between neighbours is at least 5 points, and more than half of the range.
     """
-    ordered = np.sort(np.asarray(accuracies, dtype=float))
+    ordered = np.sort(accuracies)
     if len(ordered) < 2:
         return False
     gap = np.diff(ordered).max()
-    return bool(gap >= max(_APART, (ordered[-1] - ordered[0]) / 2))
+    return bool(gap >= _APART and gap > (ordered[-1] - ordered[0]) / 2)
 
 
 def format_accuracy(accuracies: ArrayLike, decimals: int = 3) -> str:

@@ -307,9 +307,11 @@ def test_records_that_contradict_themselves_are_refused(changes, why):
         ([0.98, 0.981, 0.982], "0.981 ± 0.002"),
         ([0.96, 0.98], "0.970 (0.843 to 1)"),
         ([0.001, 0.003, 0.02], "0.008 (0 to 0.034)"),
-        # Two places: the widest gap is half the range, and 5 points.
+        # Two places: the widest gap is more than half of the range, and 5 points.
         ([0.115, 0.113, 0.522], "0.113 to 0.522"),
-        ([0.1, 0.125, 0.15, 0.2], "0.100 to 0.200"),
+        ([0.5, 0.25, 0.75], "0.500 (0 to 1)"),
+        ([0, 0.05], "0.000 to 0.050"),
+        ([0, 0.049], "0.025 (0 to 0.336)"),
         ([0.1, 0.15, 0.2, 0.25], "0.175 ± 0.103"),
         ([0.1, 0.149], "0.124 (0 to 0.436)"),
         ([0.1, 0.1501], "0.100 to 0.150"),

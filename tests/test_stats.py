@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness.accuracy import ends_above
 from harness.results.evenness import is_spoilt, judge_times, slowest_epoch, time_sign
 from harness.stats import (
     accuracy_exceeds,
@@ -93,6 +94,17 @@ def test_exceeds(ours, theirs, by, expected):
 def test_an_interval_that_ends_at_0_leaves_the_answer_open(monkeypatch, by, expected):
     monkeypatch.setattr("harness.stats.half_width", lambda values, confidence: np.float64(0.5))
     assert exceeds([1.0, 1.0], [0.0, 0.0], 1 - by) is expected
+
+
+def test_final_accuracies_are_compared():
+    """One is higher before the end, the other at the end."""
+    falls, rises = (
+        trained(SGD(0.1), (0.1, middle, end), seconds=(0, 1, 2))
+        for middle, end in ((0.9, 0.2), (0.2, 0.9))
+    )
+    assert (ends_above(rises, falls), ends_above(falls, rises)) == (True, False)
+    assert (ends_above(rises, 0.5), ends_above(rises, falls, by=0.65)) == (True, True)
+    assert ends_above(rises, falls, by=0.75) is False
 
 
 def test_three_valued_logic():
