@@ -11,8 +11,8 @@ from harness.stats import all_hold, exceeds, format_mean, welch_interval
 from model.experiment import Training, first_epochs
 
 CONVERGES = (
-    "A method that converges ends at 90 % test accuracy; it is left open while the accuracy still rises "
-    "by a point or more in a tenth of the epochs."
+    "A method that converges ends at 90 % test accuracy or more; it is left open while the accuracy "
+    "still rises by a point or more in a tenth of the epochs."
 )
 """The criterion of `converges`."""
 
@@ -52,12 +52,12 @@ def is_still_improving(training: Training) -> bool:
     return exceeds(last.mean(axis=0), before.mean(axis=0), by=0.01) is True
 
 
-def improving_at_the_end(trainings: Mapping[object, Training]) -> str:
+def improving_at_the_end(trainings: Mapping[object, Training], what: str = "it") -> str:
     """Returns a sentence that names the trainings that are still improving; empty if none is."""
     names = [str(name) for name, training in trainings.items() if is_still_improving(training)]
     *first, last = names or [""]
     return (
-        f"At {', '.join(first)}{' and ' * bool(first)}{last} it still improves at the end."
+        f"At {', '.join(first)}{' and ' * bool(first)}{last} {what} still improves at the end."
         if last
         else ""
     )

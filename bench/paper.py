@@ -6,14 +6,17 @@ times on Google Colab (the assignment does not say on which hardware).
 
 from harness.exercise import Published
 
-_TOO_FEW_STEPS = "At 0.1, 100 epochs are too few steps to get as far; other settings would explain it."
+_TOO_FEW_STEPS = (
+    "At 0.1, 100 epochs are too few steps to get as far; a larger rate or more epochs might."
+)
 _EARLIER = (
     "Fewer epochs would explain it: the accuracy rises slowly, and passes the published one early."
 )
 _UNEXPLAINED = "Unexplained: with the guessed batch size of 32, this row trains well."
 
 _TOO_LARGE = (
-    "0.1 is too large for batch size 1: after an early peak the accuracy drops, under some seeds late."
+    "0.1 is too large for batch size 1: after an early peak the accuracy drops, sooner or later "
+    "depending on the seed."
 )
 
 # Table 1: SGD at learning rate 0.1, by batch size.

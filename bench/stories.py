@@ -5,11 +5,11 @@ Each function takes the `Results` of its exercise, and returns "" if a row that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TypeAlias
 
-from bench.evidence import by_learning_rate, epochs_to, format_epochs, improving_at_the_end
+from bench.evidence import by_learning_rate, converges, epochs_to, format_epochs, improving_at_the_end
 from harness.accuracy import format_accuracy
 from harness.exercise import Results
 from harness.stats import format_mean, span_around_best
@@ -19,7 +19,7 @@ from model.experiment import Training
 # From docs/findings.md: a run keeps no network of every epoch.
 _SATURATION = (
     "In PyTorch's plain loop under seed 0, after three epochs, 99 % of their outputs on the test set "
-    "are within 0.01 of 0 or 1, compared with 6 % at batch size 100 (docs/findings.md)."
+    "are within 0.01 of 0 or 1, compared with 6 % at batch size 100."
 )
 
 Story: TypeAlias = Callable[[Results], str]
@@ -62,8 +62,8 @@ def minibatch_size(results: Results) -> str:
         f"Batch size 1 peaks at {format_accuracy(peak)} and "
         + (f"drops to {format_accuracy(end)}" if drops else f"ends at {format_accuracy(end)}")
         + f": 0.1 is too large a rate for it, not too small. At 0.01 it ends at {_end(slower)}. At 0.1 "
-        f"the weights below the sigmoids end {moved / usual:.0f} times as far from their start as at "
-        "batch size 100; this saturates the sigmoids, which then pass on ever less of the gradient. "
+        f"the weights below the sigmoids end {moved / usual:.0f} times as far from where they started "
+        "as at batch size 100. So the sigmoids saturate, and pass on ever less of the gradient. "
         f"{_SATURATION}"
     )
 
@@ -95,12 +95,34 @@ def constant_init(results: Results) -> str:
     }
     best = max(others.values(), key=lambda each: each.final_test_accuracy)
     method = "gradient descent" if best.experiment.batch_size == 60000 else "SGD"
+    ends = [_end(each, 4) for each in (descent, sgd)]
+    shares = (
+        f"{ends[0]} by both methods"
+        if ends[0] == ends[1]
+        else f"{ends[0]} by gradient descent, {ends[1]} by SGD"
+    )
     return (
         "From zero the network predicts one class for every image, and so ends at that class's share: "
-        f"{_end(descent, 4)} by gradient descent, {_end(sgd, 4)} by SGD. The ReLU layer outputs 0, so "
+        f"{shares}. The ReLU layer outputs 0, so "
         "the gradient reaches only the parameters above it, which see the same input for every image. "
-        "From 0.01, 0.1 and 1 the units of a layer stay copies of each other, and little is learnt: "
-        f"the best end is {_end(best)}, by {method} from {best.experiment.init:g}."
+        "From 0.01, 0.1 and 1 the units of a layer stay copies of each other, as if each layer had only "
+        f"one unit; the best end is {_end(best)}, by {method} from {best.experiment.init:g}."
+        f"{_stuck_below_the_output(others.values())}"
+    )
+
+
+def _stuck_below_the_output(trainings: Iterable[Training]) -> str:
+    """Returns a sentence, after a space, on the values from which only the output layer moves."""
+    moved: dict[float, bool] = {}
+    for each in trainings:
+        below = each.distance_from_initialisation[:-2]
+        moved[float(each.experiment.init)] = moved.get(float(each.experiment.init), False) or below.any()
+    stuck = [f"{value:g}" for value, any_moved in sorted(moved.items()) if not any_moved]
+    if not stuck:
+        return ""
+    return (
+        f" From {' and '.join(stuck)} the sigmoids are saturated, and nothing below the output layer "
+        "moves."
     )
 
 
@@ -112,11 +134,13 @@ def online_gradient(results: Results) -> str:
     )
     if not (online and shuffled):
         return ""
-    (at, ours), (best_at, theirs) = (_best(each) for each in (online, shuffled))
-    ends = {each.final_test_accuracy for each in online.values()}
-    where = f"at best (rate {at:g})" if len(ends) > 1 else "at every rate"
-    epochs = counted(ours.experiment.epochs, "epoch")
-    improving = f"{improving_at_the_end(online)} ".lstrip()
+    best_at, theirs = _best(shuffled)
+    epochs = counted(theirs.experiment.epochs, "epoch")
+    by_rate = [f"{_end(each)} at {rate:g}" for rate, each in online.items()]
+    ends = {_end(each) for each in online.values()}
+    where = ", ".join(by_rate) if len(ends) > 1 else f"{ends.pop()} at every rate"
+    verdict = "Not" if all(converges(each) is not True for each in online.values()) else "In part"
+    improving = f"{improving_at_the_end(online, 'the accuracy')} ".lstrip()
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
     few, many = counts.index(1), counts.index(3000)
@@ -128,12 +152,14 @@ def online_gradient(results: Results) -> str:
         for order, seeds in gain.items()
     }
     return (
-        "Sorted by class, the network learns one class after the other and forgets much of the rest: "
-        f"after {epochs} online ends at {_end(ours)} test accuracy {where}, shuffled SGD at "
-        f"{_end(theirs)} at its best of {counted(len(shuffled), 'rate')} ({best_at:g}). {improving}"
+        f"{verdict} within {epochs}: on the sorted stream the test accuracy ends at {where}. "
+        f"{improving}Shuffled, SGD ends at {_end(theirs)} at the best of the "
+        f"{counted(len(shuffled), 'rate')} tried ({best_at:g}). "
+        "The network learns one class after the other and forgets the rest. "
         "The next gradients of the sorted stream all pull one way, so their mean "
-        f"is a biased estimate: averaging 3000 of them divides the distance to the full gradient by "
-        f"{nearer['by_class']}, compared with {nearer['shuffled']} if they are shuffled. Unbiasedness "
+        "is a biased estimate: after three epochs of training, averaging 3000 of them divides the "
+        f"distance to the full gradient by {nearer['by_class']}, compared with {nearer['shuffled']} if "
+        "they are shuffled. Unbiasedness "
         "is the assumption of the convergence proof that fails; smoothness does not depend on the order."
     )
 
@@ -151,10 +177,11 @@ def adam_vs_sgd(results: Results) -> str:
     if not (adam and sgd):
         return ""
     (adam_at, best_adam), (sgd_at, best_sgd) = _best(adam), _best(sgd)
+    lowest = ", the lowest tried, so a lower one may be better" if adam_at == min(adam) else ""
     return (
         f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate {adam_at:g} "
-        f"({_end(best_adam)} test accuracy), SGD at {sgd_at:g} ({_end(best_sgd)}). First at 90 %, at "
-        f"0.001: Adam {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; each at its best rate: Adam "
+        f"({_end(best_adam)} test accuracy){lowest}, SGD at {sgd_at:g} ({_end(best_sgd)}). At 0.001 "
+        f"Adam reaches 90 % {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; at their best rates Adam "
         f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. "
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
         f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "

@@ -333,7 +333,8 @@ def test_an_update_of_gradient_descent_is_costly(by_size, decide):
 @claim(
     "The larger the batch, the shorter the training (from 9810 s to 155 s).",
     source="Table 1",
-    criterion="Compares the mean times of an epoch, by the 95 % intervals of their differences.",
+    criterion="Compares the mean times of an epoch, by the 95 % intervals of their differences over "
+    "epochs.",
     shown_in="seconds",
 )
 def test_larger_batches_train_in_less_time(by_size, decide):

@@ -30,7 +30,7 @@ EXERCISE = Exercise(
     source="answer 2",
     figure="Figure 4",
     guesses=(
-        "The learning rate is 0.1, the assignment's elsewhere.",
+        "The learning rate is 0.1 and the number of epochs 100, as in exercise 1.",
         "Both methods that it allows are run: gradient descent, and SGD at batch size 100.",
     ),
     story=stories.constant_init,

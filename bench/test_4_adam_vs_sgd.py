@@ -41,7 +41,8 @@ EXERCISE = Exercise(
     source="Table 3",
     figure="Figure 6",
     guesses=(
-        "The batch size is 32, with which SGD at 0.001 is near the published 0.927.",
+        "The batch size is 32, with which SGD at 0.001 is near the published 0.927 after 100 epochs.",
+        "The number of epochs is 100, that of exercises 1 and 3.",
         "Adam's other settings are PyTorch's defaults.",
     ),
     story=stories.adam_vs_sgd,
@@ -148,7 +149,7 @@ def test_adam_is_poor_from_0_1_up(by_rate, decide):
     "Adam has a good result at 0.001 alone: at 0.01 it is poor, too.",
     source="answer 4.1, Table 3",
     expected=NOT_REPRODUCED,
-    criterion="Good: a final test accuracy of 90 %.",
+    criterion="Good: a final test accuracy of 90 % or more.",
     shown_in="learning-rate",
 )
 def test_adam_is_good_at_0_001_alone(by_rate, decide):
@@ -188,7 +189,7 @@ def test_adam_converges_at_0_001_alone(by_rate, decide):
     source="answer 4.1, Table 3",
     expected=REPRODUCED,
     needs=_THREE_EPOCHS,
-    criterion="Sufficient: a final test accuracy of 90 %.",
+    criterion="Sufficient: a final test accuracy of 90 % or more.",
     shown_in="learning-rate",
 )
 def test_sgd_suffices_at_three_rates(by_rate, decide):
@@ -253,7 +254,7 @@ def test_adam_is_faster_at_0_001(by_rate, decide):
 @claim(
     "Adam trains and converges faster than SGD.",
     source="answer 4.2, conclusion",
-    needs="more epochs: an optimizer's best rate shows only at the end of training",
+    needs="more epochs: after 3, SGD's best rate may still change",
     criterion="Each at its own best rate, in epochs and in seconds of training to 97 % test accuracy.",
     shown_in="time-to-accuracy",
 )

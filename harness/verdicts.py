@@ -23,7 +23,7 @@ INCONCLUSIVE: Verdict = "inconclusive"
 NOT_TESTABLE: Verdict = "not testable at this scale"
 """The scale is too small to decide it."""
 
-ONE_SEED_IS_TOO_FEW = "With one seed, it is within the sampling error of the test set."
+ONE_SEED_IS_TOO_FEW = "With one seed, the difference is within the sampling error of the test set."
 SEEDS_LEAVE_IT_OPEN = "seeds leave it open."
 """These are in the evidence of inconclusive claims that more seeds may decide."""
 

@@ -28,15 +28,16 @@ def format_points(points: float) -> str:
 def likely_reason(case: CaseSummary, exercise: ExerciseSummary) -> str:
     """Returns why a difference of more than ten points is likely; empty for a smaller one.
 
-    Fewer epochs than the paper's explain a lower accuracy, but not a higher one.
+    Fewer epochs than the paper's explain a lower accuracy; what explains a higher one may come later.
     """
     points = points_from_published(case)
     if points is None or abs(points) <= _LARGE:
         return ""
     epochs, full = case.experiment.epochs, exercise.full_epochs
-    if full and epochs < full and points < 0:
-        return f"after {epochs} of {full} epochs"
-    return case.paper.remark
+    if not full or epochs >= full:
+        return case.paper.remark
+    so_far = f"after {epochs} of {full} epochs"
+    return so_far if points < 0 or not case.paper.remark else f"{so_far}; later: {case.paper.remark}"
 
 
 def is_uneven(case: CaseSummary) -> bool:

@@ -25,7 +25,7 @@ from .headline import headline
 from .load import Run
 from .nodes import rows_of_nodes
 from .series import Line, lines_of, unlike_engines
-from .tables import NONE, RESUMED_NOTE, cells_of
+from .tables import NONE, RESUMED_NOTE, cells_of, format_seconds
 
 
 def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figure]) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def exercise_on_page(run: Run, exercise: ExerciseSummary, figures: Sequence[Figu
         "counts": Counter(claim.verdict for claim in claims),
         "rows": rows,
         "published": any(row["points"] is not None for row in rows),
+        "several_seeds": any(len(line.case.seeds) > 1 for line in lines),
         "published_seconds": any(line.case.paper.seconds is not None for line in lines),
         "reasons": any(row["reason"] for row in rows),
         "named": any(row["label"] != row["name"] for row in rows),
@@ -74,13 +75,16 @@ def _trained_alike(cases: Collection[CaseSummary], every: Collection[CaseSummary
     of_results: dict[Any, list[str]] = {}
     for case in every:
         of_results.setdefault(_results(case), []).append(case.id)
+    seconds = {case.id: format_seconds(case.seconds) for case in every}
     pairs = [
-        f"{row_name(case.id)} ({', '.join(map(short_name, others))})"
+        f"{row_name(case.id)} in {seconds[case.id]} s ("
+        + ", ".join(f"{short_name(each)} in {seconds[each]} s" for each in others)
+        + ")"
         for case in cases
         if (others := [each for each in of_results[_results(case)] if each != case.id])
     ]
     named = ", ".join(pairs)
-    return f"The same experiment as in another table, with the same results: {named}." if pairs else ""
+    return f"The same experiment as in another table, with the same accuracies: {named}." * bool(pairs)
 
 
 def _results(case: CaseSummary) -> tuple[Any, ...]:

@@ -134,9 +134,14 @@ def format_caption(summary: Summary) -> str:
                 else f"means with 95 % intervals: {seeds_each(summary.cases)}."
             ),
             *_looks(summary),
-            "Times are of training alone, for "
-            + (f"the first {counted(replicates, 'seed')}" if has_added else "all seeds together")
-            + ", "
+            "Times are of training alone, "
+            + (
+                f"for the first {counted(replicates, 'seed')}, "
+                if has_added
+                else "for all seeds together, "
+                if replicates > 1
+                else ""
+            )
             + (
                 "SHARED with other processes."
                 if summary.timing == "shared"

@@ -187,7 +187,10 @@ def _span_rows(group: Group, axis: SettingAxis) -> Rows:
     """Returns, for each of `SPANS`, the contiguous range of values around the best mean accuracy."""
     values = [value_of(line, axis.setting) for line in group.lines]
     means = [accuracy(line) for line in group.lines]
-    rows = []
+    rows: Rows = []
+    best = group.lines[int(np.argmax(means))]
+    if best.case.outcome not in ("learned", "partial"):  # nothing is near the best of guesses
+        return rows
     for within in SPANS:
         first, last = span_around_best(means, int(within.split()[0]) / 100)
         low, high = axis.around(values[first], values[last])

@@ -58,7 +58,7 @@ def learning_curve_figures(exercise: ExerciseSummary, lines: list[Line]) -> list
         notes = {
             "error": ["Share of misclassified images in the test set and in the training set."],
             "seconds": [
-                "The same error; times are of training alone, for all seeds together."
+                f"The same error; times are of training alone{', for all seeds together' * (seeds > 1)}."
                 + f"{unlike_engines(lines)} {uneven_note(lines)}".rstrip()
             ],
             "loss": ["The loss that training minimises, on both sets."],
