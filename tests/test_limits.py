@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from harness.commands import noise
 from harness.compare.learning import Learning, compare_learning
 from harness.exercise import Row
 from harness.files import sealed
-from harness.files.record import Decision
+from harness.files.record import AddedSeeds, Decision
 from harness.gates import time_gate
 from harness.gates.baselines import SavedRun
 from harness.gates.gate_result import GateResult
@@ -240,6 +241,17 @@ def test_a_run_of_the_past_has_means_over_seeds():
     assert (adam.accuracy_half_width, adam.epochs_to_target, adam.target) == (0, 3, "0.97")
     assert (adam.seconds, adam.total) == (1, 7)
     assert dict(first.machine)["replicates"] == "3"
+
+
+def test_seeds_that_were_added_for_a_claim_are_no_step():
+    """The last of three seeds was added: the mean is that of the first two, 0.9 and 0.92."""
+    (name,) = [name for name in RUN.cases if name.endswith("[sgd-lr0.01]")]
+    added = [AddedSeeds(seeds=[2], seconds=5.0)]
+    cases = {**RUN.cases, name: RUN.cases[name].model_copy(update={"added": added})}
+    found = past_runs._of_report(replace(RUN, cases=cases)).rows
+    assert found[name].accuracy == pytest.approx(0.91)
+    assert dict(found[name].machine)["replicates"] == "2"
+    assert dict(past_runs._of_report(RUN).rows[name].machine)["replicates"] == "3"
 
 
 def test_a_resumed_row_is_not_of_the_run():

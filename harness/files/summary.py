@@ -100,6 +100,8 @@ class CaseSummary(TrainingFields):
     def _a_figure_for_each_seed(self) -> Self:
         count = (len(self.seeds),)
         check_shapes(self, {"test_accuracy": count, "train_accuracy": count})
+        if self.outcomes:
+            check_shapes(self, {"outcomes": count})
         for reached in self.time_to_accuracy.values():
             check_shapes(reached, {"epochs": count, "steps": count, "seconds": count})
         return self

@@ -236,9 +236,10 @@ def _of_summary(run: Run, case: CaseSummary, seconds: float) -> Observation:
         _setup(training),
         seconds,
         case.seconds,
-        *_accuracies(case.test_accuracy),
+        # Of the run's own seeds: with others, an equal training would look like a step.
+        *_accuracies(case.test_accuracy[: case.timed_seeds]),
         target,
-        _mean_epochs(case.time_to_accuracy[target].epochs),
+        _mean_epochs(case.time_to_accuracy[target].epochs[: case.timed_seeds]),
     )
 
 
