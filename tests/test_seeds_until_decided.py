@@ -287,7 +287,7 @@ def test_added_seeds_make_the_training_of_all_seeds_but_for_times():
         ({"added": [{"seeds": [0, 1, 2], "seconds": 1.0}]}, "seeds does not end with the added ones"),
         ({"added": [{"seeds": [2], "seconds": -1.0}]}, "greater than or equal to 0"),
         ({"added": [{"seeds": [], "seconds": 1.0}]}, "at least 1 item"),
-        ({"added": [{"seeds": [1, 2], "seconds": 1.0}]}, "it has 1 seeds, but 2 replicates"),
+        ({"added": [{"seeds": [1, 2], "seconds": 1.0}]}, "it has 1 seed, but 2 replicates"),
     ],
 )
 def test_records_that_contradict_themselves_are_refused(changes, why):

@@ -107,7 +107,9 @@ class Record(Model):
     @model_validator(mode="after")
     def _a_seed_for_each_replicate(self) -> Self:
         if len(self.seeds) < self.run.replicates:
-            raise ValueError(f"it has {len(self.seeds)} seeds, but {self.run.replicates} replicates")
+            raise ValueError(
+                f"it has {counted(len(self.seeds), 'seed')}, but {counted(self.run.replicates, 'replicate')}"
+            )
         return self
 
 
@@ -173,7 +175,9 @@ class TrainingRecord(Record, TrainingFields):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if self.timed_seeds != self.run.replicates:
-            raise ValueError(f"it has {self.timed_seeds} seeds, but {self.run.replicates} replicates")
+            raise ValueError(
+                f"it has {counted(self.timed_seeds, 'seed')}, but {counted(self.run.replicates, 'replicate')}"
+            )
         seeds, epochs, network = len(self.seeds), self.experiment.epochs, self.experiment.network
         curves = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         check_shapes(
