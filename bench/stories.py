@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TypeAlias
 
+import numpy as np
+
 from bench.evidence import by_learning_rate, converges, epochs_to, format_epochs, improving_at_the_end
 from harness.accuracy import format_accuracy
 from harness.exercise import Results
@@ -182,12 +184,20 @@ def adam_vs_sgd(results: Results) -> str:
         f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate {adam_at:g} "
         f"({_end(best_adam)} test accuracy){lowest}, SGD at {sgd_at:g} ({_end(best_sgd)}). At 0.001 "
         f"Adam reaches 90 % {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; at their best rates Adam "
-        f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. "
+        f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. {_epoch_times(adam[0.001], sgd[0.001])}"
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
         f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
         f"still at {_end(sgd[1])} at rate 1. Rates that end within 5 points of the best: "
         f"{_span(adam)} for Adam, {_span(sgd)} for SGD."
     )
+
+
+def _epoch_times(adam: Training, sgd: Training) -> str:
+    """Returns a sentence on the time of an epoch, with a space at its end; empty if not comparable."""
+    medians = [float(np.median(np.diff(each.epoch_seconds))) for each in (adam, sgd)]
+    if adam.ran_on != sgd.ran_on or not all(medians):
+        return ""
+    return f"A median epoch of Adam takes {medians[0] / medians[1]:.2g} times as long as one of SGD. "
 
 
 def _end(training: Training, decimals: int = 3) -> str:

@@ -206,6 +206,12 @@ def test_two_optimizers():
         "one may be better, SGD at 0.01 (0.980). At 0.001 Adam reaches 90 % after 1 epoch, SGD after 1 "
         "epoch; at their best rates Adam after 1 epoch, SGD after 1 epoch. "
     )
+    assert "epoch. A median epoch of Adam takes 1 times as long as one of SGD. Adam divides" in told
+    slow = trained(Adam(0.001), (0.1, 0.5, 0.9, 0.985), seconds=(0, 3, 6, 19))  # 3, 3 and 13 s
+    told_of_slow = story("adam_vs_sgd", trainings | {"Adam0.001": slow})
+    assert "A median epoch of Adam takes 3 times as long as one of SGD." in told_of_slow
+    other = trained(Adam(0.001), (0.1, 0.985), seconds=(0, 3), engine="eager")
+    assert "A median epoch" not in story("adam_vs_sgd", trainings | {"Adam0.001": other})
     lower = trainings | {"Adam0.0001": trained(Adam(0.0001), (0.1, 0.9), seconds=(0, 1))}
     assert "Adam is best at rate 0.001 (0.985 test accuracy), SGD at" in story("adam_vs_sgd", lower)
     assert "0.1 is already too long (0.100)" in told

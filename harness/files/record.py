@@ -96,6 +96,10 @@ class PublishedFigures(Model):
     remark: Text = ""
 
 
+def _not_as_many(seeds: int, replicates: int) -> str:
+    return f"it has {counted(seeds, 'seed')}, but {counted(replicates, 'replicate')}"
+
+
 class Record(Model):
     """The fields of every file in `runs/`."""
 
@@ -107,9 +111,7 @@ class Record(Model):
     @model_validator(mode="after")
     def _a_seed_for_each_replicate(self) -> Self:
         if len(self.seeds) < self.run.replicates:
-            raise ValueError(
-                f"it has {counted(len(self.seeds), 'seed')}, but {counted(self.run.replicates, 'replicate')}"
-            )
+            raise ValueError(_not_as_many(len(self.seeds), self.run.replicates))
         return self
 
 
@@ -175,9 +177,7 @@ class TrainingRecord(Record, TrainingFields):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if self.timed_seeds != self.run.replicates:
-            raise ValueError(
-                f"it has {counted(self.timed_seeds, 'seed')}, but {counted(self.run.replicates, 'replicate')}"
-            )
+            raise ValueError(_not_as_many(self.timed_seeds, self.run.replicates))
         seeds, epochs, network = len(self.seeds), self.experiment.epochs, self.experiment.network
         curves = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         check_shapes(
