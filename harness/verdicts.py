@@ -32,6 +32,7 @@ OF_A_PAPER = (REPRODUCED, NOT_REPRODUCED, *_OPEN)
 """The verdicts on a claim with a source."""
 OF_ITS_OWN = (HOLDS, DOES_NOT_HOLD, *_OPEN)
 """The verdicts on a claim without one."""
+DECIDED = (*OF_A_PAPER[:2], *OF_ITS_OWN[:2])
 OPPOSITE = {
     REPRODUCED: NOT_REPRODUCED,
     NOT_REPRODUCED: REPRODUCED,

@@ -22,6 +22,7 @@ from harness.report.legend import legend_of
 from harness.report.load import load_run
 from harness.report.next_steps import NextStep
 from harness.report.series import lines_of
+from harness.verdicts import INCONCLUSIVE, NOT_TESTABLE
 from tests import reports
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
@@ -250,7 +251,7 @@ def test_differences_have_a_sign_and_one_decimal(points, text):
     [
         (0.99, 100, ""),  # within ten points
         (None, 100, ""),
-        (0.2, 100, "A remark."),  # more epochs would not explain a better result
+        (0.2, 100, "after 4 of 100 epochs. A remark."),  # what explains a better result may come later
         (0.2, 4, "A remark."),
         (0.2, None, "A remark."),
         (0.999, 4, ""),
@@ -275,7 +276,7 @@ def test_the_page_shows_likely_reasons_next_to_the_differences(folder):
     sealed.write_content(path, record)
     changed(folder, lambda summary: summary["cases"][0].update(paper=record["paper"]))
     (first, *others) = Elements(page_of(folder)).all("td", "reason", within="1-x")
-    assert words(first) == f"Another seed {reports.MARKUP}."
+    assert words(first) == f"after 4 of 100 epochs. Another seed {reports.MARKUP}."
     assert {words(each) for each in others} == {""}
 
 
@@ -437,13 +438,25 @@ def test_the_largest_differences_and_all_guesses_are_listed_in_one_place(folder)
     assert guesses.endswith(f"One. Two {reports.MARKUP}.")
 
 
+def test_the_heading_counts_the_claims_that_were_decided(folder):
+    claims = load_run(folder).summary.claims
+    open_ones = sum(claim.verdict in (INCONCLUSIVE, NOT_TESTABLE) for claim in claims)
+    assert 0 < open_ones < len(claims)
+    (title,) = Elements(page_of(folder)).all("h1")
+    decided = len(claims) - open_ones
+    assert words(title) == f"{decided} of {len(claims)} claims decided by training"
+    changed(folder, lambda summary: [each.update(verdict="reproduced") for each in summary["claims"]])
+    (title,) = Elements(page_of(folder)).all("h1")
+    assert words(title) == f"{len(claims)} claims decided by training"
+
+
 def test_the_header_names_the_epochs_and_one_seed_is_said_once(tmp_path, elements):
     (meta, *_) = elements.all("p", "meta")
-    assert re.search(r" scale, \d+( to \d+)? epochs?, \d+ seeds?, on ", words(meta))
+    assert re.search(r" scale, \d+( to \d+)? epochs?, \d+ seeds each, on ", words(meta))
     assert not any(each.get("id") == "one-seed" for each in elements.found)
     row = next(each for each in reports._rows() if each[0] == 1)
     reports.write_rows(tmp_path / "run", {row[1]: row[2]}, seeds=1)
     alone = Elements(page_of(tmp_path / "run"))
     (said,) = [each for each in alone.found if each.get("id") == "one-seed"]
     assert words(said).startswith("Everything here rests on one seed")
-    assert " scale, 4 epochs, 1 seed, on " in words(alone.all("p", "meta")[0])
+    assert " scale, 4 epochs, one seed each, on " in words(alone.all("p", "meta")[0])

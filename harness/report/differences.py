@@ -37,7 +37,7 @@ def likely_reason(case: CaseSummary, exercise: ExerciseSummary) -> str:
     if not full or epochs >= full:
         return case.paper.remark
     so_far = f"after {epochs} of {full} epochs"
-    return so_far if points < 0 or not case.paper.remark else f"{so_far}; later: {case.paper.remark}"
+    return so_far if points < 0 or not case.paper.remark else f"{so_far}. {case.paper.remark}"
 
 
 def is_uneven(case: CaseSummary) -> bool:

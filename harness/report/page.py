@@ -18,6 +18,7 @@ import vl_convert
 from ..exercise import row_name
 from ..stats import format_mean
 from ..verdicts import (
+    DECIDED,
     DOES_NOT_HOLD,
     HOLDS,
     INCONCLUSIVE,
@@ -36,6 +37,7 @@ from .load import Run
 from .next_steps import next_steps
 from .packed import packed
 from .page_exercise import exercise_on_page
+from .seed_counts import seeds_each
 from .tables import NONE, format_seconds, verdict_counts
 
 _TEMPLATES = Path(__file__).parent / "template"
@@ -101,6 +103,8 @@ def render_page(
         meanings=MEANINGS,
         listed=listed,
         undecided=listed - len(run.claims),
+        decided=sum(claim.verdict in DECIDED for claim in run.claims.values()),
+        seeds_each=seeds_each([*run.cases.values()]),
         exercises=shown,
         differing=differing[:_DIFFERENCES],
         not_listed=max(0, len(differing) - _DIFFERENCES),
