@@ -259,14 +259,17 @@ def test_an_exercise_on_the_page():
         ("1", "−0.5", "7 †"),
         ("–", "–", "4"),
     ]
-    assert [row["reason"] for row in rows.values()] == [
-        "It was interrupted.",  # too few epochs do not explain more than was published
-        "after 4 of 8 epochs",
-        "",
-        "",
-        "",
-        "",
-    ]
+    assert (
+        [row["reason"] for row in rows.values()]
+        == [
+            "after 4 of 8 epochs. It was interrupted.",  # what explains more than was published may come later
+            "after 4 of 8 epochs",
+            "",
+            "",
+            "",
+            "",
+        ]
+    )
     assert (found["published"], found["published_seconds"], found["reasons"]) == (True, True, True)
     assert (found["target"], found["engine"]) == ("90 %", "")
     assert found["notes"] == [
@@ -342,7 +345,7 @@ def test_ten_differences_on_the_page_the_largest_first():
         (0.599, 8, ""),
         (0.6001, 8, "after 4 of 8 epochs"),
         (0.6001, 4, "Unexplained."),
-        (0.399, 8, "Unexplained."),
+        (0.399, 8, "after 4 of 8 epochs. Unexplained."),
         (0.4, 8, ""),
     ],
 )
@@ -620,15 +623,20 @@ def test_the_made_up_run_is_what_it_claims():
 def test_rows_of_two_exercises_with_one_experiment_and_equal_results_say_so():
     fields = {"curve": (0.1, 0.5, 0.9), "seconds": (0, 1, 2)}
     same = trained(SGD(0.1), fields["curve"], seconds=fields["seconds"])
+    slower = trained(SGD(0.1), fields["curve"], seconds=(0, 2, 5))
     unlike = trained(SGD(0.1), (0.1, 0.5, 0.8), seconds=fields["seconds"])
     other = trained(Adam(0.1), fields["curve"], seconds=fields["seconds"])
     first, second = ("bench/test_1_x.py", "bench/test_2_y.py")
     run = run_of(
-        {first: {"mine": same, "other": other}, second: {"theirs": same, "near": unlike}},
+        {first: {"mine": same, "other": other}, second: {"theirs": slower, "near": unlike}},
         published={},
         full={first: 4, second: 4},
     )
     notes = [exercise_on_page(run, each, [])["notes"] for each in run.summary.exercises]
-    begins = "The same experiment as in another table, with the same results: "
-    assert [note for note in notes[0] if note.startswith(begins)] == [f"{begins}mine (2. theirs)."]
-    assert [note for note in notes[1] if note.startswith(begins)] == [f"{begins}theirs (1. mine)."]
+    begins = "The same experiment as in another table, with the same accuracies: "
+    assert [note for note in notes[0] if note.startswith(begins)] == [
+        f"{begins}mine in 2 s (2. theirs in 5 s)."
+    ]
+    assert [note for note in notes[1] if note.startswith(begins)] == [
+        f"{begins}theirs in 5 s (1. mine in 2 s)."
+    ]
