@@ -259,17 +259,14 @@ def test_an_exercise_on_the_page():
         ("1", "−0.5", "7 †"),
         ("–", "–", "4"),
     ]
-    assert (
-        [row["reason"] for row in rows.values()]
-        == [
-            "after 4 of 8 epochs. It was interrupted.",  # what explains more than was published may come later
-            "after 4 of 8 epochs",
-            "",
-            "",
-            "",
-            "",
-        ]
-    )
+    assert [row["reason"] for row in rows.values()] == [
+        "after 4 of 8 epochs. It was interrupted.",  # which may explain what comes later
+        "after 4 of 8 epochs",
+        "",
+        "",
+        "",
+        "",
+    ]
     assert (found["published"], found["published_seconds"], found["reasons"]) == (True, True, True)
     assert (found["target"], found["engine"]) == ("90 %", "")
     assert found["notes"] == [
