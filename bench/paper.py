@@ -9,9 +9,7 @@ from harness.exercise import Published
 _TOO_FEW_STEPS = (
     "At 0.1, 100 epochs are too few steps to get as far; a larger rate or more epochs might."
 )
-_EARLIER = (
-    "Fewer epochs would explain it: the accuracy rises slowly, and passes the published one early."
-)
+_EARLIER = "Fewer epochs would explain it: this run has the published accuracy early, and rises past it."
 _UNEXPLAINED = "Unexplained: with the guessed batch size of 32, this row trains well."
 
 _TOO_LARGE = (

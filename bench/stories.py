@@ -11,9 +11,17 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bench.evidence import by_learning_rate, converges, epochs_to, format_epochs, improving_at_the_end
+from bench.evidence import (
+    by_learning_rate,
+    converges,
+    epochs_to,
+    format_epochs,
+    improving_at_the_end,
+    seconds_to,
+)
 from harness.accuracy import format_accuracy
 from harness.exercise import Results
+from harness.results.evenness import time_sign
 from harness.stats import format_mean, span_around_best
 from harness.wording import counted
 from model.experiment import Training
@@ -57,8 +65,8 @@ def minibatch_size(results: Results) -> str:
     # Of the weights below the sigmoids.
     moved, usual = (each.distance_from_initialisation[2].mean() for each in (one, hundred))
     return (
-        "At one learning rate the number of steps decides, and a smaller batch takes more of them in "
-        f"an epoch. In {epochs}, batch size 100 takes {hundred.steps:,} steps "
+        "From batch size 100 up the number of steps decides at one learning rate, and a smaller batch "
+        f"takes more of them in an epoch. In {epochs}, batch size 100 takes {hundred.steps:,} steps "
         f"and ends at {_end(hundred)} test accuracy; gradient descent takes {descent.steps:,} and ends "
         f"at {_end(descent)}. {_after_equal_steps(results)}"
         f"Batch size 1 peaks at {format_accuracy(peak)} and "
@@ -84,7 +92,7 @@ def _after_equal_steps(results: Results) -> str:
         return ""
     now, end = format_accuracy(small.test_accuracy[epoch]), _end(large)
     return (
-        f"After equally many, {large.steps:,}, batch size 100 is at {now} ({counted(epoch, 'epoch')}) "
+        f"After {large.steps:,} steps each, batch size 100 is at {now} ({counted(epoch, 'epoch')}) "
         f"and 1000 at {end} ({counted(large.experiment.epochs, 'epoch')}). "
     )
 
@@ -105,8 +113,8 @@ def constant_init(results: Results) -> str:
     )
     return (
         "From zero the network predicts one class for every image, and so ends at that class's share: "
-        f"{shares}. The ReLU layer outputs 0, so "
-        "the gradient reaches only the parameters above it, which see the same input for every image. "
+        f"{shares}. The ReLU layer outputs 0, so only the biases of the second layer and the output "
+        "layer receive a gradient, and these see the same input for every image. "
         "From 0.01, 0.1 and 1 the units of a layer stay copies of each other, as if each layer had only "
         f"one unit; the best end is {_end(best)}, by {method} from {best.experiment.init:g}."
         f"{_stuck_below_the_output(others.values())}"
@@ -141,7 +149,8 @@ def online_gradient(results: Results) -> str:
     by_rate = [f"{_end(each)} at {rate:g}" for rate, each in online.items()]
     ends = {_end(each) for each in online.values()}
     where = ", ".join(by_rate) if len(ends) > 1 else f"{ends.pop()} at every rate"
-    verdict = "Not" if all(converges(each) is not True for each in online.values()) else "In part"
+    none = all(converges(each) is not True for each in online.values())
+    verdict, which = ("Not", "none ends at 90 %") if none else ("In part", "some end at 90 %")
     improving = f"{improving_at_the_end(online, 'the accuracy')} ".lstrip()
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
@@ -154,14 +163,14 @@ def online_gradient(results: Results) -> str:
         for order, seeds in gain.items()
     }
     return (
-        f"{verdict} within {epochs}: on the sorted stream the test accuracy ends at {where}. "
+        f"{verdict} within {epochs} ({which}): on the sorted stream the test accuracy ends at {where}. "
         f"{improving}Shuffled, SGD ends at {_end(theirs)} at the best of the "
         f"{counted(len(shuffled), 'rate')} tried ({best_at:g}). "
         "The network learns one class after the other and forgets the rest. "
         "The next gradients of the sorted stream all pull one way, so their mean "
-        "is a biased estimate: after three epochs of training, averaging 3000 of them divides the "
-        f"distance to the full gradient by {nearer['by_class']}, compared with {nearer['shuffled']} if "
-        "they are shuffled. Unbiasedness "
+        "is a biased estimate: after three epochs of training, the mean of 3000 is "
+        f"{nearer['by_class']} times as close to the full gradient as one alone; shuffled, it is "
+        f"{nearer['shuffled']} times as close. Unbiasedness "
         "is the assumption of the convergence proof that fails; smoothness does not depend on the order."
     )
 
@@ -183,13 +192,35 @@ def adam_vs_sgd(results: Results) -> str:
     return (
         f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate {adam_at:g} "
         f"({_end(best_adam)} test accuracy){lowest}, SGD at {sgd_at:g} ({_end(best_sgd)}). At 0.001 "
-        f"Adam reaches 90 % {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; at their best rates Adam "
-        f"{_soon(best_adam)}, SGD {_soon(best_sgd)}. {_epoch_times(adam[0.001], sgd[0.001])}"
+        f"Adam reaches 90 % {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; at their best rates "
+        f"{_both(_soon(best_adam), _soon(best_sgd))}. {_to_97(best_adam, best_sgd)}"
+        f"{_epoch_times(adam[0.001], sgd[0.001])}"
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
         f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
         f"still at {_end(sgd[1])} at rate 1. Rates that end within 5 points of the best: "
         f"{_span(adam)} for Adam, {_span(sgd)} for SGD."
     )
+
+
+def _both(adam: str, sgd: str) -> str:
+    return f"both {adam}" if adam == sgd else f"Adam {adam}, SGD {sgd}"
+
+
+def _to_97(adam: Training, sgd: Training) -> str:
+    """Returns a sentence on the epochs and seconds to 97 %, with a space at its end.
+
+    It is empty if one never gets there, or if their times are not comparable.
+    """
+    both = (adam, sgd)
+    reach = all((epochs_to(each, 0.97) <= each.experiment.epochs).all() for each in both)
+    if not reach or adam.ran_on != sgd.ran_on:
+        return ""
+    takes = [
+        f"{format_mean(seconds_to(each, 0.97), 2)} s{time_sign(each)} "
+        f"({format_epochs(each, epochs_to(each, 0.97))})"
+        for each in both
+    ]
+    return f"To 97 % Adam takes {takes[0]}, SGD {takes[1]}. "
 
 
 def _epoch_times(adam: Training, sgd: Training) -> str:

@@ -30,7 +30,8 @@ EXERCISE = Exercise(
     source="answer 2",
     figure="Figure 4",
     guesses=(
-        "The learning rate is 0.1 and the number of epochs 100, as in exercise 1.",
+        "The learning rate is 0.1 and the paper's number of epochs 100, as in exercise 1.",
+        "Of constants other than 0, which it does not name, 0.01, 0.1 and 1 are run.",
         "Both methods that it allows are run: gradient descent, and SGD at batch size 100.",
     ),
     story=stories.constant_init,

@@ -42,7 +42,7 @@ EXERCISE = Exercise(
     figure="Figure 6",
     guesses=(
         "The batch size is 32, with which SGD at 0.001 is near the published 0.927 after 100 epochs.",
-        "The number of epochs is 100, that of exercises 1 and 3.",
+        "The paper's number of epochs is 100, that of exercises 1 and 3.",
         "Adam's other settings are PyTorch's defaults.",
     ),
     story=stories.adam_vs_sgd,

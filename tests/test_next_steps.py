@@ -46,8 +46,8 @@ def test_each_kind_of_open_claim_has_a_step_that_decides_it(summary):
     assert next_steps(summary) == [
         NextStep(
             f"{command} --engine eager",
-            "the same engine for all rows, which may decide 2 claims on time: more than 37 min of "
-            "training, as eager is the slowest engine",
+            "the same engine for all rows, which may decide 2 claims about time: more than 37 min of "
+            "training, as eager, PyTorch's plain loop, is the slowest",
         ),
         NextStep(
             f"{command} --replicates 5",
@@ -60,7 +60,9 @@ def test_eagers_time_is_forecast_from_the_engines_speeds(summary):
     """Where they lack a row's case, the time is a lower limit."""
     speed = load_run(PUBLISHED / "epyc-1-core").speed
     first, _ = next_steps(summary, speed)
-    assert first.why.endswith(": about 6.8 h of training, as eager is the slowest engine")
+    assert first.why.endswith(
+        ": about 6.8 h of training, as eager, PyTorch's plain loop, is the slowest"
+    )
     lacking = [row for row in speed.rows if (row.engine, row.batch_size) != ("numba", 32)]
     first, _ = next_steps(summary, speed.model_copy(update={"rows": lacking}))
     assert ": more than " in first.why

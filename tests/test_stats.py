@@ -217,7 +217,7 @@ def test_times_are_judged_as_measured_and_without_epochs_out_of_line():
     assert is_longer("c", "b") == is_longer("c", "a") == (True, "")
     assert is_longer("b", "c") == (False, "")
     assert is_longer("a", "b") == (
-        None, "In seconds, epochs out of line (†) decide it: other processes delay some."
+        None, "In seconds it depends on epochs that other processes delayed (†)."
     )  # fmt: skip
     assert judge_times(lambda timed: None, rows) == (None, "")
     assert [time_sign(each) for each in rows.values()] == [" †", "", ""]

@@ -77,8 +77,8 @@ def _on_one_engine(summary: Summary, words: list[str], speed: SpeedFile | None) 
         case.seconds * (slowdown or 1) for case, slowdown in zip(summary.cases, slowdowns, strict=True)
     )
     why = (
-        f"the same engine for all rows, which may decide {counted(undecided, 'claim')} on time: "
-        f"{about} {format_duration(seconds)} of training, as eager is the slowest engine"
+        f"the same engine for all rows, which may decide {counted(undecided, 'claim')} about time: "
+        f"{about} {format_duration(seconds)} of training, as eager, PyTorch's plain loop, is the slowest"
     )
     return [NextStep(_with(words, "--engine", "eager"), why)]
 

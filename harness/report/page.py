@@ -18,7 +18,8 @@ import vl_convert
 from ..exercise import row_name
 from ..stats import format_mean
 from ..verdicts import (
-    DECIDED,
+    AGREEING,
+    DISAGREEING,
     DOES_NOT_HOLD,
     HOLDS,
     INCONCLUSIVE,
@@ -103,7 +104,8 @@ def render_page(
         meanings=MEANINGS,
         listed=listed,
         undecided=listed - len(run.claims),
-        decided=sum(claim.verdict in DECIDED for claim in run.claims.values()),
+        holding=sum(claim.verdict in AGREEING for claim in run.claims.values()),
+        failing=sum(claim.verdict in DISAGREEING for claim in run.claims.values()),
         seeds_each=seeds_each([*run.cases.values()]),
         exercises=shown,
         differing=differing[:_DIFFERENCES],

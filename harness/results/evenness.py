@@ -86,7 +86,7 @@ def judge_times(
     }
     if judge(usual) == measured:
         return measured, ""
-    return None, f"In seconds, epochs out of line ({UNEVEN_SIGN}) decide it: other processes delay some."
+    return None, f"In seconds it depends on epochs that other processes delayed ({UNEVEN_SIGN})."
 
 
 def _without_uneven(epoch_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
