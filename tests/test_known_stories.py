@@ -49,12 +49,12 @@ def test_batch_sizes():
     assert told == (
         "From batch size 100 up the number of steps decides at one learning rate, and a smaller batch "
         "takes more of them in an epoch. In 3 epochs, batch size 100 takes 1,800 steps and ends at "
-        "0.980 ± 0.013 test accuracy; gradient descent takes 3 and ends at 0.300 ± 0.013. "
-        "Batch size 1 peaks at 0.940 ± 0.000 and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too small. At 0.01 it "
-        "ends at 0.970 ± 0.013. At 0.1 the weights below the sigmoids end 25 times as far from where "
-        "they started as at batch size 100. So the sigmoids saturate, and pass on ever less of the "
-        "gradient. In PyTorch's plain loop under seed 0, after three epochs, 99 % of their outputs on "
-        "the test set are within 0.01 of 0 or 1, compared with 6 % at batch size 100."
+        "0.980 ± 0.013 test accuracy; gradient descent takes 3 and ends at 0.300 ± 0.013. Batch size 1 "
+        "peaks at 0.940 ± 0.000 and drops to 0.200 ± 0.013: 0.1 is too large a rate for it, not too "
+        "small. At 0.01 it ends at 0.970 ± 0.013. At 0.1 the weights below the sigmoids end 25 times as"
+        " far from where they started as at batch size 100. So the sigmoids saturate, and pass on ever "
+        "less of the gradient. In PyTorch's plain loop under seed 0, after three epochs, 99 % of their "
+        "outputs on the test set are within 0.01 of 0 or 1, compared with 6 % at batch size 100."
     )
 
 
