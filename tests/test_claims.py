@@ -92,7 +92,7 @@ def test_true(trained, decide):
     suite.run("-k", "test_one_seed or test_still or test_times or test_true").assert_outcomes(passed=4)
     one, still, times, true = suite.summary()["claims"]
     assert one["evidence"] == (
-        "It is 0.95. With one seed, it is within the sampling error of the test set."
+        "It is 0.95. With one seed, the difference is within the sampling error of the test set."
     )
     assert (one["criterion"], one["shown_in"]) == ("By hand.", "learning-rate")
     assert still["evidence"] == "It is 0.95. It still rises."

@@ -129,10 +129,10 @@ def _failing_in_a_line() -> Iterator[None]:
     try:
         yield
     except _EXPECTED as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        pytest.fail(f"{reason}; reduce --replicates", pytrace=False)
+        reason = f"{str(error).splitlines()[0].rstrip('.')}; reduce --replicates"
+        raise pytest.fail.Exception(reason, pytrace=False) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
