@@ -211,8 +211,8 @@ def test_rows_are_those_of_this_machine(cluster, study):
     assert "3 rows to train on a cluster: 2 nodes with" in study.output
     host = os.uname().nodename
     assert f"Trained on a cluster: 4 rows on {host}." in study.output
-    assert f"Trained on {host} halved, sgd-lr0.25" in (study.path / "there" / "summary.md").read_text()
-    assert f"Trained on {host} halved, sgd-lr0.25" in (study.path / "there" / "report.html").read_text()
+    assert f"Trained on {host}: halved, sgd-lr0.25" in (study.path / "there" / "summary.md").read_text()
+    assert f"Trained on {host}: halved, sgd-lr0.25" in (study.path / "there" / "report.html").read_text()
     with (study.path / "there" / "results.csv").open() as file:
         assert {row["node"] for row in csv.DictReader(file)} == {host}
     assert len([*(study.path / "there" / "weights").iterdir()]) == 8
