@@ -299,15 +299,13 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
         if name not in exercise.measurements:
             missing = _missing(f"{path} has no measurement", name, exercise.measurements)
             pytest.fail(missing, pytrace=False)
-        key = {"run": fingerprint_of(request.config)}
-        record, seeds = (
-            stored(MeasurementRecord, f"{path}::{name}", key, make),
-            look_of(request.node).seeds,
-        )
+        key, measurement = {"run": fingerprint_of(request.config)}, f"{path}::{name}"
+        record = stored(MeasurementRecord, measurement, key, make)
+        seeds = look_of(request.node).seeds
         if len(record.seeds) < seeds:
             record = stored.with_seeds(
                 MeasurementRecord,
-                f"{path}::{name}",
+                measurement,
                 key,
                 seeds,
                 lambda record, missing: with_more_results(record, make(missing)),
