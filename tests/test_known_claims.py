@@ -50,6 +50,8 @@ BASE = {
         "adam-lr0.1": 0.1,
         "adam-lr1": 0.1,
         "adam-lr10": 0.27,
+        "adam-lr0.0001": 0.975,
+        "adam-lr0.00001": 0.93,
         "sgd-lr0.001": 0.925,
         "sgd-lr0.01": 0.98,
         "sgd-lr0.1": 0.97,
@@ -410,6 +412,13 @@ CASES = {
             ({"adam-lr0.01": 0.99}, False),
             ({"adam-lr0.01": 0.984}, None),
             ({"adam-lr10": 0.99}, False),
+        ],
+        "test_adam_is_not_better_below_0_001": [
+            ({}, True),
+            ({"adam-lr0.0001": 0.99}, False),
+            ({"adam-lr0.00001": 0.99}, False),
+            ({"adam-lr0.0001": 0.984}, None),
+            ({"adam-lr0.01": 0.99}, True),
         ],
         "test_adam_is_poor_from_0_1_up": [
             ({}, True),
