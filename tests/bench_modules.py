@@ -21,11 +21,16 @@ def call_test(module: ModuleType, name: str, given: dict[str, Any]) -> None:
     function(**{each: (given | own)[each] for each in names})
 
 
-@cache
 def bench_module(name: str) -> ModuleType:
     """Returns the module `bench.NAME`, without leaving `bench` among the imported packages."""
+    return using_bench(f"bench.{name}")
+
+
+@cache
+def using_bench(name: str) -> ModuleType:
+    """Returns a module that imports `bench`, without leaving `bench` among the imported packages."""
     try:
-        return importlib.import_module(f"bench.{name}")
+        return importlib.import_module(name)
     finally:
         for imported in [each for each in sys.modules if each.partition(".")[0] == "bench"]:
             del sys.modules[imported]

@@ -9,12 +9,17 @@ import json
 import numpy as np
 import pytest
 
-from bench.paper import TABLE_1, TABLE_3
-from examples.hyperparameters import agreement, figures, test_table_1, test_table_3
+from examples.hyperparameters import agreement, figures
 from examples.hyperparameters.agreement import Comparison
 from harness.exercise import Results
 from model.dataset import MNIST
+from tests.bench_modules import bench_module, using_bench
 from tests.data import made_up_training
+
+test_table_1, test_table_3 = (
+    using_bench(f"examples.hyperparameters.test_table_{table}") for table in (1, 3)
+)
+TABLE_1, TABLE_3 = bench_module("paper").TABLE_1, bench_module("paper").TABLE_3
 
 EPOCHS = 4
 ROUNDED = 0.0004

@@ -608,6 +608,45 @@ def test_accuracies_after_the_same_numbers_of_steps(tmp_path):
     ]
 
 
+def by_batch_size(**published):
+    """Returns a run of two batch sizes with SGD, and of one with Adam."""
+
+    def of(optimizer, size, end):
+        return trained(optimizer, (0.1, 0.2, end), seconds=(0, 1, 2), batch_size=size)
+
+    rows = {
+        "sgd-10": of(SGD(0.1), 10, 0.5),
+        "sgd-1000": of(SGD(0.1), 1000, 0.6),
+        "adam-1000": of(Adam(0.01), 1000, 0.7),
+    }
+    return run_of({FIRST: rows}, published={row: Published(*of) for row, of in published.items()})
+
+
+def test_accuracies_by_batch_size(tmp_path):
+    """Rows that differ in the batch size alone share a line, and its published figure."""
+    figures = {"sgd-10": (0.9,), "sgd-1000": (0.9,), "adam-1000": (0.8,)}
+    folder = written(by_batch_size(**figures), tmp_path / "run")
+    assert table_of(quotes.OF_AN_EXERCISE["batches"](folder, "test_1_x")) == [
+        ["row", "paper", "10", "1,000"],
+        ["SGD, rate 0.1", "0.900", "0.5000", "0.6000"],
+        ["Adam, rate 0.01", "0.800", "–", "0.7000"],
+    ]
+
+
+def test_a_line_with_two_published_figures_shows_none(tmp_path):
+    folder = written(by_batch_size(**{"sgd-10": (0.9,), "sgd-1000": (0.8,)}), tmp_path / "run")
+    header, *lines = table_of(quotes.OF_AN_EXERCISE["batches"](folder, "test_1_x"))
+    assert header == ["row", "10", "1,000"]
+    assert [line[0] for line in lines] == ["SGD, rate 0.1", "Adam, rate 0.01"]
+
+
+def test_one_batch_size_has_no_table_of_them(tmp_path):
+    rows = {"a": trained(SGD(0.1), (0.1, 0.5), seconds=(0, 1))}
+    folder = written(run_of({FIRST: rows}, published={}), tmp_path / "run")
+    with pytest.raises(LookupError, match="needs rows of several batch sizes, which the run lacks"):
+        quotes.OF_AN_EXERCISE["batches"](folder, "test_1_x")
+
+
 def test_the_made_up_run_is_what_it_claims():
     assert {case.engine for case in RUN.summary.cases} == {"eager", "numba"}
     assert {len(case.seeds) for case in RUN.summary.cases} == {1, 2, 3}

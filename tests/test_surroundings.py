@@ -151,7 +151,7 @@ def test_without_altair_there_are_tables_but_no_figures_of_exercises(suite):
     assert not (suite.report / "figures.json").exists()
 
 
-@pytest.mark.parametrize("study", ["bench", "examples/optimizers"])
+@pytest.mark.parametrize("study", ["bench", "examples/optimizers", "examples/hyperparameters"])
 def test_a_study_is_collected_without_altair(study):
     code = f"{WITHOUT_ALTAIR}import pytest\nsys.exit(pytest.main(['{study}', '--collect-only', '-q']))"
     ran = subprocess.run(

@@ -21,6 +21,7 @@ from ..wording import counted
 from . import tables, terminal
 from .scaling import scaling
 from .seed_counts import seeds_each
+from .series import phrase, varying
 
 _PEERS = {"eager": "eager", "jax": "JAX", "torch.compile": "torch.compile"}  # names in the tables
 
@@ -76,6 +77,32 @@ def _findings(folder: Path, module: str) -> str:
     headers = {"text": "claim", **source, "verdict": "verdict", "evidence": "evidence"}
     parts = [_rows_table(cases, summary)]
     return "\n\n".join([*parts, tables.claims_table(claims, headers)] if claims else parts)
+
+
+def _batches(folder: Path, module: str) -> str:
+    """Returns an exercise's accuracies by batch size; rows that differ in nothing else share a line."""
+    summary = _summary(folder)
+    cases = _rows_of(_exercise(summary, module), summary)
+    sizes = sorted({case.experiment.batch_size for case in cases})
+    if len(sizes) < 2:
+        raise LookupError("needs rows of several batch sizes, which the run lacks")
+    settings = varying([case.experiment for case in cases], ["batch size"])
+    lines: dict[str, dict[int, tables.Cells]] = {}
+    for case in cases:
+        label = phrase(case.experiment, settings) or "all rows"
+        lines.setdefault(label, {})[case.experiment.batch_size] = tables.cells_of(case)
+    figures = [{cells.published for cells in line.values()} for line in lines.values()]
+    one_each = all(len(each) == 1 for each in figures)
+    body = [
+        [
+            label,
+            *(each if one_each else ()),
+            *(line[size].accuracy if size in line else tables.NONE for size in sizes),
+        ]
+        for (label, line), each in zip(lines.items(), figures, strict=True)
+    ]
+    headers = ["row", *[summary.study.published] * one_each, *(f"{size:,}" for size in sizes)]
+    return _table(body, headers, ["left", *["right"] * (len(headers) - 1)])
 
 
 def _steps(folder: Path, module: str) -> str:
@@ -225,6 +252,7 @@ OF_A_RUN: dict[str, Callable[[Path], str]] = {
 OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {
     "terminal": _terminal,
     "findings": _findings,
+    "batches": _batches,
     "steps": _steps,
 }
 
