@@ -9,7 +9,9 @@ from harness.exercise import Published
 _TOO_FEW_STEPS = (
     "At 0.1, 100 epochs are too few steps to get as far; a larger rate or more epochs might."
 )
-_EARLIER = "Fewer epochs would explain it: this run has the published accuracy early, and rises past it."
+_EARLIER = (
+    "Fewer epochs would explain it: this run reaches the published accuracy early, then exceeds it."
+)
 _UNEXPLAINED = "Unexplained: with the guessed batch size of 32, this row trains well."
 
 _TOO_LARGE = (
@@ -49,7 +51,8 @@ TABLE_3 = {
     ("adam", 0.1): Published(0.098),
     ("adam", 1): Published(0.160),
     ("adam", 10): Published(
-        0.103, remark="It jumps from epoch to epoch at such a rate, so chance decides where it ends."
+        0.103,
+        remark="At such a rate the accuracy jumps from epoch to epoch, so chance decides where it ends.",
     ),
     ("sgd", 0.001): Published(0.927),
     ("sgd", 0.01): Published(0.973),

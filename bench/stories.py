@@ -65,8 +65,9 @@ def minibatch_size(results: Results) -> str:
     # Of the weights below the sigmoids.
     moved, usual = (each.distance_from_initialisation[2].mean() for each in (one, hundred))
     return (
-        "From batch size 100 up the number of steps decides at one learning rate, and a smaller batch "
-        f"takes more of them in an epoch. In {epochs}, batch size 100 takes {hundred.steps:,} steps "
+        "From batch size 100 up, at one learning rate, the number of steps decides how far training "
+        "gets, and a smaller batch takes more of them in an epoch. "
+        f"In {epochs}, batch size 100 takes {hundred.steps:,} steps "
         f"and ends at {_end(hundred)} test accuracy; gradient descent takes {descent.steps:,} and ends "
         f"at {_end(descent)}. {_after_equal_steps(results)}"
         f"Batch size 1 peaks at {format_accuracy(peak)} and "
@@ -150,7 +151,11 @@ def online_gradient(results: Results) -> str:
     ends = {_end(each) for each in online.values()}
     where = ", ".join(by_rate) if len(ends) > 1 else f"{ends.pop()} at every rate"
     none = all(converges(each) is not True for each in online.values())
-    verdict, which = ("Not", "none ends at 90 %") if none else ("In part", "some end at 90 %")
+    verdict, which = (
+        ("It does not converge", "no rate ends at 90 %")
+        if none
+        else ("It converges only in part", "some rates end at 90 %")
+    )
     improving = f"{improving_at_the_end(online, 'the accuracy')} ".lstrip()
     bias = results.measurements["gradient-bias"]
     counts = bias[0]["by_class"]["counts"]
@@ -196,8 +201,8 @@ def adam_vs_sgd(results: Results) -> str:
         f"{_both(_soon(best_adam), _soon(best_sgd))}. {_to_97(best_adam, best_sgd)}"
         f"{_epoch_times(adam[0.001], sgd[0.001])}"
         "Adam divides each gradient by its recent size, so its steps are as long as the rate says, and "
-        f"0.1 is already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, and it is "
-        f"still at {_end(sgd[1])} at rate 1. Rates that end within 5 points of the best: "
+        f"at 0.1 they are already too long ({_end(adam[0.1])}); SGD's steps shrink with the gradient, "
+        f"and it is still at {_end(sgd[1])} at rate 1. Rates that end within 5 points of the best: "
         f"{_span(adam)} for Adam, {_span(sgd)} for SGD."
     )
 

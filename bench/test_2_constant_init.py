@@ -30,9 +30,9 @@ EXERCISE = Exercise(
     source="answer 2",
     figure="Figure 4",
     guesses=(
-        "The learning rate is 0.1 and the paper's number of epochs 100, as in exercise 1.",
-        "Of constants other than 0, which it does not name, 0.01, 0.1 and 1 are run.",
-        "Both methods that it allows are run: gradient descent, and SGD at batch size 100.",
+        "The learning rate is 0.1 and the number of epochs 100, as in exercise 1.",
+        "The paper names no constant but 0; of others, 0.01, 0.1 and 1 are run.",
+        "The paper allows two methods, and both are run: gradient descent, and SGD at batch size 100.",
     ),
     story=stories.constant_init,
     # Quick: the effect of zero on the first layers shows from the first step, and the other values
@@ -141,7 +141,8 @@ def test_zero_ends_at_0_113(trained, decide):
     "From zero, the losses do not decrease.",
     source="answer 2, Figure 4",
     expected=REPRODUCED,
-    criterion="Neither loss ends more than 0.01 nats lower, which could not be seen in a figure.",
+    criterion="Neither loss ends more than 0.01 nats lower than it starts; a smaller drop could not be "
+    "seen in a figure.",
     shown_in="loss",
 )
 def test_zero_losses_do_not_decrease(trained, decide):

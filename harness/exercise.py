@@ -32,7 +32,7 @@ class Published:
     test_accuracy: float | None = None
     seconds: float | None = None
     remark: str = ""
-    """The likely reason why the accuracy does not come back, in a sentence, if that is known."""
+    """The likely reason, in a sentence, if the accuracy is not reproduced and the reason is known."""
 
     def __post_init__(self) -> None:
         printable("remark", self.remark)

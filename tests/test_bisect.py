@@ -207,7 +207,7 @@ class TestCommand:
     def test_the_commit_since_which_a_row_learns_worse(self, compared, repository, capsys):
         asked = compared(learning=lambda number: "fell" if number >= 2 else "identical")
         assert self.bisected(row=CASE) == 0
-        assert f"The first commit that is learning worse: {commit(repository, 2)}" in (
+        assert f"The first commit at which the row learns worse: {commit(repository, 2)}" in (
             capsys.readouterr().out
         )
         assert {points for _, _, points in asked[1:]} == {3}

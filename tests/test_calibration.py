@@ -30,7 +30,7 @@ def test_quiet_runs_cause_no_alarm_and_their_detectable_slowdowns_are_detected()
     assert alarms.happened <= 1
     assert found.happened >= 17
     assert together.happened == 20
-    assert str(together) == "  detected slowdowns of all rows, of 10 %: 20 of 20 (100.0%)"
+    assert str(together) == "  slowdowns of all rows by 10 % that were detected: 20 of 20 (100.0%)"
 
 
 def test_noise_hides_a_slowdown():

@@ -160,14 +160,14 @@ def _judge(selection: Selection, base: Checkout, ends: ABComparison, measure: st
 
 
 def _show(known: Bisection, root: Path, measure: str) -> None:
-    what = "slower" if measure == "time" else "learning worse"
+    what = "the row is slower" if measure == "time" else "the row learns worse"
     if len(known.candidates) == 1:
         (commit,) = known.candidates
-        print(f"\nThe first commit that is {what}: {_named(root, commit, digits=40)}")
+        print(f"\nThe first commit at which {what}: {_named(root, commit, digits=40)}")
         figures = {each.commit: each.figures for each in known.judged}
         print(f"Compared with GOOD: {figures[commit]}")
         return
-    print(f"\nThe first commit that is {what} is one of these, which could not be decided:")
+    print(f"\nThe first commit at which {what} is one of these; some were skipped:")
     for commit in known.candidates:
         print(f"  {_named(root, commit)}")
 

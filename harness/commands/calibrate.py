@@ -101,8 +101,8 @@ def times_of(runs: Sequence[EpochTimes], rng: np.random.Generator) -> list[Rate 
     return [
         f"Times: {len(runs)} runs of {len(cases)} rows, {SAVED} drawn as the baseline:",
         Rate("  runs of unchanged code with a false alarm", alarms, DRAWS),
-        Rate("  detected slowdowns of one row, of its smallest detectable size", found, DRAWS),
-        Rate(f"  detected slowdowns of all rows, of {PERCENT:g} %", together, DRAWS),
+        Rate("  slowdowns of one row by its smallest detectable size that were detected", found, DRAWS),
+        Rate(f"  slowdowns of all rows by {PERCENT:g} % that were detected", together, DRAWS),
         f"  rows whose smallest detectable slowdown is {2 * PERCENT:g} % or less: {share:.0%}",
         f"  rows trained again per run of unchanged code: {retrained / DRAWS:.1f}",
     ]
@@ -161,7 +161,7 @@ def accuracies_of(run: SavedRun, rng: np.random.Generator) -> list[Rate | str]:
         Rate("  runs of unchanged code with a false alarm", alarms, DRAWS),
     ]
     if quiet:
-        of = f"  detected drops of {POINTS:g} point in one of {len(quiet)} rows that vary by at most"
+        of = f"  drops of {POINTS:g} point detected in one of {len(quiet)} rows that vary by at most"
         rates.append(Rate(f"{of} {QUIET} points", found, DRAWS))
     return rates
 

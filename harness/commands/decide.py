@@ -1,6 +1,6 @@
 """Decides the claims of a report again, from its records: `python -m harness decide FOLDER`.
 
-For a run whose claims were worded, or decided by a rule, that has changed since. Nothing is trained, and
+For a run that was made before the wording of a claim, or its rule, changed. Nothing is trained, and
 the report stays as it is: a new report folder has its records, the verdicts and stories of today, and
 the command, machine and commit that the run was made with.
 """

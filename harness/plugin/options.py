@@ -67,7 +67,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="MAX",
         help="If seeds leave a claim open, train the rows that it compares with more seeds, twice as "
-        "many each time, until it is decided or has MAX (default: only those of --replicates)",
+        "many each time, until the claim is decided or they have MAX (default: only those of "
+        "--replicates)",
     )
     group.addoption(
         "--dataset",
@@ -105,8 +106,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--shard",
         default=None,
         metavar="K/N",
-        help="Train only the K-th of N parts of the rows, which are the same on every machine and take "
-        "about equally long; `python -m harness merge` makes one report of all",
+        help="Train only the K-th of N parts of the rows. Every machine makes the same parts, which "
+        "take about equally long; `python -m harness merge` makes one report of their reports",
     )
     group.addoption(
         "--cluster",
@@ -118,7 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--cluster-same",
         action="store_true",
-        help="Use only nodes with one model of CPU or GPU: the one with most cores or GPUs",
+        help="Use only nodes with one model of CPU or GPU: the one with the most cores or GPUs",
     )
     group.addoption(
         "--save-weights",
@@ -141,7 +142,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(option, "codspeed") and (option.codspeed or "CODSPEED_ENV" in os.environ):
         raise pytest.UsageError(
             "--codspeed replaces pytest-benchmark, which times the trainings; leave it out, and "
-            "CODSPEED_ENV unset"
+            "unset CODSPEED_ENV"
         )
     study = config.stash[SESSION_STUDY]
     scale = study.study.default_scale if option.scale is None else option.scale
@@ -202,8 +203,8 @@ def _seeds_until_decided(option: argparse.Namespace, replicates: int) -> int | N
     for other in ("cluster", "shard"):
         if getattr(option, other) is not None:
             raise pytest.UsageError(
-                f"--seeds-until-decided cannot be combined with --{other}, which trains the rows "
-                "elsewhere than the claims are decided; leave one out"
+                f"--seeds-until-decided cannot be combined with --{other}, with which rows are not "
+                "trained where claims are decided; leave one out"
             )
     most = _count("--seeds-until-decided", given, least=replicates + 1)
     _check_memory("--seeds-until-decided", option.device, most)
