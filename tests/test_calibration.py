@@ -65,7 +65,7 @@ def test_ten_seeds_calibrate_accuracies(tmp_path, capsys):
     header, alarms, found = capsys.readouterr().out.splitlines()
     assert header.startswith("Accuracies: 8 rows under 12 seeds (0001_base.json)")
     assert alarms == "  runs of unchanged code with a false alarm: 0 of 20 (0.0%)"
-    assert found.startswith("  detected drops of 1 point in one of 8 rows ")
+    assert found.startswith("  drops of 1 point detected in one of 8 rows ")
     assert found.endswith(": 20 of 20 (100.0%)")
 
 

@@ -165,8 +165,8 @@ def test_orders_of_presentation():
     assert told.startswith(
         "It does not converge within 1 epoch (no rate ends at 90 %): on the sorted stream the test "
         "accuracy ends at 0.200 at 0.1, 0.750 at 0.01, 0.600 at 0.001. At 0.1, 0.01 and 0.001 the "
-        "accuracy still improves at the end. Shuffled, SGD ends at 0.960 at the best of the 2 rates tried "
-        "(0.001). The network learns one class"
+        "accuracy still improves at the end. Shuffled, SGD ends at 0.960 at the best of the 2 rates "
+        "tried (0.001). The network learns one class"
     )
     # Gains of 1.2 and 1.5, and of 40 and 80: half the widths are 12.706 times half the difference.
     assert (
