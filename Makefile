@@ -29,7 +29,7 @@ help:
 	@echo "make history  find steps in all saved runs and reports, and draw them on one page; ARGS=... names folders"
 	@echo "make speed    measure every engine's time per step on this machine"
 	@echo "make times    measure whether training times hold under -n"
-	@echo "make ab BASE=main     compare a revision with the working tree, in turns; ARGS=... selects rows"
+	@echo "make ab BASE=main     compare a revision with the working tree, taking turns; ARGS=... selects rows"
 	@echo "make bisect ROW=... GOOD=... BAD=...    find the commit since which a row is slower or learns worse"
 	@echo "make noise    measure how noisy this machine is, and which slowdowns can be detected on it"
 	@echo "make calibrate RUNS=\".benchmarks/*/*.json\"    measure how often the gates are wrong, and right, on these runs"

@@ -27,7 +27,7 @@ _COMMANDS = {
     "publish": "keep a run among the published runs of its study, and quote it in the docs",
     "site": "draw the pages of all published runs, with an index, to be served",
     "prune": "delete the oldest report folders of a study",
-    "ab": "compare how fast and how well a revision and the working tree train, in turns",
+    "ab": "compare how fast and how well a revision and the working tree train, taking turns",
     "bisect": "find the commit since which a row is slower or learns worse",
     "noise": "measure how noisy this machine is, and which slowdowns can be detected on it",
     "calibrate": "measure the gates' rates of false alarms and detections on saved runs",

@@ -1,4 +1,4 @@
-"""A/B: compares a revision with the working tree, in turns, on one machine, in one run.
+"""A/B: compares a revision with the working tree, taking turns, on one machine, in one run.
 
 `selection` asks pytest which rows to compare; `worktree` checks out the base; `payload` is the code that
 trains in either checkout and `side` talks to it; `turns` has both sides take turns; `comparison` runs

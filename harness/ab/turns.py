@@ -1,4 +1,4 @@
-"""Trains a row on both sides in turns, under one lease, and times each turn.
+"""Trains a row on both sides alternately, under one lease, and times each turn.
 
 A turn is a part of an epoch: about 50 ms of whole batches, or a single batch that takes longer. Both
 sides train on the same examples in the same order, so their turns are compared in pairs. The sides

@@ -71,7 +71,7 @@ def measure_rows(workers: int) -> dict[str, float]:
 
 
 def measure_times(workers: int, rounds: int, report: Path | None = None) -> None:
-    """Runs both kinds in turns, `rounds` times; writes `times.json` to `report` (None: the latest)."""
+    """Runs both kinds alternately, `rounds` times; writes `times.json` to `report` (None: the latest)."""
     report = run_folders.for_the_machine(REPORTS, report)
     serial, parallel = [], []
     for _ in range(rounds):
@@ -96,5 +96,5 @@ def measure_times(workers: int, rounds: int, report: Path | None = None) -> None
     sealed.write_content(report / TIMES, found)
     print(
         f"\nRatio of -n {workers} to serial: median {median(ratios):.3f}, from {min(ratios):.3f} to "
-        f"{max(ratios):.3f}. Times are medians of {rounds} runs of each kind, in turns."
+        f"{max(ratios):.3f}. Times are medians of {rounds} runs of each kind, alternating."
     )

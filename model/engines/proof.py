@@ -139,7 +139,7 @@ def prove(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResu
 
 
 def try_engine(engine: EngineModule, experiment: Experiment, data: Data) -> ProofResult:
-    """Compares some steps of the experiment's kind on the engine and on eager, in turns."""
+    """Compares some steps of the experiment's kind on the engine and on eager, alternately."""
     try:
         return _compared(engine, experiment, data)
     except (EngineError, MemoryError, torch.OutOfMemoryError) as error:
