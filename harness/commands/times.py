@@ -71,7 +71,7 @@ def measure_rows(workers: int) -> dict[str, float]:
 
 
 def measure_times(workers: int, rounds: int, report: Path | None = None) -> None:
-    """Runs both kinds alternately, `rounds` times; writes `times.json` to `report` (None: the latest)."""
+    """Runs both kinds alternately, `rounds` times; writes `times.json` to `report` (None: latest)."""
     report = run_folders.for_the_machine(REPORTS, report)
     serial, parallel = [], []
     for _ in range(rounds):
