@@ -18,7 +18,7 @@ from harness.report.changes import RowChange, compare_runs
 from harness.report.claim_list import in_reading_order
 from harness.report.differences import likely_reason, points_from_published, uneven_note
 from harness.report.headline import headline
-from harness.report.next_steps import next_steps
+from harness.report.next_steps import next_steps, open_without
 from harness.report.page_exercise import exercise_on_page
 from harness.report.series import lines_of
 from harness.report.tables import best_of, cells_of, format_reached, format_seconds
@@ -382,9 +382,9 @@ def test_the_full_scale_is_forecast_from_each_rows_own_epochs():
     assert step.why == "20 epochs: about 15 min of training"
     assert step.command == "pytest bench/ --scale paper"
     claims = [claim(FIRST, "a", NOT_TESTABLE), claim(SECOND, "b", NOT_TESTABLE)]
-    assert next_steps(run_of(TRAININGS, claims).summary)[0].why == (
-        "20 epochs, which may decide 2 more claims: about 15 min of training"
-    )
+    step = next_steps(run_of(TRAININGS, claims).summary)[0]
+    assert step.why == "20 epochs, which may decide 2 more claims: about 15 min of training"
+    assert step.claims == (*claims,)
 
 
 def test_more_seeds_are_forecast_from_each_rows_own_seeds():
@@ -398,6 +398,8 @@ def test_more_seeds_are_forecast_from_each_rows_own_seeds():
     *_, step = next_steps(run_of(TRAININGS, claims).summary)
     assert step.why == "5 seeds, may decide 2 inconclusive claims: at most 9 min of training"
     assert step.command == "pytest bench/ --replicates 5"
+    assert step.claims == (claims[0], claims[2])
+    assert open_without([step], run_of(TRAININGS, claims).summary) == [claims[3]]
 
 
 @pytest.mark.parametrize(("seeds", "steps"), [(1, 1), (2, 0), (3, 0)])
@@ -419,6 +421,7 @@ def test_another_engine_is_suggested_only_if_engines_differ(engine, steps):
     claims = [claim(FIRST, "a", INCONCLUSIVE, f"{NOT_COMPARABLE}: b used another.")]
     summary = run_of({FIRST: rows}, claims, full={FIRST: 1}, scale="paper").summary
     assert [step.command for step in next_steps(summary)] == steps * ["pytest bench/ --engine eager"]
+    assert [step.claims for step in next_steps(summary)] == steps * [(*claims,)]
 
 
 def with_open_claim(seeds, rows):

@@ -22,6 +22,7 @@ from harness.report.legend import legend_of
 from harness.report.load import load_run
 from harness.report.next_steps import NextStep
 from harness.report.series import lines_of
+from harness.verdicts import INCONCLUSIVE
 from tests import reports
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
@@ -386,10 +387,29 @@ def test_the_page_ends_with_what_to_run_next_and_a_glossary(folder, monkeypatch)
     monkeypatch.setattr("harness.report.page.next_steps", lambda summary, speed: [step])
     elements = Elements(page_of(folder))
     assert [words(each) for each in elements.all(within="next") if each["name"] in ("dt", "dd")] == [
-        *step
+        step.command,
+        step.why,
     ]
     terms = {words(each) for each in elements.all("dt", within="glossary")}
     assert {"row", "claim", "verdict", "outcome", "engine", "lease", "time to accuracy"} <= terms
+
+
+def test_the_next_steps_link_to_the_claims_that_they_may_decide(folder, monkeypatch):
+    """The other inconclusive claims are listed after them."""
+    changed(folder, lambda summary: [each.update(verdict=INCONCLUSIVE) for each in summary["claims"]])
+    claims = load_run(folder).summary.claims
+    step = NextStep("make bench", "Five seeds.", (claims[1],))
+    monkeypatch.setattr("harness.report.page.next_steps", lambda summary, speed: [step])
+    elements = Elements(page_of(folder))
+    links = elements.all("a", within="next")
+    others = [each for each in claims if each is not claims[1]]
+    assert [words(each) for each in links] == [each.text for each in (claims[1], *others)]
+    ids = {each.get("id") for each in elements.found}
+    assert {each["href"].removeprefix("#") for each in links} <= ids
+    assert [words(each) for each in elements.all("summary", within="next")] == [
+        "Which claims?",
+        "Inconclusive for other reasons, which their evidence gives",
+    ]
 
 
 def test_a_run_of_one_row_without_claims_or_published_figures(tmp_path):

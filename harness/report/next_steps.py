@@ -7,7 +7,7 @@ are predicted from the run's own and, for another engine, from the engines' spee
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..engine_speeds.comparable import NOT_COMPARABLE
@@ -26,6 +26,8 @@ class NextStep(NamedTuple):
 
     command: str
     why: str
+    claims: tuple[Decision, ...] = ()
+    """The open claims that it may decide."""
 
 
 def next_steps(summary: Summary, speed: SpeedFile | None = None) -> list[NextStep]:
@@ -46,11 +48,17 @@ def next_steps(summary: Summary, speed: SpeedFile | None = None) -> list[NextSte
     ]
 
 
+def open_without(steps: Sequence[NextStep], summary: Summary) -> list[Decision]:
+    """Returns the inconclusive claims that none of the steps may decide."""
+    listed = [claim for step in steps for claim in step.claims]
+    return [each for each in _inconclusive(summary, "") if each not in listed]
+
+
 def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
     if summary.full_scale in ("", summary.scale):
         return []
-    untestable = _count(summary, lambda claim: claim.verdict == NOT_TESTABLE)
-    more = f", which may decide {counted(untestable, 'more claim')}" if untestable else ""
+    untestable = tuple(claim for claim in summary.claims if claim.verdict == NOT_TESTABLE)
+    more = f", which may decide {counted(len(untestable), 'more claim')}" if untestable else ""
     full = {case: each.full_epochs for each in summary.exercises for case in each.cases}
     epochs = [each for case in summary.cases if (each := full.get(case.id))]
     if len(epochs) < len(summary.cases):
@@ -62,12 +70,12 @@ def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
         )
         most = counted(max(epochs), "epoch")
         why = f"{most}{more}: about {format_duration(seconds)} of training"
-    return [NextStep(_with(words, "--scale", summary.full_scale), why)]
+    return [NextStep(_with(words, "--scale", summary.full_scale), why, untestable)]
 
 
 def _on_one_engine(summary: Summary, words: list[str], speed: SpeedFile | None) -> list[NextStep]:
     """Suggests eager, which trains every row, if claims on time are open as engines differ."""
-    undecided = _count(summary, lambda claim: NOT_COMPARABLE in claim.evidence)
+    undecided = _inconclusive(summary, NOT_COMPARABLE)
     if not undecided or len({case.engine for case in summary.cases}) == 1:
         return []
     slowdowns = [_slowdown_by_eager(case, speed) for case in summary.cases]
@@ -77,10 +85,10 @@ def _on_one_engine(summary: Summary, words: list[str], speed: SpeedFile | None) 
         case.seconds * (slowdown or 1) for case, slowdown in zip(summary.cases, slowdowns, strict=True)
     )
     why = (
-        f"the same engine for all rows, which may decide {counted(undecided, 'claim')} about time: "
+        f"the same engine for all rows, which may decide {counted(len(undecided), 'claim')} about time: "
         f"{about} {format_duration(seconds)} of training, as eager, PyTorch's plain loop, is the slowest"
     )
-    return [NextStep(_with(words, "--engine", "eager"), why)]
+    return [NextStep(_with(words, "--engine", "eager"), why, undecided)]
 
 
 def _slowdown_by_eager(case: CaseSummary, speed: SpeedFile | None) -> float | None:
@@ -103,14 +111,9 @@ def _slowdown_by_eager(case: CaseSummary, speed: SpeedFile | None) -> float | No
 def _with_more_seeds(summary: Summary, words: list[str]) -> list[NextStep]:
     """Suggests a few seeds for all rows, then more of them for the rows that open claims compare."""
     seeds = max(len(case.seeds) for case in summary.cases)
-    by_seeds = [
-        claim
-        for claim in summary.claims
-        if claim.verdict == INCONCLUSIVE
-        and (SEEDS_LEAVE_IT_OPEN in claim.evidence or ONE_SEED_IS_TOO_FEW in claim.evidence)
-    ]
-    undecided = len(by_seeds)
-    if seeds > 1 and not undecided:
+    by_seeds = _inconclusive(summary, SEEDS_LEAVE_IT_OPEN, ONE_SEED_IS_TOO_FEW)
+    open_claims = counted(len(by_seeds), "inconclusive claim")
+    if seeds > 1 and not by_seeds:
         return []
     per_seed = {case.id: case.seconds / case.timed_seeds for case in summary.cases}
     if seeds >= _SEEDS:
@@ -120,24 +123,28 @@ def _with_more_seeds(summary: Summary, words: list[str]) -> list[NextStep]:
             compared = {*per_seed}
         seconds = most * sum(each for case, each in per_seed.items() if case in compared)
         why = (
-            f"up to {most} seeds for the rows of {counted(undecided, 'inconclusive claim')}: at most "
+            f"up to {most} seeds for the rows of {open_claims}: at most "
             f"{format_duration(seconds)} of training for these"
         )
-        return [NextStep(_with(words, "--seeds-until-decided", str(most)), why)]
+        return [NextStep(_with(words, "--seeds-until-decided", str(most)), why, by_seeds)]
     seconds = _SEEDS * sum(per_seed.values())
-    gives = f"may decide {counted(undecided, 'inconclusive claim')}" if undecided else "95 % intervals"
+    gives = f"may decide {open_claims}" if by_seeds else "95 % intervals"
     return [
         NextStep(
             _with(words, "--replicates", str(_SEEDS)),
             f"{_SEEDS} seeds, {gives}: at most {format_duration(seconds)} of training",
+            by_seeds,
         )
     ]
 
 
-def _count(summary: Summary, is_meant: Callable[[Decision], bool]) -> int:
-    """Returns the number of open claims that are meant."""
-    open_claims = [each for each in summary.claims if each.verdict in (INCONCLUSIVE, NOT_TESTABLE)]
-    return sum(map(is_meant, open_claims))
+def _inconclusive(summary: Summary, *reasons: str) -> tuple[Decision, ...]:
+    """Returns the inconclusive claims whose evidence gives one of the reasons."""
+    return tuple(
+        claim
+        for claim in summary.claims
+        if claim.verdict == INCONCLUSIVE and any(reason in claim.evidence for reason in reasons)
+    )
 
 
 def _with(words: list[str], option: str, value: str) -> str:

@@ -30,12 +30,12 @@ from ..verdicts import (
 )
 from ..wording import format_duration
 from .changes import NOTABLE, SLOWER, RunChanges
-from .claim_list import MEANINGS
+from .claim_list import MEANINGS, anchor
 from .figures import Figure
 from .inline_svg import inline_svg, that_fit
 from .legend import legend_of
 from .load import Run
-from .next_steps import next_steps
+from .next_steps import next_steps, open_without
 from .packed import packed
 from .page_exercise import exercise_on_page
 from .seed_counts import seeds_each
@@ -79,6 +79,7 @@ def render_page(
         exercise_on_page(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
     ]
     differing = _by_difference(shown)
+    steps = next_steps(run.summary, run.speed)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -92,6 +93,7 @@ def render_page(
         "signed": _signed,
         "counted": counted_verdict,
         "row_name": row_name,
+        "anchor": anchor,
         "moment": _moment,
         "duration": format_duration,
     }
@@ -113,7 +115,8 @@ def render_page(
         engines=engines,
         svgs=that_fit({name: inline_svg(svg, name) for name, svg in svgs.items()}),
         comparisons=comparisons,
-        next_steps=next_steps(run.summary, run.speed),
+        next_steps=steps,
+        open_otherwise=open_without(steps, run.summary),
         slower=SLOWER,
         seconds=sum(case.seconds for case in run.cases.values()),
         engines_used=sorted({case.ran_on for case in run.cases.values()}),
