@@ -1,9 +1,9 @@
 """How many published accuracies a guess agrees with, epoch by epoch.
 
 A published accuracy is that of one training. A guess agrees with it if it lies in the 95 % prediction
-interval for one more seed (W. Q. Meeker, G. J. Hahn and L. A. Escobar, "Statistical Intervals", 2017,
-section 4.8): within t * sqrt(1 + 1/n) standard deviations of the mean of n seeds. Seeds that end far
-apart therefore agree with much.
+interval for one more seed: within t * sqrt(1 + 1/n) standard deviations of the mean of n seeds (for a
+normal distribution; W. Q. Meeker, G. J. Hahn and L. A. Escobar, "Statistical Intervals", 2017). Seeds
+that end far apart therefore agree with much.
 """
 
 from __future__ import annotations

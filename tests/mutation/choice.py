@@ -20,6 +20,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bench/paper.py": ("published_figures",),
     "bench/stories.py": ("known_stories",),
     "examples": ("example_claims",),
+    "examples/hyperparameters": ("hyperparameters",),
     "examples/optimizers/conftest.py": ("study",),
     "harness": ("values", "session"),
     "harness/ab": ("ab", "limits", "noise"),
