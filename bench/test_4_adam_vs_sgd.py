@@ -92,6 +92,12 @@ def _best(trainings):
     return max(trainings, key=lambda rate: trainings[rate].final_test_accuracy)
 
 
+def _at_best_rates(by_rate):
+    """Returns the trainings of Adam and SGD at their best rates in Table 3, by optimizer and rate."""
+    tables = {name: by_rate(name.lower()) for name in ("Adam", "SGD")}
+    return {f"{name} at {_best(each)}": each[_best(each)] for name, each in tables.items()}
+
+
 def tolerance(trainings, points):
     """Returns the decades of rates within `points` percentage points of the best, shape (seeds,).
 
@@ -333,6 +339,20 @@ def test_sgd_generalises_better_at_the_same_rate(by_rate, decide):
     shown_in="learning-rate",
 )
 def test_adam_at_its_best_beats_sgd(by_rate, decide):
-    trainings = {name: by_rate(name.lower()) for name in ("Adam", "SGD")}
-    top = {f"{name} at {_best(each)}": each[_best(each)] for name, each in trainings.items()}
+    top = _at_best_rates(by_rate)
     decide(ends_above(*top.values()), f"Final test accuracies: {format_accuracies(top)}.")
+
+
+@claim(
+    "At their best rates Adam and SGD end within half a point of each other.",
+    needs=_THREE_EPOCHS,
+    criterion="An equivalence test: the interval of their difference is within 0.5 points of 0.",
+    shown_in="learning-rate",
+)
+def test_adam_and_sgd_end_alike(by_rate, decide):
+    top = _at_best_rates(by_rate)
+    adam, sgd = top.values()
+    decide(
+        all_hold([ends_above(adam, sgd, by=-0.005), ends_above(sgd, adam, by=-0.005)]),
+        f"Final test accuracies: {format_accuracies(top)}.",
+    )

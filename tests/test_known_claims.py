@@ -479,6 +479,14 @@ CASES = {
             ({"adam-lr0.001": 0.981}, None),
             ({"adam-lr0.001": 0.1, "adam-lr0.01": 0.99}, True),
         ],
+        "test_adam_and_sgd_end_alike": [
+            ({}, None),  # apart by the margin
+            ({"adam-lr0.001": 0.981}, True),
+            ({"adam-lr0.001": 0.979}, True),
+            ({"adam-lr0.001": 0.99}, False),
+            ({"adam-lr0.001": 0.97}, False),
+            ({"adam-lr0.001": 0.1, "adam-lr0.01": 0.981}, True),
+        ],
     },
 }
 ALL = [
