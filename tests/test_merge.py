@@ -180,6 +180,9 @@ def test_rows_in_two_reports_are_taken_once_if_they_agree(suite, merge):
         "bench/test_1_fake.py::test_training[sgd-lr0.5], "
         "bench/test_2_fake.py::test_training[sgd-lr0.5].",
     ]
+    commands = sealed.read_content(suite.path / "merged" / "summary.json")["command"].split(" && ")
+    assert len(commands) == 2
+    assert commands[1].endswith(" -k 0.5")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("FAKE_BETTER", "0.01")
         third = suite.path / "third"

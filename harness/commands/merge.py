@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         machine=merged.machine,
         created=min(summary.created for summary in summaries),
         commit=_commit(summaries),
-        command=_command(summaries[0]),
+        command=" && ".join(dict.fromkeys(map(_command, summaries))),
         where="the merged reports",
     )
     ownership.make(folder)

@@ -39,7 +39,7 @@ def next_steps(summary: Summary, speed: SpeedFile | None = None) -> list[NextSte
         words = shlex.split(summary.command)
     except ValueError:  # it was written by another program
         return []
-    if not words or not summary.cases or summary.shard:
+    if not words or not summary.cases or summary.shard or "&&" in words:  # of several sessions
         return []
     return [
         *_at_full_scale(summary, words),
