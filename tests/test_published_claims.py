@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from harness.claim import claims_of
 from harness.exercise import module_of, row_name
 from harness.files import sealed
 from harness.files.measured import restored
@@ -18,22 +19,30 @@ from harness.plugin.claims import Trained, _verdict
 from tests.bench_modules import bench_module, call_test
 from tests.conftest import ROOT
 
-KEPT = ROOT / "reports" / "published" / "epyc-1-core"
+PUBLISHED = ROOT / "reports" / "published"
+RUNS = sorted(path.parent.name for path in PUBLISHED.glob("*/summary.json"))
 
 
 @cache
-def summary():
-    return sealed.read_model(KEPT / "summary.json", Summary)
+def summary(run):
+    return sealed.read_model(PUBLISHED / run / "summary.json", Summary)
 
 
 @cache
-def records():
+def records(run):
     """Returns the run's records by node id."""
-    return {record.id: record for record in map(read_record, (KEPT / "runs").glob("*.json"))}
+    return {record.id: record for record in map(read_record, (PUBLISHED / run / "runs").glob("*.json"))}
 
 
-def decided(kept, **other):
-    """Returns the verdict, the evidence and the rows of a claim, as a session would record them.
+ALL = [
+    pytest.param(run, kept, id=f"{run}-{kept.id.partition('::test_')[2]}")
+    for run in RUNS
+    for kept in summary(run).claims
+]
+
+
+def decided(run, kept, **other):
+    """Returns the verdict, the evidence and the rows of a run's claim, as a session would record them.
 
     `other` has other records of some rows, by name.
     """
@@ -41,7 +50,7 @@ def decided(kept, **other):
     where = bench_module(module.removeprefix("bench/").removesuffix(".py"))
     rows = {
         row_name(name): record
-        for name, record in records().items()
+        for name, record in records(run).items()
         if module_of(name) == module and isinstance(record, TrainingRecord)
     } | other
     seeds = next(iter(rows.values())).seeds
@@ -58,22 +67,24 @@ def decided(kept, **other):
     values = {
         "trained": trained,
         "decide": decide,
-        "measured": lambda name: [restored(each) for each in records()[f"{module}::{name}"].measured],
+        "measured": lambda name: [restored(each) for each in records(run)[f"{module}::{name}"].measured],
     }
     call_test(where, test, values)
     (answer,) = answers
     return answer
 
 
-@pytest.mark.parametrize("kept", summary().claims, ids=lambda kept: kept.id.partition("::test_")[2])
-def test_the_verdict_and_its_evidence_are_those_published(kept):
-    assert decided(kept) == (kept.verdict, kept.evidence, kept.rows)
+@pytest.mark.parametrize(("run", "kept"), ALL)
+def test_the_verdict_and_its_evidence_are_those_published(run, kept):
+    assert decided(run, kept) == (kept.verdict, kept.evidence, kept.rows)
 
 
 def otherwise(record, accuracy, loss, distance):
     """Returns the record of a training that took thrice as long, and ended with other results."""
+    seeds = len(record.seeds)
     curves = {
-        f"{part}_{kind}": [getattr(record, f"{part}_{kind}")[0]] + [[value]] * record.experiment.epochs
+        f"{part}_{kind}": [getattr(record, f"{part}_{kind}")[0]]
+        + [[value] * seeds] * record.experiment.epochs
         for part in ("train", "test")
         for kind, value in (("accuracy", accuracy), ("loss", loss))
     }
@@ -82,25 +93,30 @@ def otherwise(record, accuracy, loss, distance):
         update={
             **curves,
             "epoch_seconds": [3 * each for each in record.epoch_seconds],
-            "predictions": [[1000]] * 10,
-            "distance_from_initialisation": [[distance]] * len(record.distance_from_initialisation),
+            "predictions": [[1000] * seeds] * 10,
+            "distance_from_initialisation": [
+                [distance] * seeds for _ in record.distance_from_initialisation
+            ],
             "observed": {name: each.tolist() for name, each in observed.items()},
         }
     )
 
 
-@pytest.mark.parametrize("kept", summary().claims, ids=lambda kept: kept.id.partition("::test_")[2])
-def test_each_row_that_a_claim_is_decided_from_counts(kept):
+@pytest.mark.parametrize(("run", "kept"), ALL)
+def test_each_row_that_a_claim_is_decided_from_counts(run, kept):
     """Had the row ended much better, or much worse, the verdict or the evidence would be another."""
     module = kept.id.partition("::")[0]
     for row in kept.rows:
-        record = records()[f"{module}::test_training[{row}]"]
+        record = records(run)[f"{module}::test_training[{row}]"]
         found = [
-            decided(kept, **{row: otherwise(record, *ends)})[:2]
+            decided(run, kept, **{row: otherwise(record, *ends)})[:2]
             for ends in ((0.999, 1e-4, 9.0), (0.05, 9.0, 0.0))
         ]
         assert found != 2 * [(kept.verdict, kept.evidence)], row
 
 
-def test_all_claims_are_decided():
-    assert len(summary().claims) == sum(len(each.claims) for each in summary().exercises) == 45
+def test_every_claim_of_the_study_is_decided_in_a_published_run():
+    modules = sorted(path.stem for path in (ROOT / "bench").glob("test_*.py"))
+    ours = {f"bench/{name}.py::{test}" for name in modules for test in claims_of(bench_module(name))}
+    assert {kept.values[1].id for kept in ALL} == ours
+    assert len(ours) == 47
