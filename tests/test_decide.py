@@ -1,6 +1,7 @@
 """Deciding the claims of a published run again, from its records."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -59,7 +60,10 @@ def test_runs_are_not_overwritten(again):
 
 
 def test_a_run_without_claims_is_refused(tmp_path):
-    folder = KEPT.with_name("epyc-1-core-seeds")
+    folder = tmp_path / "kept"
+    shutil.copytree(KEPT, folder)
+    content = sealed.read_content(folder / "summary.json")
+    sealed.write_content(folder / "summary.json", content | {"claims": []})
     found = decide(folder, "--report-dir", tmp_path / "report")
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr == f"{folder} has no claims that were decided; expected one or more\n"

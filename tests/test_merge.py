@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from harness.files import sealed
 from harness.files.record import TrainingRecord
 from harness.gates.baselines import read_saved_run
 from harness.history.past_runs import read_runs
+from harness.report.next_steps import without
 from tests.conftest import CONFTEST_OF_THE_STUDY, ROOT
 from tests.reports import write_record
 from tests.test_shards import CLAIMS
@@ -180,9 +182,9 @@ def test_rows_in_two_reports_are_taken_once_if_they_agree(suite, merge):
         "bench/test_1_fake.py::test_training[sgd-lr0.5], "
         "bench/test_2_fake.py::test_training[sgd-lr0.5].",
     ]
-    commands = sealed.read_content(suite.path / "merged" / "summary.json")["command"].split(" && ")
-    assert len(commands) == 2
-    assert commands[1].endswith(" -k 0.5")
+    command = sealed.read_content(first / "summary.json")["command"]
+    expected = shlex.join(without(shlex.split(command), "--report-dir"))
+    assert sealed.read_content(suite.path / "merged" / "summary.json")["command"] == expected
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("FAKE_BETTER", "0.01")
         third = suite.path / "third"
@@ -193,6 +195,36 @@ def test_rows_in_two_reports_are_taken_once_if_they_agree(suite, merge):
         "bench/test_1_fake.py::test_training[sgd-lr0.5] has another train_loss in third than in first; "
         "expected equal results, or the row in one of them"
     ).replace("third", str(third)).replace("first", str(first))
+
+
+COMMANDS = {
+    "shards": (["pytest bench/ -v --shard 1/2", "pytest bench/ -v --shard 2/2"], "pytest bench/ -v"),
+    "modules": (
+        ["pytest bench/b.py -k 'x y' -v", "pytest bench/a.py bench/b.py -v --report-dir r"],
+        "pytest bench/b.py bench/a.py -v",
+    ),
+    "options": (
+        ["pytest bench/ -k x --scale quick", "pytest bench/ --scale paper"],
+        "pytest bench/ -k x --scale quick && pytest bench/ --scale paper",
+    ),
+    "another program's": (["pytest 'a", "pytest b"], "pytest 'a && pytest b"),
+    "empty": (["", "pytest b"], " && pytest b"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_command_is_that_of_one_session_if_there_is_one(case):
+    commands, expected = COMMANDS[case]
+    summaries = [SimpleNamespace(command=each) for each in commands]
+    assert harness.commands.merge._command(summaries, whole=True) == expected
+
+
+def test_a_report_that_lacks_rows_has_the_commands_of_its_sessions():
+    commands = ["pytest bench/ -k x --shard 1/2", "pytest bench/ -k y"]
+    summaries = [SimpleNamespace(command=each) for each in commands]
+    assert harness.commands.merge._command(summaries, whole=False) == (
+        "pytest bench/ -k x && pytest bench/ -k y"
+    )
 
 
 def test_what_does_not_belong_together_is_refused(suite, merge):

@@ -24,7 +24,7 @@ from harness.report.passages import rewrite as rewrite_with
 from harness.study import load_study
 from tests.chaos import table
 
-KINDS = {"overview", "terminal", "findings", "steps", "rows", "speed", "peers", "times", "cluster"}
+KINDS = {"overview", "terminal", "findings", "steps", "speed", "peers", "times", "cluster"}
 STUDY = load_study(BENCH)
 PUBLISHED, DOCUMENTS = STUDY.published, STUDY.documents
 PAGES = (
@@ -172,27 +172,27 @@ def test_what_cannot_be_published_is_refused(args, message, capsys):
 
 WRONG = {
     "<!-- overview: epyc-1-core -->": "line 1: the passage 'overview: epyc-1-core' has no <!-- end -->",
-    "a\n<!-- chaos -->\nb\n<!-- rows: epyc-1-core --><!-- end -->": (
+    "a\n<!-- chaos -->\nb\n<!-- speed: epyc-1-core --><!-- end -->": (
         "line 2: the passage 'chaos' has no <!-- end --> before the next mark, on line 4"
     ),
     "\n<!-- end -->": "line 2: <!-- end --> has no opening mark before it",
-    "<!-- rows: epyc-1-core --><!-- end --><!-- end -->": (
+    "<!-- speed: epyc-1-core --><!-- end --><!-- end -->": (
         "line 1: <!-- end --> has no opening mark before it"
     ),
     "<!-- table: epyc-1-core --><!-- end -->": "line 1: * has the kind 'table'; expected overview, *",
     "<!-- findings: epyc-1-core --><!-- end -->": "line 1: * lacks an exercise's module*",
-    "<!-- rows 1: epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
-    "<!-- rows: nowhere --><!-- end -->": "*'rows: nowhere' names nowhere, but no published run *",
-    "<!-- rows test_1: epyc-1-core --><!-- end -->": "* has a module; expected <!-- rows: NAME -->",
+    "<!-- speed 1: epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
+    "<!-- speed: nowhere --><!-- end -->": "*'speed: nowhere' names nowhere, but no published run *",
+    "<!-- speed test_1: epyc-1-core --><!-- end -->": "* has a module; expected <!-- speed: NAME -->",
     "<!-- findings test_9: epyc-1-core --><!-- end -->": (
         "*'findings test_9: epyc-1-core' needs the exercise of test_9.py, *"
     ),
-    "<!-- rows: epyc-1-core --><!--end-->": "line 1: <!--end--> is not a valid mark; *",
-    "<!--rows: epyc-1-core --><!-- end -->": "line 1: <!--rows: epyc-1-core --> is not a *",
-    "<!-- Rows: epyc-1-core --><!-- end -->": "line 1: <!-- Rows: epyc-1-core --> is not a *",
-    "<!-- rows epyc-1-core --><!-- end -->": "line 1: <!-- rows epyc-1-core --> is not a valid mark; *",
-    "<!-- rows: ../epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
-    "text\n<!-- rows: epyc-1-core": "line 2: a comment begins with <!-- but does not end with -->",
+    "<!-- speed: epyc-1-core --><!--end-->": "line 1: <!--end--> is not a valid mark; *",
+    "<!--speed: epyc-1-core --><!-- end -->": "line 1: <!--speed: epyc-1-core --> is not a *",
+    "<!-- Speed: epyc-1-core --><!-- end -->": "line 1: <!-- Speed: epyc-1-core --> is not a *",
+    "<!-- times epyc-1 --><!-- end -->": "line 1: <!-- times epyc-1 --> is not a valid mark; *",
+    "<!-- speed: ../epyc-1-core --><!-- end -->": "line 1: * is not a valid mark; *",
+    "text\n<!-- speed: epyc-1-core": "line 2: a comment begins with <!-- but does not end with -->",
 }
 
 
@@ -204,7 +204,7 @@ def test_an_invalid_mark_is_reported_with_its_line(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["<!-- a remark -->", "<!-- rows are sorted by time -->", "<!-- chaos -->x<!-- end -->", "a"]
+    "text", ["<!-- a remark -->", "<!-- steps to be taken next -->", "<!-- chaos -->x<!-- end -->", "a"]
 )
 def test_other_comments_are_kept(text):
     assert rewrite(text) == text

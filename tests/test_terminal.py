@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 PUBLISHED = [
     ROOT / "reports" / "published" / "epyc-1-core",
-    ROOT / "reports" / "published" / "epyc-1-core-seeds",
+    ROOT / "reports" / "published" / "epyc-five-seeds",
     ROOT / "examples" / "optimizers" / "reports" / "published" / "epyc-2-cores",
 ]
 

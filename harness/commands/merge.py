@@ -12,6 +12,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         machine=merged.machine,
         created=min(summary.created for summary in summaries),
         commit=_commit(summaries),
-        command=" && ".join(dict.fromkeys(map(_command, summaries))),
+        command=_command(summaries, whole=not lacking),
         where="the merged reports",
     )
     ownership.make(folder)
@@ -178,13 +179,26 @@ def _commit(summaries: Sequence[Summary]) -> str | None:
     return commits[-1] or None
 
 
-def _command(summary: Summary) -> str:
-    """Returns the session's command without what is a shard's own."""
+def _command(summaries: Sequence[Summary], *, whole: bool) -> str:
+    """Returns the command of a session with all their tests, or those of the sessions joined by "&&".
+
+    There is such a command if they differ only in the tests that they select, and the report is `whole`.
+    """
     try:
-        words = shlex.split(summary.command)
+        sessions = [without(shlex.split(each.command), "--shard", "--report-dir") for each in summaries]
     except ValueError:  # another program's
-        return summary.command
-    return shlex.join(without(words, "--shard", "--report-dir"))
+        return " && ".join(dict.fromkeys(each.command for each in summaries))
+    if whole and all(sessions):
+        tests: dict[str, None] = {}
+        options = set()
+        for program, *words in sessions:
+            selected = list(takewhile(lambda word: not word.startswith("-"), words))
+            tests |= dict.fromkeys(selected)
+            options.add((program, *without(words[len(selected) :], "-k")))
+        if len(options) == 1:
+            program, *others = options.pop()
+            return shlex.join([program, *tests, *others])
+    return " && ".join(dict.fromkeys(map(shlex.join, sessions)))
 
 
 def _about(runs: Sequence[Run], merged: Merged, lacking: Sequence[str]) -> list[str]:

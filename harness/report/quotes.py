@@ -137,20 +137,6 @@ def _accuracy_after(epoch: float, run: TrainingRecord) -> str:
     return f"{sum(accuracies) / len(accuracies):.3f} ({counted(int(epoch), 'epoch')})"
 
 
-def _rows(folder: Path) -> str:
-    """Returns a table of each exercise that has rows in the run."""
-    summary = _summary(folder)
-    ran = {case.id: case for case in summary.cases}
-    parts = [
-        f"**{exercise.title}**\n\n{_rows_table(cases, summary)}"
-        for exercise in summary.exercises
-        if (cases := [ran[case] for case in exercise.cases if case in ran])
-    ]
-    if not parts:
-        raise LookupError("needs rows, but the run has none")
-    return "\n\n".join(parts)
-
-
 def _speed(folder: Path) -> str:
     """Returns each engine's time per step next to its peers', with one replicate."""
     machine, measured, peers = _speeds(folder)
@@ -243,7 +229,6 @@ def _cluster(folder: Path) -> str:
 
 OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
-    "rows": _rows,
     "speed": _speed,
     "peers": _peers,
     "times": _times,
