@@ -283,8 +283,8 @@ def test_adam_is_faster_at_0_001(by_rate, decide):
     "Adam trains and converges faster than SGD.",
     source="answer 4.2, conclusion",
     needs="more epochs: after 3, SGD's best rate may still change",
-    criterion="Each at its own best rate, in epochs to 97 % test accuracy, and in seconds of training all "
-    "seeds until then.",
+    criterion="Each at its own best rate, in epochs to 97 % test accuracy, and in seconds of training "
+    "all seeds until then.",
     shown_in="time-to-accuracy",
 )
 def test_adam_is_faster_at_its_best(by_rate, decide):
