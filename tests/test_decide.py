@@ -47,7 +47,7 @@ def test_it_keeps_what_the_run_was_made_with(again):
         assert found[name] == kept[name]
     names = {path.name for path in (KEPT / "runs").iterdir()}
     assert {path.name for path in (folder / "runs").iterdir()} == names
-    assert output.splitlines()[-1] == (f"45 claims decided again from {KEPT}; written to {folder}/.")
+    assert output.splitlines()[-1] == (f"46 claims decided again from {KEPT}; written to {folder}/.")
 
 
 def test_runs_are_not_overwritten(again):

@@ -60,14 +60,14 @@ def test_the_table_of_faults_agrees_with_the_kept_run():
 
 
 def test_a_changed_number_in_a_published_run_appears_in_every_passage(tmp_path):
-    keep_run(PUBLISHED / "epyc-1-core", tmp_path / "a")
+    keep_run(PUBLISHED / "epyc-five-seeds", tmp_path / "a")
     path = tmp_path / "a" / "summary.json"
     summary = sealed.read_content(path)
-    summary["cases"][0]["test_accuracy"] = [0.9999]
-    summary["cases"][-1]["test_accuracy"] = [0.1111]
+    summary["cases"][0]["test_accuracy"] = 5 * [0.9999]
+    summary["cases"][-1]["test_accuracy"] = 5 * [0.1111]
     sealed.write_content(path, summary)
     text = (
-        "<!-- findings test_1_minibatch_size: a -->old<!-- end --> between "
+        "<!-- findings test_3_online_gradient: a -->old<!-- end --> between "
         "<!-- terminal test_4_adam_vs_sgd: a -->old<!-- end -->"
     )
     first, between, second = rewrite(text, tmp_path).partition(" between ")
@@ -287,9 +287,10 @@ def test_a_run_without_a_file_that_a_passage_quotes_is_refused(checkout, name, c
 def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
     run = checkout.parent / "run"
     cases = sealed.read_content(run / "summary.json")["cases"]
-    change(run, cases=cases[:-1])
+    lacking = cases.pop(8)
+    change(run, cases=cases)
     assert (
-        f"the passage 'terminal test_4_adam_vs_sgd: epyc-1-core' needs the row {cases[-1]['id']}, which"
+        f"the passage 'findings test_2_constant_init: epyc-1-core' needs the row {lacking['id']}, which"
         in refused(checkout, capsys)
     )
 

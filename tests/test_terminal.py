@@ -62,7 +62,10 @@ def rename(summary: Summary, suffix: str) -> Summary:
 
 def test_the_ending_has_counts_the_largest_differences_and_one_screen(summary):
     text = terminal.format_ending(summary)
-    assert text.startswith("Claims: 25 reproduced, 14 not reproduced, 6 inconclusive.\n")
+    assert text.startswith(
+        "Claims: 25 reproduced, 14 not reproduced, 1 holds, 6 inconclusive. Not decided\n"
+        "  in this run: 1 of 47 claims.\n"
+    )
     differences = text.split("\n\n")[1].splitlines()
     assert differences[0] == "Largest differences from the paper:"
     assert [line.split() for line in differences[3:]] == [
@@ -135,7 +138,7 @@ def test_only_claims_that_are_not_as_stated_have_their_evidence(summary):
     wrapped = " ".join(text.split())
     for claim in summary.claims:
         entry = f"{claim.verdict}: {claim.text} {claim.evidence}"
-        assert (entry in wrapped) == (claim.verdict != "reproduced")
+        assert (entry in wrapped) == (claim.verdict not in ("reproduced", "holds"))
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,4 @@ def test_the_command_prints_it():
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
     lines, (head, *rows) = table_of(printed)
     assert lines[0].startswith("- mnist: scale paper, one seed each, on ")
-    assert (head, len(rows)) == (["claim", "mnist"], 45)
+    assert (head, len(rows)) == (["claim", "mnist"], 46)
