@@ -23,7 +23,7 @@ from harness.accuracy import format_accuracy
 from harness.exercise import Results
 from harness.results.evenness import time_sign
 from harness.stats import format_mean, span_around_best
-from harness.wording import counted
+from harness.wording import counted, format_rate
 from model.experiment import Training
 
 # From docs/findings.md: a run keeps no network of every epoch.
@@ -147,7 +147,7 @@ def online_gradient(results: Results) -> str:
         return ""
     best_at, theirs = _best(shuffled)
     epochs = counted(theirs.experiment.epochs, "epoch")
-    by_rate = [f"{_end(each)} at {rate:g}" for rate, each in online.items()]
+    by_rate = [f"{_end(each)} at {format_rate(rate)}" for rate, each in online.items()]
     ends = {_end(each) for each in online.values()}
     where = ", ".join(by_rate) if len(ends) > 1 else f"{ends.pop()} at every rate"
     none = all(converges(each) is not True for each in online.values())
@@ -170,7 +170,7 @@ def online_gradient(results: Results) -> str:
     return (
         f"{verdict} within {epochs} ({which}): on the sorted stream the test accuracy ends at {where}. "
         f"{improving}Shuffled, SGD ends at {_end(theirs)} at the best of the "
-        f"{counted(len(shuffled), 'rate')} tried ({best_at:g}). "
+        f"{counted(len(shuffled), 'rate')} tried ({format_rate(best_at)}). "
         "The network learns one class after the other and forgets the rest. "
         "The next gradients of the sorted stream all pull one way, so their mean "
         "is a biased estimate: after three epochs of training, the mean of 3000 is "
@@ -195,8 +195,9 @@ def adam_vs_sgd(results: Results) -> str:
     (adam_at, best_adam), (sgd_at, best_sgd) = _best(adam), _best(sgd)
     lowest = ", the lowest tried, so a lower one may be better" if adam_at == min(adam) else ""
     return (
-        f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate {adam_at:g} "
-        f"({_end(best_adam)} test accuracy){lowest}, SGD at {sgd_at:g} ({_end(best_sgd)}). At 0.001 "
+        f"After {counted(best_adam.experiment.epochs, 'epoch')}, Adam is best at rate "
+        f"{format_rate(adam_at)} ({_end(best_adam)} test accuracy){lowest}, "
+        f"SGD at {format_rate(sgd_at)} ({_end(best_sgd)}). At 0.001 "
         f"Adam reaches 90 % {_soon(adam[0.001])}, SGD {_soon(sgd[0.001])}; at their best rates "
         f"{_both(_soon(best_adam), _soon(best_sgd))}. {_to_97(best_adam, best_sgd)}"
         f"{_epoch_times(adam[0.001], sgd[0.001])}"
@@ -225,7 +226,8 @@ def _to_97(adam: Training, sgd: Training) -> str:
         f"({format_epochs(each, epochs_to(each, 0.97))})"
         for each in both
     ]
-    return f"To 97 % Adam takes {takes[0]}, SGD {takes[1]}. "
+    seeds = f", for all {len(adam.seeds)} seeds together," if len(adam.seeds) > 1 else ""
+    return f"To 97 %{seeds} Adam takes {takes[0]}, SGD {takes[1]}. "
 
 
 def _epoch_times(adam: Training, sgd: Training) -> str:
@@ -253,5 +255,5 @@ def _span(trainings: Mapping[float, Training]) -> str:
     rates = sorted(trainings)
     first, last = span_around_best([trainings[rate].final_test_accuracy for rate in rates], 0.05)
     if first == last:
-        return f"{rates[first]:g} alone"
-    return f"{rates[first]:g} to {rates[last]:g}"
+        return f"{format_rate(rates[first])} alone"
+    return f"{format_rate(rates[first])} to {format_rate(rates[last])}"

@@ -10,6 +10,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def format_rate(rate: float) -> str:
+    """Returns a learning rate as the axes of figures show it: "0.00001" instead of "1e-05"."""
+    return f"{rate:.9f}".rstrip("0") if 1e-9 <= rate < 1e-4 else f"{rate:g}"
+
+
 def format_duration(seconds: float) -> str:
     """Returns seconds up to a minute and a half, then minutes, then hours."""
     if seconds < 90:

@@ -212,6 +212,15 @@ def test_two_optimizers():
         "epoch; at their best rates both after 1 epoch. To 97 % Adam takes 1.00 s (after 1 epoch), SGD "
         "1.00 s (after 1 epoch). A median epoch"
     )
+    lower = story("adam_vs_sgd", trainings | {"a": trained(Adam(1e-5), (0.1, 0.95), seconds=(0, 1))})
+    assert "Rates that end within 5 points of the best: 0.00001 to 0.01 for Adam" in lower
+    seeds = {
+        name: trained(optimizer(rate), (0.1, 0.98), (0.1, 0.98), seconds=(0, 3))
+        for name, optimizer, rate in (("Adam0.001", Adam, 0.001), ("SGD0.01", SGD, 0.01))
+    }
+    assert "To 97 %, for all 2 seeds together, Adam takes 3.00" in story(
+        "adam_vs_sgd", trainings | seeds
+    )
     late = trained(SGD(0.01), (0.1, 0.95, 0.96, 0.98), seconds=(0, 1, 2, 7))
     told_of_late = story("adam_vs_sgd", trainings | {"SGD0.01": late})
     assert "SGD 7.00 s † (after 3 epochs)." in told_of_late

@@ -21,7 +21,7 @@ from harness.report.headline import headline
 from harness.report.load import load_run
 from harness.report.series import MOST, lines_of
 from harness.report.settings import settings_of
-from harness.wording import first_few
+from harness.wording import first_few, format_rate
 from model.experiment import Experiment
 from model.network import MLP
 from model.optimizers import SGD, Adam, Torch
@@ -376,3 +376,18 @@ def test_addresses_in_a_figure_from_a_file_are_not_fetched(tmp_path: Path, place
     assert [line.partition(" cannot be drawn")[0] for line in left_out] == [f"the figure {name}"]
     assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == reports.FIGURES - {name}
     assert f'id="{name}"' not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (1e-5, "0.00001"),
+        (2.5e-5, "0.000025"),
+        (1e-4, "0.0001"),
+        (0.1, "0.1"),
+        (10, "10"),
+        (1e-12, "1e-12"),
+    ],
+)
+def test_small_rates_are_written_as_on_an_axis(rate, text):
+    assert format_rate(rate) == text

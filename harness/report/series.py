@@ -11,6 +11,7 @@ from ..engine_speeds.comparable import unlike
 from ..exercise import row_name
 from ..files.record import TrainingRecord
 from ..files.summary import CaseSummary, ExerciseSummary
+from ..wording import format_rate
 from .load import Run
 from .settings import network_in_words, optimizer_in_words, schedule_in_words
 
@@ -51,7 +52,7 @@ _ORDERS = {"shuffled": "shuffled", "by_class": "sorted by class"}
 _PHRASES: dict[str, Callable[[Experiment, Collection[str]], str]] = {
     "optimizer": lambda experiment, without: optimizer_in_words(experiment.optimizer, without),
     "order": lambda experiment, _: _ORDERS[experiment.order],
-    "learning_rate": lambda experiment, _: f"rate {experiment.learning_rate:g}",
+    "learning_rate": lambda experiment, _: f"rate {format_rate(experiment.learning_rate)}",
     "batch_size": lambda experiment, _: f"batch {experiment.batch_size}",
     "dataset": lambda experiment, _: str(experiment.dataset),
     "network": lambda experiment, without: network_in_words(experiment.network, without),
