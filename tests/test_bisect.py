@@ -191,7 +191,7 @@ class TestCommand:
         assert self.bisected() == 0
         out = capsys.readouterr().out
         first = commit(repository, 7)
-        assert f'The first commit that is slower: {first} "commit 7"\n' in out
+        assert f'The first commit at which the row is slower: {first} "commit 7"\n' in out
         assert "Compared with GOOD: figures of 7\n" in out
         assert "10 commits to search by time, in about 4 comparisons" in out
         # The ends are compared with the thresholds given, the others with the step that was found.
@@ -357,7 +357,7 @@ def test_decisions_on_real_worktrees_lead_to_the_commit(
     before = state(repository)
     assert main(["bisect", CASE, "HEAD~10", "HEAD", "--measure", measure]) == 0
     out = capsys.readouterr().out
-    line = next(line for line in out.splitlines() if line.startswith("The first commit that is "))
+    line = next(line for line in out.splitlines() if line.startswith("The first commit at which "))
     assert line.endswith(f'{commit(repository, first_bad)} "commit {first_bad}"')
     ratio = float(re.search(r"Compared with GOOD: .*ratio ([0-9.]+) ", out)[1])
     assert ratio == pytest.approx(1.1 if measure == "time" else 1.0, abs=0.01)
