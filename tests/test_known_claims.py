@@ -4,13 +4,17 @@ The results of a case are those of `BASE`, with changes to a few rows. Of 10,000
 standard errors of a difference are 0.004 at 0.98, 0.014 at 0.5 and 0.008 at 0.1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import harness.plugin.claims
 from harness.claim import claims_of
+from harness.exercise import Row
 from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained
+from model.optimizers import Adam
 from tests.bench_modules import bench_module, call_test
 from tests.data import made_up_training
 
@@ -524,3 +528,14 @@ def test_with_several_seeds_their_interval_decides(monkeypatch):
     for other, expected in ((close, True), (far, None)):
         changes = others | {"adam-lr0.001": best, "adam-lr0.01": other}
         assert decided(monkeypatch, FOUR, test, changes, {})[0] is expected
+
+
+def test_a_row_of_ones_own_does_not_take_the_place_of_a_published_one(monkeypatch):
+    """It has the same optimizer and rate as a row of Table 3, at another batch size."""
+    where = bench_module(FOUR)
+    own = Row("mine", {"optimizer": Adam(0.001), "batch_size": 64})
+    monkeypatch.setattr(where, "EXERCISE", replace(where.EXERCISE, rows=(*where.EXERCISE.rows, own)))
+    for test in ("test_adam_is_best_at_0_001", "test_adam_at_its_best_beats_sgd"):
+        holds, evidence = decided(monkeypatch, FOUR, test, {"mine": 0.2}, {})
+        assert holds is True
+        assert "0.985" in evidence
