@@ -8,8 +8,9 @@ that end far apart therefore agree with much.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,6 @@ _ROUNDING = 0.0005  # the assignment gives three decimals
 CRITERION = (
     "A guess agrees with a published accuracy that is in the 95 % prediction interval for one more seed."
 )
-NOT_COUNTED = "Not counted."
 ONE_SEED = "One seed has no prediction interval; use --replicates 2 or more."
 NEEDS = "more epochs: the assignment trains for 100"
 
@@ -64,12 +64,29 @@ class Comparison:
         return at + 1, float(means[at])
 
 
+Decide = Callable[..., None]
+"""The fixture `decide`."""
 Comparisons = list[Comparison]
+Guesses = Mapping[object, Comparisons]
+"""The same published accuracies under each guess."""
 
 
-def lack_seeds(comparisons: Comparisons) -> bool:
+def lack_seeds(guesses: Guesses) -> bool:
     """Returns whether a training has one seed, and so no standard deviation."""
-    return any(len(each.training.seeds) < 2 for each in comparisons)
+    return any(len(each.training.seeds) < 2 for same in guesses.values() for each in same)
+
+
+def open_with_one_seed(test: Callable[[Guesses, Decide], None]) -> Callable[[Guesses, Decide], None]:
+    """Returns the test of a claim, which stays inconclusive if a training has one seed."""
+
+    @wraps(test)
+    def decided(guesses: Guesses, decide: Decide) -> None:
+        if lack_seeds(guesses):
+            decide(None, "Not counted.", open_because=ONE_SEED)
+        else:
+            test(guesses, decide)
+
+    return decided
 
 
 def agreements(comparisons: Comparisons) -> NDArray[np.int64]:
@@ -77,7 +94,7 @@ def agreements(comparisons: Comparisons) -> NDArray[np.int64]:
     return np.sum([each.agrees for each in comparisons], axis=0)
 
 
-def best_guess(guesses: Mapping[int, Comparisons]) -> tuple[int, int, int]:
+def best_guess(guesses: Guesses) -> tuple[object, int, int]:
     """Returns the guess and the epoch that most published accuracies agree with, and their number.
 
     If several have as many, it is the one with the smallest median deviation.
@@ -86,7 +103,7 @@ def best_guess(guesses: Mapping[int, Comparisons]) -> tuple[int, int, int]:
     most = max(int(each.max()) for each in counts.values())
     ties = [(guess, int(at)) for guess, each in counts.items() for at in np.flatnonzero(each == most)]
 
-    def median_deviation(tie: tuple[int, int]) -> float:
+    def median_deviation(tie: tuple[object, int]) -> float:
         guess, epoch = tie
         return float(np.median([abs(each.deviations[epoch]) for each in guesses[guess]]))
 
@@ -98,7 +115,7 @@ def format_deviations(comparisons: Comparisons, epoch: int) -> str:
     return ", ".join(f"{each.name}: {_signed(each.deviations[epoch])}" for each in comparisons)
 
 
-def unexplained(guesses: Mapping[int, Comparisons]) -> Iterator[tuple[Comparison, int]]:
+def unexplained(guesses: Guesses) -> Iterator[tuple[Comparison, object]]:
     """Yields what agrees with no guess at any epoch, and the guess under which it is nearest."""
     for same in zip(*guesses.values(), strict=True):
         if not any(each.agrees.any() for each in same):

@@ -12,14 +12,14 @@ _EVERY = 10  # epochs between two marks of a line
 def agreement_by_epoch(results, compare, guess):
     """Draws a line for each guess; None if rows did not run, or have one seed.
 
-    `compare` returns the comparisons by guess from the trainings by row, and `guess` is a guess in words
-    that begin with its value.
+    `compare` returns the comparisons by guess, from a function that returns the training of a row, and
+    `guess` is the word for a guess.
     """
     try:
-        guesses = compare(results.trainings)
+        guesses = compare(results.trainings.__getitem__)
     except KeyError:
         return None
-    if any(lack_seeds(comparisons) for comparisons in guesses.values()):
+    if lack_seeds(guesses):
         return None
     labels = {value: f"{guess} {value}".strip() for value in guesses}
     rows = [

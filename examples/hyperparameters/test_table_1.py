@@ -7,32 +7,35 @@ from bench.paper import TABLE_1
 from examples.hyperparameters.agreement import (
     CRITERION,
     NEEDS,
-    NOT_COUNTED,
-    ONE_SEED,
     Comparison,
     agreements,
     best_guess,
     format_deviations,
-    lack_seeds,
+    open_with_one_seed,
 )
 from harness.claim import claim
 from harness.exercise import Exercise, Published, Row
+from harness.wording import counted
 from model.optimizers import SGD
 
+_ONLY = ""  # the name of the only guess: a batch size is given, and epochs and steps are compared
 
-def comparisons_of(trainings):
-    """Returns Table 1's accuracies next to ours; `trainings` are by the row's name."""
-    return [
-        Comparison(f"batch size {size}", published.test_accuracy, trainings[f"sgd-lr0.1-batch{size}"])
-        for size, published in TABLE_1.items()
-    ]
+
+def as_published(trained):
+    """Returns Table 1's accuracies next to ours, under the only guess; `trained(row)` is a training."""
+    return {
+        _ONLY: [
+            Comparison(f"batch size {size}", published.test_accuracy, trained(f"sgd-lr0.1-batch{size}"))
+            for size, published in TABLE_1.items()
+        ]
+    }
 
 
 def _agreement(results):
     """Draws the figure; Altair is imported only then."""
     from examples.hyperparameters.figures import agreement_by_epoch
 
-    return agreement_by_epoch(results, lambda trainings: {"": comparisons_of(trainings)}, "")
+    return agreement_by_epoch(results, as_published, "")
 
 
 EXERCISE = Exercise(
@@ -52,9 +55,9 @@ EXERCISE = Exercise(
 
 
 @pytest.fixture
-def comparisons(trained):
+def guesses(trained):
     """Returns Table 1's accuracies next to ours."""
-    return comparisons_of(trained.where())
+    return as_published(trained)
 
 
 def after_steps(comparisons):
@@ -81,15 +84,14 @@ def test_training(train, row):
     criterion=CRITERION,
     shown_in="agreement",
 )
-def test_one_number_of_epochs_agrees_with_all(comparisons, decide):
-    if lack_seeds(comparisons):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
-    _, epoch, most = best_guess({0: comparisons})
+@open_with_one_seed
+def test_one_number_of_epochs_agrees_with_all(guesses, decide):
+    guess, epoch, most = best_guess(guesses)
     decide(
         most == len(TABLE_1),
-        f"The most are {most} of five, after {epoch} epochs. In standard deviations over seeds, the "
-        f"published accuracies are then above ours by: {format_deviations(comparisons, epoch)}.",
+        f"The most are {most} of five, after {counted(epoch, 'epoch')}. In standard deviations over "
+        "seeds, the published accuracies are then above ours by: "
+        f"{format_deviations(guesses[guess], epoch)}.",
     )
 
 
@@ -99,13 +101,11 @@ def test_one_number_of_epochs_agrees_with_all(comparisons, decide):
     criterion=f"{CRITERION} Accuracies are measured after whole epochs.",
     shown_in="agreement",
 )
-def test_steps_agree_more_than_epochs(comparisons, decide):
-    if lack_seeds(comparisons):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
-    by_steps = after_steps(comparisons)
+@open_with_one_seed
+def test_steps_agree_more_than_epochs(guesses, decide):
+    by_steps = after_steps(guesses[_ONLY])
     steps = max(by_steps, key=by_steps.get, default=0)
-    epochs = int(agreements(comparisons).max())
+    epochs = int(agreements(guesses[_ONLY]).max())
     decide(
         by_steps.get(steps, 0) > epochs,
         f"The most are {by_steps.get(steps, 0)} of five after {steps:,} steps, and {epochs} after "
@@ -119,17 +119,15 @@ def test_steps_agree_more_than_epochs(comparisons, decide):
     criterion=CRITERION,
     shown_in="agreement",
 )
-def test_each_agrees_with_some_epoch(comparisons, decide):
-    if lack_seeds(comparisons):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
+@open_with_one_seed
+def test_each_agrees_with_some_epoch(guesses, decide):
     found = []
-    for each in comparisons:
+    for each in guesses[_ONLY]:
         epochs = np.flatnonzero(each.agrees)
         found.append(
             f"{each.name}: {len(epochs)}, from {epochs[0]} to {epochs[-1]}"
             if len(epochs)
             else f"{each.name}: none (nearest to {each.published:.3f} is {each.nearest[1]:.3f}, "
-            f"after {each.nearest[0]} epochs)"
+            f"after {counted(each.nearest[0], 'epoch')})"
         )
-    decide(all(each.agrees.any() for each in comparisons), f"Epochs that agree: {'; '.join(found)}.")
+    decide(all(each.agrees.any() for each in guesses[_ONLY]), f"Epochs that agree: {'; '.join(found)}.")

@@ -6,17 +6,16 @@ from bench.paper import TABLE_3
 from examples.hyperparameters.agreement import (
     CRITERION,
     NEEDS,
-    NOT_COUNTED,
-    ONE_SEED,
     Comparison,
     agreements,
     best_guess,
     format_deviations,
-    lack_seeds,
+    open_with_one_seed,
     unexplained,
 )
 from harness.claim import claim
 from harness.exercise import Exercise, Published, Row
+from harness.wording import counted
 from model.optimizers import SGD, Adam
 
 BATCH_SIZES = (8, 16, 32, 64, 100)
@@ -24,14 +23,14 @@ _GUESS = 32  # of bench/test_4_adam_vs_sgd.py
 _OPTIMIZERS = {"adam": Adam, "sgd": SGD}
 
 
-def by_batch_size(trainings):
-    """Returns Table 3's accuracies next to ours by batch size; `trainings` are by the row's name."""
+def by_batch_size(trained):
+    """Returns Table 3's accuracies next to ours by batch size; `trained(row)` returns a training."""
     return {
         size: [
             Comparison(
                 f"{_OPTIMIZERS[optimizer].__name__} at {rate}",
                 published.test_accuracy,
-                trainings[f"{optimizer}-lr{rate}-batch{size}"],
+                trained(f"{optimizer}-lr{rate}-batch{size}"),
             )
             for (optimizer, rate), published in TABLE_3.items()
         ]
@@ -66,7 +65,7 @@ EXERCISE = Exercise(
 @pytest.fixture
 def guesses(trained):
     """Returns Table 3's accuracies next to ours by batch size."""
-    return by_batch_size(trained.where())
+    return by_batch_size(trained)
 
 
 @pytest.mark.parametrize("row", EXERCISE.names)
@@ -80,10 +79,8 @@ def test_training(train, row):
     criterion=CRITERION,
     shown_in="agreement",
 )
+@open_with_one_seed
 def test_the_guessed_batch_size_agrees_most(guesses, decide):
-    if lack_seeds(guesses[_GUESS]):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
     counts = {size: agreements(comparisons)[-1] for size, comparisons in guesses.items()}
     others = max(count for size, count in counts.items() if size != _GUESS)
     decide(
@@ -100,15 +97,13 @@ def test_the_guessed_batch_size_agrees_most(guesses, decide):
     criterion=CRITERION,
     shown_in="agreement",
 )
+@open_with_one_seed
 def test_one_guess_agrees_with_all(guesses, decide):
-    if lack_seeds(guesses[_GUESS]):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
     size, epoch, most = best_guess(guesses)
     decide(
         most == len(TABLE_3),
-        f"The most are {most} of ten, with batch size {size} after {epoch} epochs. In standard "
-        "deviations over seeds, the published accuracies are then above ours by: "
+        f"The most are {most} of ten, with batch size {size} after {counted(epoch, 'epoch')}. In "
+        "standard deviations over seeds, the published accuracies are then above ours by: "
         f"{format_deviations(guesses[size], epoch)}.",
     )
 
@@ -119,13 +114,11 @@ def test_one_guess_agrees_with_all(guesses, decide):
     criterion=CRITERION,
     shown_in="agreement",
 )
+@open_with_one_seed
 def test_each_agrees_with_some_guess(guesses, decide):
-    if lack_seeds(guesses[_GUESS]):
-        decide(None, NOT_COUNTED, open_because=ONE_SEED)
-        return
     never = [
         f"{each.name} ({each.published:.3f}; nearest {each.nearest[1]:.3f}, "
-        f"with batch size {size} after {each.nearest[0]} epochs)"
+        f"with batch size {size} after {counted(each.nearest[0], 'epoch')})"
         for each, size in unexplained(guesses)
     ]
     decide(not never, f"No guess agrees with: {', '.join(never)}." if never else "All ten do.")
