@@ -51,7 +51,7 @@ def next_steps(summary: Summary, speed: SpeedFile | None = None) -> list[NextSte
 def open_without(steps: Sequence[NextStep], summary: Summary) -> list[Decision]:
     """Returns the inconclusive claims that none of the steps may decide."""
     listed = [claim for step in steps for claim in step.claims]
-    return [each for each in _inconclusive(summary, "") if each not in listed]
+    return [claim for claim in summary.claims if claim.verdict == INCONCLUSIVE and claim not in listed]
 
 
 def _at_full_scale(summary: Summary, words: list[str]) -> list[NextStep]:
