@@ -196,7 +196,7 @@ def test_what_is_neither_a_file_nor_a_folder_is_left_out_by_name(tmp_path):
 
 def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     assert main(["history", str(tmp_path)]) == 2
-    assert f"no run that can be read in {tmp_path}; train some" in capsys.readouterr().err
+    assert f"no readable run in {tmp_path}; train some" in capsys.readouterr().err
 
 
 # Tracks ---------------------------------------------------------------------------------------------

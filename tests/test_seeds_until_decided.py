@@ -192,8 +192,8 @@ def test_it_fails(trained, decide):
 def test_it_needs_the_rows_here(suite, other):
     line = suite.refused(*COMMAND, "8", *other)
     assert line == (
-        f"ERROR: --seeds-until-decided cannot be combined with {other[0]}, with which rows are not "
-        "trained where claims are decided; leave one out"
+        f"ERROR: --seeds-until-decided cannot be combined with {other[0]}, which trains rows "
+        "outside the session that decides the claims; leave one out"
     )
 
 

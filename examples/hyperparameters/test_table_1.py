@@ -18,7 +18,7 @@ from harness.exercise import Exercise, Published, Row
 from harness.wording import counted
 from model.optimizers import SGD
 
-_ONLY = ""  # the name of the only guess: a batch size is given, and epochs and steps are compared
+_ONLY = ""  # Table 1 gives its batch sizes, so there is only one guess, without a name
 
 
 def as_published(trained):

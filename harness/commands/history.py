@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"left out: {line}", file=sys.stderr)
     if not runs:
         given = " and ".join(map(str, paths)) or f"{_SAVED} and {REPORTS}"
-        raise ValueError(f"no run that can be read in {given}; train some with --benchmark-autosave")
+        raise ValueError(f"no readable run in {given}; train some with --benchmark-autosave")
     tracks = tracks_of(runs)
     steps = [step for track in tracks for step in find_steps(track, options.percent, accepted)]
     for step in steps:

@@ -203,8 +203,8 @@ def _seeds_until_decided(option: argparse.Namespace, replicates: int) -> int | N
     for other in ("cluster", "shard"):
         if getattr(option, other) is not None:
             raise pytest.UsageError(
-                f"--seeds-until-decided cannot be combined with --{other}, with which rows are not "
-                "trained where claims are decided; leave one out"
+                f"--seeds-until-decided cannot be combined with --{other}, which trains rows "
+                "outside the session that decides the claims; leave one out"
             )
     most = _count("--seeds-until-decided", given, least=replicates + 1)
     _check_memory("--seeds-until-decided", option.device, most)
