@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...network import MLP
 from .arrays import padded_network, sparse
 from .compilation import compile_first, kernels
-from .layout import Chunk
+from .layout import GROUP, Chunk
 
 # Images per call, whose losses are summed in float32; the same as in PyTorch's evaluation.
 _CHUNK = 1000
@@ -33,7 +34,8 @@ def tally(
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())
-        loss = evaluation(*shared, Chunk.zeros(network, 1, 1).of(0), start, end, *counts)
+        examples = np.arange(start, end, dtype=np.uint32)
+        loss = evaluation(*shared, Chunk.zeros(network, 1, GROUP).of(0), examples, *counts)
         losses[chunk] = float(loss)
 
     compile_first(evaluation, "evaluation", lambda: evaluate(0, 0, 0))

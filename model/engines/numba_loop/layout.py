@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...network import MLP
 
 LINE = 16  # float32 numbers in a cache line
+GROUP = 32  # examples that share the weights in a core's L1 cache; see `kernels._hidden_layer`
 
 Floats = NDArray[float32]
 
@@ -130,6 +131,7 @@ class Chunk(NamedTuple):
     by_input: Sparse  # (inputs + 1, examples): the images transposed, and a row of ones
     by_unit: tuple[Sparse, ...]  # (units, examples): each of `active` transposed
     rows: NDArray[np.uint32]  # (examples,), uint32: 0, 1, 2 ...
+    at: NDArray[np.uint32]  # (examples,), uint32: the next entry of each example's list
 
     @classmethod
     def zeros(cls, network: MLP, threads: int, examples: int) -> Chunk:
@@ -143,6 +145,7 @@ class Chunk(NamedTuple):
             Sparse.zeros(threads, inputs + 1, examples * (inputs + 1)),
             tuple(Sparse.zeros(threads, units, examples * units) for units in listed),
             np.tile(np.arange(examples, dtype=np.uint32), (threads, 1)),
+            zeros(threads, examples, dtype=torch.uint32),
         )
 
     def of(self, thread: int) -> Chunk:
