@@ -168,7 +168,7 @@ def test_1000_is_better_than_gradient_descent(by_size, decide):
     shown_in="error",
 )
 def test_batch_size_1_ends_near_ten_percent(by_size, decide):
-    """Depends on the seed: 0.10 to 0.32 under five seeds, in `published/epyc-five-seeds`."""
+    """Depends on the seed: 0.10 to 0.47 under five seeds, in `published/epyc-five-seeds`."""
     (training,) = by_size(1).values()
     final = format_accuracy(training.test_accuracy[-1])
     decide(negate(ends_above(training, 0.15)), f"Its final test accuracy is {final}.")
