@@ -463,8 +463,11 @@ def test_the_heading_counts_the_claims_by_verdict(folder):
     (title,) = Elements(page_of(folder)).all("h1")
     assert words(title) == "1 of 4 claims holds, 1 does not, 2 stay open"
     changed(folder, lambda summary: [each.update(verdict="reproduced") for each in summary["claims"]])
-    (title,) = Elements(page_of(folder)).all("h1")
+    page = Elements(page_of(folder))
+    (title,) = page.all("h1")
     assert words(title) == "4 of 4 claims hold, 0 do not"
+    (box,) = page.all("li", within="verdicts")
+    assert words(box).startswith("4 ✓ reproduced ")
 
 
 def test_the_header_names_the_epochs_and_one_seed_is_said_once(tmp_path, elements):

@@ -100,7 +100,7 @@ def render_page(
     return environment.get_template("report.html").render(
         run=run,
         summary=run.summary,
-        verdicts=[(verdict, number) for verdict, number in verdict_counts(run.claims.values()).items()],
+        verdicts=[each for each in verdict_counts(run.claims.values()).items() if each[1]],
         kinds=_KINDS,
         signs=_SIGNS,
         meanings=MEANINGS,
