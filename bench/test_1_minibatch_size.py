@@ -321,10 +321,12 @@ def test_an_update_of_gradient_descent_is_costly(by_size, decide):
         lambda timed: of_an_update(timed)[1] > 10 * of_an_update(timed)[0], trainings
     )
     one, all_samples = (time_sign(each) for each in trainings.values())
+    seeds = len(trainings[1].seeds)
+    an = f"Of {seeds} seeds together, an" if seeds > 1 else "An"
     decide(
         holds,
-        f"An update takes {full:.3g} s{all_samples}, against {single * 1e6:.3g} µs{one} on one example; "
-        f"an epoch takes {full_epoch:.3g} s, against {single_epoch:.3g} s at batch size 1.",
+        f"{an} update takes {full:.3g} s{all_samples}, against {single * 1e6:.3g} µs{one} on one "
+        f"example; an epoch takes {full_epoch:.3g} s, against {single_epoch:.3g} s at batch size 1.",
         open_because=open_because,
         timed=trainings,
     )

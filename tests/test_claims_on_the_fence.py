@@ -397,3 +397,11 @@ def test_streams_that_are_the_same_in_part():
     assert measured_over_seeds(test, streams=[one, changed]) is True
     test = "test_the_stream_is_not_unique"
     assert measured_over_seeds(test, streams=[one, streams(changed_by_seed=0.0)["streams"]]) is False
+
+
+@pytest.mark.parametrize(("seeds", "begins"), [(1, "An update"), (2, "Of 2 seeds together, an update")])
+def test_the_time_of_an_update_says_if_it_is_of_several_seeds(monkeypatch, seeds, begins):
+    each = {"test_accuracy": [[0.5] * seeds] * (EPOCHS + 1)}
+    times = {SIZES[1]: slow(6.0) | each, SIZES[60000]: slow(0.0011) | each}
+    _, found = decided(monkeypatch, ONE, "test_an_update_of_gradient_descent_is_costly", times, {})
+    assert found.startswith(begins)
