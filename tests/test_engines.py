@@ -23,6 +23,7 @@ from model.dataset import Dataset
 from model.engines import ENGINES, cannot_run, choose_engine, eager, left_out
 from model.engines.numba_loop import compilation, evaluation
 from model.engines.numba_loop import engine as numba_loop
+from model.engines.numba_loop.layout import GROUP
 from model.engines.proof import distance
 from model.evaluate import _tally
 from model.experiment import ORDERS, Experiment
@@ -96,6 +97,16 @@ def test_adam_is_eagers(engine, batch_size, order):
     """
     experiment = of_steps(300, optimizer=Adam(1e-4), batch_size=batch_size, order=order)
     parameters = trained(engine, experiment)
+    assert distance(parameters, reference(experiment), share=0.95) < 1e-5
+    assert distance(parameters, reference(experiment)) < 1e-2
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.03), Adam(1e-4)], ids=["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [GROUP // 4 - 1, GROUP // 4, GROUP - 1, GROUP, GROUP + 1])
+def test_groups_of_examples_are_eagers(optimizer, batch_size):
+    """From a quarter of a group on, its examples share tiles of the weights."""
+    experiment = of_steps(100, batch_size=batch_size, optimizer=optimizer)
+    parameters = trained(numba_loop, experiment)
     assert distance(parameters, reference(experiment), share=0.95) < 1e-5
     assert distance(parameters, reference(experiment)) < 1e-2
 

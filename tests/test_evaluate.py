@@ -11,6 +11,7 @@ import torch
 
 import model.evaluate
 from model.engines.numba_loop import compilation, evaluation
+from model.engines.numba_loop.layout import GROUP
 from model.evaluate import _tally, evaluate
 from model.network import stack_parameters
 
@@ -31,7 +32,7 @@ def networks(seeds=(0,), **changes: float) -> list[torch.Tensor]:
     return parameters
 
 
-@pytest.mark.parametrize("chunk", [1025, 1024, 100])
+@pytest.mark.parametrize("chunk", [1025, 1024, 100, GROUP + 1, GROUP, GROUP - 1])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_it_agrees_with_pytorch(monkeypatch, threads, chunk):
     monkeypatch.setattr(evaluation, "_CHUNK", chunk)

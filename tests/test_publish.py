@@ -47,10 +47,17 @@ def test_the_documents_quote_the_published_runs():
     assert [rewrite(text) for text in texts] == texts
 
 
-def test_the_documents_of_the_example_quote_its_published_runs():
-    study = load_study(ROOT / "examples" / "optimizers")
+@pytest.mark.parametrize(
+    ("example", "kinds"),
+    [
+        ("optimizers", {"overview", "findings"}),
+        ("hyperparameters", {"overview", "batches", "findings"}),
+    ],
+)
+def test_the_documents_of_the_examples_quote_their_published_runs(example, kinds):
+    study = load_study(ROOT / "examples" / example)
     texts = [document.read_text() for document in study.documents]
-    assert all("<!-- findings test_mnist: " in text for text in texts)
+    assert set(re.findall(r"<!-- (\w+)(?: \w+)?: \S+ -->", "".join(texts))) == kinds
     assert [rewrite(text, study.published) for text in texts] == texts
 
 

@@ -8,4 +8,5 @@ STUDY = Study(
     published="paper",
     scales={"miniature": 1, "full": 100},
     data_root="../../data",
+    documents=("../../docs/hyperparameters.md",),
 )

@@ -306,6 +306,7 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
             at[b] = starts[rows[b]]
             for j in range(width):
                 total[b, j] = 0
+        # A few examples would share too little to pay for moving their sums in and out of registers.
         tile_size = tile if end - begin >= GROUP // 4 else inputs
         for tile_end in range(tile_size, inputs + tile_size, tile_size):
             for b in range(begin, end):
