@@ -75,6 +75,6 @@ def test_the_run_of_another_study_is_refused(tmp_path):
     found = decide(KEPT, "--report-dir", tmp_path / "report", "--study", study)
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr == (
-        f"{study} has no module bench/test_1_minibatch_size.py; expected the study of the run\n"
+        f"{study} has no module bench/test_1_minibatch_size.py; name the run's study with --study\n"
     )
     assert not (tmp_path / "report").exists()

@@ -166,6 +166,16 @@ def test_published_runs_are_complete_and_small():
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 5e6
 
 
+@pytest.mark.parametrize("command", [("publish", "{}", "x"), ("merge", "{}")])
+def test_a_report_of_another_study_is_refused(command, capsys):
+    """Else a run of a study of one's own would be published among `bench`'s."""
+    run, other = PUBLISHED / QUOTED, ROOT / "examples" / "optimizers"
+    assert main([each.format(run) for each in command] + ["--study", str(other)]) == 2
+    assert capsys.readouterr().err == (
+        f"{other} has no module bench/test_1_minibatch_size.py; name the run's study with --study\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -237,8 +247,7 @@ def checkout(tmp_path, monkeypatch):
     (root / "docs").mkdir()
     for document in DOCUMENTS:
         shutil.copy(document, root / document.relative_to(ROOT))
-    (root / "bench").mkdir()
-    shutil.copy(BENCH / "conftest.py", root / "bench")
+    shutil.copytree(BENCH, root / "bench", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr("harness.commands.arguments.BENCH", root / "bench")
     for module in (publish, passages):
         monkeypatch.setattr(module, "ROOT", root)

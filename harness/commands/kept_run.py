@@ -35,7 +35,7 @@ def arguments_for(
     `modules` are those of the run's exercises; if these are all of the study's, it is a run of the whole
     study. Raises ValueError if the study lacks one.
     """
-    root = _root(study, modules)
+    root = root_of(study, modules)
     paths = [root / module for module in modules]
     return [
         *map(str, [study.path] if {*_exercises(study)} <= {*paths} else paths),
@@ -55,10 +55,13 @@ def _exercises(study: StudyFolder) -> list[Path]:
     ]
 
 
-def _root(study: StudyFolder, modules: list[str]) -> Path:
-    """Returns the folder that the paths of the run's modules are relative to."""
+def root_of(study: StudyFolder, modules: list[str]) -> Path:
+    """Returns the folder that the paths of a run's modules are relative to.
+
+    Raises ValueError if the study lacks one of them.
+    """
     for folder in (study.path, *study.path.parents):
         paths = [folder / module for module in modules]
         if all(path.is_file() and study.path in path.parents for path in paths):
             return folder
-    raise ValueError(f"{study.path} has no module {modules[0]}; expected the study of the run")
+    raise ValueError(f"{study.path} has no module {modules[0]}; name the run's study with --study")

@@ -33,7 +33,7 @@ from ..study import StudyFolder, load_study
 from ..timing.session_rows import WHOLE
 from ..wording import counted, first_few
 from .arguments import add_new_report_dir, add_study, to_path
-from .kept_run import Reading, arguments_for
+from .kept_run import Reading, arguments_for, root_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     folders = list({folder.resolve(): folder for folder in options.runs}.values())
     found = [_loaded(folder) for folder in folders]
     _check_one_study(found)
+    root_of(study, [each.module for each in found[0].summary.exercises])
     merged = merge([_part(each) for each in found])
     _check_code(merged, study, found[0].folder)
     folder = options.report_dir or run_folders.new(study.reports)

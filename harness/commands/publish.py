@@ -24,6 +24,7 @@ from ..report.passages import rewrite_document
 from ..report.replacement import replace_all, stage
 from ..study import StudyFolder, load_study
 from .arguments import add_study, to_path
+from .kept_run import root_of
 
 _FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the suffix of the files in them
 _KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, SPEED, TIMES, *_FOLDERS)
@@ -86,8 +87,9 @@ def publish_run(run: Path, name: str, study: StudyFolder) -> None:
     """Keeps the report folder `run` as `name`, and renders the passages of the study's documents again.
 
     Raises ValueError, and changes nothing, if the name is invalid, a file of `run` cannot be read, the
-    published run of that name is not committed, or a document's passage cannot be rendered: its marks do
-    not pair, or a run lacks a quoted value. See also `keep_run`.
+    study lacks one of its modules, the published run of that name is not committed, or a document's
+    passage cannot be rendered: its marks do not pair, or a run lacks a quoted value. See also
+    `keep_run`.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
@@ -96,6 +98,7 @@ def publish_run(run: Path, name: str, study: StudyFolder) -> None:
     found = load_run(run)
     if found.left_out:
         raise ValueError(f"{run} cannot be kept: {found.left_out[0]}")
+    root_of(study, [each.module for each in found.summary.exercises])
     if found.summary.shard:
         raise ValueError(
             f"{run} has shard {found.summary.shard} of a run; merge it with the others first"
@@ -105,8 +108,8 @@ def publish_run(run: Path, name: str, study: StudyFolder) -> None:
         if ownership.owns(folder):  # `keep_run` refuses any other folder
             _check_committed(folder)
         keep_run(run, folder, lambda new: _documents(study, name, new))
-    documents = f"; see git diff {' '.join(study.study.documents)}" if study.study.documents else ""
-    print(f"kept as {_relative(folder)}{documents}")
+    documents = " ".join(str(_relative(document.resolve())) for document in study.documents)
+    print(f"kept as {_relative(folder)}{f'; see git diff {documents}' if documents else ''}")
 
 
 def _relative(path: Path) -> Path:
