@@ -298,10 +298,17 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
 
     @_inlined
     def forward(
-        weights: Floats, given: Sparse, rows: NDArray[np.uint32], s: Chunk, begin: int, end: int
+        network: Network,
+        images: Sparse,
+        examples: NDArray[np.uint32],
+        s: Chunk,
+        begin: int,
+        end: int,
+        *of_made_up: Any,
     ) -> None:
-        starts, columns, values = given
-        at, total, row = s.at, s.deltas[layer], registers()
+        starts, columns, values = images if layer == 0 else s.active[layer - 1]
+        rows = examples if layer == 0 else s.rows
+        weights, at, total, row = network[layer], s.at, s.deltas[layer], registers()
         for b in range(begin, end):
             at[b] = starts[rows[b]]
             for j in range(width):
@@ -330,31 +337,7 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
                 total[b, j] += weights[inputs, j]
             activate(s, b)
 
-    @_inlined
-    def from_images(
-        network: Network,
-        images: Sparse,
-        examples: NDArray[np.uint32],
-        s: Chunk,
-        begin: int,
-        end: int,
-        *of_made_up: Any,
-    ) -> None:
-        forward(network[layer], images, examples, s, begin, end)
-
-    @_inlined
-    def from_units(
-        network: Network,
-        images: Sparse,
-        examples: NDArray[np.uint32],
-        s: Chunk,
-        begin: int,
-        end: int,
-        *of_made_up: Any,
-    ) -> None:
-        forward(network[layer], s.active[layer - 1], s.rows, s, begin, end)
-
-    return from_images if layer == 0 else from_units
+    return forward
 
 
 _hidden_layers = _in_turn([_hidden_layer(layer) for layer in range(TOP + 1)])
