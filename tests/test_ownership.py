@@ -203,6 +203,8 @@ def published(tmp_path, monkeypatch):
         "from harness.study import Study\n"
         "STUDY = Study(title='A study', home='..', documents=('README.md',))\n"
     )
+    for module in BENCH.glob("test_*.py"):
+        (study / module.name).touch()
     monkeypatch.setattr("harness.commands.arguments.BENCH", study)
     for command in (
         ("init", "-q"),
@@ -257,6 +259,8 @@ def test_a_published_run_stays_if_another_cannot_replace_it(published, tmp_path,
 
 def test_a_partial_run_can_be_published(suite, published, tmp_path):
     suite.run("-k", "test_1 and lr0.25")
+    for module in (suite.path / "bench").glob("test_*.py"):
+        (tmp_path / "bench" / module.name).touch()
     assert main(["publish", str(suite.report), "kept"]) == 0
     assert (published / "kept" / "summary.md").read_text() == (suite.report / "summary.md").read_text()
     assert "1 row of 1 epoch," in (tmp_path / "README.md").read_text()

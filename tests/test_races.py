@@ -313,8 +313,11 @@ def test_what_is_replaced_is_checked_and_replaced_under_one_lock(monkeypatch, tm
         published=tmp_path / "published", study=SimpleNamespace(documents=()), documents=[]
     )
     monkeypatch.setattr(
-        publish, "load_run", lambda _: SimpleNamespace(left_out=[], summary=SimpleNamespace(shard=None))
+        publish,
+        "load_run",
+        lambda _: SimpleNamespace(left_out=[], summary=SimpleNamespace(shard=None, exercises=[])),
     )
+    monkeypatch.setattr(publish, "root_of", lambda *_: None)
     monkeypatch.setattr(ownership, "owns", lambda _: alone("owns") or True)
     monkeypatch.setattr(publish, "_check_committed", lambda _: alone("committed"))
     monkeypatch.setattr(publish, "keep_run", lambda *_: alone("kept"))
