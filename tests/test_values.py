@@ -278,20 +278,20 @@ def test_an_unknown_class_of_network_is_refused_by_everything(case, reason):
     assert roofline.minimum_work(case, made_up(), torch.arange(50)) is None
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.001)])
 def test_engines_use_the_rate_of_every_step(optimizer):
-    rates = [0.1, 0.05, 0.2, 0.0, 0.001, 0.3]
+    """Adam's rates are lower: at 0.1, it amplifies differences in rounding beyond the bound."""
+    rates = [optimizer.learning_rate * times for times in (1, 0.5, 2, 0, 0.01, 3)]
     made = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer.name]
     case = experiment(optimizer=optimizer, schedule=Schedule(LR.ConstantLR))
     expected = by_pytorch(MLP(), made_up(), rates, made)
     taken = 0
     for engine in ENGINES:
         if cannot_run(engine, case, CPU) is None:
-            # Adam at such rates amplifies rounding: 1.1e-5 with the sums of PyTorch on a Zen 5.
-            assert distance(trained(engine, case, made_up(), rates), expected, share=0.95) < 3e-5
+            assert distance(trained(engine, case, made_up(), rates), expected, share=0.95) < 1e-5
             taken += 1
     assert taken >= 1  # numba may be missing
-    assert distance(expected, by_pytorch(MLP(), made_up(), optimizer=made)) > 1e-3
+    assert distance(expected, by_pytorch(MLP(), made_up(), rates[:1] * 6, made)) > 1e-3
 
 
 @pytest.mark.parametrize("every", ["epoch", "step"])
