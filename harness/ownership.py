@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.atomic_file import write_text
 
-from .paths import BENCHMARK, FIGURES, SPEED, SPEED_SO_FAR, TIMES
+from .paths import BENCHMARK, FIGURES, PHASES, SPEED, SPEED_SO_FAR, TIMES
 
 MARK = ".minibatch-bench"
 _TEXT = "A report folder of Minibatch bench, which moves and deletes folders with this file in them.\n"
@@ -29,6 +29,7 @@ _FILES = (
     "report.html",
     "resumed.json",
     FIGURES,
+    PHASES,
     "gate.json",
     BENCHMARK,
     *_COMPARED,

@@ -10,6 +10,7 @@ BENCH = ROOT / "bench"  # the commands' study, unless another is named
 
 PAGE = "report.html"  # in a report folder
 BENCHMARK = "benchmark.json"  # pytest-benchmark's file of a merged report
+PHASES = "phases.json"  # what the session's processes spent their time on
 FIGURES = "figures.json"  # the figures that a study's exercises draw themselves
 
 # Files of a report folder that describe the machine, not a run; the next run copies them.

@@ -19,6 +19,7 @@ from .evaluate import Evaluation, evaluate, joined
 from .experiment import Experiment, Outcome, Training, classify_outcome
 from .network import MLP
 from .observers import LastEpoch, Observer
+from .phases import phase
 from .stopwatch import Stopwatch
 
 
@@ -44,33 +45,39 @@ def train(
         raise ValueError(f"the data are {data.dataset}; expected the experiment's {experiment.dataset}")
     chosen = choose_engine(engine, experiment, data.device)
     preparing, training = Stopwatch(data.device), Stopwatch(data.device)
-    with preparing.running():
+    with phase("preparing"), preparing.running():
         runner = chosen.Engine(experiment, data, seeds)
 
     network, labels = experiment.network, data.train_labels.cpu().numpy()
     initial = runner.parameters()
     batch_size, rates_by_epoch = experiment.batch_size, experiment.rates(len(labels))
     epoch_seconds = [0.0]
-    on_train, on_test = ([each] for each in _evaluate_initial(experiment, data, seeds, initial))
+    with phase("evaluating"):
+        on_train, on_test = ([each] for each in _evaluate_initial(experiment, data, seeds, initial))
     for epoch in range(experiment.epochs):
-        orders = _orders(experiment, labels, seeds, epoch).to(data.device)
-        rates = next(rates_by_epoch)
+        with phase("preparing"):
+            orders = _orders(experiment, labels, seeds, epoch).to(data.device)
+            rates = next(rates_by_epoch)
         checkpoints = [0, len(labels)]
         if epoch == experiment.epochs - 1:
             pauses = {at for each in observers for at in each.pauses(experiment, labels)}
             checkpoints = sorted({*checkpoints, *pauses})
         at_checkpoints = [on_test[-1]]
         for start, end in pairwise(checkpoints):
-            with training.running():
+            with phase("training"), training.running():
                 runner.epoch(orders[:, start:end], rates[start // batch_size : -(-end // batch_size)])
             parameters = runner.parameters()
-            at_checkpoints.append(evaluate(network, parameters, data.test_images, data.test_labels))
+            with phase("evaluating"):
+                at_checkpoints.append(evaluate(network, parameters, data.test_images, data.test_labels))
         epoch_seconds.append(training.seconds)
-        on_train.append(evaluate(network, parameters, data.train_images, data.train_labels))
+        with phase("evaluating"):
+            on_train.append(evaluate(network, parameters, data.train_images, data.train_labels))
         on_test.append(at_checkpoints[-1])
         after_epoch(epoch + 1, on_train[-1], on_test[-1])
 
     seen = LastEpoch(experiment, parameters, checkpoints, at_checkpoints)
+    with phase("observing"):
+        observed = {name: array for each in observers for name, array in each.observe(seen).items()}
     return Training(
         experiment=experiment,
         engine=chosen.NAME,
@@ -85,7 +92,7 @@ def train(
         test_accuracy=np.array([each.accuracy for each in on_test]),
         predictions=on_test[-1].predictions.T,
         distance_from_initialisation=_distance(initial, parameters),
-        observed={name: array for each in observers for name, array in each.observe(seen).items()},
+        observed=observed,
         outcomes=_outcomes(experiment, parameters, on_train[-1], on_test[-1]),
     )
 

@@ -117,13 +117,13 @@ def test_a_tests_duration_excludes_its_waiting_time(suite):
         1,
         """
 import contextlib, harness.plugin.fixtures
-from harness.hardware import waiting
+from model import phases
 fake = harness.plugin.fixtures.lease
 
 @contextlib.contextmanager
 def slow(*args):
     with fake(*args) as device:
-        waiting._waited += 1000.0
+        phases._spans.append(phases.Span("waiting", 0.0, 1000.0, 0.0))
         yield device
 
 harness.plugin.fixtures.lease = slow

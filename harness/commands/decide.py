@@ -20,7 +20,7 @@ from .. import atomic_json, ownership
 from ..export.table_files import write_tables
 from ..files import sealed
 from ..files.summary import Summary
-from ..paths import FIGURES, SPEED, TIMES
+from ..paths import FIGURES, PHASES, SPEED, TIMES
 from ..processes import reason
 from ..report import tables
 from ..report.load import Run, load_run
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
             raise ValueError(f"{folder} has a run, and runs are never overwritten; name another folder")
         ownership.make(folder)
         shutil.copytree(kept.folder / "runs", folder / "runs")
-        for name in (SPEED, TIMES):
+        for name in (PHASES, SPEED, TIMES):
             if (kept.folder / name).exists():
                 shutil.copy2(kept.folder / name, folder / name)
         if (Path(temporary, "report") / FIGURES).exists():

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import ownership, processes
-from ..paths import FIGURES, ROOT, SPEED, TIMES
+from ..paths import FIGURES, PHASES, ROOT, SPEED, TIMES
 from ..report.load import load_run
 from ..report.passages import rewrite_document
 from ..report.replacement import replace_all, stage
@@ -27,7 +27,7 @@ from .arguments import add_study, to_path
 from .kept_run import root_of
 
 _FOLDERS = {"runs": ".json", "figures": ".svg"}  # and the suffix of the files in them
-_KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, SPEED, TIMES, *_FOLDERS)
+_KEPT = (ownership.MARK, "summary.json", "summary.md", FIGURES, PHASES, SPEED, TIMES, *_FOLDERS)
 
 Placing = list[tuple[Path, Path]]
 """New files and folders, and the paths that they are moved to."""

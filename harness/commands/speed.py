@@ -41,9 +41,11 @@ from ..engine_speeds.peers import Peer
 from ..engine_speeds.roofline import dense_flops, minimum_work, roofline_bound
 from ..engine_speeds.roofline import peak as measured_peak
 from ..files import sealed
+from ..files.phases import PhasesFile
 from ..hardware.lease import lease
 from ..hardware.machine import candidate_devices, check_device, describe_machine
-from ..paths import REPORTS, ROOT, SPEED, SPEED_SO_FAR
+from ..paths import PHASES, REPORTS, ROOT, SPEED, SPEED_SO_FAR
+from ..report.phase_table import format_phases
 from .arguments import add_report_dir
 
 BATCH_SIZES = (1, 32, 100, 1000, 10000, 60000)
@@ -246,6 +248,9 @@ def measure_speeds(device_name: str = "auto", report: Path | None = None) -> Non
         "matrix product (harness/engine_speeds/roofline.py).\nShare of peak: the time that the full "
         "matrix products, zeros included, would take at that peak, over the measured time."
     )
+    if (report / PHASES).exists():
+        phases = sealed.read_model(report / PHASES, PhasesFile)
+        print(f"\nThe session that wrote {report.name} took {format_phases(phases, 'simple')}")
 
 
 def _measure_all(

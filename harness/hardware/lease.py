@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import Timeout
 
 from model.environment import available_cores
+from model.phases import phase
 
 from .lock_file import Holder, holders, lock, lock_folder
-from .waiting import waiting
 
 if TYPE_CHECKING:
     import torch
@@ -141,7 +141,7 @@ def _locked(
     with ExitStack() as locks:
         held: list[_Resource] = []
         with (
-            waiting(),
+            phase("waiting"),
             _reported(what, [*resources], folder, applicant),
             lock(folder / "turnstile.lock", applicant.session),
         ):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from model.experiment import Experiment, Training
+from model.phases import phase
 
 from ..cluster.address import ClusterError
 from ..exercise import Exercise, row_name
 from ..files.record import TrainingRecord
 from ..files.sealed import FileError
 from ..files.weights import networks_of
-from ..hardware.waiting import waiting
 from ..results.fingerprint import training_key
 from ..results.records import to_training
 from ..results.store import Store
@@ -138,7 +138,7 @@ def wait_for_record(config: pytest.Config, case: str, key: Mapping[str, Any]) ->
     store = Store(config.stash[SETTINGS].report_dir)
     # Progress and messages are shown meanwhile, not captured.
     uncaptured = config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
-    with waiting(), uncaptured():
+    with phase("waiting"), uncaptured():
         if store.find(TrainingRecord, case, key) is None and store.failure(case, key) is None:
             store.ask(case, key)
         while store.find(TrainingRecord, case, key) is None:

@@ -23,6 +23,7 @@ from model.engines import EngineError, choose_engine, left_out, prove_engines, u
 from model.environment import available_cores, device_name
 from model.experiment import Experiment, Training
 from model.observers import Observer
+from model.phases import phase
 from model.schedule import ScheduleError
 from model.train import train as train_model
 from model.values import shown
@@ -282,7 +283,7 @@ def measured(request: pytest.FixtureRequest, stored: Stored) -> Callable[[str], 
 
     def get(name: str) -> list[dict[str, Any]]:
         def make(seeds: Sequence[int] = settings.seeds) -> dict[str, Any]:
-            with _leased(settings, 1, _applicant(request.config)) as device:
+            with _leased(settings, 1, _applicant(request.config)) as device, phase("observing"):
                 data = load(DATASETS[settings.dataset], settings.data_root, device)
                 found = [
                     checked(
@@ -363,7 +364,7 @@ def _train(
     auto, cores = name == "auto", len(available_cores())
     if auto and unproven(experiment, device):
         # With all cores, as eager uses them all.
-        with _leased(settings, cores, applicant) as device:
+        with _leased(settings, cores, applicant) as device, phase("preparing"):
             prove_engines(experiment, load(experiment.dataset, settings.data_root, device))
     if device.type == "cpu":
         # The engine decides how many cores to lease. It is chosen before the lease, which may pin this
@@ -373,8 +374,8 @@ def _train(
     # The data are loaded under the lease, too: on a machine with few cores, decoding images in one
     # worker would slow down a training in another.
     with _leased(settings, cores, applicant) as device:
-        data = load(experiment.dataset, settings.data_root, device)
-
+        with phase("preparing"):
+            data = load(experiment.dataset, settings.data_root, device)
         training, parameters = train_evenly(
             experiment,
             data,

@@ -19,6 +19,7 @@ from model.data.download import DataError
 from model.data.mnist import prepare
 from model.dataset import DATASETS
 from model.experiment import Experiment
+from model.phases import phase
 from model.values import one_line
 
 from .. import atomic_json, ownership
@@ -178,7 +179,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     if _REPORT_FOLDER in config.stash:
         unwatch(config, config.stash[SETTINGS].report_dir)
         if ownership.has_run(config.stash[SETTINGS].report_dir):
-            _summarise(session)
+            with phase("reporting"):
+                _summarise(session)
     try:
         yield
     except Exception as error:  # another plugin's error must not cost the tables
@@ -307,7 +309,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
             f"To draw the page and figures of the finished cases: {_draw_command(folder)}"
         )
     else:  # last, so that the tables are written and shown even if this fails
-        line = draw_report(folder)
+        with phase("reporting"):
+            line = draw_report(folder)
         if not line.startswith(_DRAWN):
             terminalreporter.write_line(f"Written to {_relative(folder)}/.")
         terminalreporter.write_line(line)

@@ -17,12 +17,13 @@ from model.values import one_line
 
 from ..files import sealed
 from ..files.drawn_figures import OwnFigure, OwnFigures
+from ..files.phases import PhasesFile
 from ..files.record import Decision, MeasurementRecord, TrainingRecord, read_record
 from ..files.sealed import FileError
 from ..files.speeds import SpeedFile
 from ..files.summary import SCHEMA, CaseSummary, Summary
 from ..files.types import Model
-from ..paths import FIGURES, SPEED
+from ..paths import FIGURES, PHASES, SPEED
 from ..results.records import to_case
 
 _MAX_BYTES = 256 * 2**20  # of a folder; 1000 rows of 5 seeds and 100 epochs take up to 80 MiB
@@ -47,6 +48,7 @@ class Run:
     """By case id; cases without a record have none."""
     own_figures: list[OwnFigure]
     speed: SpeedFile | None
+    phases: PhasesFile | None
     left_out: list[str] = field(default_factory=list)
     """A line for each thing that was left out, with the reason."""
 
@@ -99,6 +101,7 @@ def load_run(folder: Path) -> Run:
         curves,
         own.figures if own else [],
         _optional(folder / SPEED, SpeedFile, left_out),
+        _optional(folder / PHASES, PhasesFile, left_out),
         left_out,
     )
 

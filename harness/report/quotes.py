@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..files import sealed
+from ..files.phases import PhasesFile
 from ..files.record import TrainingRecord, read_record
 from ..files.speeds import SpeedFile, SpeedRow, TimesFile
 from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model
-from ..paths import SPEED, TIMES
+from ..paths import PHASES, SPEED, TIMES
 from ..verdicts import counted_verdict
 from ..wording import counted
 from . import tables, terminal
+from .phase_table import format_phases
 from .scaling import scaling
 from .seed_counts import seeds_each
 from .series import phrase, varying
@@ -222,6 +224,12 @@ def _times(folder: Path) -> str:
     )
 
 
+def _phases(folder: Path) -> str:
+    """Returns what the session spent its time on."""
+    summary, phases = _summary(folder), _file(folder, PHASES, PhasesFile)
+    return f"`{summary.command}` on {_machine(summary.machine)}, {format_phases(phases, 'pipe')}"
+
+
 def _cluster(folder: Path) -> str:
     """Returns how a run used its cluster, and how larger ones would be used."""
     return scaling(_summary(folder).cases)
@@ -232,6 +240,7 @@ OF_A_RUN: dict[str, Callable[[Path], str]] = {
     "speed": _speed,
     "peers": _peers,
     "times": _times,
+    "phases": _phases,
     "cluster": _cluster,
 }
 OF_AN_EXERCISE: dict[str, Callable[[Path, str], str]] = {

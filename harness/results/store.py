@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from model.phases import phase
+
 from .. import atomic_json, ownership, run_folders
 from ..files import sealed
 from ..files.names import file_name
@@ -23,7 +25,6 @@ from ..files.record import (
 )
 from ..files.sealed import FileError
 from ..files.weights import SUFFIX, SavedNetwork, write_network
-from ..hardware.waiting import waiting
 
 # Ends of file names in the folder of locks.
 _ASKED, _FAILED = ".asked.json", ".failed.json"
@@ -97,7 +98,7 @@ class Store:
         path = self._path(name, key)
         self._recreate_folders()
         with ExitStack() as stack:
-            with waiting():
+            with phase("waiting"):
                 stack.enter_context(FileLock(self._locks / f"{path.stem}.lock"))
             if not path.exists():
                 record = {"id": name, **key, **make()}
@@ -120,7 +121,7 @@ class Store:
         """
         path = self._path(name, key)
         with ExitStack() as stack:
-            with waiting():
+            with phase("waiting"):
                 stack.enter_context(FileLock(self._locks / f"{path.stem}.lock"))
             record = self._read(kind, path)
             if len(record.seeds) < seeds:

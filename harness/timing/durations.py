@@ -9,14 +9,14 @@ from collections.abc import Generator
 
 import pytest
 
-from ..hardware.waiting import seconds_waited
+from model.phases import seconds_in
 
 _BEFORE = pytest.StashKey[float]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    item.stash[_BEFORE] = seconds_waited()
+    item.stash[_BEFORE] = seconds_in("waiting")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,5 +25,5 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and _BEFORE in item.stash:
-        report.duration = max(0.0, report.duration - (seconds_waited() - item.stash[_BEFORE]))
+        report.duration = max(0.0, report.duration - (seconds_in("waiting") - item.stash[_BEFORE]))
     return report

@@ -8,7 +8,7 @@ from ...files.drawn_figures import OwnFigure
 from ...files.summary import ExerciseSummary
 from ..load import Run
 from ..series import Line, lines_of
-from . import against_setting, learning_curves, per_step, time_to_accuracy
+from . import against_setting, learning_curves, per_step, time_to_accuracy, timeline
 from .figure import Figure, Spec
 
 __all__ = ["Figure", "figures_of", "speed_figures"]
@@ -49,5 +49,8 @@ def _unlabelled(spec: Spec) -> Spec:
 
 @_unchecked
 def speed_figures(run: Run) -> list[Figure]:
-    """Returns the figures of the measurements of `make speed`, if the run has any."""
-    return per_step.per_step_figures(run.speed) if run.speed else []
+    """Returns the figures of the session's phases and of the measurements of `make speed`, if any."""
+    return [
+        *([timeline.timeline_figure(run.phases)] if run.phases else []),
+        *(per_step.per_step_figures(run.speed) if run.speed else []),
+    ]

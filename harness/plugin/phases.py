@@ -1,0 +1,79 @@
+"""Writes `phases.json`: what the session's processes spent their time on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from model.environment import available_cores
+from model.phases import Span, phase, spans
+
+from .. import ownership
+from ..files import sealed
+from ..paths import PHASES
+from ..session_settings import KEPT_RUN, SETTINGS
+from ..timing.phase_times import phase_times
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+_WORKERS = pytest.StashKey[list[list[Span]]]()  # the spans of those that have ended
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_WORKERS] = []
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    with phase("running tests"):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["spans"] = [tuple(span) for span in _own_spans()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    output: dict[str, Any] = getattr(node, "workeroutput", {})  # a worker that crashed has none
+    if found := output.get("spans"):
+        node.config.stash[_WORKERS].append([Span(*each) for each in found])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    _write(config)  # for the page, which is drawn next
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _write(config)  # once more, with the drawing of the page
+
+
+def _write(config: pytest.Config) -> None:
+    """Writes the file, unless the session trained nothing itself or its report cannot be written."""
+    settings = config.stash.get(SETTINGS, None)
+    if settings is None or settings.cluster or KEPT_RUN in config.stash:
+        return
+    if hasattr(config, "workerinput") or not ownership.has_run(settings.report_dir):
+        return
+    own = _own_spans()
+    processes = [own, *config.stash[_WORKERS]]
+    found = phase_times(processes, own[0].begun, time.time(), len(available_cores()))
+    try:
+        sealed.write_content(settings.report_dir / PHASES, found.model_dump())
+    except sealed.FileError:
+        return  # `session` has reported it
+
+
+def _own_spans() -> list[Span]:
+    """Returns this process's spans, the first from the start of the process, not of the suite's code."""
+    first, *others = spans()
+    begun = min(first.begun, psutil.Process().create_time())
+    return [first._replace(begun=begun, seconds=first.seconds + first.begun - begun), *others]

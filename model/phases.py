@@ -1,0 +1,73 @@
+"""What this process spends its time on, as spans of phases such as "training" and "waiting"."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A time in which the process was in one phase."""
+
+    phase: str
+    begun: float  # in seconds since 1970
+    seconds: float  # wall-clock time
+    cpu_seconds: float  # of all its threads, and of its child processes that ended in it
+
+
+_spans: list[Span] = []
+_open: list[str] = ["starting"]  # the phases that have not ended, the outermost first
+# When the current span began: in seconds since 1970, by the wall clock, and by the CPU time so far.
+_since = (time.time(), time.perf_counter(), 0.0)
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """The block's time is in phase `name`, except that of other phases inside it.
+
+    Only the main thread's blocks count, as the phases of threads that run at the same time overlap.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _end_span()
+    _open.append(name)
+    try:
+        yield
+    finally:
+        _end_span()
+        _open.pop()
+
+
+def spans() -> list[Span]:
+    """Returns the spans of this process so far, which follow one another without gaps.
+
+    The first phase is "starting". It begins when this module is imported, but has the CPU time since the
+    process began.
+    """
+    _end_span()
+    return [*_spans]
+
+
+def seconds_in(name: str) -> float:
+    """Returns the wall-clock seconds that this process has been in that phase."""
+    return sum(span.seconds for span in spans() if span.phase == name)
+
+
+def _end_span() -> None:
+    """Ends the current span; the next one is in the same phase unless the caller changes it."""
+    global _since
+    begun, clock_before, cpu_before = _since
+    now, clock = time.time(), time.perf_counter()  # the first may be set back
+    cpu = time.process_time() + sum(os.times()[2:4])  # and of children that have ended
+    seconds, cpu_seconds = clock - clock_before, cpu - cpu_before
+    last = _spans[-1] if _spans else None
+    if last and last.phase == _open[-1]:
+        _spans[-1] = Span(last.phase, last.begun, last.seconds + seconds, last.cpu_seconds + cpu_seconds)
+    else:
+        _spans.append(Span(_open[-1], begun, seconds, cpu_seconds))
+    _since = now, clock, cpu
