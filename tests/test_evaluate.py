@@ -11,7 +11,7 @@ import torch
 
 import model.evaluate
 from model.engines.numba_loop import compilation, evaluation
-from model.engines.numba_loop.layout import GROUP
+from model.engines.numba_loop.arrays import paired
 from model.evaluate import _tally, evaluate
 from model.network import stack_parameters
 
@@ -32,7 +32,7 @@ def networks(seeds=(0,), **changes: float) -> list[torch.Tensor]:
     return parameters
 
 
-@pytest.mark.parametrize("chunk", [1025, 1024, 100, GROUP + 1, GROUP, GROUP - 1])
+@pytest.mark.parametrize("chunk", [1025, 1024, 1023, 100, 3, 2, 1])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_it_agrees_with_pytorch(monkeypatch, threads, chunk):
     monkeypatch.setattr(evaluation, "_CHUNK", chunk)
@@ -44,6 +44,66 @@ def test_it_agrees_with_pytorch(monkeypatch, threads, chunk):
     assert len(hits.nonzero()) > 1
     assert hits.tolist() == expected_hits.tolist()
     assert predictions.tolist() == expected_predictions.tolist()
+
+
+def _dense(pairs, inputs):
+    """Returns the images of `Pairs`, in their order: (pairs, 2, inputs)."""
+    found = np.zeros((len(pairs.images), 2, inputs), np.float32)
+    for pair in range(len(pairs.images)):
+        mine = slice(pairs.starts[pair], pairs.starts[pair + 1])
+        assert (np.diff(pairs.columns[mine].astype(int)) > 0).all(), "a sum keeps the order of inputs"
+        found[pair][:, pairs.columns[mine]] = pairs.values[mine].T
+    return found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000, 1023, 1024])
+def test_every_image_is_in_one_pair(count):
+    images = IMAGES[:count]
+    pairs = paired(images)
+    assert len(pairs.images) == (count + 1) // 2
+    in_pairs = pairs.images.reshape(-1)
+    if count % 2:
+        assert in_pairs[-1] == in_pairs[-2], "the last image is its own partner"
+        in_pairs = in_pairs[:-1]
+    assert sorted(in_pairs) == [*range(count)]
+    assert (_dense(pairs, images.shape[1]) == images.numpy()[pairs.images]).all()
+
+
+def test_a_pair_has_no_input_that_is_0_in_both():
+    pairs = paired(IMAGES)
+    assert (pairs.values != 0).any(axis=1).all()
+    assert (pairs.values == 0).any(), "images differ"
+
+
+@pytest.mark.parametrize("inputs", [3, 40])
+def test_pairs_are_alike(inputs):
+    """Of images that are each one of four patterns, in random order, all pairs are equal."""
+    generator = torch.Generator().manual_seed(0)
+    patterns = torch.randn(4, inputs, generator=generator).relu() + torch.eye(4, inputs)
+    kinds = torch.arange(4).repeat(16)[torch.randperm(64, generator=generator)]
+    pairs = paired(patterns[kinds])
+    assert (kinds.numpy()[pairs.images[:, 0]] == kinds.numpy()[pairs.images[:, 1]]).all()
+
+
+def test_an_images_loss_does_not_depend_on_its_partner(monkeypatch):
+    monkeypatch.setattr(evaluation, "_CHUNK", 1)  # so that no losses are added up in float32
+    network = [p[0] for p in networks()]
+
+    def loss(images, labels):
+        return evaluation.tally(NETWORK, network, images, labels)[0].item()
+
+    alone = [loss(IMAGES[i : i + 1], LABELS[i : i + 1]) for i in range(9)]
+    assert len({*alone}) == 9
+    for some in ([0, 1], [1, 2, 0], [8, 4], [3, 5, 6, 7, 0]):
+        assert loss(IMAGES[some], LABELS[some]) == pytest.approx(sum(alone[i] for i in some), rel=1e-15)
+
+
+def test_blank_images_are_evaluated():
+    network, blank = [p[0] for p in networks()], torch.zeros_like(IMAGES[:3])
+    loss, hits, predictions = evaluation.tally(NETWORK, network, blank, LABELS[:3])
+    expected, *counts = _tally(NETWORK, network, blank, LABELS[:3])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert [hits.tolist(), predictions.tolist()] == [each.tolist() for each in counts]
 
 
 @pytest.fixture

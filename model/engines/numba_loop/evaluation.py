@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...network import MLP
-from .arrays import padded_network, sparse
+from .arrays import padded_network, paired
 from .compilation import compile_first, kernels
-from .layout import GROUP, Chunk
+from .layout import PairWorkspace
 
 # Images per call, whose losses are summed in float32; the same as in PyTorch's evaluation.
 _CHUNK = 1000
@@ -25,25 +24,26 @@ def tally(
     All parameters must be finite: a product of 0 and an infinity would be skipped. The results do not
     depend on the number of threads.
     """
-    evaluation = kernels(network).evaluate_images
-    starts = range(0, len(images), _CHUNK)
-    losses = torch.zeros(len(starts))
+    evaluation, pairs = kernels(network).evaluate_pairs, paired(images)
+    at_once = max(1, _CHUNK // 2)
+    starts = range(0, len(pairs.images), at_once)
+    losses = torch.zeros(len(images))
     hits, predictions = torch.zeros(2, len(starts), network.classes, dtype=torch.int64)
     stacked = [parameter[None] for parameter in parameters]
-    shared = (sparse(images), labels.numpy(), padded_network(network, stacked))
+    shared = (pairs, labels.numpy(), padded_network(network, stacked))
 
     def evaluate(chunk: int, start: int, end: int) -> None:
         counts = (hits[chunk].numpy(), predictions[chunk].numpy())
-        examples = np.arange(start, end, dtype=np.uint32)
-        loss = evaluation(*shared, Chunk.zeros(network, 1, GROUP).of(0), examples, *counts)
-        losses[chunk] = float(loss)
+        evaluation(*shared, PairWorkspace.zeros(network), start, end, losses.numpy(), *counts)
 
     compile_first(evaluation, "evaluation", lambda: evaluate(0, 0, 0))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         done = [
-            pool.submit(evaluate, chunk, start, min(start + _CHUNK, len(images)))
+            pool.submit(evaluate, chunk, start, min(start + at_once, len(pairs.images)))
             for chunk, start in enumerate(starts)
         ]
     for each in done:
         each.result()
-    return losses.double().sum(), hits.sum(dim=0), predictions.sum(dim=0)
+    # In float32 by chunks, as in PyTorch's evaluation.
+    chunks = [chunk.double().sum().float() for chunk in losses.split(_CHUNK)]
+    return torch.stack(chunks).double().sum(), hits.sum(dim=0), predictions.sum(dim=0)

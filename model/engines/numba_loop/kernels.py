@@ -33,6 +33,7 @@ entry point has the network in its name, and one signature.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import cache, reduce
@@ -48,7 +49,21 @@ from numpy import float32, int32
 from numpy.typing import NDArray
 
 from ...network import MLP
-from .layout import GROUP, LINE, Chunk, Deferred, Floats, Kept, Network, Rule, Sparse, Steps, widths
+from .layout import (
+    GROUP,
+    LINE,
+    Chunk,
+    Deferred,
+    Floats,
+    Kept,
+    Network,
+    Pairs,
+    PairWorkspace,
+    Rule,
+    Sparse,
+    Steps,
+    widths,
+)
 
 if TYPE_CHECKING:
     from numba.core.cpu import CPUContext
@@ -304,7 +319,9 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
         s: Chunk,
         begin: int,
         end: int,
-        *of_made_up: Any,
+        kept: tuple[Kept, ...],
+        step: int,
+        deferred: Deferred,
     ) -> None:
         starts, columns, values = images if layer == 0 else s.active[layer - 1]
         rows = examples if layer == 0 else s.rows
@@ -340,13 +357,9 @@ def _hidden_layer(layer: int) -> Callable[..., None]:
     return forward
 
 
-_hidden_layers = _in_turn([_hidden_layer(layer) for layer in range(TOP + 1)])
-
-
 @_inlined
-def _logits(network: Network, s: Chunk, b: int) -> None:
-    """Fills row b of the last deltas with the logits, from the last hidden layer."""
-    weights, top, logits = network[-1], s.top, s.deltas[-1]
+def _logits(weights: Floats, top: Floats, logits: Floats, b: int) -> None:
+    """Fills logits[b] from the activations of the last hidden layer, top[b]."""
     for c in range(CLASSES):
         logit = float32(0)
         for j in range(WIDTHS[TOP]):
@@ -442,7 +455,7 @@ def _forward(
         if b % GROUP == 0:
             end = min(b + GROUP, len(examples))
             _training_layers(network, images, examples, s, b, end, kept, step, deferred)
-        _logits(network, s, b)
+        _logits(weights, s.top, outputs, b)
 
         # Softmax as PyTorch computes it: the exponential of the log-softmax.
         log_total = _log_total(outputs, b)
@@ -928,33 +941,125 @@ def train_steps(
         _catch_up_layers(network, kept, len(steps.scale), deferred)
 
 
+_PAIR_LINES = 10  # of weights, whose products with a pair are summed in registers at the same time
+
+
+def _pair_block(layer: int, begin: int, length: int) -> Callable[..., None]:
+    """Returns the pre-activations of a pair, for `length` units of a layer from unit `begin` on.
+
+    A weight that is read serves both. A 0 of one of the two adds nothing to its sum.
+    """
+    inputs, registers = SIZES[layer], _registers(length)
+
+    @_inlined
+    def sum_block(
+        weights: Floats,
+        s: PairWorkspace,
+        columns: NDArray[np.uint16],
+        values: Floats,
+        start: int,
+        end: int,
+    ) -> None:
+        first, second, sums = registers(), registers(), s.sums
+        for j in range(length):
+            first[j] = 0
+            second[j] = 0
+        for k in range(start, end):
+            column, x, y = columns[k], values[k, 0], values[k, 1]
+            for j in range(length):
+                weight = weights[column, begin + j]
+                first[j] += x * weight
+                second[j] += y * weight
+        for j in range(length):
+            bias = weights[inputs, begin + j]
+            sums[0, begin + j] = first[j] + bias
+            sums[1, begin + j] = second[j] + bias
+
+    return sum_block
+
+
+def _pair_layer(layer: int) -> Callable[..., None]:
+    """Returns the forward pass of a pair through a hidden layer."""
+    units, width = SIZES[layer + 1], WIDTHS[layer]
+    name = NETWORK.activations[layer]
+    function, lists_all = _ACTIVATIONS[name][0], name != "relu"
+    lines = width // LINE
+    blocks = -(-lines // _PAIR_LINES)
+    ends = [LINE * (lines * block // blocks) for block in range(blocks + 1)]
+    sum_blocks = _in_turn(
+        [_pair_block(layer, begin, end - begin) for begin, end in itertools.pairwise(ends)]
+    )
+
+    @_inlined
+    def to_top(s: PairWorkspace) -> None:
+        for b in range(2):
+            for j in range(width):
+                s.sums[b, j] = function(s.sums[b, j])
+            for j in range(units, width):
+                s.sums[b, j] = 0
+            s.sums[b, units] = 1
+
+    @_inlined
+    def to_list(s: PairWorkspace) -> None:
+        columns, values, sums = s.columns, s.values, s.sums
+        for b in range(2):
+            for j in range(width):
+                sums[b, j] = function(sums[b, j])
+        end = 0
+        for j in range(units):
+            columns[end] = j
+            values[end, 0] = sums[0, j]
+            values[end, 1] = sums[1, j]
+            end += lists_all or sums[0, j] != 0 or sums[1, j] != 0
+        s.listed[0] = end
+
+    activate = to_top if layer == TOP else to_list
+
+    @_inlined
+    def forward(network: Network, pairs: Pairs, s: PairWorkspace, pair: int) -> None:
+        if layer == 0:
+            sum_blocks(
+                network[0], s, pairs.columns, pairs.values, pairs.starts[pair], pairs.starts[pair + 1]
+            )
+        else:
+            sum_blocks(network[layer], s, s.columns, s.values, 0, s.listed[0])
+        activate(s)
+
+    return forward
+
+
+_pair_layers = _in_turn([_pair_layer(layer) for layer in range(TOP + 1)])
+
+
 @_entry
-def evaluate_images(
-    images: Sparse,
+def evaluate_pairs(
+    pairs: Pairs,
     labels: NDArray[np.int64],
     network: Network,
-    s: Chunk,
-    examples: NDArray[np.uint32],
+    s: PairWorkspace,
+    first: int,
+    last: int,
+    losses: Floats,
     hits: NDArray[np.int64],
     predictions: NDArray[np.int64],
-) -> float32:
-    """Returns the sum of the cross-entropies of `examples`, uint32, for which `s` has room for GROUP.
+) -> None:
+    """Evaluates the pairs from `first` up to `last`, and fills the `losses` of their images, (images,).
 
     Counts each image's predicted class in `predictions`, and in `hits` if it is right, both int64
     (classes,). NaN is the largest logit, as in `torch.argmax`.
     """
-    logits, loss = s.deltas[-1], 0.0
-    for start in range(0, len(examples), GROUP):
-        group = examples[start : start + GROUP]
-        _hidden_layers(network, images, group, s, 0, len(group))
-        for b in range(len(group)):
-            _logits(network, s, b)
-            label = labels[group[b]]
-            loss += _log_total(logits, b) - logits[b, label]
+    logits = s.logits
+    for pair in range(first, last):
+        _pair_layers(network, pairs, s, pair)
+        alone = pairs.images[pair, 0] == pairs.images[pair, 1]
+        for b in range(1 if alone else 2):
+            _logits(network[-1], s.sums, logits, b)
+            image = pairs.images[pair, b]
+            label = labels[image]
+            losses[image] = _log_total(logits, b) - logits[b, label]
             predicted = 0
             for c in range(1, CLASSES):
                 if not (logits[b, c] <= logits[b, predicted]) and not np.isnan(logits[b, predicted]):
                     predicted = c
             predictions[predicted] += 1
             hits[predicted] += predicted == label
-    return float32(loss)

@@ -65,6 +65,41 @@ class Sparse(NamedTuple):
         )
 
 
+class Pairs(NamedTuple):
+    """Images in pairs: for each pair, the inputs that are not 0 in one of the two, or in both.
+
+    Pair p has the entries from starts[p] up to starts[p + 1]. Of an odd number of images, the last is
+    also the second of its pair.
+    """
+
+    starts: NDArray[np.uint32]  # (pairs + 1,), uint32
+    columns: NDArray[np.uint16]  # (entries,), uint16
+    values: Floats  # (entries, 2)
+    images: NDArray[np.uint32]  # (pairs, 2), uint32: the numbers of the images
+
+
+class PairWorkspace(NamedTuple):
+    """What the evaluation of a pair computes."""
+
+    listed: NDArray[np.uint32]  # (1,), uint32: how many of a layer's units one of the two activates
+    columns: NDArray[np.uint16]  # (units + 1,), uint16: their numbers
+    values: Floats  # (units + 1, 2): their activations
+    sums: Floats  # (2, width): pre-activations; at last the activations, and 1 for the bias
+    logits: Floats  # (2, width)
+
+    @classmethod
+    def zeros(cls, network: MLP) -> PairWorkspace:
+        """Returns a workspace of zeros."""
+        units, lengths = max(network.hidden), widths(network)
+        return cls(
+            zeros(1, dtype=torch.uint32),
+            zeros(units + 1, dtype=torch.uint16),
+            zeros(units + 1, 2),
+            zeros(2, max(lengths)),
+            zeros(2, lengths[-1]),
+        )
+
+
 class Rule(NamedTuple):
     """An optimizer in the form that `use_row` applies; see `rules`."""
 
