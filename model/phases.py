@@ -16,7 +16,7 @@ class Span(NamedTuple):
     phase: str
     begun: float  # in seconds since 1970
     seconds: float  # wall-clock time
-    cpu_seconds: float  # of all its threads, and of its child processes that ended in it
+    cpu_seconds: float  # of all its threads
 
 
 _spans: list[Span] = []
@@ -26,8 +26,10 @@ _since = (time.time(), time.perf_counter(), 0.0)
 
 
 @contextmanager
-def phase(name: str) -> Iterator[None]:
+def phase(name: str, *, children: bool = False) -> Iterator[None]:
     """The block's time is in phase `name`, except that of other phases inside it.
+
+    With `children`, so is the CPU time of the child processes that it waits for.
 
     Only the main thread's blocks count, as the phases of threads that run at the same time overlap.
     """
@@ -36,10 +38,11 @@ def phase(name: str) -> Iterator[None]:
         return
     _end_span()
     _open.append(name)
+    before = _cpu_of_children()
     try:
         yield
     finally:
-        _end_span()
+        _end_span(_cpu_of_children() - before if children else 0.0)
         _open.pop()
 
 
@@ -58,13 +61,18 @@ def seconds_in(name: str) -> float:
     return sum(span.seconds for span in spans() if span.phase == name)
 
 
-def _end_span() -> None:
+def _cpu_of_children() -> float:
+    """Returns the CPU seconds of all child processes that this process has waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _end_span(cpu_of_children: float = 0.0) -> None:
     """Ends the current span; the next one is in the same phase unless the caller changes it."""
     global _since
     begun, clock_before, cpu_before = _since
-    now, clock = time.time(), time.perf_counter()  # the first may be set back
-    cpu = time.process_time() + sum(os.times()[2:4])  # and of children that have ended
-    seconds, cpu_seconds = clock - clock_before, cpu - cpu_before
+    now, clock, cpu = time.time(), time.perf_counter(), time.process_time()  # the first may be set back
+    seconds, cpu_seconds = clock - clock_before, cpu - cpu_before + cpu_of_children
     last = _spans[-1] if _spans else None
     if last and last.phase == _open[-1]:
         _spans[-1] = Span(last.phase, last.begun, last.seconds + seconds, last.cpu_seconds + cpu_seconds)

@@ -197,6 +197,7 @@ def run_of(
         {each.id: each for each in every},
         [],
         None,
+        None,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -23,8 +24,8 @@ def log(monkeypatch):
     """A log that has just begun."""
     monkeypatch.setattr(phases, "_spans", [])
     monkeypatch.setattr(phases, "_open", ["starting"])
-    cpu = time.process_time() + sum(os.times()[2:4])
-    monkeypatch.setattr(phases, "_since", (time.time(), time.perf_counter(), cpu))
+    now = (time.time(), time.perf_counter(), time.process_time())
+    monkeypatch.setattr(phases, "_since", now)
 
 
 def _clock(monkeypatch, readings):
@@ -38,8 +39,7 @@ def _clock(monkeypatch, readings):
 
     monkeypatch.setattr(phases.time, "time", wall)
     monkeypatch.setattr(phases.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(phases.time, "process_time", lambda: now[1] / 2)
-    monkeypatch.setattr(phases.os, "times", lambda: (1e9, 1e9, now[1] / 4, now[1] / 4, 1e9))
+    monkeypatch.setattr(phases.time, "process_time", lambda: now[1])
 
 
 def test_a_phase_excludes_the_phases_inside_it(log, monkeypatch):
@@ -101,6 +101,15 @@ def test_cpu_time_counts_the_processs_own_work(log):
             pass
     spent = {span.phase: span.cpu_seconds for span in phases.spans()}
     assert spent["training"] >= 0.1 > 0.04 > spent["waiting"]
+
+
+def test_the_cpu_time_of_children_counts_where_it_is_asked_for(log):
+    work = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.1: pass"]
+    for name, children in (("training", False), ("reporting", True)):
+        with phase(name, children=children):
+            subprocess.run(work, check=True)
+    spent = {span.phase: span.cpu_seconds for span in phases.spans()}
+    assert spent["reporting"] >= 0.09 > 0.05 > spent["training"]
 
 
 def test_phase_times_are_added_up_over_processes_and_spread_over_their_parts():

@@ -309,7 +309,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
             f"To draw the page and figures of the finished cases: {_draw_command(folder)}"
         )
     else:  # last, so that the tables are written and shown even if this fails
-        with phase("reporting"):
+        with phase("reporting", children=True):
             line = draw_report(folder)
         if not line.startswith(_DRAWN):
             terminalreporter.write_line(f"Written to {_relative(folder)}/.")

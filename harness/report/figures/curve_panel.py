@@ -192,13 +192,13 @@ def _crosses(
     chart = alt.Chart(alt.NamedData(f"{curves.name}-published"))
     at_edge = "epoch" in x.shorthand
     where: Mapping[str, Any] = (
-        {"x": alt.value("width"), "xOffset": alt.value(MARGIN)} if at_edge else {"x": x}
+        {"x": alt.XValue("width"), "xOffset": alt.XOffsetValue(MARGIN)} if at_edge else {"x": x}
     )
     # In the margin, a cross may be next to another line's name: a thin rule leads to it from its line.
     leads = [
         chart.mark_rule(strokeWidth=1, strokeDash=[2, 2], x2Offset=MARGIN).encode(
-            x=alt.value("width"),
-            x2=alt.value("width"),
+            x=alt.XValue("width"),
+            x2=alt.X2Value("width"),
             y=alt.Y("measured_error:Q", **looks),
             y2=alt.Y2("test_error:Q"),
             color=colour,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
+from .figure import opacity_if
+
 _MOST = 8  # lines; the legend alone distinguishes more
 _LONGEST = 24  # characters: there must be room for the lines, too
 _APART = 12  # pixels from the middle of one name to the next
@@ -61,10 +63,10 @@ def end_labels(
         alt.Chart(alt.InlineData(values=values))
         .mark_text(align="left", baseline="middle", dx=right, fontSize=11)
         .encode(
-            x=alt.value("width"),
+            x=alt.XValue("width"),
             y=alt.Y("at:Q", scale=None, axis=None),
             text="line:N",
-            opacity=alt.condition(shown, alt.value(1), alt.value(0.3)),
+            opacity=opacity_if(shown, 1, 0.3),
         )
         .properties(name=f"labels_{panel}")  # panels with layers of one name would share their data
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from .figure import INVISIBLE
+from .figure import INVISIBLE, opacity_if
 
 
 def pointer_rule(chart: alt.Chart, x: alt.X, tooltip: Sequence[alt.Tooltip], panel: int) -> alt.Chart:
@@ -26,7 +26,7 @@ def pointer_rule(chart: alt.Chart, x: alt.X, tooltip: Sequence[alt.Tooltip], pan
     )
     rule: alt.Chart = (
         chart.mark_rule(color="#808080", strokeWidth=1)
-        .encode(x, opacity=alt.condition(hover, alt.value(1), alt.value(0)), tooltip=[*tooltip])
+        .encode(x, opacity=opacity_if(hover, 1, 0), tooltip=[*tooltip])
         .add_params(hover)
         .properties(name=f"{INVISIBLE}_rule_{panel}")
     )

@@ -52,6 +52,6 @@ def margin_title() -> alt.Chart:
     chart: alt.Chart = (
         alt.Chart(alt.InlineData(values=[{}]))
         .mark_text(text="published", fontSize=10, align="center", baseline="top", dx=MARGIN, dy=21)
-        .encode(x=alt.value("width"), y=alt.value("height"))
+        .encode(x=alt.XValue("width"), y=alt.YValue("height"))
     )
     return chart

@@ -132,7 +132,7 @@ def draw_panel(
     of_gaps = f"indexof({json.dumps([*panel.gaps])}, datum.line) < 0"
     joined = base.transform_filter(of_gaps) if panel.gaps else base
     shown = legend_toggle(looks)
-    opacity = alt.value(1) if alone else faint_unless(shown)
+    opacity = alt.OpacityValue(1) if alone else faint_unless(shown)
     valid = base.transform_filter(f"isValid(datum.{quantity})")
     final = quantity in FINAL
     layers = [
@@ -186,7 +186,7 @@ def draw_panel(
                 .encode(
                     x,
                     alt.Y(f"published_{quantity}:Q", **vertical),
-                    color=alt.value(COLOURS[-1]) if alone else colour,
+                    color=alt.ColorValue(COLOURS[-1]) if alone else colour,
                     tooltip=named,
                     opacity=opacity,
                 )

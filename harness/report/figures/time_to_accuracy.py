@@ -113,7 +113,7 @@ def _chart(name: str, rows: Rows, seeds: Rows, measure: str) -> Spec:
         alt.X(f"min({measure}):Q", title=_MEASURES[measure], scale=scale, axis=axis),
         alt.X2(f"max({measure}):Q"),
         y,
-        color=alt.value("#808080"),
+        color=alt.ColorValue("#808080"),
     )
     bars = (
         base.transform_filter(f"isValid(datum.{measure}_low)")
