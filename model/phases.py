@@ -21,8 +21,9 @@ class Span(NamedTuple):
 
 _spans: list[Span] = []
 _open: list[str] = ["starting"]  # the phases that have not ended, the outermost first
-# When the current span began: in seconds since 1970, by the wall clock, and by the CPU time so far.
-_since = (time.time(), time.perf_counter(), 0.0)
+# When the current span began: in seconds since 1970, by the clock, and by the CPU time so far. The first
+# one began with the process, which is taken to have worked without a pause until this is imported.
+_since = (time.time() - time.process_time(), time.perf_counter() - time.process_time(), 0.0)
 
 
 @contextmanager
@@ -49,8 +50,7 @@ def phase(name: str, *, children: bool = False) -> Iterator[None]:
 def spans() -> list[Span]:
     """Returns the spans of this process so far, which follow one another without gaps.
 
-    The first phase is "starting". It begins when this module is imported, but has the CPU time since the
-    process began.
+    The first phase is "starting".
     """
     _end_span()
     return [*_spans]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from model.environment import available_cores
@@ -37,7 +36,7 @@ def pytest_runtestloop() -> Generator[None, object, object]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["spans"] = [tuple(span) for span in _own_spans()]
+        session.config.workeroutput["spans"] = [tuple(span) for span in spans()]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,17 +62,9 @@ def _write(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput") or not ownership.has_run(settings.report_dir):
         return
-    own = _own_spans()
-    processes = [own, *config.stash[_WORKERS]]
-    found = phase_times(processes, own[0].begun, time.time(), len(available_cores()))
+    processes = [spans(), *config.stash[_WORKERS]]
+    found = phase_times(processes, processes[0][0].begun, time.time(), len(available_cores()))
     try:
         sealed.write_content(settings.report_dir / PHASES, found.model_dump())
     except sealed.FileError:
         return  # `session` has reported it
-
-
-def _own_spans() -> list[Span]:
-    """Returns this process's spans, the first from the start of the process, not of the suite's code."""
-    first, *others = spans()
-    begun = min(first.begun, psutil.Process().create_time())
-    return [first._replace(begun=begun, seconds=first.seconds + first.begun - begun), *others]
