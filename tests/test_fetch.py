@@ -18,6 +18,7 @@ import torch
 
 from model.data import download, torchvision_mnist
 from model.data.download import FILES, DataError, ensure_downloaded
+from model.data.idx import read_idx
 from model.data.mnist import load
 from model.dataset import KMNIST
 from tests.processes import forks
@@ -413,3 +414,39 @@ def test_an_error_when_importing_torchvision_is_raised(monkeypatch):
     monkeypatch.setattr(torchvision_mnist.importlib, "import_module", fail)
     with pytest.raises(RuntimeError, match="another reason"):
         torchvision_mnist.mnist_module()
+
+
+def _idx(*shape, content=None, zero=0, kind=8):
+    """Returns an IDX file of 0, 1, 2 ... in that shape."""
+    header = struct.pack(">HBB", zero, kind, len(shape)) + struct.pack(f">{len(shape)}I", *shape)
+    return header + (bytes(range(np.prod(shape, dtype=int))) if content is None else content)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (7,), (2, 3), (0, 28, 28)])
+def test_idx_files_are_read_as_by_torchvision(tmp_path, shape):
+    (tmp_path / "file").write_bytes(_idx(*shape))
+    found = read_idx(tmp_path / "file")
+    assert (found.dtype, found.shape) == (np.uint8, shape)
+    assert found.ravel().tolist() == [*range(found.size)]
+    if found.size:
+        module = torchvision_mnist.mnist_module()
+        assert module.read_sn3_pascalvincent_tensor(str(tmp_path / "file")).tolist() == found.tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\0\x08",
+        _idx(2, 3)[:7],
+        _idx(2, 3, content=b"12345"),
+        _idx(2, 3, content=b"1234567"),
+        _idx(2, 3, kind=9),
+        _idx(2, 3, zero=1),
+        gzip.compress(_idx(2, 3)),
+    ],
+)
+def test_what_is_not_an_idx_file_is_named(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match=r"file cannot be read: it is not an IDX file of unsigned bytes$"):
+        read_idx(tmp_path / "file")

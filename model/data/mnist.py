@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..dataset import Dataset
 from .download import ensure_downloaded, files
-from .torchvision_mnist import mnist_module
+from .idx import read_idx
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +47,16 @@ def load(dataset: Dataset, root: Path, device: torch.device) -> Data:
     if dataset.digest is not None:
         return Data(dataset, *(torch.from_numpy(each).to(device) for each in dataset.arrays()))
     raw = ensure_downloaded(dataset.name, root)
-    reader = mnist_module()
-    # torchvision's readers, not its data set class, which would prefer a `processed/training.pt` left by
-    # an old version, whose digest is unknown.
     train_images, train_labels, test_images, test_labels = (
-        (reader.read_image_file if "images" in name else reader.read_label_file)(str(raw / name))
-        for name in files(dataset.name)
+        torch.tensor(read_idx(raw / name), device=device) for name in files(dataset.name)
     )
     first = int(test_labels.min())  # 1 in EMNIST's letters
     return Data(
         dataset,
-        _flatten(train_images.to(device)),
-        train_labels.to(device) - first,
-        _flatten(test_images.to(device)),
-        test_labels.to(device) - first,
+        _flatten(train_images),
+        train_labels.long() - first,
+        _flatten(test_images),
+        test_labels.long() - first,
     )
 
 
