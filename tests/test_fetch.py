@@ -448,5 +448,5 @@ def test_idx_files_are_read_as_by_torchvision(tmp_path, shape):
 )
 def test_what_is_not_an_idx_file_is_named(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match=r"file cannot be read: it is not an IDX file of unsigned bytes$"):
+    with pytest.raises(ValueError, match="it is not an IDX file of unsigned bytes"):
         read_idx(tmp_path / "file")
