@@ -279,6 +279,28 @@ def test_a_step_of_all_rows_is_confirmed_with_all_rows(tmp_path):
     assert step.interval[0] < 50 < step.interval[1]
 
 
+def _steps_of(folder):
+    runs, left_out = read_runs([ROOT / "reports" / "history" / folder / "runs"], ROOT)
+    (track,) = tracks_of(runs)
+    assert left_out == []
+    return len(runs), find_steps(track, 5.0)
+
+
+def test_a_step_planted_in_a_real_history_is_found_in_its_rows_and_at_its_commit():
+    count, steps = _steps_of("epyc-planted")
+    assert count == 30
+    assert [step.case.partition("[")[2] for step in steps] == ["adam-lr0.001]", "adam-lr0.01]"]
+    for step in steps:
+        assert step.commits == "e1865dd27a..64d059f183"
+        assert 7 < step.interval[0] < 10 < step.interval[1] < 14
+        assert "GOOD=e1865dd27a BAD=64d059f183" in step.search
+
+
+@pytest.mark.parametrize(("folder", "commits"), [("epyc-1-core", 38), ("xeon-1-core", 37)])
+def test_real_histories_have_no_step(folder, commits):
+    assert _steps_of(folder) == (commits, [])
+
+
 def test_runs_of_one_commit_have_no_command(tmp_path):
     times = nights(60)
     times[40:, 2] *= 1.2

@@ -75,7 +75,7 @@ def figures_in(page):
 def page_of(folder):
     run = load_run(folder)
     figures = {each.module: figures_of(run, each) for each in run.summary.exercises}
-    return render_page(run, figures, [], [], {})
+    return render_page(run, figures, [], [], {}, "")
 
 
 def figures_of_all(run):
@@ -177,7 +177,9 @@ def test_the_same_data_give_the_same_bytes(folder):
 )
 def test_the_page_has_the_epochs_of_published_figures(folder, full, shown):
     changed(folder, "summary.json", lambda s: s["exercises"][0].update(full_epochs=full))
-    text = render_page(load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [], {})
+    text = render_page(
+        load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [], {}, ""
+    )
     assert shown in " ".join(Elements(text).text.split())
 
 
@@ -192,7 +194,9 @@ def test_the_page_has_the_epochs_of_published_figures(folder, full, shown):
 )
 def test_the_page_has_the_time_in_utc(folder, created, shown):
     changed(folder, "summary.json", lambda summary: summary.update(created=created))
-    text = render_page(load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [], {})
+    text = render_page(
+        load_run(folder), {"bench/test_1_x.py": [], "bench/test_3_x.py": []}, [], [], {}, ""
+    )
     assert Elements(text).text.count(shown) == 2
 
 

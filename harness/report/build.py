@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..ownership import first_without
 from ..paths import PAGE
 from .changes import compare_runs
 from .figures import Figure, figures_of, speed_figures
-from .load import ReportError, load_run
+from .load import ReportError, Run, load_run
 from .page import render_page
 from .replacement import replace_all, stage
 
@@ -31,6 +32,12 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     for everything that was left out. Raises ReportError if a folder cannot be read or written.
     """
     run, *others = map(load_run, folders)
+    with ThreadPoolExecutor(1) as beside:  # it takes two seconds, and the figures do not need it
+        library = beside.submit(vl_convert.javascript_bundle)  # type: ignore[call-arg]  # a snippet is optional
+        return _build(run, others, library)
+
+
+def _build(run: Run, others: Sequence[Run], library: Future[str]) -> tuple[Path, list[str]]:
     exercises = {each.module: figures_of(run, each) for each in run.summary.exercises}
     engines = speed_figures(run)
     every = [*chain.from_iterable(exercises.values()), *engines]
@@ -41,7 +48,8 @@ def build(folders: Sequence[Path]) -> tuple[Path, list[str]]:
         for module, figures in exercises.items()
     }
     svgs = {figure.name: _svg(_untitled(figure)) for figure in every if pictures[figure.name]}
-    page = render_page(run, drawn, engines, [compare_runs(run, other) for other in others], svgs)
+    comparisons = [compare_runs(run, other) for other in others]
+    page = render_page(run, drawn, engines, comparisons, svgs, library.result())
     try:
         _write(run.folder, {name: svg for name, svg in pictures.items() if svg}, page)
     except OSError as error:

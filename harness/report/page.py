@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import vl_convert
 
 from ..exercise import row_name
 from ..stats import format_mean
@@ -65,15 +64,15 @@ def render_page(
     engines: Sequence[Figure],
     comparisons: Sequence[RunChanges],
     svgs: Mapping[str, str],
+    library: str,
 ) -> str:
     """Renders the page of a run.
 
     `exercises` has the figures of each exercise by module, `engines` those of the engines' speeds, and
-    `svgs` their drawings by name, which the page shows until its script draws them.
+    `svgs` their drawings by name, which the page shows until its script draws them with `library`.
     """
     figures = [*chain.from_iterable(exercises.values()), *engines]
     listed = sum(len(exercise.claims) for exercise in run.summary.exercises)
-    library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # a snippet is optional
     script = "\n".join(map(_text, _SCRIPTS))
     shown = [
         exercise_on_page(run, exercise, exercises[exercise.module]) for exercise in run.summary.exercises
