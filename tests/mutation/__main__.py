@@ -1,10 +1,11 @@
 """`make mutants`: checks that every small change in the code that decides and measures fails a test.
 
-    make mutants                                           # all modules: a night on two cores
-    make mutants ARGS="harness/stats.py harness/report"    # a module, and all modules of a folder
+    make mutants                                           # all modules without a result: a night or two
+    make mutants ARGS="harness/stats.py harness/report"    # these again: a module, and all of a folder
 
 It prints the mutants that no test detected. The exit status is 1 if one of them is not listed as
-equivalent in `equivalent.toml`, or if a listed one was detected.
+equivalent in `equivalent.toml`, or if a listed one was detected. `results.json` keeps what was found for
+each module, until the module or its tests change.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ from model.environment import available_cores
 
 from .choice import PACKAGES, chosen_tests, modules
 from .mutants import Mutant, mutants
-from .trial import ROOT, Copies, Trial
+from .results import Result, digest_of, keep_result, read_results, summary
+from .trial import ROOT, Copies, Killers, Trial
 
 EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text())
+LISTED = {
+    module: {change for changes in of_module.values() for change in changes}
+    for module, of_module in EQUIVALENT.items()
+}
 
 
 def main(wanted: Sequence[str]) -> int:
@@ -34,40 +40,52 @@ def main(wanted: Sequence[str]) -> int:
                 file=sys.stderr,
             )
             return 2
-    failed = False
-    count = killed = 0
+    chosen, known = [*modules(wanted)], read_results()
+    left = [
+        module
+        for module in chosen
+        if wanted
+        or module not in known
+        or known[module].digest != digest_of(module, chosen_tests(module))
+    ]
     workers = len(available_cores())
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         copies = Copies(Path(folder), workers)
-        for module in modules(wanted):
-            source = (ROOT / module).read_text()
-            if not (tried := [*mutants(source)]):
-                continue
-            tests = chosen_tests(module)
-            plain = copies.run(module, source, tests, seconds=600)
-            if plain.killed:
-                print(f"{plain.output}\nthe tests of {module} fail without a mutant", file=sys.stderr)
+        for module in left:
+            if (result := _tried(module, copies, pool)) is None:
                 return 2
-
-            def attempt(mutant: Mutant, module=module, tests=tests, plain=plain) -> Trial:
-                return copies.run(module, mutant.source, tests, seconds=10 + 5 * plain.seconds)
-
-            known = {change for changes in EQUIVALENT.get(module, {}).values() for change in changes}
-            survived = set()
-            for mutant, trial in zip(tried, pool.map(attempt, tried), strict=True):
-                count += mutant.change not in known
-                killed += trial.killed and mutant.change not in known
-                if not trial.killed:
-                    survived.add(mutant.change)
-                    if mutant.change not in known:
-                        failed = True
-                        print(f"{module}:{mutant.line}: {mutant.change}", flush=True)
-            for change in sorted(known - survived):
-                failed = True
-                print(f"{module}: listed as equivalent, but detected: {change}", flush=True)
-            print(f"{module}: {len(tried)} mutants, {len(survived)} survived", flush=True)
-    print(f"{killed} of {count} mutants were detected ({killed / count:.1%}), without equivalent ones")
+            keep_result(module, result)
+            print(f"{module}: {result.mutants} mutants, {len(result.survivors)} survived", flush=True)
+    results, failed = read_results(), False
+    for module in chosen:
+        listed, survived = LISTED.get(module, set()), {*results[module].survivors}
+        for change in sorted(survived - listed):
+            failed = True
+            print(f"{module}: not detected: {change}")
+        for change in sorted(listed - survived):
+            failed = True
+            print(f"{module}: listed as equivalent, but detected: {change}")
+    print(summary(chosen, results, LISTED))
     return 1 if failed else 0
+
+
+def _tried(module: str, copies: Copies, pool: ThreadPoolExecutor) -> Result | None:
+    """Tries the mutants of a module; returns None if its tests fail without one."""
+    source, tests = (ROOT / module).read_text(), chosen_tests(module)
+    digest, tried = digest_of(module, tests), [*mutants(source)]
+    if not tried:
+        return Result(digest, 0, [])
+    killers = Killers()
+    plain = copies.run(module, source, tests, killers, seconds=600)
+    if plain.killed:
+        print(f"{plain.output}\nthe tests of {module} fail without a mutant", file=sys.stderr)
+        return None
+
+    def attempt(mutant: Mutant) -> Trial:
+        return copies.run(module, mutant.source, tests, killers, seconds=10 + 5 * plain.seconds)
+
+    trials = zip(tried, pool.map(attempt, tried), strict=True)
+    return Result(digest, len(tried), [mutant.change for mutant, trial in trials if not trial.killed])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,13 +35,37 @@ _IMPORTED = [
 _NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
 
 
+class Killers:
+    """The tests that have detected a module's mutants; the latest are likely to detect the next."""
+
+    _MOST = 8
+
+    def __init__(self) -> None:
+        self._tests: dict[str, None] = {}  # in order; the latest is the last
+
+    def first(self) -> list[str]:
+        """Returns the node ids of the tests to run before all others, the latest first."""
+        return [*reversed(self._tests)][: self._MOST]
+
+    def add(self, output: str) -> None:
+        """Adds the test that failed, from the summary of pytest's output."""
+        if found := re.search(r"^(?:FAILED|ERROR) (tests/\S+?::.+?)(?: - .*)?$", output, re.MULTILINE):
+            self._tests.pop(found[1], None)
+            self._tests[found[1]] = None
+
+
 @dataclass(frozen=True)
 class Trial:
     """The outcome of the tests."""
 
-    killed: bool
+    status: int | None
+    """The exit status of pytest, or None if it took too long."""
     seconds: float
     output: str
+
+    @property
+    def killed(self) -> bool:
+        return self.status != 0
 
 
 class Copies:
@@ -52,26 +79,41 @@ class Copies:
             shutil.copytree(ROOT, copy, ignore=lambda path, _: _NOT_COPIED if Path(path) == ROOT else ())
             self._free.put(copy)
 
-    def run(self, module: str, source: str, tests: Sequence[str], seconds: float) -> Trial:
-        """Runs `tests` with `source` in place of `module`, for at most `seconds`."""
+    def run(
+        self, module: str, source: str, tests: Sequence[str], killers: Killers, seconds: float
+    ) -> Trial:
+        """Runs `killers`, then `tests`, with `source` in place of `module`, each for up to `seconds`."""
         copy = self._free.get()
-        path, output = copy / module, copy / "output.txt"
+        path = copy / module
         original = path.read_text()
-        started = time.monotonic()
         try:
             path.write_text(source)
-            process = _FORKS.Process(target=_run, args=(copy, [*tests], output, seconds))
-            process.start()
-            process.join(seconds)
-            ended = process.exitcode
-            if process.is_alive():
-                os.killpg(process.pid, signal.SIGKILL)
-                process.join()
-            text = output.read_text(errors="replace") if output.exists() else ""
-            return Trial(ended != 0, time.monotonic() - started, text)
+            # A mutant may have changed a killer's node id: then pytest runs none, which detects nothing.
+            if first := killers.first():
+                trial = _tried(copy, first, seconds)
+                if trial.status in (pytest.ExitCode.TESTS_FAILED, None):
+                    return trial
+            trial = _tried(copy, tests, seconds)
+            if trial.killed:
+                killers.add(trial.output)
+            return trial
         finally:
             path.write_text(original)
             self._free.put(copy)
+
+
+def _tried(copy: Path, tests: Sequence[str], seconds: float) -> Trial:
+    output = copy / "output.txt"
+    started = time.monotonic()
+    process = _FORKS.Process(target=_run, args=(copy, [*tests], output, seconds))
+    process.start()
+    process.join(seconds)
+    status = process.exitcode
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+    text = output.read_text(errors="replace") if output.exists() else ""
+    return Trial(status, time.monotonic() - started, text)
 
 
 def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
@@ -89,8 +131,6 @@ def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
             del sys.modules[name]
     sys.dont_write_bytecode = True
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "passive"}
-    import pytest
-
     code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0", *tests])
     sys.stdout.flush()
     os._exit(code)
