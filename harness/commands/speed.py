@@ -41,7 +41,7 @@ from ..engine_speeds.peers import Peer
 from ..engine_speeds.roofline import dense_flops, minimum_work, roofline_bound
 from ..engine_speeds.roofline import peak as measured_peak
 from ..files import sealed
-from ..files.phases import PhasesFile
+from ..files.session_phases import PhasesFile
 from ..hardware.lease import lease
 from ..hardware.machine import candidate_devices, check_device, describe_machine
 from ..paths import PHASES, REPORTS, ROOT, SPEED, SPEED_SO_FAR

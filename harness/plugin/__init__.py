@@ -19,7 +19,7 @@ pytest_plugins = [
     "harness.plugin.claims",
     "harness.plugin.mnist_figures",
     "harness.plugin.session",
-    "harness.plugin.phases",
+    "harness.plugin.phase_file",
     "harness.plugin.junit_properties",
     "harness.plugin.job_summary",
     "harness.plugin.shutdown",

@@ -17,9 +17,9 @@ from model.values import one_line
 
 from ..files import sealed
 from ..files.drawn_figures import OwnFigure, OwnFigures
-from ..files.phases import PhasesFile
 from ..files.record import Decision, MeasurementRecord, TrainingRecord, read_record
 from ..files.sealed import FileError
+from ..files.session_phases import PhasesFile
 from ..files.speeds import SpeedFile
 from ..files.summary import SCHEMA, CaseSummary, Summary
 from ..files.types import Model

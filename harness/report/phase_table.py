@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..files.phases import PhasesFile
+from ..files.session_phases import PhasesFile
 from ..wording import counted
 from .tables import format_table
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..files import sealed
-from ..files.phases import PhasesFile
 from ..files.record import TrainingRecord, read_record
+from ..files.session_phases import PhasesFile
 from ..files.speeds import SpeedFile, SpeedRow, TimesFile
 from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 
 from model.phases import Span
 
-from ..files.phases import PhasesFile, PhaseTime
+from ..files.session_phases import PhasesFile, PhaseTime
 
 _PARTS = 120  # of a session; a timeline of two minutes shows seconds
 
 
-def phase_times(
-    processes: Sequence[Sequence[Span]], begun: float, ended: float, cores: int
-) -> PhasesFile:
+def phase_times(processes: Sequence[Sequence[Span]], cores: int) -> PhasesFile:
     """Returns the times of all phases, in the order in which they first began.
 
-    `processes` are the spans of each process; `begun` and `ended` are those of the session, in seconds
-    since 1970. A span's CPU time is spread evenly over it.
+    `processes` are the spans of each process; the first process is there from the session's start to its
+    end. A span's CPU time is spread evenly over it.
     """
-    length = (ended - begun) / _PARTS
+    begun, seconds = processes[0][0].begun, sum(span.seconds for span in processes[0])
+    length = seconds / _PARTS
     spans = sorted((span for process in processes for span in process), key=lambda span: span.begun)
     wall: dict[str, float] = {}
     cpu: dict[str, list[float]] = {}
@@ -30,7 +29,7 @@ def phase_times(
         for part, share in _shares(span, begun, length):
             parts[part] += share * span.cpu_seconds
     return PhasesFile(
-        seconds=ended - begun,
+        seconds=seconds,
         cores=cores,
         processes=len(processes),
         phases=[

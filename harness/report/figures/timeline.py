@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from ...files.phases import PhasesFile
+from ...files.session_phases import PhasesFile
 from ...wording import counted
 from ..series import COLOURS
 from .figure import HEIGHT, Figure, Rows, Spec, json_number, layered, side_by_side

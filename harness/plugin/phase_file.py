@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +61,7 @@ def _write(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput") or not ownership.has_run(settings.report_dir):
         return
-    processes = [spans(), *config.stash[_WORKERS]]
-    found = phase_times(processes, processes[0][0].begun, time.time(), len(available_cores()))
+    found = phase_times([spans(), *config.stash[_WORKERS]], len(available_cores()))
     try:
         sealed.write_content(settings.report_dir / PHASES, found.model_dump())
     except sealed.FileError:
