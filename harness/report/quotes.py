@@ -227,7 +227,7 @@ def _times(folder: Path) -> str:
 def _phases(folder: Path) -> str:
     """Returns what the session spent its time on."""
     summary, phases = _summary(folder), _file(folder, PHASES, PhasesFile)
-    return f"`{summary.command}` on {_machine(summary.machine)}, {format_phases(phases, 'pipe')}"
+    return f"`{summary.command}` on {_machine(summary.machine)} took {format_phases(phases)}"
 
 
 def _cluster(folder: Path) -> str:
