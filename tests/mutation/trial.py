@@ -49,7 +49,9 @@ class Killers:
 
     def add(self, output: str) -> None:
         """Adds the test that failed, from the summary of pytest's output."""
-        if found := re.search(r"^(?:FAILED|ERROR) (tests/\S+?::\w+(?:\[.*?\])?)(?: - .*)?$", output, re.MULTILINE):
+        if found := re.search(
+            r"^(?:FAILED|ERROR) (tests/\S+?::\w+(?:\[.*?\])?)(?: - .*)?$", output, re.MULTILINE
+        ):
             self._tests.pop(found[1], None)
             self._tests[found[1]] = None
 
