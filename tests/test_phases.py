@@ -177,11 +177,28 @@ def test_the_table_has_shares_of_the_cores_time():
 def test_the_timeline_shows_busy_cores_by_phase():
     figure = timeline_figure(_file())
     assert figure.data["timeline"] == [
-        {"phase": "starting", "order": 0, "begin": 0.0, "end": 50.0, "cores": 0.2},
-        {"phase": "training", "order": 1, "begin": 0.0, "end": 50.0, "cores": 0.8},
-        {"phase": "training", "order": 1, "begin": 50.0, "end": 100.0, "cores": 1.6},
+        {"phase": "starting", "begin": 0.0, "end": 50.0, "low": 0.0, "high": 0.2, "cores": 0.2},
+        {"phase": "training", "begin": 0.0, "end": 50.0, "low": 0.2, "high": 1.0, "cores": 0.8},
+        {"phase": "training", "begin": 50.0, "end": 100.0, "low": 0.0, "high": 1.6, "cores": 1.6},
     ]
     assert "3 processes on 2 cores" in figure.notes
+    assert '"other"' not in json.dumps(figure.variants)
+
+
+def test_the_timeline_has_a_colour_for_each_of_the_phases_with_the_most_time():
+    of = [PhaseTime(phase=f"p{at}", seconds=1.0, cpu_seconds=[float(at % 5)]) for at in range(9)]
+    data = timeline_figure(_file().model_copy(update={"phases": of})).data["timeline"]
+    # Six have a colour each; p6, and p0 and p5 without any time, are one.
+    assert [(each["phase"], each["cores"]) for each in data] == [
+        ("p1", 0.01),
+        ("p2", 0.02),
+        ("p3", 0.03),
+        ("p4", 0.04),
+        ("p7", 0.02),
+        ("p8", 0.03),
+        ("other", 0.01),
+    ]
+    assert [each["low"] for each in data[1:]] == [each["high"] for each in data[:-1]]
 
 
 def test_the_timeline_of_a_long_session_is_in_minutes():

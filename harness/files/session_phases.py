@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .types import FinitePositive, Model, Positive, Seconds, Text
 
@@ -19,10 +19,16 @@ class PhaseTime(Model):
     """CPU time in each of the session's parts, which are equally long."""
 
 
+def _equally_long(phases: list[PhaseTime]) -> list[PhaseTime]:
+    if len({len(each.cpu_seconds) for each in phases}) > 1:
+        raise ValueError("phases have different numbers of parts")
+    return phases
+
+
 class PhasesFile(Model):
     """A session from the start of its first process to the time when the file was written."""
 
     seconds: FinitePositive
     cores: Positive
     processes: Positive
-    phases: Annotated[list[PhaseTime], Field(min_length=1, max_length=20)]
+    phases: Annotated[list[PhaseTime], Field(min_length=1, max_length=20), AfterValidator(_equally_long)]

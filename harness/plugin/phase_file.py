@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +36,7 @@ def pytest_runtestloop() -> Generator[None, object, object]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["spans"] = [tuple(span) for span in spans()]
+        session.config.workeroutput["spans"] = [tuple(span) for span in _own_spans()]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -61,8 +62,19 @@ def _write(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput") or not ownership.has_run(settings.report_dir):
         return
-    found = phase_times([spans(), *config.stash[_WORKERS]], len(available_cores()))
+    found = phase_times([_own_spans(), *config.stash[_WORKERS]], len(available_cores()))
     try:
         sealed.write_content(settings.report_dir / PHASES, found.model_dump())
     except sealed.FileError:
         return  # `session` has reported it
+
+
+def _own_spans() -> list[Span]:
+    """Returns this process's spans, the first from the start of the process if psutil can tell that."""
+    first, *others = spans()
+    with suppress(ImportError):
+        from psutil import Process
+
+        begun = min(first.begun, Process().create_time())
+        first = first._replace(begun=begun, seconds=first.seconds + first.begun - begun)
+    return [first, *others]
