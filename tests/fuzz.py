@@ -31,6 +31,7 @@ from harness.files import sealed
 from harness.files.names import file_name
 from harness.files.record import Resumed, TrainingRecord, key_of, read_claim, read_record
 from harness.files.sealed import FileError
+from harness.files.session_phases import PhasesFile
 from harness.files.speeds import SpeedFile, TimesFile
 from harness.gates.baselines import BaselineError
 from harness.gates.baselines import read_saved_run as read_baseline
@@ -43,6 +44,7 @@ from harness.results.records import to_case
 from harness.study import load_study as study_in
 
 RUN = study_in(BENCH).published / "epyc-1-core"
+SPENT = study_in(BENCH).published / "epyc-2-cores" / "phases.json"
 SECONDS, BYTES = 1.0, 200e6  # the limits for a mutation's time and for the growth of memory
 
 
@@ -109,6 +111,7 @@ KINDS = {
     "claim": Kind(_claim(), read_claim),
     "summary": Kind([RUN / "summary.json"], _summary),
     "speed": Kind([RUN / "speed.json"], lambda path: sealed.read_model(path, SpeedFile)),
+    "phases": Kind([SPENT], lambda path: sealed.read_model(path, PhasesFile)),
     "times": Kind([RUN / "times.json"], lambda path: sealed.read_model(path, TimesFile)),
     "baseline": Kind(_baseline(), read_baseline),
     "resumed": Kind({"records": ["a.json"]}, lambda path: sealed.read_model(path, Resumed)),

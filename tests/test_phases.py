@@ -12,11 +12,13 @@ import pytest
 
 from harness.files import sealed
 from harness.files.session_phases import PhasesFile, PhaseTime
+from harness.report.build import build
 from harness.report.figures.timeline import timeline_figure
 from harness.report.phase_table import format_phases
 from harness.timing.phase_times import phase_times
 from model import phases
 from model.phases import Span, phase
+from tests import reports
 
 
 @pytest.fixture
@@ -207,6 +209,44 @@ def test_the_timeline_of_a_long_session_is_in_minutes():
     assert "(min)" in json.dumps(timeline_figure(long).variants)
     assert timeline_figure(long).data["timeline"][-1]["end"] == 10.0
     assert timeline_figure(long).data["timeline"][-1]["cores"] == pytest.approx(80 / 300, rel=1e-4)
+
+
+def test_the_page_shows_the_timeline(tmp_path):
+    reports.write(tmp_path)
+    path, _ = build([tmp_path])
+    assert 'id="timeline"' not in path.read_text()
+    sealed.write_content(tmp_path / "phases.json", _file().model_dump())
+    path, left_out = build([tmp_path])
+    assert 'id="timeline"' in path.read_text()
+    assert (tmp_path / "figures" / "timeline.svg").exists()
+    assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"seconds": 0.0}, "seconds"),
+        ({"cores": 0}, "cores"),
+        ({"phases": []}, "phases"),
+        ({"phases": [{"phase": "a", "seconds": -1.0, "cpu_seconds": [0.0]}]}, "phases.0.seconds"),
+        (
+            {
+                "phases": [
+                    {"phase": "a", "seconds": 1.0, "cpu_seconds": [0.0]},
+                    {"phase": "b", "seconds": 1.0, "cpu_seconds": [0.0, 0.0]},
+                ]
+            },
+            "phases have different numbers of parts",
+        ),
+    ],
+)
+def test_a_page_leaves_out_damaged_phases_by_name(tmp_path, change, reason):
+    reports.write(tmp_path)
+    sealed.write_content(tmp_path / "phases.json", _file().model_dump() | change)
+    path, (line,) = build([tmp_path])
+    assert "phases.json" in line
+    assert reason in line
+    assert 'id="timeline"' not in path.read_text()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -26,7 +26,6 @@ from tests.chaos import table
 
 KINDS = {"overview", "terminal", "findings", "steps", "speed", "peers", "times", "cluster"}
 QUOTED = "epyc-five-seeds"  # the run that docs/findings.md quotes
-SPEEDS = "epyc-1-core"  # the run with the speeds and times that docs quote
 STUDY = load_study(BENCH)
 PUBLISHED, DOCUMENTS = STUDY.published, STUDY.documents
 PAGES = (
@@ -297,13 +296,16 @@ def test_a_run_is_published_and_quoted(checkout, capsys):
     assert main(["publish", str(run), "new"]) == 2, "it is not committed"
 
 
-@pytest.mark.parametrize("name", ["speed.json", "times.json"])
-def test_a_run_without_a_file_that_a_passage_quotes_is_refused(checkout, name, capsys):
+@pytest.mark.parametrize(
+    ("quoted", "name"),
+    [("epyc-2-cores", "speed.json"), ("epyc-2-cores", "phases.json"), ("epyc-1-core", "times.json")],
+)
+def test_a_run_without_a_file_that_a_passage_quotes_is_refused(checkout, quoted, name, capsys):
     shutil.rmtree(run := checkout.parent / "run")
-    shutil.copytree(PUBLISHED / SPEEDS, run)
+    shutil.copytree(PUBLISHED / quoted, run)
     (run / name).unlink()
-    line = refused(checkout, capsys, SPEEDS)
-    assert re.match(rf"\S+, line \d+: the passage '\w+: {SPEEDS}' needs {name}, which the run", line)
+    line = refused(checkout, capsys, quoted)
+    assert re.match(rf"\S+, line \d+: the passage '\w+: {quoted}' needs {name}, which the run", line)
 
 
 def test_a_run_without_a_row_that_a_passage_quotes_is_refused(checkout, capsys):
