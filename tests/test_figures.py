@@ -4,6 +4,7 @@ import json
 import re
 from functools import cache
 
+import altair as alt
 import numpy as np
 import pytest
 import vl_convert
@@ -14,7 +15,7 @@ from harness.paths import ROOT
 from harness.report.figures import figures_of
 from harness.report.figures.coincident import coincidence_note, coincident
 from harness.report.figures.end_labels import height_at, label_positions
-from harness.report.figures.figure import log_axis, spans_decades
+from harness.report.figures.figure import log_axis, opacity_if, spans_decades
 from harness.report.figures.pointer import value_of_line
 from harness.report.figures.published import PLUS_SIGN, TIMES_SIGN
 from harness.report.load import load_run
@@ -513,3 +514,9 @@ def test_the_data_and_specs_of_a_published_run_fit_on_its_page():
     specs = {name: figure.variants for name, figure in found.items()}
     assert len(json.dumps(data)) < 600_000
     assert len(json.dumps(data)) + len(json.dumps(specs)) < 1_000_000
+
+
+def test_an_opacity_is_that_of_altairs_condition():
+    hover = alt.selection_point(name="hover", empty=False)
+    expected = alt.condition(hover, alt.value(1), alt.value(0.3))
+    assert opacity_if(hover, 1, 0.3).to_dict() == expected

@@ -24,7 +24,7 @@ from harness.report.passages import rewrite as rewrite_with
 from harness.study import load_study
 from tests.chaos import table
 
-KINDS = {"overview", "terminal", "findings", "steps", "speed", "peers", "times", "cluster"}
+KINDS = {"overview", "terminal", "findings", "steps", "speed", "peers", "times", "phases", "cluster"}
 QUOTED = "epyc-five-seeds"  # the run that docs/findings.md quotes
 STUDY = load_study(BENCH)
 PUBLISHED, DOCUMENTS = STUDY.published, STUDY.documents

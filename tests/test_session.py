@@ -58,6 +58,7 @@ def test_the_report(suite, workers):
         ".minibatch-bench",
         "claims",
         "curves.csv",
+        "phases.json",
         "results.csv",
         "results.parquet",
         "runs",

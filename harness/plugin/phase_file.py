@@ -11,11 +11,11 @@ import pytest
 from model.environment import available_cores
 from model.phases import Span, phase, spans
 
-from .. import ownership
 from ..files import sealed
 from ..paths import PHASES
 from ..session_settings import KEPT_RUN, SETTINGS
 from ..timing.phase_times import phase_times
+from .session import has_report
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -57,14 +57,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _write(config: pytest.Config) -> None:
     """Writes the file, unless the session trained nothing itself or its report cannot be written."""
-    settings = config.stash.get(SETTINGS, None)
-    if settings is None or settings.cluster or KEPT_RUN in config.stash:
-        return
-    if hasattr(config, "workerinput") or not ownership.has_run(settings.report_dir):
+    if not has_report(config) or config.stash[SETTINGS].cluster or KEPT_RUN in config.stash:
         return
     found = phase_times([_own_spans(), *config.stash[_WORKERS]], len(available_cores()))
     try:
-        sealed.write_content(settings.report_dir / PHASES, found.model_dump())
+        sealed.write_content(config.stash[SETTINGS].report_dir / PHASES, found.model_dump())
     except sealed.FileError:
         return  # `session` has reported it
 

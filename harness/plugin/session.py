@@ -317,6 +317,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         _write(terminalreporter, config.stash[_NEXT])
 
 
+def has_report(config: pytest.Config) -> bool:
+    """Returns whether this process is the one that writes the session's report, and has one to write."""
+    return _REPORT_FOLDER in config.stash and ownership.has_run(config.stash[SETTINGS].report_dir)
+
+
 def _typed(command: str) -> str:
     """Returns a command of pytest's as it can be typed here, where pytest may not be on the path."""
     program, separator, rest = command.partition(" ")

@@ -172,12 +172,14 @@ def faint_unless(shown: alt.Parameter, opacity: float = 1) -> alt.OpacityValue:
 
 
 def opacity_if(parameter: alt.Parameter, opacity: float, otherwise: float) -> alt.OpacityValue:
-    """Returns an opacity that depends on the parameter.
+    """Returns an opacity that depends on the parameter; if nothing is selected, it is `otherwise`.
 
     `alt.condition` and `alt.value` return plain dicts. Altair compares each of those with every schema
     that it may fit, which is a third of the time that it takes to draw a page.
     """
-    return alt.OpacityValue(otherwise, condition={"param": parameter.name, "value": opacity})
+    return alt.OpacityValue(
+        otherwise, condition={"param": parameter.name, "empty": False, "value": opacity}
+    )
 
 
 def json_number(value: float) -> float | None:
