@@ -30,7 +30,7 @@ from harness.verdicts import (
     REPRODUCED,
     SEEDS_LEAVE_IT_OPEN,
 )
-from harness.wording import first_few, format_duration
+from harness.wording import first_few, format_duration, format_rate
 from tests import reports
 from tests.made_up_runs import (
     FIRST,
@@ -679,3 +679,17 @@ def test_rows_of_two_exercises_with_one_experiment_and_equal_results_say_so():
     assert [note for note in notes[1] if note.startswith(begins)] == [
         f"{begins}theirs in 5 s (1. mine in 2 s)."
     ]
+
+
+def test_rates_below_a_ten_thousandth_are_written_in_decimals_as_far_as_nine_digits_hold_them():
+    assert [format_rate(rate) for rate in (1e-3, 1e-4, 1e-5, 1e-9, 9e-10)] == [
+        "0.001",
+        "0.0001",
+        "0.00001",
+        "0.000000001",
+        "9e-10",
+    ]
+
+
+def test_long_durations_are_in_hours():
+    assert format_duration(2000 * 3600) == "2000.0 h"
