@@ -681,7 +681,7 @@ def test_rows_of_two_exercises_with_one_experiment_and_equal_results_say_so():
     ]
 
 
-def test_rates_below_a_ten_thousandth_are_written_in_decimals_as_far_as_nine_digits_hold_them():
+def test_small_rates_are_written_in_decimals_down_to_1e_9():
     assert [format_rate(rate) for rate in (1e-3, 1e-4, 1e-5, 1e-9, 9e-10)] == [
         "0.001",
         "0.0001",

@@ -81,7 +81,7 @@ class Pairs(NamedTuple):
 class PairWorkspace(NamedTuple):
     """What the evaluation of a pair computes."""
 
-    listed: NDArray[np.uint32]  # (1,), uint32: how many of a layer's units one of the two activates
+    listed: NDArray[np.uint32]  # (1,), uint32: how many of a layer's units are active in either image
     columns: NDArray[np.uint16]  # (units + 1,), uint16: their numbers
     values: Floats  # (units + 1, 2): their activations
     sums: Floats  # (2, width): pre-activations; at last the activations, and 1 for the bias
