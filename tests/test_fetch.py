@@ -155,7 +155,7 @@ def test_existing_archives_are_unpacked_without_a_download(tmp_path, small, offl
 
 @pytest.mark.parametrize(
     "content",
-    [b"no archive", gzip.compress(b"other"), gzip.compress(b"cut")[:20]],
+    [b"no archive", gzip.compress(b"other", mtime=0), gzip.compress(b"cut", mtime=0)[:20]],
     ids=["no archive", "another's", "cut"],
 )
 def test_a_wrong_archive_is_reported_and_none_of_it_is_kept(tmp_path, small, offline, content):
@@ -443,7 +443,7 @@ def test_idx_files_are_read_as_by_torchvision(tmp_path, shape):
         _idx(2, 3, content=b"1234567"),
         _idx(2, 3, kind=9),
         _idx(2, 3, zero=1),
-        gzip.compress(_idx(2, 3)),
+        gzip.compress(_idx(2, 3), mtime=0),
     ],
 )
 def test_what_is_not_an_idx_file_is_named(tmp_path, content):
