@@ -1,6 +1,6 @@
 """`make mutants`: checks that every small change in the code that decides and measures fails a test.
 
-    make mutants                                           # all modules without a result: a night or two
+    make mutants                                           # all modules without a result, for some hours
     make mutants ARGS="harness/stats.py harness/report"    # these again: a module, and all of a folder
 
 It prints the mutants that no test detected. The exit status is 1 if one of them is not listed as
@@ -13,16 +13,21 @@ from __future__ import annotations
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import Queue
+from threading import Lock
 
 from model.environment import available_cores
 
 from .choice import PACKAGES, chosen_tests, modules
-from .mutants import Mutant, mutants
+from .mutants import mutants
+from .order import Order
 from .results import Result, digest_of, keep_result, read_results, summary
-from .trial import ROOT, Copies, Killers, Trial
+from .traced import Traces
+from .trial import ROOT, Copy
 
 EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text())
 LISTED = {
@@ -48,12 +53,8 @@ def main(wanted: Sequence[str]) -> int:
         or module not in known
         or known[module].digest != digest_of(module, chosen_tests(module))
     ]
-    workers = len(available_cores())
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
-        copies = Copies(Path(folder), workers)
-        for module in left:
-            if (result := _tried(module, copies, pool)) is None:
-                return 2
+    with tempfile.TemporaryDirectory() as folder:
+        for module, result in _results(left, Path(folder)):
             keep_result(module, result)
             print(f"{module}: {result.mutants} mutants, {len(result.survivors)} survived", flush=True)
     results, failed = read_results(), False
@@ -69,23 +70,56 @@ def main(wanted: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _tried(module: str, copies: Copies, pool: ThreadPoolExecutor) -> Result | None:
-    """Tries the mutants of a module; returns None if its tests fail without one."""
-    source, tests = (ROOT / module).read_text(), chosen_tests(module)
-    digest, tried = digest_of(module, tests), [*mutants(source)]
+def _results(modules: Sequence[str], folder: Path) -> Iterator[tuple[str, Result]]:
+    """Tries the mutants of modules on all cores; yields each module's result when it is there."""
+    cores = len(available_cores())
+    copies: Queue[Copy] = Queue()
+    traces: defaultdict[str, _Traced] = defaultdict(_Traced)
+    for number in range(cores):
+        copies.put(Copy(folder / str(number)))
+
+    def result(module: str) -> tuple[str, Result]:
+        copy = copies.get()
+        try:
+            return module, _tried(module, copy, traces)
+        finally:
+            copies.put(copy)
+
+    with ThreadPoolExecutor(cores) as pool:
+        for each in as_completed([pool.submit(result, module) for module in modules]):
+            yield each.result()
+
+
+class _Traced:
+    """The traces of a file of tests, made once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._traces: Traces | None = None
+
+    def by(self, copy: Copy, path: str) -> Traces:
+        with self._lock:
+            if self._traces is None:
+                self._traces = copy.traces(path)
+                for name in self._traces.failed:
+                    print(f"not used: {name}, which is skipped, or fails if it is traced", flush=True)
+            return self._traces
+
+
+def _tried(module: str, copy: Copy, traced: Mapping[str, _Traced]) -> Result:
+    """Tries the mutants of a module."""
+    source, files = (ROOT / module).read_text(), chosen_tests(module)
+    digest, tried = digest_of(module, files), [*mutants(source)]
     if not tried:
         return Result(digest, 0, [])
-    killers = Killers()
-    plain = copies.run(module, source, tests, killers, seconds=600)
-    if plain.killed:
-        print(f"{plain.output}\nthe tests of {module} fail without a mutant", file=sys.stderr)
-        return None
-
-    def attempt(mutant: Mutant) -> Trial:
-        return copies.run(module, mutant.source, tests, killers, seconds=10 + 5 * plain.seconds)
-
-    trials = zip(tried, pool.map(attempt, tried), strict=True)
-    return Result(digest, len(tried), [mutant.change for mutant, trial in trials if not trial.killed])
+    traces = [traced[path].by(copy, path) for path in files]
+    order = Order(module, (test for each in traces for test in each.tests))
+    imported = {line for each in traces for line in each.imported.get(module, ())}
+    trials = copy.trials(module, tried, order, imported)
+    survivors = [
+        mutant.change for mutant, trial in zip(tried, trials, strict=True) if not trial.detected
+    ]
+    return Result(digest, len(tried), survivors)
 
 
 if __name__ == "__main__":

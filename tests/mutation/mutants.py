@@ -34,7 +34,8 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 class Mutant:
     """A module with one change."""
 
-    line: int
+    lines: frozenset[int]
+    """Those of its statement, or of the statement's head: a test that runs none of them runs no mutant."""
     change: str
     """Its lines joined by spaces, with the change in braces: "if {a < b -> (a <= b)}:"."""
     source: str
@@ -48,13 +49,24 @@ def mutants(source: str) -> Iterator[Mutant]:
     """
     encoded = source.encode()  # ast counts columns in bytes
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
-    for first, last, text in sorted(_changes(ast.parse(source)), key=lambda change: change[:2]):
+    tree = ast.parse(source)
+    for first, last, text in sorted(_changes(tree), key=lambda change: change[:2]):
         begin, end = (starts[line - 1] + column for line, column in (first, last))
         parts = encoded[:begin], encoded[begin:end], encoded[end:]
         head, old, tail = (part.decode() for part in parts)
         before, after = head.rpartition("\n")[2], tail.partition("\n")[0].partition("  #")[0]
         change = " ".join(f"{before}{{{old} -> {text}}}{after}".split())
-        yield Mutant(first[0], change, head + text + tail)
+        yield Mutant(_lines_around(tree, first[0]), change, head + text + tail)
+
+
+def _lines_around(tree: ast.Module, line: int) -> frozenset[int]:
+    """Returns the lines of the innermost statement that has this line, without those of its body."""
+    found = frozenset({line})
+    for node in ast.walk(tree):  # outer nodes first
+        if isinstance(node, ast.stmt | ast.ExceptHandler) and node.lineno <= line <= node.end_lineno:
+            body = getattr(node, "body", None)
+            found = frozenset({line, *range(node.lineno, body[0].lineno if body else node.end_lineno + 1)})
+    return found
 
 
 # The first and last (line, column) of a span, and its replacement.

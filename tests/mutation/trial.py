@@ -1,138 +1,128 @@
-"""Trials of mutants, each in a fork of a process that has already imported the slow libraries."""
+"""Runs tests on a copy of the checkout, in forks of a process that has imported the slow libraries."""
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
-import re
-import resource
+import pickle
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Queue
 
 import pytest
+
+from .forked import AGAIN, LIBRARIES, FirstFailure, Forks, ModuleFile, taken
+from .mutants import Mutant
+from .order import Order, Trial, limit
+from .traced import Traces, Tracing
+from .tracing import sitecustomize
+from .tracing.sitecustomize import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 
 _FORKS = multiprocessing.get_context("forkserver")
-# Libraries only: the project itself is imported from the copy that holds the mutant.
-_IMPORTED = [
-    "pytest",
-    "torch",
-    "numba",
-    "scipy.stats",
-    "scipy.optimize",
-    "pydantic",
-    "altair",
-    "vl_convert",
-]
+_FORKS.set_forkserver_preload(LIBRARIES)
 _NOT_COPIED = {".git", ".venv", "data", ".benchmarks"}
+_MOST_SECONDS = 3600.0
 
 
-class Killers:
-    """The tests that have detected a module's mutants; the latest are likely to detect the next."""
+class Copy:
+    """A copy of the checkout, in which one mutant at a time takes its module's place."""
 
-    _MOST = 8
+    def __init__(self, folder: Path):
+        self._folder, self._root = folder, folder / "checkout"
+        shutil.copytree(
+            ROOT, self._root, ignore=lambda path, _: _NOT_COPIED if Path(path) == ROOT else ()
+        )
 
-    def __init__(self) -> None:
-        self._tests: dict[str, None] = {}  # in order; the latest is the last
+    def traces(self, tests: str) -> Traces:
+        """Runs the tests of a file without a mutant; returns which lines they run."""
+        result = self._folder / "traces"
+        result.unlink(missing_ok=True)
+        process = self._start([tests], Tracing(self._folder / "lines", result), traced=True)
+        _status(process, _MOST_SECONDS)
+        if not result.exists():
+            raise RuntimeError(f"{tests} ended early: {self._output.read_text()[-2000:]}")
+        return pickle.loads(result.read_bytes())
 
-    def first(self) -> list[str]:
-        """Returns the node ids of the tests to run before all others, the latest first."""
-        return [*reversed(self._tests)][: self._MOST]
+    def trials(
+        self, module: str, mutants: Sequence[Mutant], order: Order, imported: Collection[int]
+    ) -> list[Trial]:
+        """Returns what the tests of a module make of each of its mutants.
 
-    def add(self, output: str) -> None:
-        """Adds the test that failed, from the summary of pytest's output."""
-        if found := re.search(
-            r"^(?:FAILED|ERROR) (tests/\S+?::\w+(?:\[.*?\])?)(?: - .*)?$", output, re.MULTILINE
-        ):
-            self._tests.pop(found[1], None)
-            self._tests[found[1]] = None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The outcome of the tests."""
-
-    status: int | None
-    """The exit status of pytest, or None if it took too long."""
-    seconds: float
-    output: str
+        `imported` are the lines of the module that run on import.
+        """
+        path, failure = self._root / module, self._folder / "failure"
+        files = {test.name.partition("::")[0] for test in order.tests()}
+        receiving, sending = _FORKS.Pipe(duplex=False)
+        process = self._start(
+            sorted(files), Forks(path, mutants, order, imported, failure, sending)
+        )
+        sending.close()
+        trials: list[Trial] = []
+        with suppress(EOFError):  # it has ended
+            while True:
+                trials.append(receiving.recv())
+                order.note(trials[-1])
+        process.join()
+        if len(trials) < len(mutants):
+            raise RuntimeError(f"the tests of {module} ended early: {self._output.read_text()[-2000:]}")
+        file = ModuleFile(path)
+        for number, mutant in enumerate(mutants):
+            if trials[number].status == AGAIN:
+                tests = order.tests()
+                file.put(mutant.source)
+                again = self._start([test.name for test in tests], FirstFailure(failure))
+                trials[number] = Trial(_status(again, limit(tests)), taken(failure))
+                file.restore()
+                order.note(trials[number])
+        return trials
 
     @property
-    def killed(self) -> bool:
-        return self.status != 0
+    def _output(self) -> Path:
+        return self._folder / "output"
+
+    def _start(self, tests: Sequence[str], plugin: object, traced: bool = False) -> BaseProcess:
+        process = _FORKS.Process(target=_run, args=(self._folder, [*tests], plugin, traced))
+        process.start()
+        return process
 
 
-class Copies:
-    """Copies of the checkout, one for each trial that runs at the same time."""
-
-    def __init__(self, folder: Path, count: int):
-        _FORKS.set_forkserver_preload(_IMPORTED)
-        self._free: Queue[Path] = Queue()
-        for number in range(count):
-            copy = folder / str(number)
-            shutil.copytree(ROOT, copy, ignore=lambda path, _: _NOT_COPIED if Path(path) == ROOT else ())
-            self._free.put(copy)
-
-    def run(
-        self, module: str, source: str, tests: Sequence[str], killers: Killers, seconds: float
-    ) -> Trial:
-        """Runs `killers`, then `tests`, with `source` in place of `module`, each for up to `seconds`."""
-        copy = self._free.get()
-        path = copy / module
-        original = path.read_text()
-        try:
-            path.write_text(source)
-            # A mutant may have changed a killer's node id: then pytest runs none, which detects nothing.
-            if first := killers.first():
-                trial = _tried(copy, first, seconds)
-                if trial.status in (pytest.ExitCode.TESTS_FAILED, None):
-                    return trial
-            trial = _tried(copy, tests, seconds)
-            if trial.killed:
-                killers.add(trial.output)
-            return trial
-        finally:
-            path.write_text(original)
-            self._free.put(copy)
-
-
-def _tried(copy: Path, tests: Sequence[str], seconds: float) -> Trial:
-    output = copy / "output.txt"
-    started = time.monotonic()
-    process = _FORKS.Process(target=_run, args=(copy, [*tests], output, seconds))
-    process.start()
+def _status(process: BaseProcess, seconds: float) -> int | None:
+    """Returns the exit status of a process, None after that time; ends its process group."""
     process.join(seconds)
     status = process.exitcode
-    if process.is_alive():
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.join()
-    text = output.read_text(errors="replace") if output.exists() else ""
-    return Trial(status, time.monotonic() - started, text)
+    process.join()
+    return status
 
 
-def _run(copy: Path, tests: list[str], output: Path, seconds: float) -> None:
+def _run(folder: Path, tests: list[str], plugin: object, traced: bool) -> None:
     os.setsid()
-    # Ends a mutant that loops, even if the session that started it is gone.
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
-    os.chdir(copy)
-    with output.open("w") as file:
+    root = folder / "checkout"
+    os.chdir(root)
+    with (folder / "output").open("w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     # The project is imported again, from the copy.
-    sys.path = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]
+    sys.path = [str(root), *(path for path in sys.path if path not in ("", str(ROOT)))]
     for name in [*sys.modules]:
-        if name.partition(".")[0] in ("bench", "examples", "harness", "model", "tests"):
+        if name.partition(".")[0] in (*PACKAGES, "tests") and not name.startswith("tests.mutation"):
             del sys.modules[name]
-    sys.dont_write_bytecode = True
-    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_WAIT_POLICY": "passive"}
-    code = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0", *tests])
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    if traced:
+        os.environ |= {"MUTATION_ROOT": str(root), "PYTHONPATH": str(Path(sitecustomize.__file__).parent)}
+    else:  # compiled files that traces have left are those of the modules without a change
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-n", "0"]
+    if not traced:
+        options.append("-x")
+    code = pytest.main([*options, f"--basetemp={folder / 'temporary'}", *tests], plugins=[plugin])
     sys.stdout.flush()
     os._exit(code)
