@@ -4,12 +4,15 @@ import ast
 
 import pytest
 
-from tests.mutation import results, trial
+from tests.mutation import results
 from tests.mutation.__main__ import EQUIVALENT, main
 from tests.mutation.choice import TESTS, chosen_tests, modules
 from tests.mutation.mutants import mutants
+from tests.mutation.order import Order, Trial
+from tests.mutation.patch import changed_functions, functions_of, replaced
 from tests.mutation.results import Result, digest_of, keep_result, read_results, summary
-from tests.mutation.trial import ROOT, Copies, Killers
+from tests.mutation.traced import TracedTest
+from tests.mutation.trial import ROOT, Copy
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_each_change_is_made_once(source, changed):
 
 def test_a_change_over_several_lines_is_shown_in_one_line_without_comments():
     (mutant, *_) = mutants("x = (\n    a\n    and b  # c\n)\n")
-    assert (mutant.line, mutant.change) == (2, "{a and b -> (a or b)}")
+    assert (mutant.lines, mutant.change) == ({1, 2, 3, 4}, "{a and b -> (a or b)}")
     assert mutant.source == "x = (\n    (a or b)  # c\n)\n"
 
 
@@ -125,43 +128,168 @@ def test_the_summary_counts_neither_equivalent_mutants_nor_modules_without_a_res
     assert summary([], found, {}).startswith("0 of 0 mutants of 0 modules were detected, ")
 
 
-def test_the_test_that_detected_the_last_mutant_comes_first():
-    killers = Killers()
-    for output in (
-        "FAILED tests/test_a.py::test_x[1 - 2] - AssertionError: FAILED tests/no.py::no",
-        "passed",
-        "ERROR tests/test_a.py::test_y",
-        "FAILED tests/test_b.py::test_z - assert 1 == 2",
-        "dots\nFAILED tests/test_a.py::test_y - no\n1 failed",
-    ):
-        killers.add(output)
-    assert killers.first() == [
-        "tests/test_a.py::test_y",
-        "tests/test_b.py::test_z",
-        "tests/test_a.py::test_x[1 - 2]",
-    ]
-    for test in range(9):
-        killers.add(f"FAILED tests/test_c.py::test_{test} - no")
-    assert len(killers.first()) == 8
+def lines_of(source, change):
+    (found,) = [mutant.lines for mutant in mutants(source) if mutant.change == change]
+    return sorted(found)
 
 
-@pytest.mark.parametrize(("status", "runs"), [(1, 1), (0, 2), (4, 2), (5, 2), (None, 1)])
-def test_tests_run_unless_a_killer_fails(tmp_path, monkeypatch, status, runs):
-    """A killer that pytest does not find detects nothing."""
-    ran = []
+def test_the_lines_of_a_mutant_are_those_of_its_statement_or_its_head():
+    source = (
+        "def f(\n    a=1,\n):\n    if (\n        a == 2\n        and a\n    ):\n        return (\n"
+        "            a + 3\n        )\n    try:\n        a()\n    except B:\n        raise\n"
+    )
+    assert lines_of(source, "a={1 -> 2},") == [1, 2, 3]
+    assert lines_of(source, "a == {2 -> 3}") == [4, 5, 6, 7]
+    assert lines_of(source, "{a + 3 -> (a - 3)}") == [8, 9, 10]
+    assert lines_of(source, "except {B -> ()}:") == [13]
 
-    def tried(_, tests, seconds):
-        ran.append(tests)
-        return trial.Trial(status if len(ran) == 1 else 0, 1.0, "")
 
-    monkeypatch.setattr(trial, "_tried", tried)
-    (tmp_path / "m.py").write_text("before")
-    copies = Copies.__new__(Copies)
-    copies._free = trial.Queue()
-    copies._free.put(tmp_path)
-    killers = Killers()
-    killers.add("FAILED tests/test_a.py::test_x - no")
-    found = copies.run("m.py", "after", ["tests/test_b.py"], killers, seconds=5)
-    assert ran == [["tests/test_a.py::test_x"], ["tests/test_b.py"]][:runs]
-    assert found.killed == (runs == 1)
-    assert (tmp_path / "m.py").read_text() == "before"
+def compiled(source):
+    return compile(source, "m.py", "exec")
+
+
+def test_the_functions_that_a_mutant_changes_are_found_with_those_around_them():
+    source = "import a\nclass A:\n    def f(self):\n        g = lambda: {}\n        return g\nB = {}\n"
+    before = compiled(source.format(1, 2))
+    changed = changed_functions(before, compiled("\n" + source.format(3, 2)))
+    assert [*changed] == [("A.f", 3), ("A.f.<locals>.<lambda>", 4)]
+    assert changed_functions(before, compiled(source.format(1, 3))) is None
+    assert changed_functions(before, compiled("\n" + source.format(1, 2))) == {}
+    classes = "class A:\n    B = {}\n"
+    assert changed_functions(compiled(classes.format(1)), compiled(classes.format("1.0"))) is None
+    assert changed_functions(compiled(classes.format("0.0")), compiled(classes.format("-0.0"))) is None
+
+
+def test_functions_are_replaced_wherever_they_are_kept():
+    source = "def f():\n    return {}\ndef h():\n    a = 1\n    return lambda: {}\n"
+    names = {}
+    exec(compiled(source.format(1, 2)), names)
+    kept = [names.pop("f"), names["h"]()]
+    changed = changed_functions(compiled(source.format(1, 2)), compiled(source.format(3, 4)))
+    assert replaced(functions_of("m.py"), changed)
+    assert [each() for each in kept] == [3, 4]
+    assert names["h"]()() == 4
+    assert not replaced({}, changed)
+    exec(compiled(source.format(1, "a")), names)
+    assert not replaced({("f", 1): kept[:1]}, {("f", 1): names["h"]().__code__})
+
+
+def traced(name, seconds, *lines):
+    return TracedTest(name, seconds, {"m.py": frozenset(lines)})
+
+
+def names(tests):
+    return [test.name for test in tests]
+
+
+def test_tests_of_a_line_run_in_the_order_of_their_time_after_the_last_that_detected_a_mutant():
+    tests = [traced("slow", 9, 1, 2), traced("fast", 1, 2), traced("other", 2, 2, 3)]
+    order = Order("m.py", [*tests, TracedTest("of another module", 0, {"n.py": frozenset([2])})])
+    assert names(order.tests({2})) == ["fast", "other", "slow"]
+    assert names(order.tests({1, 5})) == ["slow"]
+    assert names(order.tests({4})) == []
+    assert names(order.tests()) == ["of another module", "fast", "other", "slow"]
+    for failed in ("slow", "other", None, "slow"):
+        order.note(Trial(1, failed))
+    assert names(order.tests({2})) == ["slow", "other", "fast"]
+
+
+def test_tests_that_take_too_long_together_are_left_out():
+    order = Order(
+        "m.py", [traced("a", 10, 1), traced("b", 20, 1), traced("c", 20.5, 1), traced("d", 31, 2)]
+    )
+    assert names(order.tests({1})) == ["a", "b"]
+    assert names(order.tests({2})) == ["d"]
+    assert order.limit(order.tests({1})) == 160
+
+
+MODULE = """
+import sys
+
+LIMIT = 5
+KEPT = []
+
+def keep(value):
+    KEPT.append(value + 1)
+
+keep(1)
+
+def below(value):
+    return value < LIMIT
+
+def unused():
+    return 3
+
+def loops(value):
+    while value > 7:
+        value -= 1
+
+if __name__ == "__main__":
+    print(below(int(sys.argv[1])))
+"""
+
+TESTS_OF_THE_MODULE = """
+import subprocess, sys
+import pytest
+from harness.small import KEPT, below, loops
+
+def test_below():
+    assert below(4) and not below(6)
+
+def test_kept():
+    assert KEPT == [2]
+
+def test_program():
+    command = [sys.executable, "-m", "harness.small", "5"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "False\\n"
+
+def test_ends():
+    loops(9)
+
+def test_fails():
+    assert below(5)
+
+@pytest.mark.skip
+def test_skipped():
+    assert not below(5)
+"""
+
+
+def test_mutants_are_tried_by_the_tests_that_run_them(tmp_path):
+    (tmp_path / "root" / "harness").mkdir(parents=True)
+    (tmp_path / "root" / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+    module = tmp_path / "root" / "harness" / "small.py"
+    module.write_text(MODULE)
+    (tmp_path / "root" / "test_small.py").write_text(TESTS_OF_THE_MODULE)
+    copy = Copy(tmp_path / "copy", tmp_path / "root")
+    traces = copy.traces("test_small.py")
+    assert traces.failed == ["test_small.py::test_fails", "test_small.py::test_skipped"]
+    lines = {test.name.partition("::")[2]: test.lines.get("harness/small.py") for test in traces.tests}
+    assert lines == {
+        "test_below": {13},
+        "test_kept": None,
+        "test_program": {2, 4, 5, 7, 8, 10, 12, 13, 15, 18, 22, 23},
+        "test_ends": {19, 20},
+    }
+    assert traces.imported["harness/small.py"] >= {4, 8, 10}
+    tried = [*mutants(MODULE)]
+    order = Order("harness/small.py", traces.tests, patience=5)
+    trials = copy.trials("harness/small.py", tried, order, traces.imported["harness/small.py"])
+    assert (tmp_path / "copy" / "checkout" / "harness" / "small.py").read_text() == MODULE
+    found = {
+        mutant.change: (trial.status, trial.failed and trial.failed.partition("::")[2])
+        for mutant, trial in zip(tried, trials, strict=True)
+    }
+    # In a fork, also in the program that a test starts.
+    assert found["return {value < LIMIT -> (value >= LIMIT)}"] == (1, "test_program")
+    assert found["{return value < LIMIT -> return None}"] == (1, "test_below")
+    # In a process that imports the module again.
+    assert found["LIMIT = {5 -> (4)}"] == (1, "test_below")
+    assert found["KEPT.append(value + {1 -> 2})"] == (1, "test_kept")
+    # Not run, not noticed, without an end, and a module that cannot be imported.
+    assert found["return {3 -> 4}"] == found["while value > {7 -> 8}:"] == (0, None)
+    assert found["{value -= 1 -> pass}"] == (None, None)
+    assert found["""if {__name__ == "__main__" -> (__name__ != '__main__')}:"""] == (4, None)
+    assert [trial.detected for trial in (Trial(0), Trial(1), Trial(None), Trial(4))] == [
+        False, True, True, True,
+    ]  # fmt: skip

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 import pytest
 
 from .mutants import Mutant
-from .order import Order, Trial, limit
+from .order import Order, Trial
 from .patch import changed_functions, functions_of, replaced
 
 AGAIN = 99
@@ -63,9 +64,9 @@ class Forks:
         failure: Path,
         results: Connection,
     ):
-        """Sends a `Trial` to `results` for each mutant of the module at `path`.
+        """Sends the values of a `Trial` to `results` for each mutant of the module at `path`.
 
-        Its status is `AGAIN` if the mutant changes what happens on import, of which `imported` are the
+        The status is `AGAIN` if the mutant changes what happens on import, of which `imported` are the
         lines. `failure` is the path for `FirstFailure`.
         """
         self._path, self._mutants, self._order, self._results = path, mutants, order, results
@@ -97,12 +98,12 @@ class Forks:
                     session.config.pluginmanager.register(FirstFailure(self._failure))
                     session.items[:] = [items[test.name] for test in tests]
                     return None  # pytest goes on with its own loop
-                trial = Trial(_status(pid, limit(tests)), taken(self._failure))
+                trial = Trial(_status(pid, self._order.limit(tests)), taken(self._failure))
                 file.restore()
                 if helper:
                     _kill_children(helper)
             self._order.note(trial)
-            self._results.send(trial)
+            self._results.send(astuple(trial))
         return True
 
 

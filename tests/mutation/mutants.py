@@ -35,7 +35,7 @@ class Mutant:
     """A module with one change."""
 
     lines: frozenset[int]
-    """Those of its statement, or of the statement's head: a test that runs none of them runs no mutant."""
+    """Those of its statement, or of the statement's head: a test has to run one of them to detect it."""
     change: str
     """Its lines joined by spaces, with the change in braces: "if {a < b -> (a <= b)}:"."""
     source: str
@@ -65,7 +65,9 @@ def _lines_around(tree: ast.Module, line: int) -> frozenset[int]:
     for node in ast.walk(tree):  # outer nodes first
         if isinstance(node, ast.stmt | ast.ExceptHandler) and node.lineno <= line <= node.end_lineno:
             body = getattr(node, "body", None)
-            found = frozenset({line, *range(node.lineno, body[0].lineno if body else node.end_lineno + 1)})
+            found = frozenset(
+                {line, *range(node.lineno, body[0].lineno if body else node.end_lineno + 1)}
+            )
     return found
 
 

@@ -27,8 +27,9 @@ class Trial:
 class Order:
     """The tests of a module: those that detected the latest mutants first, then the fastest."""
 
-    def __init__(self, module: str, tests: Iterable[TracedTest]):
-        self._module = module
+    def __init__(self, module: str, tests: Iterable[TracedTest], patience: float = 10):
+        """`patience` is how many seconds later than expected the tests may end."""
+        self._module, self._patience = module, patience
         self._tests = sorted(tests, key=lambda test: (test.seconds, test.name))
         self._detected: list[str] = []  # the latest last
 
@@ -51,12 +52,11 @@ class Order:
                 return chosen[:count]
         return chosen
 
+    def limit(self, tests: Iterable[TracedTest]) -> float:
+        """Returns after how many seconds these tests are taken to hang."""
+        return self._patience + 5 * sum(test.seconds for test in tests)
+
     def note(self, trial: Trial) -> None:
         """Notes which test detected a mutant, if any: it is likely to detect the next."""
         if trial.failed:
             self._detected = [each for each in self._detected if each != trial.failed] + [trial.failed]
-
-
-def limit(tests: Iterable[TracedTest]) -> float:
-    """Returns after how many seconds these tests are taken to hang."""
-    return 10 + 5 * sum(test.seconds for test in tests)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import gc
+import json
 import os
-import pickle
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class TracedTest:
     seconds: float
     """With tracing, which can take several times as long."""
     lines: dict[str, frozenset[int]]
-    """The lines that it runs, by module, also in the processes that it starts, without those of imports."""
+    """The lines that it runs, by module, also in processes that it starts, without those of imports."""
 
 
 @dataclass
@@ -35,7 +36,23 @@ class Traces:
     failed: list[str] = field(default_factory=list)
     """The node ids of those that fail: they are not used."""
     imported: dict[str, set[int]] = field(default_factory=dict)
-    """The lines, by module, that run while a module is imported: what they did is done when a test starts."""
+    """The lines, by module, that run while a module is imported, so before a fork can replace them."""
+
+    def save(self, path: Path) -> None:
+        tests = [[each.name, each.seconds, _lists(each.lines)] for each in self.tests]
+        path.write_text(json.dumps([tests, self.failed, _lists(self.imported)]))
+
+    @classmethod
+    def load(cls, path: Path) -> Traces:
+        tests, failed, imported = json.loads(path.read_text())
+        return cls(
+            [
+                TracedTest(name, seconds, {module: frozenset(each) for module, each in lines.items()})
+                for name, seconds, lines in tests
+            ],
+            failed,
+            {module: set(lines) for module, lines in imported.items()},
+        )
 
 
 class Tracing:
@@ -45,7 +62,7 @@ class Tracing:
     """
 
     def __init__(self, folder: Path, result: Path):
-        """Writes traces into `folder`, and `Traces` to `result`, as a pickle."""
+        """Writes traces into `folder`, and `Traces` to `result`."""
         self._folder, self._result = folder, result
         self._failed = False
 
@@ -77,7 +94,7 @@ class Tracing:
                 lines = {name: frozenset(found) for name, found in _read(path, imported=False).items()}
                 traces.tests.append(TracedTest(item.nodeid, seconds, lines))
             path.unlink(missing_ok=True)
-        self._result.write_bytes(pickle.dumps(traces))
+        traces.save(self._result)
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -97,6 +114,10 @@ def _read(path: Path, imported: bool) -> dict[str, set[int]]:
         if line.startswith("!") == imported:
             found.setdefault(name, set()).add(int(number))
     return found
+
+
+def _lists(lines: Mapping[str, Collection[int]]) -> dict[str, list[int]]:
+    return {module: sorted(each) for module, each in lines.items()}
 
 
 def _add(found: dict[str, set[int]], to: dict[str, set[int]]) -> None:

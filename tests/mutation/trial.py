@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -17,7 +16,7 @@ import pytest
 
 from .forked import AGAIN, LIBRARIES, FirstFailure, Forks, ModuleFile, taken
 from .mutants import Mutant
-from .order import Order, Trial, limit
+from .order import Order, Trial
 from .traced import Traces, Tracing
 from .tracing import sitecustomize
 from .tracing.sitecustomize import PACKAGES
@@ -33,10 +32,10 @@ _MOST_SECONDS = 3600.0
 class Copy:
     """A copy of the checkout, in which one mutant at a time takes its module's place."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, root: Path = ROOT):
         self._folder, self._root = folder, folder / "checkout"
         shutil.copytree(
-            ROOT, self._root, ignore=lambda path, _: _NOT_COPIED if Path(path) == ROOT else ()
+            root, self._root, ignore=lambda path, _: _NOT_COPIED if Path(path) == root else ()
         )
 
     def traces(self, tests: str) -> Traces:
@@ -47,7 +46,7 @@ class Copy:
         _status(process, _MOST_SECONDS)
         if not result.exists():
             raise RuntimeError(f"{tests} ended early: {self._output.read_text()[-2000:]}")
-        return pickle.loads(result.read_bytes())
+        return Traces.load(result)
 
     def trials(
         self, module: str, mutants: Sequence[Mutant], order: Order, imported: Collection[int]
@@ -59,14 +58,12 @@ class Copy:
         path, failure = self._root / module, self._folder / "failure"
         files = {test.name.partition("::")[0] for test in order.tests()}
         receiving, sending = _FORKS.Pipe(duplex=False)
-        process = self._start(
-            sorted(files), Forks(path, mutants, order, imported, failure, sending)
-        )
+        process = self._start(sorted(files), Forks(path, mutants, order, imported, failure, sending))
         sending.close()
         trials: list[Trial] = []
         with suppress(EOFError):  # it has ended
             while True:
-                trials.append(receiving.recv())
+                trials.append(Trial(*receiving.recv()))
                 order.note(trials[-1])
         process.join()
         if len(trials) < len(mutants):
@@ -77,7 +74,7 @@ class Copy:
                 tests = order.tests()
                 file.put(mutant.source)
                 again = self._start([test.name for test in tests], FirstFailure(failure))
-                trials[number] = Trial(_status(again, limit(tests)), taken(failure))
+                trials[number] = Trial(_status(again, order.limit(tests)), taken(failure))
                 file.restore()
                 order.note(trials[number])
         return trials
@@ -116,7 +113,10 @@ def _run(folder: Path, tests: list[str], plugin: object, traced: bool) -> None:
             del sys.modules[name]
     os.environ["OMP_WAIT_POLICY"] = "passive"
     if traced:
-        os.environ |= {"MUTATION_ROOT": str(root), "PYTHONPATH": str(Path(sitecustomize.__file__).parent)}
+        os.environ |= {
+            "MUTATION_ROOT": str(root),
+            "PYTHONPATH": str(Path(sitecustomize.__file__).parent),
+        }
     else:  # compiled files that traces have left are those of the modules without a change
         sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

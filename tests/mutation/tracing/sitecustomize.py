@@ -1,9 +1,9 @@
 """Notes which lines of the project a process runs, if `start` is called or `MUTATION_LINES` is set.
 
-Python imports a module of this name in each new interpreter whose path has it, so the processes that a test
-starts are traced too; forks are traced as their parent is. Each line is appended once to the file that
-`MUTATION_LINES` names, as "harness/stats.py:12", with a "!" before it if a module was being imported.
-`MUTATION_ROOT` is the checkout.
+Python imports a module of this name in each new interpreter whose path has it, so the processes that a
+test starts are traced too; forks are traced as their parent is. Each line is appended once to the file
+that `MUTATION_LINES` names, as "harness/stats.py:12", with a "!" before it if a module was being
+imported. `MUTATION_ROOT` is the checkout.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _call(frame: FrameType, event: str, arg: object) -> Any:
         _names[code.co_filename] = _name(code.co_filename)
     if _names[code.co_filename] is None:
         return None
-    if code.co_name == "<module>":
+    if _is_import(frame):
         _importing += 1
     return _line
 
@@ -52,9 +52,13 @@ def _line(frame: FrameType, event: str, arg: object) -> Any:
         if line not in _seen:
             _seen.add(line)
             _append(line)
-    elif event == "return" and code.co_name == "<module>":
+    elif event == "return" and _is_import(frame):
         _importing -= 1
     return _line
+
+
+def _is_import(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__"
 
 
 def _name(path: str) -> str | None:
