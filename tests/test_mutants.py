@@ -10,7 +10,14 @@ from tests.mutation.choice import TESTS, chosen_tests, modules
 from tests.mutation.mutants import mutants
 from tests.mutation.order import Order, Trial
 from tests.mutation.patch import changed_functions, functions_of, replaced
-from tests.mutation.results import Result, digest_of, keep_result, read_results, summary
+from tests.mutation.results import (
+    Result,
+    digest_of,
+    keep_result,
+    matches,
+    read_results,
+    summary,
+)
 from tests.mutation.traced import TracedTest
 from tests.mutation.trial import ROOT, Copy
 
@@ -95,7 +102,8 @@ def test_modules_are_chosen_by_folder_or_name(capsys):
 @pytest.mark.parametrize("module", EQUIVALENT)
 def test_the_equivalent_mutants_of_a_module_exist(module):
     listed = {change for changes in EQUIVALENT[module].values() for change in changes}
-    assert listed <= {mutant.change for mutant in mutants((ROOT / module).read_text())}
+    found = [mutant.change for mutant in mutants((ROOT / module).read_text())]
+    assert [each for each in listed if not any(matches(change, each) for change in found)] == []
 
 
 def test_results_are_kept_by_module(tmp_path):
@@ -120,9 +128,17 @@ def test_a_result_is_that_of_a_module_and_its_tests(tmp_path, monkeypatch):
     assert digest_of("a.py", ["b.py"]) != before
 
 
+def test_a_listed_mutant_may_leave_text_out():
+    assert matches("a[{0 -> 1}]", "a[{0 -> 1}]")
+    assert matches("a.b = {0 -> 1}", "a…{0 -> 1}")
+    assert matches("a = {Scale(0, 1) -> Scale(1)}", "a = {Scale(…}")
+    assert not matches("a = {Scale(0, 1) -> Scale(1)}, b", "a = {Scale(…}")
+    assert not matches("a[{0 -> 1}]", "a[{0 -> 2}]")
+
+
 def test_the_summary_counts_neither_equivalent_mutants_nor_modules_without_a_result():
     found = {"a": Result("", 10, ["x", "y"]), "b": Result("", 5, []), "c": Result("", 7, ["z"])}
-    assert summary(["a", "b", "d"], found, {"a": {"x"}}) == (
+    assert summary(["a", "b", "d"], found, {"a": ["x"], "b": ["z"]}) == (
         "13 of 14 mutants of 2 modules were detected (92.9%), without equivalent ones"
     )
     assert summary([], found, {}).startswith("0 of 0 mutants of 0 modules were detected, ")
@@ -196,11 +212,11 @@ def test_tests_of_a_line_run_in_the_order_of_their_time_after_the_last_that_dete
 
 def test_tests_that_take_too_long_together_are_left_out():
     order = Order(
-        "m.py", [traced("a", 10, 1), traced("b", 20, 1), traced("c", 20.5, 1), traced("d", 31, 2)]
+        "m.py", [traced("a", 5, 1), traced("b", 10, 1), traced("c", 10.5, 1), traced("d", 16, 2)]
     )
     assert names(order.tests({1})) == ["a", "b"]
     assert names(order.tests({2})) == ["d"]
-    assert order.limit(order.tests({1})) == 160
+    assert order.limit(order.tests({1})) == 85
 
 
 MODULE = """

@@ -25,15 +25,25 @@ from model.environment import available_cores
 from .choice import PACKAGES, chosen_tests, modules
 from .mutants import mutants
 from .order import Order
-from .results import Result, digest_of, keep_result, read_results, summary
+from .results import Result, digest_of, keep_result, matches, read_results, summary
 from .traced import Traces
 from .trial import ROOT, Copy
 
 EQUIVALENT = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text())
 LISTED = {
-    module: {change for changes in of_module.values() for change in changes}
+    module: [change for changes in of_module.values() for change in changes]
     for module, of_module in EQUIVALENT.items()
 }
+TRACES = ROOT / ".mutation"
+# What every test may run: the project, and what tests share.
+_SHARED = [
+    *modules(),
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if not path.name.startswith("test_") and "mutation" not in path.parts
+    ),
+]
 
 
 def main(wanted: Sequence[str]) -> int:
@@ -59,13 +69,15 @@ def main(wanted: Sequence[str]) -> int:
             print(f"{module}: {result.mutants} mutants, {len(result.survivors)} survived", flush=True)
     results, failed = read_results(), False
     for module in chosen:
-        listed, survived = LISTED.get(module, set()), {*results[module].survivors}
-        for change in sorted(survived - listed):
-            failed = True
-            print(f"{module}: not detected: {change}")
-        for change in sorted(listed - survived):
-            failed = True
-            print(f"{module}: listed as equivalent, but detected: {change}")
+        listed, survivors = LISTED.get(module, []), results[module].survivors
+        for change in survivors:
+            if not any(matches(change, each) for each in listed):
+                failed = True
+                print(f"{module}: not detected: {change}")
+        for each in listed:
+            if not any(matches(change, each) for change in survivors):
+                failed = True
+                print(f"{module}: listed as equivalent, but detected: {each}")
     print(summary(chosen, results, LISTED))
     return 1 if failed else 0
 
@@ -91,19 +103,23 @@ def _results(modules: Sequence[str], folder: Path) -> Iterator[tuple[str, Result
 
 
 class _Traced:
-    """The traces of a file of tests, made once."""
+    """The traces of a file of tests, made once, and kept until anything that it may run changes."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._traces: Traces | None = None
 
     def by(self, copy: Copy, path: str) -> Traces:
         with self._lock:
-            if self._traces is None:
-                self._traces = copy.traces(path)
-                for name in self._traces.failed:
+            kept = TRACES / f"{Path(path).stem}-{digest_of(path, _SHARED)}.json"
+            if not kept.exists():
+                for earlier in TRACES.glob(f"{Path(path).stem}-*.json"):
+                    earlier.unlink()
+                traces = copy.traces(path)
+                for name in traces.failed:
                     print(f"not used: {name}, which is skipped, or fails if it is traced", flush=True)
-            return self._traces
+                TRACES.mkdir(exist_ok=True)
+                traces.save(kept)
+            return Traces.load(kept)
 
 
 def _tried(module: str, copy: Copy, traced: Mapping[str, _Traced]) -> Result:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .traced import TracedTest
 
-_MOST_SECONDS = 30.0
+_MOST_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Order:
     def tests(self, lines: Collection[int] | None = None) -> list[TracedTest]:
         """Returns the tests that run one of these lines of the module, or, without lines, all tests.
 
-        If they take over 30 s together, the last of them are left out.
+        If they take over 15 s together, the last of them are left out.
         """
         chosen = [
             test

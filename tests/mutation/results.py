@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,17 +51,26 @@ def keep_result(module: str, result: Result, path: Path = RESULTS) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def summary(modules: Sequence[str], results: dict[str, Result], listed: dict[str, set[str]]) -> str:
+def matches(change: str, listed: str) -> bool:
+    """Returns whether a change is listed; "…" in the list stands for any text."""
+    return re.fullmatch(".*".join(map(re.escape, listed.split("…"))), change) is not None
+
+
+def summary(
+    modules: Sequence[str], results: dict[str, Result], listed: Mapping[str, Sequence[str]]
+) -> str:
     """Returns in a sentence what share of the mutants of `modules` was detected.
 
     `listed` are the mutants of each module that are equivalent; those of modules without a result count
     nowhere.
     """
     tried = [module for module in modules if module in results]
-    survived = sum(len({*results[m].survivors} - listed.get(m, set())) for m in tried)
-    count = sum(results[m].mutants - len(listed.get(m, set())) for m in tried)
-    share = f" ({(count - survived) / count:.1%})" if count else ""
-    where = counted(len(tried), "module")
-    return (
-        f"{count - survived} of {count} mutants of {where} were detected{share}, without equivalent ones"
+    survivors = [(module, change) for module in tried for change in results[module].survivors]
+    equivalent = sum(
+        any(matches(change, each) for each in listed.get(module, ())) for module, change in survivors
     )
+    detected = sum(results[module].mutants for module in tried) - len(survivors)
+    count = detected + len(survivors) - equivalent
+    share = f" ({detected / count:.1%})" if count else ""
+    where = counted(len(tried), "module")
+    return f"{detected} of {count} mutants of {where} were detected{share}, without equivalent ones"
