@@ -112,13 +112,12 @@ def _run(folder: Path, tests: list[str], plugin: object, traced: bool) -> None:
         if name.partition(".")[0] in (*PACKAGES, "tests") and not name.startswith("tests.mutation"):
             del sys.modules[name]
     os.environ["OMP_WAIT_POLICY"] = "passive"
+    # What is compiled here without a mutant serves all that follow.
+    sys.dont_write_bytecode = not traced
     if traced:
-        os.environ |= {
-            "MUTATION_ROOT": str(root),
-            "PYTHONPATH": str(Path(sitecustomize.__file__).parent),
-        }
-    else:  # compiled files that traces have left are those of the modules without a change
-        sys.dont_write_bytecode = True
+        tracer = Path(sitecustomize.__file__).parent
+        os.environ |= {"MUTATION_ROOT": str(root), "PYTHONPATH": str(tracer)}
+    else:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-n", "0"]
     if not traced:
