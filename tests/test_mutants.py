@@ -276,10 +276,14 @@ def test_mutants_are_tried_by_the_tests_that_run_them(tmp_path):
     (tmp_path / "root" / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
     module = tmp_path / "root" / "harness" / "small.py"
     module.write_text(MODULE)
-    (tmp_path / "root" / "test_small.py").write_text(TESTS_OF_THE_MODULE)
+    (tmp_path / "root" / "tests").mkdir()
+    (tmp_path / "root" / "tests" / "test_small.py").write_text(TESTS_OF_THE_MODULE)
     copy = Copy(tmp_path / "copy", tmp_path / "root")
-    traces = copy.traces("test_small.py")
-    assert traces.failed == ["test_small.py::test_fails", "test_small.py::test_skipped"]
+    traces = copy.traces("tests/test_small.py")
+    assert traces.failed == [
+        "tests/test_small.py::test_fails",
+        "tests/test_small.py::test_skipped",
+    ]
     lines = {test.name.partition("::")[2]: test.lines.get("harness/small.py") for test in traces.tests}
     assert lines == {
         "test_below": {13},

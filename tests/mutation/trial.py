@@ -37,12 +37,14 @@ class Copy:
         shutil.copytree(
             root, self._root, ignore=lambda path, _: _NOT_COPIED if Path(path) == root else ()
         )
+        # Python and pytest compile what they import once, for all mutants.
+        self._start(["--collect-only", "tests"], None, compiling=True).join()
 
     def traces(self, tests: str) -> Traces:
         """Runs the tests of a file without a mutant; returns which lines they run."""
         result = self._folder / "traces"
         result.unlink(missing_ok=True)
-        process = self._start([tests], Tracing(self._folder / "lines", result), traced=True)
+        process = self._start([tests], Tracing(self._folder / "lines", result))
         _status(process, _MOST_SECONDS)
         if not result.exists():
             raise RuntimeError(f"{tests} ended early: {self._output.read_text()[-2000:]}")
@@ -83,8 +85,10 @@ class Copy:
     def _output(self) -> Path:
         return self._folder / "output"
 
-    def _start(self, tests: Sequence[str], plugin: object, traced: bool = False) -> BaseProcess:
-        process = _FORKS.Process(target=_run, args=(self._folder, [*tests], plugin, traced))
+    def _start(
+        self, tests: Sequence[str], plugin: object | None, compiling: bool = False
+    ) -> BaseProcess:
+        process = _FORKS.Process(target=_run, args=(self._folder, [*tests], plugin, compiling))
         process.start()
         return process
 
@@ -99,7 +103,7 @@ def _status(process: BaseProcess, seconds: float) -> int | None:
     return status
 
 
-def _run(folder: Path, tests: list[str], plugin: object, traced: bool) -> None:
+def _run(folder: Path, tests: list[str], plugin: object | None, compiling: bool) -> None:
     os.setsid()
     root = folder / "checkout"
     os.chdir(root)
@@ -112,16 +116,16 @@ def _run(folder: Path, tests: list[str], plugin: object, traced: bool) -> None:
         if name.partition(".")[0] in (*PACKAGES, "tests") and not name.startswith("tests.mutation"):
             del sys.modules[name]
     os.environ["OMP_WAIT_POLICY"] = "passive"
-    # What is compiled here without a mutant serves all that follow.
-    sys.dont_write_bytecode = not traced
-    if traced:
+    sys.dont_write_bytecode = not compiling
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    if isinstance(plugin, Tracing):
         tracer = Path(sitecustomize.__file__).parent
         os.environ |= {"MUTATION_ROOT": str(root), "PYTHONPATH": str(tracer)}
-    else:
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-n", "0"]
-    if not traced:
+    if not isinstance(plugin, Tracing):
         options.append("-x")
-    code = pytest.main([*options, f"--basetemp={folder / 'temporary'}", *tests], plugins=[plugin])
+    code = pytest.main(
+        [*options, f"--basetemp={folder / 'temporary'}", *tests], plugins=[plugin] if plugin else []
+    )
     sys.stdout.flush()
     os._exit(code)
