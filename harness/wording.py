@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
-    """Returns "1 row", or "3 rows"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Returns "1 row", or "3 rows" or "3 processes"."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def format_rate(rate: float) -> str:

@@ -30,7 +30,7 @@ from harness.verdicts import (
     REPRODUCED,
     SEEDS_LEAVE_IT_OPEN,
 )
-from harness.wording import first_few, format_duration, format_rate
+from harness.wording import counted, first_few, format_duration, format_rate
 from tests import reports
 from tests.made_up_runs import (
     FIRST,
@@ -689,6 +689,11 @@ def test_small_rates_are_written_in_decimals_down_to_1e_9():
         "0.000000001",
         "9e-10",
     ]
+
+
+def test_numbers_agree_with_their_nouns():
+    found = [counted(number, noun) for noun in ("row", "process") for number in (0, 1, 1234)]
+    assert found == ["0 rows", "1 row", "1,234 rows", "0 processes", "1 process", "1,234 processes"]
 
 
 def test_long_durations_are_in_hours():

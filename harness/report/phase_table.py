@@ -28,6 +28,6 @@ def format_phases(phases: PhasesFile, style: str = "github") -> str:
     headers = ["phase", "CPU seconds", "of the cores' time", "seconds of processes"]
     return (
         f"{phases.seconds:.1f} s on {counted(phases.cores, 'core')}, in "
-        f"{'one process' if phases.processes == 1 else f'{phases.processes} processes'}:\n\n"
+        f"{counted(phases.processes, 'process')}:\n\n"
         + format_table(rows, headers, ["left", "right", "right", "right"], style)
     )

@@ -17,7 +17,6 @@ from ..files.speeds import SpeedFile, SpeedRow, TimesFile
 from ..files.summary import CaseSummary, ExerciseSummary, Machine, Summary
 from ..files.types import Model
 from ..paths import PHASES, SPEED, TIMES
-from ..verdicts import counted_verdict
 from ..wording import counted
 from . import tables, terminal
 from .phase_table import format_phases
@@ -52,9 +51,8 @@ def _overview(folder: Path) -> str:
             f"{sum(case.seconds for case in timed):,.0f} s, compared with {theirs:,.0f} s there."
         )
     if summary.claims:
-        counts = tables.verdict_counts(summary.claims)
-        verdicts = ", ".join(counted_verdict(*each) for each in counts.items() if each[1])
-        sentences.append(f"Of {counted(len(summary.claims), 'claim')} decided: {verdicts}.")
+        decided = counted(len(summary.claims), "claim")
+        sentences.append(f"Of {decided} decided: {tables.found_verdicts(summary.claims)}.")
     return " ".join(sentences)
 
 

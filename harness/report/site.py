@@ -13,11 +13,10 @@ import jinja2
 from ..files.summary import Summary
 from ..paths import PAGE
 from ..study import StudyFolder
-from ..verdicts import counted_verdict
 from .build import build
 from .load import load_run
 from .seed_counts import seeds_each
-from .tables import verdict_counts
+from .tables import found_verdicts
 
 _TEMPLATES = Path(__file__).parent / "template"
 
@@ -74,6 +73,5 @@ def _in_words(summary: Summary) -> str:
         f"on {summary.machine.device_name}, {summary.created[:10]}",
     ]
     if summary.claims:
-        counts = verdict_counts(summary.claims).items()
-        parts += [counted_verdict(*each) for each in counts if each[1]]
+        parts.append(found_verdicts(summary.claims))
     return ", ".join(parts)

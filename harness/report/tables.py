@@ -94,6 +94,13 @@ def verdict_counts(claims: Collection[Decision]) -> dict[Verdict, int]:
     return {verdict: counts[verdict] for verdict in verdicts_on(claim.source for claim in claims)}
 
 
+def found_verdicts(claims: Collection[Decision]) -> str:
+    """Returns how many claims have each verdict that any has, like "3 reproduced, 1 inconclusive"."""
+    return ", ".join(
+        counted_verdict(verdict, count) for verdict, count in verdict_counts(claims).items() if count
+    )
+
+
 def format_table(
     rows: Sequence[Sequence[str]],
     headers: Sequence[str],

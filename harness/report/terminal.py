@@ -15,7 +15,7 @@ from ..exercise import row_name, short_name
 from ..files.record import Decision
 from ..files.summary import CaseSummary, ExerciseSummary, Summary
 from ..results.evenness import UNEVEN_SIGN
-from ..verdicts import DOES_NOT_HOLD, INCONCLUSIVE, NOT_REPRODUCED, counted_verdict
+from ..verdicts import DOES_NOT_HOLD, INCONCLUSIVE, NOT_REPRODUCED
 from ..wording import counted, first_few
 from . import tables
 from .differences import is_uneven, points_from_published
@@ -142,9 +142,7 @@ def _verdicts(summary: Summary) -> list[str]:
     listed = sum(len(exercise.claims) for exercise in summary.exercises)
     if not listed:
         return []
-    counts = tables.verdict_counts(summary.claims).items()
-    decided = [counted_verdict(*each) for each in counts if each[1]]
-    sentences = [f"Claims: {', '.join(decided)}."] if decided else []
+    sentences = [f"Claims: {tables.found_verdicts(summary.claims)}."] if summary.claims else []
     if len(summary.claims) < listed:
         undecided = listed - len(summary.claims)
         sentences.append(f"Not decided in this run: {undecided} of {counted(listed, 'claim')}.")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..verdicts import counted_verdict
 from .load import Run
 from .seed_counts import seeds_each
-from .tables import NONE, format_table, verdict_counts
+from .tables import NONE, format_table, found_verdicts
 
 
 def format_verdicts(runs: Sequence[Run]) -> str:
@@ -53,8 +52,5 @@ def _heads(runs: Sequence[Run]) -> list[str]:
 
 def _in_words(run: Run) -> str:
     summary = run.summary
-    counts = ", ".join(
-        counted_verdict(*each) for each in verdict_counts(summary.claims).items() if each[1]
-    )
-    machine = summary.machine.device_name
-    return f"scale {summary.scale}, {seeds_each(summary.cases)}, on {machine}; {counts}."
+    where = f"scale {summary.scale}, {seeds_each(summary.cases)}, on {summary.machine.device_name}"
+    return f"{where}; {found_verdicts(summary.claims)}."

@@ -16,12 +16,11 @@ _OTHER = "other"
 
 def timeline_figure(phases: PhasesFile) -> Figure:
     """Returns a figure of the number of busy cores over time, by phase."""
-    processes = "process" if phases.processes == 1 else f"{phases.processes} processes"
     names = _shown(phases)
     return Figure(
         name="timeline",
         title="What kept the cores busy",
-        notes=f"CPU time of the session's {processes} on {counted(phases.cores, 'core')}. "
+        notes=f"CPU time of {counted(phases.processes, 'process')} on {counted(phases.cores, 'core')}. "
         "The rest was idle, or went to other programs.",
         variants={"": side_by_side([_chart(phases, names)])},
         data={"timeline": _rows(phases, names)},
