@@ -22,6 +22,7 @@ from tests.test_known_claims import (
     at,
     bias,
     decided,
+    decided_with,
     flow,
     losses,
     reaches,
@@ -215,6 +216,44 @@ def test_seeds_may_disagree_on_the_order_of_the_classes(monkeypatch):
     assert decided(monkeypatch, THREE, test, rows, {})[0] is None
 
 
+def of_seeds(*curves, loss=(2.3, 2.3, 2.3), **fields):
+    """Returns a row of three seeds: their test accuracies, and training losses after the first epoch."""
+    return {
+        "test_accuracy": seeds(*curves),
+        "train_loss": seeds(*([2.3] + [end] * EPOCHS for end in loss)),
+        **fields,
+    }
+
+
+# The classes' accuracies are 12 points apart under each seed; seeds differ by 2.
+APART = np.concatenate(
+    [stream(own, own - 0.12)["observed"]["stream_class_accuracy"] for own in (0.96, 0.98, 0.94)], axis=-1
+)
+FLAT = [[0.5] * (EPOCHS + 1)] * 3
+
+
+@pytest.mark.parametrize(
+    ("module", "test", "changes", "expected"),
+    [
+        # Each seed falls by four points from its own peak.
+        (ONE, "test_0_1_is_too_small_for_batch_size_1",
+         peaks(0, 0, 0)
+         | {SIZES[1]: of_seeds(*(at(5, peak, peak - 0.04) for peak in (0.94, 0.9, 0.92)))}, False),
+        # Under each seed, the loss of the shuffled stream is lower by 0.1.
+        (THREE, "test_random_order_finds_lower_losses",
+         {row: of_seeds(*FLAT, loss=(1, 1.5, 2) if "sgd" in row else (1.1, 1.6, 2.1))
+          for row in BASE[THREE]}, True),
+        (THREE, "test_online_learns_one_class_after_the_other",
+         {row: of_seeds(*FLAT, observed={"stream_class_accuracy": APART})
+          for row in BASE[THREE] if "online" in row}, True),
+    ],
+)  # fmt: skip
+def test_each_seed_is_compared_with_itself(monkeypatch, module, test, changes, expected):
+    holds, evidence = decided(monkeypatch, module, test, every(module) | changes, {})
+    assert holds is not None, evidence
+    assert bool(holds) is expected, evidence
+
+
 RANK_2 = {"unit_spread": np.zeros((2, 1)), "weight_ranks": np.array([[1], [1], [2]])}
 
 
@@ -307,6 +346,70 @@ def test_an_epoch_out_of_line_decides_no_claim_on_times(monkeypatch, test, rows)
     assert (holds, found.count("†")) == (None, 1), found
 
 
+UNEVEN = "In seconds it depends on epochs that other processes delayed (†)."
+IMPROVES = {"test_accuracy": [0.1] * 9 + [0.5, 0.8]}
+
+
+@pytest.mark.parametrize(
+    ("module", "test", "changes", "because"),
+    [
+        (ONE, "test_larger_batches_train_in_less_time",
+         {row: slow(1.0, 1.1) for row in SIZES.values()}, "Some intervals contain 0."),
+        (ONE, "test_larger_batches_train_in_less_time",
+         {SIZES[size]: slow(each - 0.1, each) for size, each in zip(SIZES, (5, 4, 3, 2, 1), strict=True)}
+         | {SIZES[60000]: {"end": 0.5, "epoch_seconds": [0.9, 1.0] * 4 + [0.9, 60.0]}}, UNEVEN),
+        (ONE, "test_an_update_of_gradient_descent_is_costly",
+         {SIZES[1]: slow(60000), SIZES[60000]: {"end": 0.5, "epoch_seconds": [40.0] + [8.0] * 9}},
+         UNEVEN),
+        (THREE, "test_online_does_not_converge_above_0_0001", {"online-lr0.01": IMPROVES},
+         "At 0.01 it still improves at the end."),
+        (FOUR, "test_adam_converges_at_0_001_alone", {"adam-lr0.01": IMPROVES},
+         "At 0.01 it still improves at the end."),
+    ],
+)  # fmt: skip
+def test_what_leaves_a_claim_open_is_said(monkeypatch, module, test, changes, because):
+    holds, _, named = decided_with(monkeypatch, module, test, changes, {})
+    assert (holds, named["open_because"]) == (None, because)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ((2.3, 1.0, 1.009, 1.0), "rises by 0.009 nats in an epoch at most"),
+        ((2.3, 1.0), "decreases in every epoch"),
+        ((2.3, 1.0, 1.0), "rises by 0 nats in an epoch at most"),
+    ],
+)
+def test_the_steepest_rise_of_the_loss_is_named(monkeypatch, loss, said):
+    row = losses(*loss) | {"end": 0.95}
+    test = "test_shuffled_at_0_0001_converges"
+    holds, evidence = decided(monkeypatch, THREE, test, {"sgd-lr0.0001": row}, {})
+    assert holds
+    assert f", and {said};" in evidence
+
+
+def test_the_last_epoch_is_in_time(monkeypatch):
+    changes = {"adam-lr0.001": reaches(0.98, EPOCHS), "sgd-lr0.01": reaches(0.98, EPOCHS)}
+    _, evidence = decided(monkeypatch, FOUR, "test_adam_is_faster_at_its_best", changes, {})
+    assert "SGD at 0.01 after 10 epochs, in 10.00 s." in evidence
+
+
+def test_the_steps_of_the_first_seed_are_named():
+    moved = training(bench_module(TWO).EXERCISE, "sgd-init0", 0.1)
+    found = [flow(first=(None, None, None, step, 1, 1))["gradient-flow"] for step in (2, 3)]
+    answers = []
+    bench_module(TWO).test_zero_stops_learning(
+        trained=lambda row: moved,
+        measured=lambda name: found,
+        decide=lambda holds, evidence: answers.append((holds, evidence)),
+    )
+    ((holds, evidence),) = answers
+    assert holds is False
+    assert evidence.startswith(
+        "Parameters that receive a gradient: bias2 from step 2, weight3 from step 1, bias3 from step 1."
+    )
+
+
 def trained_to(*epochs, seconds=1.0, row="adam-lr0.001"):
     given = reaching(*epochs) | {"epoch_seconds": [seconds] * EPOCHS}
     return training(bench_module(FOUR).EXERCISE, row, given)
@@ -330,6 +433,8 @@ def test_times_and_epochs_to_an_accuracy_in_words():
     assert words(trained_to(EPOCHS)) == "after 10 epochs"
     assert words(missed) == "not within 10 epochs under 1 of 2 seeds"
     assert words(never) == "not within 10 epochs"
+    # The last epoch is not too late.
+    assert words(trained_to(EPOCHS, NEVER)) == "not within 10 epochs under 1 of 2 seeds"
 
 
 def test_rows_that_still_improve_are_named():

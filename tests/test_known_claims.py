@@ -14,7 +14,7 @@ from harness.claim import claims_of
 from harness.exercise import Row
 from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained
-from model.optimizers import Adam
+from model.optimizers import SGD, Adam
 from tests.bench_modules import bench_module, call_test
 from tests.data import made_up_training
 
@@ -110,6 +110,11 @@ def training(exercise, row, given):
 
 def decided(monkeypatch, module, test, changes, measurements):
     """Returns `holds` and the evidence that the claim's test passes to `decide`."""
+    return decided_with(monkeypatch, module, test, changes, measurements)[:2]
+
+
+def decided_with(monkeypatch, module, test, changes, measurements):
+    """Returns all that the claim's test passes to `decide`: `holds`, the evidence and named values."""
     monkeypatch.setattr(harness.plugin.claims, "to_training", lambda record: record)
     where = bench_module(module)
     rows = BASE[module] | changes
@@ -119,7 +124,7 @@ def decided(monkeypatch, module, test, changes, measurements):
     values = {
         "trained": trained,
         "measured": lambda name: [measurements[name]],
-        "decide": lambda holds, evidence, **_: answers.append((holds, evidence)),
+        "decide": lambda holds, evidence, **named: answers.append((holds, evidence, named)),
     }
     call_test(where, test, values)
     (answer,) = answers
@@ -220,12 +225,15 @@ CASES = {
             ({}, True),
             ({SIZES[60000]: 0.1}, False),
             ({SIZES[60000]: 0.113}, None),
+            ({SIZES[100]: 0.1}, False),
         ],
         "test_0_1_is_too_small_for_batch_size_1": [
             ({SIZES[1]: {"test_accuracy": at(5, 0.94, 0.2)}}, False),
             ({SIZES[1]: 0.99}, True),  # no peak
             ({SIZES[1]: {"test_accuracy": at(5, 0.999, 0.989)}}, True),  # a drop of one point
             ({SIZES[1]: {"test_accuracy": at(5, 0.94, 0.2)}, "sgd-lr0.001-batch1": 0.1}, True),
+            # Only the end counts: a dip before it is none.
+            ({SIZES[1]: {"test_accuracy": [0.1] + [0.94] * 8 + [0.2, 0.94]}}, True),
         ],
         "test_1000_converges_faster_than_the_others": [
             ({row: reaches(0.9, 5) for row in SIZES.values()} | {SIZES[1000]: reaches(0.9, 4)}, True),
@@ -250,6 +258,8 @@ CASES = {
             (LOSSES, True),
             (LOSSES | {SIZES[10000]: losses(2.3, 2.1)}, False),
             (LOSSES | {SIZES[1]: losses(2.3, 2.2)}, True),  # batch size 1 does not converge
+            (LOSSES | {SIZES[1000]: losses(*at(EPOCHS, 2.2, 0.5))}, True),
+            (LOSSES | {SIZES[100]: losses(2.3, 2.2)}, False),
         ],
         # An epoch of gradient descent is one update, one at batch size 1 has 60,000.
         "test_an_update_of_gradient_descent_is_costly": [
@@ -268,12 +278,18 @@ CASES = {
             (zero(end=0.1135, train_accuracy=flat(0.1100)), False),
             (zero(end=0.1141, train_accuracy=flat(0.1124)), False),
             (zero(end=0.1121, train_accuracy=flat(0.1124)), True),
+            (zero(test_accuracy=at(10, 0.5, 0.1135), train_accuracy=at(10, 0.5, 0.1124)), True),
         ],
         "test_zero_losses_do_not_decrease": [
             (zero(train_loss=[2.3] * 11, test_loss=[2.3] * 11), True),
             (zero(train_loss=at(10, 2.3, 2.291), test_loss=[2.3] * 11), True),
             (zero(train_loss=at(10, 2.3, 2.289), test_loss=[2.3] * 11), False),
             (zero(train_loss=[2.3] * 11, test_loss=at(10, 2.3, 2.289)), False),
+            # A fall of 0.02 in the first epoch counts.
+            (zero(train_loss=at(1, 2.31, 2.29), test_loss=[2.3] * 11), False),
+            (zero(train_loss=[2.3] * 11, test_loss=at(1, 2.31, 2.29)), False),
+            # 0.01 itself is not more than 0.01.
+            (zero(train_loss=at(10, 0.01, 0), test_loss=at(10, 0.01, 0)), True),
         ],
         "test_zero_learns_nothing": [
             (zero(), True),
@@ -352,6 +368,8 @@ CASES = {
             ({"sgd-lr0.0001": losses(2.3, 1, 1.011, 1) | {"end": 0.95}}, False),
             ({"sgd-lr0.0001": losses(2.3, 1) | {"end": 0.8}}, False),
             ({"sgd-lr0.0001": losses(2.3, 1) | {"end": 0.901}}, None),
+            # A rise of 0.01 is not less than 0.01.
+            ({"sgd-lr0.0001": losses(2.3, 0, 0.01, 0) | {"end": 0.95}}, False),
         ],
         "test_shuffled_is_faster_than_online": [
             ({"online-lr0.0001": reaches(0.5, 5), "sgd-lr0.0001": reaches(0.5, 4)}, True),
@@ -399,6 +417,9 @@ CASES = {
             ({}, {"gradient-bias": bias({"by_class": 1.0, "shuffled": 50.0})}, True),
             ({}, {"gradient-bias": bias({"by_class": 2.1, "shuffled": 50.0})}, False),
             ({}, {"gradient-bias": bias({"by_class": 1.0, "shuffled": 9.0})}, False),
+            ({}, {"gradient-bias": bias({"by_class": 1.0, "shuffled": 10.5})}, True),
+            ({}, {"gradient-bias": bias({"by_class": 1.0, "shuffled": 10.0})}, False),
+            ({}, {"gradient-bias": bias({"by_class": 1.0, "shuffled": 9.5})}, False),
         ],
         "test_what_fails_is_smoothness": [
             ({}, streams(), False),
@@ -429,6 +450,8 @@ CASES = {
             ({"adam-lr1": 0.6}, False),
             ({"adam-lr10": 0.49}, None),
             ({"adam-lr0.01": 0.1}, True),
+            ({"adam-lr0.001": {"test_accuracy": at(EPOCHS, 0.1, 0.985)}}, True),
+            ({"adam-lr1": {"test_accuracy": at(EPOCHS, 0.9, 0.1)}}, True),
         ],
         "test_adam_is_good_at_0_001_alone": [
             ({"adam-lr0.01": 0.84}, True),
@@ -453,6 +476,10 @@ CASES = {
             ({"adam-lr0.1": 0.95, "adam-lr1": 0.95}, False),
             ({"sgd-lr1": 0.9}, False),  # a decade each
             ({"sgd-lr0.1": 0.5}, False),  # the sequence is broken
+            ({"sgd-lr1": {"test_accuracy": at(EPOCHS, 0.5, 0.96)}}, True),
+            # The best is 0.98: five points below it is 0.93.
+            ({"sgd-lr1": 0.9301}, True),
+            ({"sgd-lr1": 0.9299}, False),
         ],
         "test_sgd_is_best_at_0_01": [
             ({}, True),
@@ -476,6 +503,7 @@ CASES = {
             ({}, False),
             ({"adam-lr10": 0.099}, None),
             ({"adam-lr10": 0.05, "adam-lr0.001": 0.9}, False),
+            ({"adam-lr10": 0.05, "adam-lr0.01": 0.99}, False),
         ],
         "test_adam_at_its_best_beats_sgd": [
             ({}, True),
@@ -530,12 +558,26 @@ def test_with_several_seeds_their_interval_decides(monkeypatch):
         assert decided(monkeypatch, FOUR, test, changes, {})[0] is expected
 
 
-def test_a_row_of_ones_own_does_not_take_the_place_of_a_published_one(monkeypatch):
-    """It has the same optimizer and rate as a row of Table 3, at another batch size."""
-    where = bench_module(FOUR)
-    own = Row("mine", {"optimizer": Adam(0.001), "batch_size": 64})
-    monkeypatch.setattr(where, "EXERCISE", replace(where.EXERCISE, rows=(*where.EXERCISE.rows, own)))
-    for test in ("test_adam_is_best_at_0_001", "test_adam_at_its_best_beats_sgd"):
-        holds, evidence = decided(monkeypatch, FOUR, test, {"mine": 0.2}, {})
+@pytest.mark.parametrize(
+    ("module", "settings", "tests", "figure"),
+    [
+        # At another batch size than Table 3, at which it has this rate.
+        (FOUR, {"optimizer": Adam(0.001), "batch_size": 64},
+         ("test_adam_is_best_at_0_001", "test_adam_at_its_best_beats_sgd"), "0.985"),
+        (ONE, {"optimizer": SGD(0.1), "batch_size": 1000, "init": 0.5},
+         ("test_1000_is_better_than_gradient_descent",), "1000: 0.960"),
+        (THREE, {"optimizer": SGD(0.0001), "batch_size": 1, "init": 0.5},
+         ("test_0_1_is_too_large", "test_online_stays_below_sgd"), "0.960"),
+    ],
+)  # fmt: skip
+def test_a_row_of_ones_own_does_not_take_the_place_of_a_published_one(
+    monkeypatch, module, settings, tests, figure
+):
+    """It has the optimizer and the rate of a row of the exercise's table."""
+    where = bench_module(module)
+    rows = (*where.EXERCISE.rows, Row("mine", settings))
+    monkeypatch.setattr(where, "EXERCISE", replace(where.EXERCISE, rows=rows))
+    for test in tests:
+        holds, evidence = decided(monkeypatch, module, test, {"mine": 0.05}, {})
         assert holds is True
-        assert "0.985" in evidence
+        assert figure in evidence
