@@ -36,13 +36,10 @@ _UNBIASED = "unbiased: 1/√k"
 def draw_gradient_bias(results: Results) -> Figure | None:
     """Draws a panel for each checkpoint, with a line for each order."""
     seeds = results.measurements.get("gradient-bias", [])
-    orders = [*_ORDERS]
     if not seeds:
         return None
-    checkpoints = seeds[0][orders[0]]["checkpoints"]
-    data = {
-        f"bias-{results.slug}-{index}": _rows(seeds, orders, index) for index in range(len(checkpoints))
-    }
+    checkpoints = seeds[0]["by_class"]["checkpoints"]
+    data = {f"bias-{results.slug}-{index}": _rows(seeds, index) for index in range(len(checkpoints))}
     return Figure(
         title="How far the mean of the next gradients is from the full gradient",
         notes="At fixed weights, over the next k single-example gradients in each order. "
@@ -106,10 +103,10 @@ def _panel(name: str, at: int, quantity: str, rows: Rows, title: str) -> Spec:
     return layered(*([band] if has_band else []), line, rule, height=HEIGHT, title=title)
 
 
-def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Rows:
+def _rows(seeds: list[dict[str, Any]], checkpoint: int) -> Rows:
     """Returns both orders' curves at a checkpoint, and the 1/√k line of an unbiased mean's error."""
     rows: Rows = []
-    for order in orders:
+    for order in _ORDERS:
         found = {
             key: mean_and_interval(np.array([seed[order][key][checkpoint] for seed in seeds]).T)
             for key in _POSSIBLE
@@ -124,15 +121,14 @@ def _rows(seeds: list[dict[str, Any]], orders: list[str], checkpoint: int) -> Ro
                     ends = np.clip([low[at], high[at]], *_POSSIBLE[key])
                     row |= {f"{key}_low": json_number(ends[0]), f"{key}_high": json_number(ends[1])}
             rows.append(row)
-    first = [row for row in rows if row["line"] == _ORDERS["shuffled"]][:1] or rows[:1]
-    begin = first[0]
-    rows += [
-        {
-            "line": _UNBIASED,
-            "k": k,
-            "relative_error": json_number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
-        }
-        for k in (begin["k"], seeds[0][orders[0]]["counts"][-1])
-        if begin["relative_error"] and begin["k"] and k
-    ]
+    begin = next(row for row in rows if row["line"] == _ORDERS["shuffled"])
+    if begin["relative_error"] is not None:
+        rows += [
+            {
+                "line": _UNBIASED,
+                "k": k,
+                "relative_error": json_number(begin["relative_error"] * (begin["k"] / k) ** 0.5),
+            }
+            for k in (begin["k"], seeds[0]["shuffled"]["counts"][-1])
+        ]
     return rows

@@ -89,7 +89,7 @@ def _after_equal_steps(results: Results) -> str:
     if large is None or large.steps * small.experiment.epochs % small.steps:
         return ""
     epoch = large.steps * small.experiment.epochs // small.steps
-    if not 0 < epoch <= small.experiment.epochs:
+    if epoch > small.experiment.epochs:
         return ""
     now, end = format_accuracy(small.test_accuracy[epoch]), _end(large)
     return (

@@ -206,6 +206,20 @@ def test_every_plain_assertion_passes_once_and_fails_once(module):
         assert test == "test_training" or len({case[-1] == PASSES for case in cases}) == 2, test
 
 
+def test_assertions_about_several_rows_are_made_about_all_of_them():
+    where = bench_module(THREE)
+    for test in list(CASES[THREE])[1:]:
+        (mark,) = getattr(where, test).pytestmark
+        assert mark.args == ("row", [f"online-lr{rate}" for rate in ("0.1", "0.01", "0.001", "0.0001")])
+    for module, test, values in (
+        (TWO, "test_from_zero_it_ends_near_ten_percent", ["gd-init0", "sgd-init0"]),
+        (TWO, "test_from_0_1_up_the_sigmoids_are_saturated", ["0.1", "1"]),
+        *((module, "test_training", bench_module(module).EXERCISE.names) for module in CASES),
+    ):
+        (mark,) = getattr(bench_module(module), test).pytestmark
+        assert [*mark.args[1]] == values
+
+
 @pytest.mark.parametrize(
     ("module", "row", "changes", "steps"),
     [

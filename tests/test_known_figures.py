@@ -434,7 +434,7 @@ def test_accuracies_per_class_are_means_over_seeds():
         seconds=(0, 1),
         observed={
             "stream_class_accuracy": accuracies,
-            "stream_examples": np.array([[0, 0], [2961, 2961], [60000, 60000]]),
+            "stream_examples": np.array([[0, 0], [2741, 2741], [60000, 60000]]),
         },
     )
     other = trained(SGD(0.01), (0.1, 0.5), seconds=(0, 1))
@@ -442,9 +442,47 @@ def test_accuracies_per_class_are_means_over_seeds():
     found = figure.data["classes-3-x-0"]
     assert len(found) == 30
     of = {(row["class"], row["seen"]): row["accuracy"] for row in found}
-    assert {key: value for key, value in of.items() if value} == {(4, 3.0): 40, (9, 60.0): 75}
+    assert {key: value for key, value in of.items() if value} == {(4, 2.7): 40, (9, 60.0): 75}
     assert figure.notes.endswith(" Means over 2 seeds.")
     assert module.draw_class_accuracy(Results("3-x", {"other": other}, {})) is None
+
+
+def tooltip(layer):
+    """Returns the tooltip of a layer of a panel: each entry's field, title and format."""
+    entries = layer["encoding"]["tooltip"]
+    return [(each["field"], each.get("title"), each.get("format")) for each in entries]
+
+
+def test_accuracies_per_class_are_labelled():
+    module = bench_module("class_accuracy_figure")
+    observed = {
+        "stream_class_accuracy": np.zeros((2, 10, 1)), "stream_examples": np.array([[0], [60000]])
+    }  # fmt: skip
+    by_rate = {
+        f"at {rate}": trained(SGD(rate), (0.1, 0.5), seconds=(0, 1), observed=observed)
+        for rate in (0.1, 0.01)
+    }
+    figure = module.draw_class_accuracy(Results("3-x", by_rate, {}))
+    panels = figure.variants["all"]["concat"]
+    assert [panel["title"] for panel in panels] == ["rate 0.1", "rate 0.01"]
+    alone = module.draw_class_accuracy(Results("3-x", {"at 0.1": by_rate["at 0.1"]}, {}))
+    assert [panel["title"] for panel in alone.variants["all"]["concat"]] == ["at 0.1"]
+    assert not alone.notes.endswith("seeds.")
+    for at, panel in enumerate(panels):
+        (layer,) = panel["layer"]
+        assert layer["data"]["name"] == f"classes-3-x-{at}"
+        x, y, colour = (layer["encoding"][channel] for channel in ("x", "y", "color"))
+        assert (x["field"], x["title"]) == ("seen", "examples seen in the epoch (thousands)")
+        assert (y["field"], y["title"]) == ("class", "class")
+        assert (colour["field"], colour["title"]) == ("accuracy", "test accuracy (%)")
+        assert tooltip(layer) == [
+            ("class", "class", None),
+            ("seen", "thousand examples seen", None),
+            ("accuracy", "test accuracy (%)", ".1f"),
+        ]
+    # All panels have one scale, whatever their accuracies, and the first has it.
+    (layer,) = panels[0]["layer"]
+    assert layer["encoding"]["color"]["scale"]["domain"] == [0, 100]
 
 
 def test_the_bias_of_gradients_over_two_seeds():
@@ -476,6 +514,92 @@ def test_the_bias_of_gradients_over_two_seeds():
     unbiased = [(row["k"], row["relative_error"]) for row in found if row["line"] == "unbiased: 1/√k"]
     assert unbiased == [(1, 6), (100, 0.6)]
     assert figure.notes.endswith(" Bands: 95 % intervals over 2 seeds.")
+
+
+def along(errors, cosines):
+    """Returns the bias of the gradients of both orders, at two checkpoints."""
+    each = {"checkpoints": [0, 0.55], "counts": [1, 10], "cosine": cosines, "relative_error": errors}
+    return {"by_class": each, "shuffled": each}
+
+
+def bias_figure(*measured):
+    module = bench_module("gradient_bias_figure")
+    return module.draw_gradient_bias(Results("3-x", {}, {"gradient-bias": [*measured]}))
+
+
+def test_intervals_of_the_bias_end_where_its_values_do():
+    """No distance is below 0 and no cosine outside -1 to 1; a logarithmic axis has no distance of 0."""
+    low, high = (along([[5, 0], [5 + add, 1]], [[-0.9 + add, 0], [0.5, 0.5]]) for add in (0.0, 0.1))
+    figure = bias_figure(low, high)
+    first, last, *_ = figure.data["bias-3-x-0"]
+    # Student's t: 12.7062 times half the difference.
+    assert (first["cosine"], first["cosine_low"]) == (-0.85, -1)
+    assert first["cosine_high"] == pytest.approx(-0.85 + 12.7062 * 0.05, abs=1e-4)
+    assert (first["relative_error"], last["relative_error"]) == (5, None)
+    # A distance of 1 is none of 0, and is shown.
+    assert [row["relative_error"] for row in figure.data["bias-3-x-1"]][:2] == [5.05, 1]
+
+
+def test_an_unbiased_mean_starts_from_a_distance():
+    figure = bias_figure(along([[0, 0], [4, 2]], [[1, 1], [1, 1]]))
+    lines = [{row["line"] for row in rows} for rows in figure.data.values()]
+    assert lines == [{"sorted by class", "shuffled"}, {"sorted by class", "shuffled", "unbiased: 1/√k"}]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_bias_of_gradients_is_labelled(seeds):
+    measured = [along([[900, 3], [800 + at, 4]], [[0.1, 0.9], [-0.3 - at, 0.9]]) for at in range(seeds)]
+    figure = bias_figure(*measured)
+    names = ["sorted by class", "shuffled", "unbiased: 1/√k"]
+    titles = {
+        "relative error": "relative distance from the full gradient",
+        "cosine": "cosine to the full gradient",
+    }
+    assert [*figure.variants] == [*titles]
+    for (quantity, spec), key in zip(figure.variants.items(), ("relative_error", "cosine"), strict=True):
+        panels = spec["concat"]
+        assert [panel["title"] for panel in panels] == ["after 0 epochs", "after 0.55 epochs"]
+        # A band where seeds differ: at the second checkpoint, under two seeds.
+        assert [len(panel["layer"]) for panel in panels] == [2, 2 if seeds == 1 else 3]
+        for at, panel in enumerate(panels):
+            *bands, line, rule = panel["layer"]
+            for layer in (*bands, line):
+                assert layer["data"]["name"] == f"bias-3-x-{at}"
+                assert layer["encoding"]["color"]["field"] == "line"
+                assert layer["encoding"]["x"]["field"] == "k"
+                assert layer["encoding"]["x"]["title"] == "k, gradients averaged"
+                assert layer["encoding"]["x"]["axis"]["format"] == "~s"  # 10k
+                assert layer["encoding"]["y"]["title"] == titles[quantity]
+                assert layer["transform"][0] == {"filter": f"isValid(datum.{key})"}
+            for band in bands:
+                assert band["encoding"]["y"]["field"] == f"{key}_low"
+                assert band["encoding"]["y2"]["field"] == f"{key}_high"
+                assert band["transform"][1] == {"filter": f"isValid(datum.{key}_low)"}
+            assert line["encoding"]["y"]["field"] == key
+            assert line["encoding"]["strokeDash"]["field"] == "line"
+            pivot = rule["transform"][-1]
+            assert (pivot["pivot"], pivot["groupby"], pivot["value"]) == ("line", ["k"], key)
+            assert tooltip(rule) == [("k", None, ","), *((name, name, ".3~g") for name in names)]
+            # The first layer has the panel's scales.
+            x, y = (panel["layer"][0]["encoding"][channel] for channel in ("x", "y"))
+            assert x["scale"]["type"] == "log"
+            if quantity == "relative error":
+                assert y["scale"]["type"] == "log"
+                assert y["axis"]["values"][:3] == [5, 10, 20]
+            else:
+                # From the lowest cosine, and somewhat below 0 in any case.
+                lowest = -0.1 if at == 0 else -0.3 if seeds == 1 else -0.8
+                assert y["scale"]["domain"] == [lowest, 1]
+        for channel in ("color", "strokeDash"):
+            (scale,) = {
+                json.dumps(layer["encoding"][channel]["scale"])
+                for panel in panels
+                for layer in panel["layer"]
+                if "scale" in layer["encoding"].get(channel, {})
+            }
+            looks = json.loads(scale)
+            assert looks["domain"] == names
+            assert len({str(each) for each in looks["range"]}) == 3  # each line has its own
 
 
 # Engines ----------------------------------------------------------------------------------------------

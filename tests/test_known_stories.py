@@ -20,7 +20,11 @@ def two(end, *before):
 
 def story(name, trainings, measurements=None):
     tell = getattr(bench_module("stories"), name)
-    return tell(Results("x", trainings, measurements or {}))
+    told = tell(Results("x", trainings, measurements or {}))
+    # A sentence that is left out leaves nothing behind.
+    assert "None" not in told
+    assert "  " not in told
+    return told
 
 
 def moved(*distances):
@@ -72,6 +76,7 @@ def test_batch_sizes_are_compared_after_equally_many_steps():
         "0.990 (0.977 to 1) (3 epochs). Batch size 1 peaks"
     ) in told(1200)
     assert "batch size 100 is at 0.980 ± 0.013 (3 epochs)" in told(1800)
+    assert "batch size 100 is at 0.900 ± 0.000 (1 epoch)" in told(600)
     assert "steps each" not in told(180) + told(2400)
     del rows["sgd-lr0.1-batch1000"]
     assert "steps each" not in story("minibatch_size", rows) != ""
@@ -87,6 +92,8 @@ def test_a_batch_size_that_does_not_drop_ends():
     """A drop of 2.9 points is none, one of 3.1 points is."""
     assert " and ends at 0.911 " in story("minibatch_size", sizes(two(0.911, 0.9, 0.94)))
     assert " and drops to 0.909 " in story("minibatch_size", sizes(two(0.909, 0.9, 0.94)))
+    # Three points are not more than three.
+    assert " and ends at 0.000 " in story("minibatch_size", sizes([(0.01, 0.02, 0.03, 0)] * 2))
 
 
 def constant(**ends):
@@ -132,6 +139,11 @@ def test_values_from_which_only_the_output_layer_moves():
     )
     rows["gd-init1"] = replace(rows["gd-init1"], distance_from_initialisation=still + 1)
     assert " From 0.1 the sigmoids are" in story("constant_init", rows)
+    # One parameter below the output layer that moves is enough.
+    for parameter in range(4):
+        moving = np.where(np.arange(6) == parameter, 1.0, still)
+        rows["sgd-init0.1"] = replace(rows["sgd-init0.1"], distance_from_initialisation=moving)
+        assert "saturated" not in story("constant_init", rows)
 
 
 def orders(online, shuffled):
@@ -185,6 +197,7 @@ def test_orders_of_presentation():
         {"gradient-bias": [seed(10, 2)]},
     )
     assert "ends at 0.100 at every rate. Shuffled, SGD ends at 0.500 at the best of the 1 rate" in told
+    assert told.startswith("It does not converge within 1 epoch (no rate ends at 90 %): on the sorted")
     told = story(
         "online_gradient",
         orders({0.1: 0.1, 0.01: 0.97}, {0.1: 0.5}),
@@ -223,7 +236,9 @@ def test_two_optimizers():
     )
     late = trained(SGD(0.01), (0.1, 0.95, 0.96, 0.98), seconds=(0, 1, 2, 7))
     told_of_late = story("adam_vs_sgd", trainings | {"SGD0.01": late})
-    assert "SGD 7.00 s † (after 3 epochs)." in told_of_late
+    assert (
+        "To 97 % Adam takes 1.00 s (after 1 epoch), SGD 7.00 s † (after 3 epochs). A median epoch"
+    ) in told_of_late
     never = trained(SGD(0.01), (0.1, 0.96), seconds=(0, 1))
     assert "To 97 %" not in story("adam_vs_sgd", trainings | {"SGD0.01": never, "SGD0.1": never})
     assert (
@@ -233,6 +248,8 @@ def test_two_optimizers():
     slow = trained(Adam(0.001), (0.1, 0.5, 0.9, 0.985), seconds=(0, 3, 6, 19))  # 3, 3 and 13 s
     told_of_slow = story("adam_vs_sgd", trainings | {"Adam0.001": slow})
     assert "A median epoch of Adam takes 3 times as long as one of SGD." in told_of_slow
+    both = {"Adam0.001": slow, "SGD0.001": trained(SGD(0.001), (0.1, 0.9), seconds=(0, 2))}
+    assert "A median epoch of Adam takes 1.5 times as" in story("adam_vs_sgd", trainings | both)
     other = trained(Adam(0.001), (0.1, 0.985), seconds=(0, 3), engine="eager")
     assert "A median epoch" not in story("adam_vs_sgd", trainings | {"Adam0.001": other})
     lower = trainings | {"Adam0.0001": trained(Adam(0.0001), (0.1, 0.9), seconds=(0, 1))}
@@ -255,5 +272,10 @@ def test_without_a_row_there_is_no_story():
     assert story("online_gradient", rows) == ""  # no measurement
     assert story("adam_vs_sgd", {}) == ""
     one_order = {name: each for name, each in rows.items() if name.startswith("shuffled")}
-    assert story("online_gradient", one_order, {"gradient-bias": []}) == ""
+    bias = {"gradient-bias": [{"by_class": {"counts": [1, 3000]}}]}
+    assert story("online_gradient", one_order, bias) == ""
+    assert story("online_gradient", orders({0.1: 0.2}, {}), bias) == ""
     assert story("online_gradient", {}) == ""
+    for optimizer in (SGD, Adam):
+        alone = trained(optimizer(0.001), (0.1, 0.9), seconds=(0, 1))
+        assert story("adam_vs_sgd", {"alone": alone}) == ""
