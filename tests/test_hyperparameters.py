@@ -5,15 +5,21 @@ Two seeds that end 0.02 apart have a standard deviation of 0.0141, and a 95 % pr
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from examples.hyperparameters import agreement, figures
 from examples.hyperparameters.agreement import Comparison
+from harness.claim import claims_of
 from harness.exercise import Results
+from harness.study import load_study
 from model.dataset import MNIST
+from model.experiment import Experiment
+from model.optimizers import SGD, Adam
 from tests.bench_modules import bench_module, using_bench
+from tests.conftest import ROOT
 from tests.data import made_up_training
 
 test_table_1, test_table_3 = (
@@ -48,7 +54,8 @@ def comparison(*curve, published=0.9, seeds=2):
 def test_rounding_agrees_and_equal_seeds_allow_nothing_else():
     found = comparison(0.9, 0.9 + ROUNDED, 0.9 - ROUNDED, 0.9006, 0.8994)
     assert found.agrees.tolist() == [False, True, True, False, False]  # not before the first epoch
-    assert found.deviations.tolist() == [0, 0, 0, -np.inf, np.inf]
+    with np.errstate(all="raise"):  # dividing by no deviation is no mistake
+        assert found.deviations.tolist() == [0, 0, 0, -np.inf, np.inf]
 
 
 @pytest.mark.parametrize(("published", "agrees"), [(1.119, True), (1.121, False), (0.681, True)])
@@ -87,6 +94,14 @@ def test_deviations_are_written_with_their_sign():
     assert agreement.format_deviations(found, 1) == "it: +0.0, it: +inf, it: +42"
 
 
+@pytest.mark.parametrize(
+    ("deviation", "written"),
+    [(9.5, "+9.5"), (-9.94, "-9.9"), (10, "+10"), (10.4, "+10"), (-10.6, "-11"), (0.04, "+0.0")],
+)
+def test_ten_deviations_and_more_have_no_decimals(deviation, written):
+    assert agreement._signed(deviation) == written
+
+
 def table_3(by_size, seeds=2):
     """Returns trainings of Table 3: published values, but 0.5 for the number of them that `by_size` has.
 
@@ -119,6 +134,8 @@ def test_the_guessed_batch_size(wrong, holds):
     assert answer is holds
     assert f"32: {10 - wrong[32]}" in evidence
     assert f"8: 0, 16: {10 - wrong.get(16, 10)}" in evidence
+    # After all epochs, not before.
+    assert "Adam at 0.1: -inf, Adam at 1: +0.0, " in evidence
 
 
 @pytest.mark.parametrize(("wrong", "most"), [(0, 10), (1, 9)])
@@ -141,6 +158,13 @@ def test_what_no_guess_agrees_with_is_named():
     assert evidence == (
         "No guess agrees with: Adam at 0.001 (0.982; nearest 0.500, with batch size 8 after 4 epochs)."
     )
+    nearer = training(test_table_3.EXERCISE.row("adam-lr0.001-batch16"), [0.1, 0.2, 0.6, 0.2, 0.2])
+    _, evidence, _ = decided(
+        test_table_3,
+        "test_each_agrees_with_some_guess",
+        test_table_3.by_batch_size((trainings | {"adam-lr0.001-batch16": nearer}).__getitem__),
+    )
+    assert "nearest 0.600, with batch size 16 after 2 epochs" in evidence
     trainings["adam-lr0.001-batch100"] = table_3({100: 0})["adam-lr0.001-batch100"]
     answer, evidence, _ = decided(
         test_table_3,
@@ -189,6 +213,28 @@ def test_steps_are_counted_over_batch_sizes():
     assert test_table_1.after_steps(*compared.values()) == {6: 1, 2: 1}
 
 
+def test_rows_that_agree_after_equally_many_steps_count_together():
+    """At 6 steps an epoch after 1 and 3 epochs, at 3 after 2: so twice after 6 steps, once after 18."""
+    first = comparison(0.5, 0.9, 0.5, 0.9, 0.5)
+    second = comparison(0.5, 0.5, 0.9, 0.5, 0.5)
+    same = [
+        replace(each, training=replace(each.training, steps=EPOCHS * steps))
+        for each, steps in ((first, 6), (second, 3))
+    ]
+    assert test_table_1.after_steps(same) == {6: 2, 18: 1}
+    answer, evidence, _ = decided(test_table_1, "test_steps_agree_more_than_epochs", {"": same})
+    assert (answer, evidence) == (
+        True,
+        "The most are 2 of five after 6 steps, and 1 after equally many epochs.",
+    )
+    none = test_table_1.as_published(table_1({}).__getitem__)
+    answer, evidence, _ = decided(test_table_1, "test_steps_agree_more_than_epochs", none)
+    assert (answer, evidence) == (
+        False,
+        "The most are 0 of five after 0 steps, and 0 after equally many epochs.",
+    )
+
+
 def test_each_accuracy_by_epoch():
     compared = test_table_1.as_published(
         table_1(CURVES | {1: at(1, 2, 4), 60000: [0.5] * 5}).__getitem__
@@ -227,6 +273,118 @@ def test_the_figure_has_a_line_for_each_batch_size():
     assert {"guess": "batch size 8", "epoch": 4, "agree": 0} in rows
     assert json.dumps(drawn.standalone())
     assert drawn.notes.startswith("Of 10 published accuracies")
+
+
+def test_the_figure_is_labelled():
+    drawn = figures.agreement_by_epoch(
+        Results("table-3", table_3({32: 4}), {}), test_table_3.by_batch_size, "batch size"
+    )
+    names = [f"batch size {size}" for size in (8, 16, 32, 64, 100)]
+    lines, marks = drawn.variants["all"]["concat"][0]["layer"]
+    for layer in (lines, marks):
+        x, y, colour = (layer["encoding"][channel] for channel in ("x", "y", "color"))
+        assert (x["field"], x["title"], x["axis"]["tickMinStep"]) == ("epoch", "epoch", 1)
+        assert (y["field"], y["title"]) == ("agree", "published accuracies that agree")
+        assert (y["axis"]["tickMinStep"], colour["field"]) == (1, "guess")
+    assert lines["encoding"]["y"]["scale"]["domain"] == [0, 10]
+    for channel, layer in (("color", lines), ("shape", marks)):
+        scale = layer["encoding"][channel]["scale"]
+        assert scale["domain"] == names
+        assert len({*scale["range"]}) == 5  # each guess has its own
+        assert layer["encoding"][channel]["legend"] is not None
+    # Marks only tell the lines apart: one every ten epochs, and one at the beginning.
+    assert marks["transform"] == [{"filter": "datum.epoch % 10 == 0 || datum.epoch == 1"}]
+    found = [(each["field"], each.get("title")) for each in marks["encoding"]["tooltip"]]
+    assert found == [("guess", None), ("epoch", None), ("agree", "agree")]
+
+
+def test_one_guess_needs_no_legend():
+    drawn = test_table_1.EXERCISE.figures["agreement"](Results("table-1", table_1({}), {}))
+    lines, marks = drawn.variants["all"]["concat"][0]["layer"]
+    assert lines["encoding"]["color"]["legend"] is None
+    assert marks["encoding"]["shape"]["legend"] is None
+    assert [each["field"] for each in marks["encoding"]["tooltip"]] == ["epoch", "agree"]
+    assert drawn.data["agreement-table-1"][0] == {"guess": "", "epoch": 1, "agree": 0}
+
+
+def test_two_guesses_need_one():
+    two = {8: [comparison(*[0.9] * 5)], 16: [comparison(*[0.9] * 5)]}
+    drawn = figures.agreement_by_epoch(Results("x", {}, {}), lambda _: two, "batch size")
+    lines, marks = drawn.variants["all"]["concat"][0]["layer"]
+    assert lines["encoding"]["color"]["legend"] is not None
+    assert marks["encoding"]["shape"]["legend"] is not None
+    assert len(marks["encoding"]["tooltip"]) == 3
+
+
+# What is declared -------------------------------------------------------------------------------------
+
+
+def test_the_study_trains_as_long_as_the_assignment():
+    study = load_study(ROOT / "examples" / "hyperparameters")
+    assert study.study.title == "What the assignment leaves out"
+    assert study.study.about.endswith("?")
+    assert study.study.published == "paper"
+    assert dict(study.study.scales) == {"miniature": 1, "full": 100}
+    assert study.data_root.resolve() == ROOT / "data"
+    assert [each.resolve() for each in study.documents] == [ROOT / "docs" / "hyperparameters.md"]
+
+
+def test_the_rows_are_those_of_the_tables_under_each_guess():
+    """With the published figures, but without the remarks, which explain what bench's rows find."""
+    found = [(row.name, row.experiment, row.published) for row in test_table_1.EXERCISE.rows]
+    assert found == [
+        (
+            f"sgd-lr0.1-batch{size}",
+            Experiment(optimizer=SGD(0.1), batch_size=size, epochs=1),
+            replace(TABLE_1[size], remark=""),
+        )
+        for size in (1, 100, 1000, 10000, 60000)
+    ]
+    found = [(row.name, row.experiment, row.published) for row in test_table_3.EXERCISE.rows]
+    assert found == [
+        (
+            f"{name}-lr{rate}-batch{size}",
+            Experiment(optimizer=optimizer(rate), batch_size=size, epochs=1),
+            replace(TABLE_3[name, rate], remark=""),
+        )
+        for name, optimizer in (("adam", Adam), ("sgd", SGD))
+        for rate in (0.001, 0.01, 0.1, 1, 10)
+        for size in (8, 16, 32, 64, 100)
+    ]
+    # The guess that its claim is about is bench's.
+    assert test_table_3._GUESS == bench_module("test_4_adam_vs_sgd").BATCH_SIZE
+
+
+@pytest.mark.parametrize(("module", "table"), [(test_table_1, 1), (test_table_3, 3)])
+def test_an_exercise_asks_about_its_table(module, table):
+    exercise = module.EXERCISE
+    assert exercise.title.startswith(f"Table {table}: ")
+    assert exercise.question.endswith(f" of Table {table}?")
+    assert exercise.source == f"Table {table}"
+    found = claims_of(module)
+    assert len(found) == 3
+    for claim in found.values():
+        assert claim.needs == "more epochs: the assignment trains for 100"
+        assert claim.criterion.startswith("A guess agrees with a published accuracy that is in the 95 %")
+        assert claim.shown_in == "agreement"
+
+
+@pytest.mark.parametrize(
+    ("module", "trainings", "compared"),
+    [
+        (test_table_1, table_1({}), test_table_1.as_published),
+        (test_table_3, table_3({}), test_table_3.by_batch_size),
+    ],
+)
+def test_claims_compare_the_sessions_own_trainings(module, trainings, compared):
+    given = module.guesses._get_wrapped_function()(trainings.__getitem__)
+    assert [*given] == [*compared(trainings.__getitem__)]
+    assert {id(each.training) for same in given.values() for each in same} == {
+        id(each) for each in trainings.values()
+    }
+    trained = []
+    module.test_training(trained.append, "a row")
+    assert trained == ["a row"]
 
 
 @pytest.mark.parametrize("lacking", ["a row", "seeds"])
