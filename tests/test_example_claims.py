@@ -3,12 +3,21 @@
 Of 10,000 test images, 1.96 standard errors of a difference are 0.004 at 0.98.
 """
 
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from examples.optimizers import claims, figures, measures
+from examples.optimizers import (
+    claims,
+    conftest,
+    figures,
+    measures,
+    test_fashion_mnist,
+    test_mnist,
+)
 from examples.optimizers.exercise import OPTIMIZERS
 from harness.claim import claims_of
 from harness.exercise import Results
@@ -16,8 +25,10 @@ from harness.files import sealed
 from harness.files.record import read_record
 from harness.files.summary import Summary
 from harness.results.records import to_training
-from model.dataset import MNIST
+from harness.study import load_study
+from model.dataset import FASHION_MNIST, MNIST
 from model.experiment import Experiment
+from model.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from tests.conftest import ROOT
 from tests.data import made_up_training
 
@@ -107,6 +118,7 @@ CASES = {
         (APART, {}, True),
         (TIED, {}, False),
         ({}, {"count": 3}, False),
+        ({}, {"count": 2}, False),
         ({}, {}, None),  # one seed
     ],
     "test_adam_ends_better_than_momentum": [
@@ -117,6 +129,7 @@ CASES = {
     ],
     "test_adamw_ends_where_adam_does": [
         ({("adam", 0.1): ADAM, ("adamw", 0.1): moved(ADAM, 0.001, 0.0011, 0.0009)}, {}, True),
+        ({("adam", 0.1): ADAM, ("adamw", 0.1): moved(ADAM, -0.001, -0.0011, -0.0009)}, {}, True),
         ({("adam", 0.1): ADAM, ("adamw", 0.1): moved(ADAM, 0.003, 0.0031, 0.0029)}, {}, False),
         ({("adam", 0.1): ADAM, ("adamw", 0.1): moved(ADAM, -0.003, -0.0031, -0.0029)}, {}, False),
         ({("adam", 0.1): ADAM, ("adamw", 0.1): moved(ADAM, 0.002, 0.001, 0.0)}, {}, None),
@@ -180,6 +193,24 @@ def test_every_claim_is_decided_both_ways_and_left_open():
     assert {*CASES} == {*claims_of(claims)}
     for test, cases in CASES.items():
         assert {case[-1] for case in cases} == {True, False, None}, test
+
+
+def test_an_epoch_out_of_line_makes_no_optimizer_sooner():
+    """Both are there after three epochs, and only a delay of the first makes momentum slower."""
+    found = trained({("adam", 0.1): at(3), ("momentum", 0.1): at(3)})
+    of_momentum = found[claims.MOMENTUM]
+    delayed = 4.0 * (np.arange(EPOCHS + 1) > 0) + np.arange(EPOCHS + 1)
+    of_momentum[0.1] = replace(of_momentum[0.1], epoch_seconds=delayed)
+    answers = []
+    claims.test_adam_is_sooner_than_momentum(
+        found, lambda holds, _, **named: answers.append((holds, named))
+    )
+    ((holds, named),) = answers
+    assert holds is None
+    assert named == {
+        "open_because": "In seconds it depends on epochs that other processes delayed (†).",
+        "timed": {"Adam": found["Adam"][0.1], claims.MOMENTUM: of_momentum[0.1]},
+    }
 
 
 def evidence(test, changes, **how):
@@ -308,6 +339,114 @@ def test_the_figure_has_the_expected_best_of_every_number_of_draws():
     # An optimizer that lacks a rate cannot be compared.
     del every["Adam-1"]
     assert figures.expected(Results("mnist", every, {})) is None
+
+
+def test_the_figure_is_labelled():
+    curves = {(name, rate): seeds(at(1, 0.5), at(1, 0.6)) for name in OPTIMIZERS for rate in RATES}
+    every = {
+        f"{label}-{rate}": each
+        for label, of in trained(curves, count=2).items()
+        for rate, each in of.items()
+    }
+    drawn = figures.expected(Results("mnist", every, {}))
+    labels = [
+        "SGD", "SGD with momentum 0.9", "SGD with momentum 0.9 and nesterov", "RMSprop", "Adagrad",
+        "Adam", "AdamW",
+    ]  # fmt: skip
+    band, line, marks = layers = drawn.variants["all"]["concat"][0]["layer"]
+    for layer in layers:
+        x, y, colour = (layer["encoding"][channel] for channel in ("x", "y", "color"))
+        assert (x["field"], x["title"], x["axis"]["tickMinStep"]) == ("draws", "learning rates drawn", 1)
+        assert y["title"] == "expected final test accuracy (%)"
+        assert colour["field"] == "optimizer"
+    assert band["transform"] == [{"filter": "isValid(datum.low)"}]
+    assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
+    # The axis need not start at 0.
+    assert (line["encoding"]["y"]["field"], line["encoding"]["y"]["scale"]) == (
+        "accuracy",
+        {"zero": False},
+    )
+    for channel, layer in (("color", band), ("shape", marks)):
+        scale = layer["encoding"][channel]["scale"]
+        assert scale["domain"] == labels
+        assert len({*scale["range"]}) > 5
+    assert marks["encoding"]["shape"]["field"] == "optimizer"
+    found = [(each["field"], each.get("title")) for each in marks["encoding"]["tooltip"]]
+    assert found == [
+        ("optimizer", None), ("draws", "rates drawn"), ("accuracy", "expected accuracy (%)")
+    ]  # fmt: skip
+    assert marks["encoding"]["tooltip"][2]["format"] == ".2f"
+
+
+# What is declared -------------------------------------------------------------------------------------
+
+
+def test_the_study_is_declared():
+    study = load_study(ROOT / "examples" / "optimizers")
+    assert study.study.title == "Seven optimizers on a small network"
+    assert study.study.about.startswith("What each attains at its best learning rate")
+    assert dict(study.study.scales) == {"miniature": 1, "full": 5}
+    assert study.data_root.resolve() == ROOT / "data"
+    assert [each.resolve() for each in study.documents] == [ROOT / "docs" / "optimizers.md"]
+
+
+@pytest.mark.parametrize(
+    ("module", "dataset", "title"),
+    [(test_mnist, MNIST, "MNIST"), (test_fashion_mnist, FASHION_MNIST, "Fashion-MNIST")],
+)
+def test_each_optimizer_has_the_half_decades_from_0_0001_to_10(module, dataset, title):
+    exercise = module.EXERCISE
+    assert exercise.title == title
+    assert exercise.question.endswith("?")
+    makes = {
+        "sgd": SGD,
+        "momentum": partial(SGD, momentum=0.9),
+        "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+        "rmsprop": RMSprop,
+        "adagrad": Adagrad,
+        "adam": Adam,
+        "adamw": AdamW,
+    }
+    rates = ("0.0001", "0.0003", "0.001", "0.003", "0.01", "0.03", "0.1", "0.3", "1", "3", "10")
+    assert [(row.name, row.experiment) for row in exercise.rows] == [
+        (
+            f"{name}-lr{rate}",
+            Experiment(optimizer=make(float(rate)), batch_size=100, dataset=dataset, epochs=1),
+        )
+        for name, make in makes.items()
+        for rate in rates
+    ]
+    drawn = exercise.figures["expected-best"](
+        Results("x", {str(at): each for at, each in enumerate(trained({})["SGD"].values())}, {})
+    )
+    assert [*drawn.data] == ["expected-x"]
+    given = []
+    module.test_training(given.append, "a row")
+    assert given == ["a row"]
+
+
+def test_claims_are_about_all_trainings_of_the_exercise():
+    class Trained:
+        def where(self):
+            return {str(each.experiment): each for each in every}
+
+    every = [each for of in trained({}).values() for each in of.values()]
+    found = conftest.by_optimizer._get_wrapped_function()(Trained())
+    assert [each for of in found.values() for each in of.values()] == every
+    assert len(found) == 7
+
+
+def test_a_claim_says_what_it_compares_and_where_that_is_shown():
+    shown = {
+        "test_adaptive_methods_take_fewer_steps": "time-to-accuracy",
+        "test_adam_is_sooner_than_momentum": "time-to-accuracy",
+        "test_adam_is_better_with_three_draws": "expected-best",
+    }
+    for test, claim in claims_of(claims).items():
+        assert claim.needs == "more epochs: after the first, small learning rates have hardly begun"
+        assert claim.criterion.endswith(".")
+        assert claim.shown_in == shown.get(test, "learning-rate")
+    assert {*claims_of(test_mnist)} == {*claims_of(test_fashion_mnist)} == {*claims_of(claims)}
 
 
 def test_the_published_verdicts_and_evidence_are_those_of_todays_claims():

@@ -22,7 +22,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bench/stories.py": ("known_stories",),
     "examples": ("example_claims",),
     "examples/hyperparameters": ("hyperparameters",),
-    "examples/optimizers/conftest.py": ("study",),
     "harness": ("values", "session"),
     "harness/ab": ("ab", "limits", "noise"),
     "harness/ab/bisection.py": ("bisect",),
