@@ -600,6 +600,13 @@ def test_the_bias_of_gradients_is_labelled(seeds):
             looks = json.loads(scale)
             assert looks["domain"] == names
             assert len({str(each) for each in looks["range"]}) == 3  # each line has its own
+            # One legend explains both: neither it nor another has a title.
+            legends = [
+                layer["encoding"][channel]["legend"]
+                for layer in panels[0]["layer"]
+                if "legend" in layer["encoding"].get(channel, {})
+            ]
+            assert [legend["title"] for legend in legends] == [None]
 
 
 # Engines ----------------------------------------------------------------------------------------------
