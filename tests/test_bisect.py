@@ -14,6 +14,7 @@ import pytest
 
 import harness.ab.comparison as comparison
 from harness.__main__ import main
+from harness.ab import bisection
 from harness.ab.bisection import bisect, check_range
 from harness.ab.turns import SelectedRow
 from harness.commands import bisect as command
@@ -119,6 +120,17 @@ class TestBisection:
         with pytest.raises(end):
             [*bisect(repository, commit(repository, 0), commit(repository, 10), judge, "")]
         assert state(repository) == before
+
+    def test_if_git_fails_otherwise_the_search_ends(self, repository, monkeypatch):
+        def failing(folder, *arguments):
+            if arguments == ("bisect", "good"):
+                raise ValueError("git bisect: the disk is full")
+            return git(folder, *arguments)
+
+        git, asked = bisection.git, []
+        monkeypatch.setattr(bisection, "git", failing)
+        with pytest.raises(ValueError, match="the disk is full"):
+            found(repository, lambda n: asked.append(n) or "good" if not asked else pytest.fail("again"))
 
     def test_a_range_is_checked(self, repository):
         numbers = [commit(repository, number) for number in range(11)]

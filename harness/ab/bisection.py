@@ -39,7 +39,7 @@ class Judged:
 class Bisection:
     """What is known of the range of commits so far."""
 
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[Judged]
     candidates: list[str] = field(default_factory=list)
     """At the end: the commit, or several if those that could tell them apart were skipped."""
 

@@ -23,6 +23,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "examples": ("example_claims",),
     "examples/hyperparameters": ("hyperparameters",),
     "harness": ("values", "session"),
+    "harness/__init__.py": ("commands",),
+    "harness/__main__.py": ("commands", "children"),
     "harness/ab": ("ab", "limits", "noise"),
     "harness/ab/bisection.py": ("bisect",),
     "harness/accuracy.py": ("published_claims", "known_claims", "stats", "seeds_until_decided"),
