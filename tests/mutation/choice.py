@@ -25,7 +25,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness": ("values", "session"),
     "harness/__init__.py": ("commands",),
     "harness/__main__.py": ("commands", "children"),
-    "harness/ab": ("ab_decisions", "ab", "limits", "noise"),
+    "harness/ab": ("ab_decisions", "ab_output", "ab", "limits", "noise"),
     "harness/ab/bisection.py": ("bisect",),
     "harness/accuracy.py": ("published_claims", "known_claims", "stats", "seeds_until_decided"),
     "harness/atomic_json.py": ("jsonfile",),
