@@ -14,7 +14,7 @@ from harness.ab.turns import Pass, SelectedRow
 from harness.compare.learning import Change
 from harness.hardware.lock_file import LockError
 
-HALF = math.log(1.1) / 2
+HALF = math.log1p(0.1) / 2
 """The logarithm of half of a change by 10 %."""
 
 # Decisions --------------------------------------------------------------------------------------------

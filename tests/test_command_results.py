@@ -405,7 +405,7 @@ def test_merged_reports_in_words():
     assert merge._about([1, 2], merged, ["x\n"]) == [
         "Merged 2 reports: 2 rows.",
         "In more than one of them, with equal results, and taken once: r0, r1, r2, r3, r4 and 2 more.",
-        r"Without a record: x\n.",
+        "Without a record: x .",
     ]
     merged.repeated = []
     assert merge._about([1], merged, []) == ["Merged 1 report: 2 rows."]
