@@ -130,17 +130,17 @@ def saved_run(seeds=1, machine="x", rows="ab", fastest=1.0):
             [],
             "there are 0 comparable saved runs, with up to 0 seeds; expected at least 9 runs for times",
         ),
-        ([saved_run()] * 9, ["times of 9"]),
+        ([saved_run()] * 9, ["times of 9", "rates"]),
         ([saved_run(10)], ["accuracies"]),
-        ([saved_run()] * 9 + [saved_run(10, machine="y")], ["times of 9", "accuracies"]),
-        ([saved_run(machine="y")] * 9 + [saved_run()] * 8, ["times of 9"]),
-        ([saved_run()] * 8 + [saved_run(machine="y")] * 9, ["times of 9"]),
-        ([saved_run(10)] * 9, ["times of 9", *["accuracies"] * 9]),
+        ([saved_run()] * 9 + [saved_run(10, machine="y")], ["times of 9", "rates", "accuracies"]),
+        ([saved_run(machine="y")] * 9 + [saved_run()] * 8, ["times of 9", "rates"]),
+        ([saved_run()] * 8 + [saved_run(machine="y")] * 9, ["times of 9", "rates"]),
+        ([saved_run(10)] * 9, ["times of 9", "rates", *["accuracies"] * 9]),
     ],
 )
 def test_nine_runs_calibrate_times_and_ten_seeds_accuracies(monkeypatch, capsys, runs, printed):
     monkeypatch.setattr(calibrate, "read_saved_run", lambda run: run)
-    monkeypatch.setattr(calibrate, "times_of", lambda times, _: [f"times of {len(times)}"])
+    monkeypatch.setattr(calibrate, "times_of", lambda times, _: [f"times of {len(times)}", "rates"])
     monkeypatch.setattr(calibrate, "accuracies_of", lambda run, _: ["accuracies"])
     if isinstance(printed, str):
         with pytest.raises(ValueError, match=f"^{printed}"):
@@ -280,6 +280,17 @@ def test_without_quiet_rows_no_drop_is_planted(monkeypatch):
     monkeypatch.setattr(calibrate, "targets_of", lambda info: [*info.epochs_to])
     found = calibrate.accuracies_of(learned_run([0.9] * 10, [0.9, 0.8] * 5), np.random.default_rng(0))
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(("deviation", "quiet"), [(0.00299, True), (0.00301, False), (0.0, False)])
+def test_rows_that_vary_by_up_to_three_tenths_of_a_point_are_quiet(monkeypatch, deviation, quiet):
+    """Ten seeds at 0.9, plus or minus so much that this is their standard deviation."""
+    monkeypatch.setattr(calibrate, "DRAWS", 1)
+    monkeypatch.setattr(calibrate, "targets_of", lambda info: [*info.epochs_to])
+    monkeypatch.setattr(calibrate, "compare_learning", lambda *_: {"a": SimpleNamespace(outcome="held")})
+    apart = deviation * (9 / 10) ** 0.5
+    run = learned_run([0.9 + apart, 0.9 - apart] * 5)
+    assert len(calibrate.accuracies_of(run, np.random.default_rng(0))) == (3 if quiet else 2)
 
 
 # Histories --------------------------------------------------------------------------------------------

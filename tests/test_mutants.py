@@ -81,7 +81,10 @@ def test_every_module_has_tests_that_exist():
 def test_the_tests_of_a_module_are_those_of_the_longest_path():
     assert chosen_tests("harness/report/figures/figure.py")[0] == "tests/test_known_figures.py"
     assert chosen_tests("harness/report/figure_names.py")[0] == "tests/test_known_tables.py"
-    assert chosen_tests("harness/ownership.py") == ["tests/test_ownership.py"]
+    assert chosen_tests("harness/ownership.py") == [
+        "tests/test_small_rules.py",
+        "tests/test_ownership.py",
+    ]
 
 
 def test_modules_are_chosen_by_folder_or_name(capsys):

@@ -27,7 +27,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/__main__.py": ("commands", "children"),
     "harness/ab": ("ab_decisions", "ab_output", "ab", "limits", "noise"),
     "harness/ab/bisection.py": ("bisect",),
-    "harness/accuracy.py": ("small_rules", "published_claims", "known_claims", "stats", "seeds_until_decided"),
+    "harness/accuracy.py": (
+        "small_rules", "published_claims", "known_claims", "stats", "seeds_until_decided",
+    ),
     "harness/atomic_json.py": ("jsonfile",),
     "harness/claim.py": ("small_rules", "claims"),
     "harness/cluster": ("driver", "blocks", "ray"),
