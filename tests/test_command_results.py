@@ -9,11 +9,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from harness.__main__ import _COMMANDS
-from harness.commands import calibrate, gpu, history, merge, noise, replays
+from harness.commands import calibrate, gpu, history, merge, noise, replays, speed
 from harness.commands.arguments import at_least, between
 from harness.commands.kept_run import arguments_for
+from harness.compare.github import tell_github
 from harness.compare.learning import Learning
 from harness.exercise import row_name
 from harness.gates.slowdown import RETRAININGS
@@ -21,6 +23,10 @@ from harness.history.steps import HistoryStep
 from harness.paths import ROOT
 from harness.session_settings import KeptRun, Settings, Shard
 from harness.study import Study, StudyFolder
+from model.data.presentation_order import epoch_order
+from model.engines import eager
+from model.experiment import Experiment
+from model.optimizers import SGD
 
 # Arguments --------------------------------------------------------------------------------------------
 
@@ -566,3 +572,185 @@ def test_the_looks_of_a_session(until, seeds):
     assert settings.looks.seeds == seeds
     assert (settings.cluster_same, settings.cluster, settings.shard) == (False, None, None)
     assert str(Shard(2, 4)) == "2/4"
+
+
+# Speeds -----------------------------------------------------------------------------------------------
+
+STEP = Experiment(optimizer=SGD(0.1), batch_size=10, epochs=1)
+
+
+def test_a_sample_is_the_time_of_a_step_over_the_first_ones(monkeypatch):
+    times, trained = iter([5.0, 8.0]), []
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(times))
+    runner = SimpleNamespace(epoch=lambda orders, rates: trained.append((orders.shape, len(rates))))
+    contender = speed.Contender(eager, runner, None, steps=4)
+    assert contender.sample(torch.zeros(2, 1000), STEP) == 0.75
+    assert trained == [((2, 40), 4)]
+    assert (speed.Contender(eager, runner, None).steps, contender.samples) == (1, [])
+
+
+def engine_of(name, seconds, log):
+    """Returns an engine whose steps take so many seconds, and notes the steps of each sample."""
+
+    def epoch(orders, rates):
+        log.append((name, len(rates)))
+
+    return SimpleNamespace(
+        NAME=name,
+        seconds=seconds,
+        Engine=lambda *_: SimpleNamespace(epoch=epoch),
+        refuses=lambda *_: None,
+    )
+
+
+@pytest.fixture
+def measured_engines(monkeypatch):
+    """Measures made-up engines by made-up clocks; the bound is 1 ms and the peak 1 GFLOP/s."""
+
+    def measured(*engines, size=10, replicates=1, cores=1, device="cpu", work=3):
+        case = Experiment(optimizer=SGD(0.1), batch_size=size, epochs=1)
+        data = SimpleNamespace(device=torch.device(device), train_labels=None)
+        real = speed.Contender.sample
+
+        def sample(contender, orders, experiment):
+            real(contender, orders, experiment)
+            return contender.engine.seconds
+
+        monkeypatch.setattr(speed.Contender, "sample", sample)
+        monkeypatch.setattr(speed, "_runnable", lambda *_: engines)
+        monkeypatch.setattr(speed, "_orders", lambda *_: torch.zeros(replicates, 1000))
+        monkeypatch.setattr(speed.peers, "ready", lambda *_: iter(()))
+        monkeypatch.setattr(speed, "eager", engines[-1])
+        monkeypatch.setattr(speed, "minimum_work", lambda *_: work)
+        monkeypatch.setattr(speed, "roofline_bound", lambda *_: (1e-3, "bytes"))
+        monkeypatch.setattr(speed, "dense_flops", lambda network, examples: examples * 1e5)
+        monkeypatch.setattr(speed, "measured_peak", lambda _: 1e9)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+        return speed.measure_engines(case, data, replicates, {"fast": 12.5})
+
+    return measured
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "steps"),
+    [
+        (0.1, 10, [1, 1]),
+        (0.05, 10, [1, 1, 2, 2]),
+        (0.0499, 10, [1, 1, 2, 2, 4, 4]),
+        (0.001, 100, [1, 1, 2, 2, 4, 4, 8, 8]),  # then a whole epoch of ten steps
+        (0.001, 1000, []),  # a step is an epoch
+    ],
+)
+def test_a_sample_takes_a_tenth_of_a_second_or_an_epoch(measured_engines, seconds, size, steps):
+    log = []
+    measured_engines(engine_of("eager", seconds, log), size=size)
+    assert [count for _, count in log[:-7]] == steps
+    last = {(0.001, 100): 10}.get((seconds, size), steps[-1] if steps else 1)
+    assert [count for _, count in log[-7:]] == [last] * 7
+
+
+def test_engines_take_turns(measured_engines):
+    log = []
+    rows = measured_engines(engine_of("fast", 0.25, log), engine_of("eager", 0.5, log))
+    assert [name for name, _ in log[-14:]] == ["fast", "eager"] * 7
+    fast, own = rows
+    assert (fast["engine"], fast["us_per_step"], fast["ratio_to_eager"]) == ("fast", 250_000, 2)
+    assert (fast["peak_mib"], own["peak_mib"]) == (12.5, None)
+    assert (fast["optimizer"], fast["batch_size"], fast["replicates"]) == ("SGD", 10, 1)
+    assert (fast["bound_by"], fast["roofline_us_per_step"]) == ("bytes", pytest.approx(1000))
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "replicates", "sharing"),
+    [("cpu", 1, 1, 1), ("cpu", 8, 1, 1 / 8), ("cpu", 8, 3, 1 / 2), ("cpu", 2, 4, 1), ("cuda", 8, 5, 5)],
+)
+def test_the_bound_is_for_a_replicates_cores_or_the_whole_gpu(
+    measured_engines, device, cores, replicates, sharing
+):
+    given = {"device": device, "cores": cores, "replicates": replicates}
+    (row,) = measured_engines(engine_of("eager", 0.5, []), **given)
+    assert row["roofline_us_per_step"] == pytest.approx(1000 * sharing)
+    assert row["share_of_roofline"] == pytest.approx(0.002 * sharing)
+    assert row["share_of_peak"] == pytest.approx(10 * 1e5 / 1e9 * sharing / 0.5)
+    assert (row["cores"], row["device"]) == (None if device == "cuda" else cores, device)
+
+
+def test_a_table_of_speeds():
+    row = {
+        "optimizer": "SGD", "batch_size": 32, "replicates": 8, "cores": 2, "engine": "numba",
+        "us_per_step": 12.34, "ratio_to_eager": 10.456, "ratio_to_best_peer": 0.994,
+        "roofline_us_per_step": 1.236, "bound_by": "bytes", "share_of_roofline": 0.126,
+        "share_of_peak": 0.456, "peak_mib": 99.6,
+    }  # fmt: skip
+    unknown = dict.fromkeys(
+        ("cores", "roofline_us_per_step", "bound_by", "share_of_roofline", "peak_mib")
+    )
+    lines = [line.split() for line in speed.format_speeds([row, row | unknown]).splitlines()[-2:]]
+    assert lines == [
+        ["SGD", "32", "8", "2", "numba", "12.3", "10.46", "0.99", "1.24", "bytes", "13%", "46%", "100"],
+        ["SGD", "32", "8", "–", "numba", "12.3", "10.46", "0.99", "–", "–", "–", "46%", "–"],
+    ]
+
+
+def test_orders_are_those_of_the_first_epoch_of_each_seed():
+    data = SimpleNamespace(train_labels=torch.arange(50) % 10, device=torch.device("cpu"))
+    found = speed._orders(STEP, data, 2)
+    labels = data.train_labels.numpy()
+    for seed in (0, 1):
+        assert found[seed].tolist() == epoch_order(STEP.order, labels, seed, 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "ways"),
+    [("cpu", 4, [(1, (1,)), (4, (1, 4))]), ("cpu", 1, [(1, (1,))]), ("cuda", 4, [(1, (1, 8))])],
+)
+def test_a_machine_is_measured_on_one_core_and_on_all(monkeypatch, tmp_path, device, cores, ways):
+    asked = []
+
+    class Pool:
+        def __init__(self, workers, context):
+            assert workers == 1
+
+        def submit(self, function, device, cores, replicates, path, rows):
+            asked.append((cores, replicates, [*rows]))
+            path.write_text("{}")
+            return SimpleNamespace(result=lambda: [*rows, cores])
+
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda *_: None  # noqa: E731
+
+    monkeypatch.setattr(speed, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(speed, "check_device", lambda _: None)
+    monkeypatch.setattr(speed, "candidate_devices", lambda _: [torch.device(device)])
+    monkeypatch.setattr(speed, "available_cores", lambda: [*range(cores)])
+    monkeypatch.setattr(speed, "why_unavailable", lambda _: {})
+    monkeypatch.setattr(speed, "name_of", lambda _: "A machine")
+    monkeypatch.setattr(speed, "format_speeds", lambda rows: f"rows of {rows}")
+    speed.measure_speeds(report=tmp_path / "report")
+    assert [(count, replicates) for count, replicates, _ in asked] == ways
+    assert [rows for *_, rows in asked] == [[], [1]][: len(ways)]  # those of before are kept
+    assert (tmp_path / "report" / "speed.json").exists()
+    assert not (tmp_path / "report" / "speed.partial.json").exists()
+
+
+# Annotations ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actions", ["true", "false", None])
+def test_annotations_are_escaped_as_github_reads_them(monkeypatch, tmp_path, actions):
+    lines, summary = [], tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    if actions:
+        monkeypatch.setenv("GITHUB_ACTIONS", actions)
+    tell_github("text\n", [("error", "a: b, c%", "d: e, f%\ng\r")], lines.append)
+    told = actions == "true"
+    assert (
+        lines
+        == [
+            "::error title=Minibatch bench%2C a%3A b%2C c%25::d: e, f%25%0Ag%0D",
+        ]
+        * told
+    )
+    assert summary.read_text() == "before\n" + "text\n" * told
