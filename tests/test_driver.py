@@ -1,15 +1,20 @@
 """The session's side of a cluster, with a made-up Ray: what is begun, begun again, and given up."""
 
 import os
+import pickle
+import sys
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from harness.cluster import address, board, connection, driver
+import model.engines
+from harness.cluster import address, board, connection, driver, task
 from harness.cluster.address import ClusterError
 from harness.cluster.board import Board, Reporter
 from harness.cluster.connection import Connection, Node, line_of
@@ -17,6 +22,7 @@ from harness.cluster.driver import MOST_ATTEMPTS, Cluster, ClusterRow
 from harness.cluster.task import Job, choose, digest_of, look, train_block
 from harness.exercise import Published, Row
 from harness.results.records import to_record
+from model.dataset import MNIST
 from model.environment import version
 from model.optimizers import SGD
 from tests.data import made_up
@@ -393,10 +399,10 @@ def test_a_row_is_finished_when_all_its_blocks_are(session):
 def test_hardware_other_than_the_runs_is_recorded(session):
     of = session(seeds=(0, 1, 2))
     of.start("short")
-    for task, result in zip(
+    for begun, result in zip(
         of.begin().values(), (part((0, 1), "a", "Z"), part((2,), "b", "B")), strict=True
     ):
-        task.result = result
+        begun.result = result
     of.cluster._collect()
     assert of.done[0][1].record["hardware"] == {"device_name": "B and Z", "cores": 2}
 
@@ -900,3 +906,179 @@ def test_the_priority_and_threads_that_ray_sets_are_undone(monkeypatch):
     assert given == [(os.PRIO_PROCESS, 0, 0)]
     assert found["machine"]["cores"] >= 1
     assert found["torch"] == version("torch").partition("+")[0]
+
+
+# What runs on a node -----------------------------------------------------------------------------------
+
+
+def job(engine="auto", **changes):
+    experiment = trained(SGD(0.1), [0.1, 0.2], seconds=(0, 1)).experiment
+    given = {
+        "pickled": pickle.dumps((experiment, (), {})), "dataset": 0, "engine": engine,
+        "exclusive": False, "device": "cpu", "torch": version("torch").partition("+")[0], **changes,
+    }  # fmt: skip
+    return Job(**given)
+
+
+def arrays_of_data():
+    tensors = (made_up().train_images, made_up().train_labels, made_up().test_images)
+    return [each.numpy() for each in (*tensors, made_up().test_labels)]
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """Notes what is proved and chosen on a node; returns the notes."""
+    done = []
+    monkeypatch.setattr(model.engines, "unproven", lambda *_: True)
+    monkeypatch.setattr(model.engines, "prove_engines", lambda experiment, data: done.append("proved"))
+    monkeypatch.setattr(model.engines, "left_out", lambda *_: {"numba": "too slow"})
+
+    def chosen(name, experiment, device):
+        done.append(f"chose {name}")
+        if name == "odd":
+            raise model.engines.EngineError("no engine is called odd")
+        return SimpleNamespace(NAME="eager")
+
+    monkeypatch.setattr(model.engines, "choose_engine", chosen)
+    return done
+
+
+def test_engines_prove_themselves_on_a_node_if_auto_chooses(engines):
+    arrays = arrays_of_data()
+    found = choose([job(), job("eager"), job("odd")], 1, [digest_of(arrays)], arrays)
+    assert found == [
+        {"engine": "eager", "left_out": {"numba": "too slow"}},
+        {"engine": "eager", "left_out": {}},
+        {"error": "no engine is called odd"},
+    ]
+    assert engines == ["proved", "chose auto", "chose eager", "chose odd"]
+
+
+def test_proved_engines_are_not_proved_again(engines, monkeypatch):
+    monkeypatch.setattr(model.engines, "unproven", lambda *_: False)
+    arrays = arrays_of_data()
+    choose([job()], 1, [digest_of(arrays)], arrays)
+    assert engines == ["chose auto"]
+
+
+def test_each_job_has_its_own_data_set(engines):
+    arrays = arrays_of_data()
+    other = [arrays[0] + 1, *arrays[1:]]
+    given = [digest_of(arrays), digest_of(other)]
+    assert given[0] != given[1]
+    assert "engine" in choose([job(dataset=1)], 1, given, arrays, other)[0]
+    (found,) = choose([job(dataset=1)], 1, [given[1], given[0]], other, arrays[:1])
+    assert found["error"].endswith(" arrived damaged; run again with --resume")
+
+
+def test_data_are_converted_once_and_may_be_written_to():
+    arrays = arrays_of_data()
+    for each in arrays:
+        each.flags.writeable = False
+    first = task._arrived(MNIST, arrays, digest_of(arrays), torch.device("cpu"))
+    assert task._arrived(MNIST, None, digest_of(arrays), torch.device("cpu")) is first
+    assert torch.equal(first.train_images, made_up().train_images)
+    assert torch.equal(first.test_labels, made_up().test_labels)
+    first.train_images.add_(1)  # a copy
+    assert arrays[0].max() <= 1
+    task._data.clear()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 2))),
+        (np.zeros(2, np.int64), np.zeros(2, np.float64)),
+        (np.zeros(2), np.array([0.0, 1.0])),
+    ],
+)
+def test_a_digest_is_of_shapes_types_and_contents(one, other):
+    assert digest_of([one]) == digest_of([one.copy()])
+    assert digest_of([one]) != digest_of([other])
+    assert digest_of([one, other]) != digest_of([other, one])
+    assert len(digest_of([one])) == 32
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """Puts a made-up `ray` and a board in place; returns what the board was told."""
+    told = []
+    remote = lambda name: SimpleNamespace(  # noqa: E731
+        remote=lambda *given: told.append((name, *given)) or 12.5
+    )
+    made = ModuleType("ray")
+    made.get = lambda reference: reference
+    made.get_runtime_context = lambda: SimpleNamespace(get_node_id=lambda: "id-a")
+    monkeypatch.setitem(sys.modules, "ray", made)
+    return told, SimpleNamespace(begin=remote("begin"), update=remote("update"))
+
+
+def test_a_block_is_trained_and_reported(ray, monkeypatch):
+    told, actor = ray
+    times = iter([100.0, 101.0, 104.5])
+    monkeypatch.setattr(task, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr(task, "_trained", lambda *given: {"record": given[:3]})
+    monkeypatch.setattr(task.platform, "node", lambda: "a")
+    found = train_block("job", (3, 4), 2, ("row", 1), 2, actor, "digest", [])
+    assert found["record"] == ("job", (3, 4), 2)
+    assert (found["host"], found["begun_seconds"], found["busy_seconds"]) == ("a", 12.5, 1.0)
+    assert told == [
+        ("begin", ("row", 1), 2, "id-a", "a"),
+        ("update", ("row", 1), {"running": False}),
+    ]
+
+
+def test_a_block_that_fails_has_ended(ray, monkeypatch):
+    told, actor = ray
+
+    def failing(*_):
+        raise KeyError("odd")
+
+    monkeypatch.setattr(task, "_trained", failing)
+    with pytest.raises(KeyError):
+        train_block("job", (3,), 1, ("row", 1), 1, actor, "digest", [])
+    assert told[-1] == ("update", ("row", 1), {"running": False})
+
+
+def test_the_result_of_a_block():
+    arrays = arrays_of_data()
+    reporter = SimpleNamespace(waiting=lambda *_: None, after_epoch=lambda *_: None)
+    given = ((3, 5), 1, reporter, digest_of(arrays), arrays)
+    found = task._trained(job("eager", keep_parameters=True), *given)
+    assert found["record"]["seeds"] == [3, 5]
+    assert (found["record"]["engine"], found["record"]["engines_left_out"]) == ("eager", {})
+    assert found["record"]["threads"] == torch.get_num_threads()
+    assert [each.shape for each in found["parameters"]][-1] == (2, 10)
+    assert found["device_name"]
+    assert task._trained(job("eager"), *given)["parameters"] == []
+    assert task._trained(job("eager", torch="1.0"), *given) == {
+        "error": f"it has torch {version('torch').partition('+')[0]}; expected 1.0, as in this session"
+    }
+    damaged = task._trained(job("eager"), (3,), 1, reporter, "0" * 32, arrays)
+    assert damaged["error"].endswith(" arrived damaged; run again with --resume")
+
+
+def test_memory_that_runs_out_is_reported_in_one_line(monkeypatch):
+    def train(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB.")
+
+    monkeypatch.setattr("harness.results.training.train_evenly", train)
+    arrays = arrays_of_data()
+    reporter = SimpleNamespace(waiting=lambda *_: None, after_epoch=lambda *_: None)
+    assert task._trained(job("eager"), (3,), 1, reporter, digest_of(arrays), arrays) == {
+        "error": "CUDA out of memory; reduce --replicates"
+    }
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_only_an_exclusive_block_takes_a_lease(monkeypatch, exclusive):
+    leased = []
+
+    def lease(devices, cores, applicant):
+        leased.append((devices, cores, applicant))
+        return nullcontext(devices[0])
+
+    monkeypatch.setattr("harness.hardware.lease.lease", lease)
+    with task._leased(job(exclusive=exclusive), 3, "applicant") as device:
+        assert device == torch.device("cpu")
+    assert leased == ([([torch.device("cpu")], 3, "applicant")] if exclusive else [])
