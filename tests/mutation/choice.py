@@ -100,7 +100,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/report/alike.py": ("known_tables", "limits", "many_rows"),
     "harness/report/changes.py": ("known_tables", "report"),
     "harness/report/differences.py": ("known_tables", "page_content"),
-    "harness/report/figures": ("known_figures", "limits", "figures", "many_rows"),
+    "harness/report/figures": (
+        "known_figures", "figure_layers", "limits", "figures", "many_rows",
+    ),
     "harness/report/figures/timeline.py": ("phases",),
     "harness/report/headline.py": ("known_tables", "limits", "many_rows"),
     "harness/report/load.py": ("limits", "report"),
