@@ -42,7 +42,8 @@ def trained(
     """
     accuracy = np.array(curves, dtype=float).T
     epochs, count = len(accuracy) - 1, len(curves)
-    settings = {name: fields.pop(name) for name in ("order", "init") if name in fields}
+    of_experiment = ("order", "init", "dataset", "network", "schedule")
+    settings = {name: fields.pop(name) for name in of_experiment if name in fields}
     experiment = Experiment(optimizer=optimizer, batch_size=batch_size, epochs=epochs, **settings)
     loss = np.array([train_loss] * count, dtype=float).T if train_loss else 1 - accuracy
     return made_up_training(
