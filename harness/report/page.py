@@ -117,7 +117,7 @@ def render_page(
         next_steps=steps,
         open_otherwise=open_without(steps, run.summary),
         slower=SLOWER,
-        seconds=sum(case.seconds for case in run.cases.values()),
+        seconds=sum(case.all_seconds for case in run.cases.values()),
         engines_used=sorted({case.ran_on for case in run.cases.values()}),
         networks=sorted({str(case.experiment.network) for case in run.cases.values()}),
         seeds=sorted({seed for case in run.cases.values() for seed in case.seeds}),

@@ -143,7 +143,7 @@ def format_caption(summary: Summary) -> str:
             *_looks(summary),
             "Times are of training alone, "
             + (
-                f"for the first {counted(replicates, 'seed')}, "
+                f"for the first {'seed' if replicates == 1 else f'{replicates} seeds'}, "
                 if has_added
                 else "for all seeds together, "
                 if replicates > 1
