@@ -191,6 +191,8 @@ def test_functions_are_replaced_wherever_they_are_kept():
     assert not replaced({}, changed)
     exec(compiled(source.format(1, "a")), names)
     assert not replaced({("f", 1): kept[:1]}, {("f", 1): names["h"]().__code__})
+    # The outer function changes, and with it the inner one that exists.
+    assert not replaced(functions_of("m.py"), {("h", 3): names["h"].__code__})
 
 
 def traced(name, seconds, *lines):

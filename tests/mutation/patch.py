@@ -42,6 +42,12 @@ def functions_of(path: str) -> dict[Key, list[FunctionType]]:
 
 def replaced(functions: dict[Key, list[FunctionType]], changed: dict[Key, CodeType]) -> bool:
     """Gives `functions` the changed code; returns False if that is not possible."""
+    for name, line in functions:
+        # What a changed function returned earlier, a decorated function for instance, stays as it is.
+        if (name, line) not in changed and any(
+            name.startswith(f"{each}.<locals>.") for each, _ in changed
+        ):
+            return False
     try:
         for key, code in changed.items():
             for function in functions.get(key, ()):
