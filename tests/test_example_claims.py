@@ -370,6 +370,7 @@ def test_the_figure_is_labelled():
         scale = layer["encoding"][channel]["scale"]
         assert scale["domain"] == labels
         assert len({*scale["range"]}) > 5
+        assert layer["encoding"][channel]["legend"]["title"] is None
     assert marks["encoding"]["shape"]["field"] == "optimizer"
     found = [(each["field"], each.get("title")) for each in marks["encoding"]["tooltip"]]
     assert found == [

@@ -141,7 +141,7 @@ def test_values_from_which_only_the_output_layer_moves():
     assert " From 0.1 the sigmoids are" in story("constant_init", rows)
     # One parameter below the output layer that moves is enough.
     for parameter in range(4):
-        moving = np.where(np.arange(6) == parameter, 1.0, still)
+        moving = np.where(np.arange(6)[:, None] == parameter, 1.0, still)
         rows["sgd-init0.1"] = replace(rows["sgd-init0.1"], distance_from_initialisation=moving)
         assert "saturated" not in story("constant_init", rows)
 

@@ -105,11 +105,10 @@ def test_one_number_of_epochs_agrees_with_all(guesses, decide):
 def test_steps_agree_more_than_epochs(guesses, decide):
     by_steps = after_steps(guesses[_ONLY])
     steps = max(by_steps, key=by_steps.get, default=0)
-    epochs = int(agreements(guesses[_ONLY]).max())
+    most, epochs = by_steps.get(steps, 0), int(agreements(guesses[_ONLY]).max())
     decide(
-        by_steps.get(steps, 0) > epochs,
-        f"The most are {by_steps.get(steps, 0)} of five after {steps:,} steps, and {epochs} after "
-        "equally many epochs.",
+        most > epochs,
+        f"The most are {most} of five after {steps:,} steps, and {epochs} after equally many epochs.",
     )
 
 
