@@ -17,7 +17,10 @@ from harness.commands.arguments import at_least, between
 from harness.commands.kept_run import arguments_for
 from harness.compare.github import tell_github
 from harness.compare.learning import Learning
+from harness.engine_speeds import peak_memory
+from harness.engine_speeds.nominal import nominal_seconds
 from harness.exercise import row_name
+from harness.export import curve_events
 from harness.gates.slowdown import RETRAININGS
 from harness.history.steps import HistoryStep
 from harness.paths import ROOT
@@ -26,7 +29,7 @@ from harness.study import Study, StudyFolder
 from model.data.presentation_order import epoch_order
 from model.engines import eager
 from model.experiment import Experiment
-from model.optimizers import SGD
+from model.optimizers import SGD, Adam, Torch
 
 # Arguments --------------------------------------------------------------------------------------------
 
@@ -754,3 +757,67 @@ def test_annotations_are_escaped_as_github_reads_them(monkeypatch, tmp_path, act
         * told
     )
     assert summary.read_text() == "before\n" + "text\n" * told
+
+
+# What trainings cost ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "engine", "epochs", "seconds"),
+    [
+        # 600 steps of 350 µs; for 266,610 parameters, 60,000 examples at 65 ps and 70,000 at 8 ps.
+        (SGD(0.1), "eager", 1, 0.21 + 1.0397790 + 0.1493016),
+        (SGD(0.1), "eager", 3, 3 * (0.21 + 1.0397790 + 0.1493016)),
+        # Each step moves all parameters, at 2.4 ns each.
+        (Adam(0.1), "eager", 1, 0.21 + 1.0397790 + 0.3839184 + 0.1493016),
+        (SGD(0.1), "numba", 1, 0.4319082 + 0.1493016),
+        (Adam(0.1), "numba", 1, 0.4319082 + 0.0639864 + 0.1493016),
+        (SGD(0.1), "auto", 1, 0.4319082 + 0.1493016),
+        (Torch(torch.optim.NAdam, 0.1), "auto", 1, 0.21 + 1.0397790 + 0.3839184 + 0.1493016),
+    ],
+)
+def test_the_nominal_time_of_a_training(optimizer, engine, epochs, seconds):
+    experiment = Experiment(optimizer=optimizer, batch_size=100, epochs=epochs)
+    assert experiment.network.parameter_count == 266_610
+    assert nominal_seconds(experiment, engine) == pytest.approx(seconds)
+
+
+def test_the_peak_memory_is_that_of_making_an_engine_and_a_step():
+    """An engine that fills 64 MiB, and then other 32 MiB for a moment in its step."""
+    data, kept = SimpleNamespace(device=torch.device("cpu")), []
+
+    def peak(megabytes):
+        def epoch(orders, rates):
+            assert (tuple(orders.shape), len(rates)) == ((1, 10), 1)
+            torch.ones(megabytes // 2 * 2**18).sum()
+
+        def make(experiment, data, seeds):
+            assert seeds == (0,)
+            kept.append(torch.ones(megabytes * 2**18))
+            return SimpleNamespace(epoch=epoch)
+
+        engine = SimpleNamespace(Engine=make)
+        found = peak_memory.peak_mib(engine, STEP, data, (0,), torch.zeros(1, 50, dtype=torch.int64))
+        kept.clear()
+        return found
+
+    if peak(0) is None:
+        pytest.skip("the kernel does not let a process reset its peak")
+    assert peak(64) - peak(0) == pytest.approx(96, abs=12)
+
+
+@pytest.mark.parametrize(
+    ("created", "seconds"),
+    [
+        ("1970-01-02T00:00:00+00:00", 86400),
+        ("1970-01-02T01:00:00+01:00", 86400),
+        ("1970-01-02T00:00:00", 86400),  # without a zone it is UTC
+        ("yesterday", 0),
+    ],
+)
+def test_the_time_of_events(created, seconds):
+    assert curve_events._time(created) == seconds
+
+
+def test_rows_have_names_that_folders_may_have():
+    assert curve_events._as_name('a/b\\c:d*e?f"g<h>i|j k-l.m') == "a_b_c_d_e_f_g_h_i_j k-l.m"
