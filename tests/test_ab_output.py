@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,16 +13,19 @@ import torch
 import model.data.mnist
 import model.engines
 import model.evaluate
-from harness.ab import forest, output, payload, turns
+from harness.ab import forest, interpreter, output, payload, selection, turns
 from harness.ab.comparison import ABComparison
 from harness.ab.decision import RowDecision
 from harness.ab.payload import Trainer
 from harness.ab.progress import PassProgress
 from harness.ab.provenance import Provenance, differing_versions
+from harness.ab.selection import _Collected
 from harness.ab.side import SideError
 from harness.ab.turns import Pass, SelectedRow, take_turns
+from harness.commands import bisect
 from harness.compare.learning import Change
 from harness.compare.significance import Difference
+from harness.session_settings import SESSION_STUDY, SETTINGS
 from model.experiment import Experiment
 from model.optimizers import SGD
 
@@ -446,3 +450,169 @@ def test_packages_that_a_side_lacks_have_no_version(monkeypatch):
         "python": "", "torch": "torch 1", "numpy": "numpy 1", "numba": None,
     }  # fmt: skip
     assert json.loads(json.dumps(found)) == found
+
+
+# Which rows are compared, and with which interpreter ---------------------------------------------------
+
+
+def failed(text, nodeid="bench/test_x.py"):
+    return SimpleNamespace(failed=True, longreprtext=text, nodeid=nodeid)
+
+
+@pytest.mark.parametrize(
+    ("reports", "why"),
+    [
+        ([SimpleNamespace(failed=False)], None),
+        (
+            [failed("E   ImportError: no a\nE   KeyError: b")],
+            "bench/test_x.py cannot be collected: ImportError: no a",
+        ),
+        (
+            [failed("E     File x, line 1\nE   SyntaxError: invalid syntax")],
+            "bench/test_x.py cannot be collected: SyntaxError: invalid syntax",
+        ),
+        ([failed("E   odd: a\nE   odder: b")], "bench/test_x.py cannot be collected: odd: a"),
+        ([failed("one\nUsage: two")], "bench/test_x.py cannot be collected: Usage: two"),
+        ([failed("E   KeyError: a", "")], "pytest cannot be collected: KeyError: a"),
+        (
+            [failed("E   KeyError: a", "first"), failed("E   KeyError: b", "second")],
+            "first cannot be collected: KeyError: a",
+        ),
+    ],
+)
+def test_the_first_module_that_cannot_be_collected_is_named(reports, why):
+    collected = _Collected()
+    for report in reports:
+        collected.pytest_collectreport(report)
+    assert (collected.failed, collected.interrupted) == (why, False)
+
+
+@pytest.mark.parametrize("earlier", [None, "earlier"])
+def test_how_pytest_ended(earlier):
+    def ended(hook, **info):
+        collected = _Collected()
+        collected.failed = earlier
+        getattr(collected, hook)(SimpleNamespace(**info))
+        return collected.failed, collected.interrupted
+
+    hook = "pytest_keyboard_interrupt"
+    assert ended(hook, value=KeyboardInterrupt()) == (earlier, True)
+    assert ended(hook, value=pytest.exit.Exception("no")) == (earlier or "pytest was ended: no", False)
+    assert ended("pytest_internalerror", value="7", typename="SystemExit") == (
+        earlier or "pytest was ended by SystemExit: 7",
+        False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["-k", "a b"]])
+@pytest.mark.parametrize("status", [0, 5])
+def test_the_settings_of_the_selected_rows(monkeypatch, tmp_path, arguments, status):
+    settings = SimpleNamespace(
+        scale="quick", dataset="mnist", device="auto", engine="auto", seeds=(0, 1, 2), data_root=tmp_path
+    )
+    study = SimpleNamespace(epochs=lambda exercise, scale: {"quick": 4}[scale] + exercise)
+    exercises = {"my/test_1_x.py::test_training[a]": 0, "my/test_2_y.py::test_training[b]": 1}
+
+    def main(given, plugins):
+        assert given == [*arguments, "--collect-only", "-q"]
+        (collected,) = plugins
+        collected.config = SimpleNamespace(
+            stash={SETTINGS: settings, SESSION_STUDY: SimpleNamespace(study=study)}, rootpath=tmp_path
+        )
+        collected.exercises = exercises
+        return pytest.ExitCode(status)
+
+    monkeypatch.setattr(selection.pytest, "main", main)
+    monkeypatch.setattr(selection, "available_cores", lambda: [3, 5])
+    monkeypatch.setattr(selection, "candidate_devices", lambda _: ["cuda:0", "cuda:1"])
+    found = selection.select(arguments)
+    common = {"scale": "quick", "dataset": "mnist", "device": "cuda:0", "engine": "auto"}
+    common |= {"replicates": 3, "data_root": str(tmp_path), "cores": 2}
+    assert [(row.case, row.module, row.name) for row in found.rows] == [
+        ("my/test_1_x.py::test_training[a]", "my.test_1_x", "a"),
+        ("my/test_2_y.py::test_training[b]", "my.test_2_y", "b"),
+    ]
+    assert [row.settings for row in found.rows] == [{**common, "epochs": 4}, {**common, "epochs": 5}]
+    assert (found.settings, found.root) == (settings, tmp_path)
+    given = "with -k 'a b'" if arguments else "without arguments"
+    exercises.clear()
+    with pytest.raises(ValueError, match=f"^pytest {given} selects no row; expected arguments that sel"):
+        selection.select(arguments)
+
+
+@pytest.mark.parametrize(
+    ("version", "lacks", "why"),
+    [
+        ((3, 11), [], None),
+        ((4, 0), [], None),
+        ((3, 10), [], "which is Python 3.10; expected 3.11 or newer"),
+        ((2, 12), [["torch", "x"]], "which is Python 2.12; expected 3.11 or newer"),
+        ((3, 12), [["torch", "Error: a"]], "which cannot import torch: Error: a"),
+    ],
+)
+def test_which_interpreters_can_be_a_side(monkeypatch, tmp_path, version, lacks, why):
+    monkeypatch.setattr(interpreter, "_ask", lambda *_: (version, lacks))
+    given = Path(sys.executable)
+    if why is None:
+        assert interpreter.checked_interpreter(given, tmp_path) == given
+    else:
+        with pytest.raises(ValueError, match=r"\A.+\Z") as refused:
+            interpreter.checked_interpreter(given, tmp_path)
+        assert str(refused.value) == f"--base-python is {str(given)!r}, {why}"
+
+
+# Bisection ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("measure", "before", "now", "threshold"),
+    [
+        ("accuracy", 0.9, 0.87, (10, 3)),
+        ("accuracy", 0.9, 0.897, (10, 0.5)),  # at least half of the points
+        ("accuracy", 0.9, 0.95, (10, 0.5)),
+        ("time", 0.9, 0.87, (25, 1)),
+    ],
+)
+def test_a_step_is_searched_at_its_size(monkeypatch, tmp_path, measure, before, now, threshold):
+    ends = ABComparison(
+        10,
+        1,
+        {CASE: []},
+        speeds={CASE: SimpleNamespace(difference=SimpleNamespace(estimate=math.log(1.25)))},
+        changes={CASE: SimpleNamespace(before=before, now=now)},
+    )
+    asked = []
+
+    def compare(selection, base, head, *, percent, points):
+        asked.append((base, head.folder, percent, points))
+        raise ValueError("nothing can be compared")
+
+    monkeypatch.setattr(bisect, "compare_checkouts", compare)
+    monkeypatch.setattr(bisect, "python_of", lambda *_: Path("python"))
+    judge = bisect._judge(SimpleNamespace(root=tmp_path), "base", ends, measure)
+    assert judge(tmp_path / "a") == ("skip", "nothing can be compared")
+    assert asked == [("base", tmp_path / "a", *map(pytest.approx, threshold))]
+
+
+@pytest.mark.parametrize(
+    ("speed", "learning", "verdicts", "worse"),
+    [
+        ("slower", "held", ("bad", "good"), ("time", "time", None)),
+        ("same", "fell", ("good", "bad"), ("accuracy", None, "accuracy")),
+        ("slower", "fell", ("bad", "bad"), ("time", "time", "accuracy")),
+        ("faster", "identical", ("good", "good"), (None, None, None)),
+        ("undecided", "underpowered", ("skip", "skip"), (None, None, None)),
+    ],
+)
+def test_verdicts_of_a_bisection(speed, learning, verdicts, worse):
+    found = ABComparison(
+        10,
+        1,
+        {CASE: []},
+        speeds={CASE: SimpleNamespace(speed=speed)},
+        changes={CASE: SimpleNamespace(outcome=learning)},
+    )
+    assert tuple(bisect._verdict(found, each) for each in ("time", "accuracy")) == verdicts
+    assert tuple(bisect._what_got_worse(found, each) for each in (None, "time", "accuracy")) == worse
+    found.errors[CASE] = SideError("head", "no")
+    assert bisect._verdict(found, "time") == "skip"

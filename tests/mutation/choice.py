@@ -35,7 +35,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/cluster": ("driver", "blocks", "ray"),
     "harness/commands/ab.py": ("command_results", "ab"),
     "harness/commands/arguments.py": ("command_results", "children", "noise"),
-    "harness/commands/bisect.py": ("command_results", "bisect"),
+    "harness/commands/bisect.py": ("ab_output", "bisect", "command_results"),
     "harness/commands/calibrate.py": ("command_results", "calibration"),
     "harness/commands/decide.py": ("decide",),
     "harness/commands/export.py": ("export",),
