@@ -1,11 +1,14 @@
 """The session's side of a cluster, with a made-up Ray: what is begun, begun again, and given up."""
 
+import logging
 import os
 import pickle
+import signal
 import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -873,6 +876,95 @@ def test_each_node_that_is_alive_is_asked(connected):
     ray.says = says
     assert [(node.id, one) for node, one in found.each(look, "cpu")] == [("c", "of c")]
     assert ray.timeout == 1200
+
+
+class RayModule(ModuleType):
+    """A made-up `ray` for the connection itself."""
+
+    def __init__(self, fails=None):
+        super().__init__("ray")
+        self.fails, self.given = fails, None
+        self.cloudpickle = ModuleType("ray.cloudpickle")
+        self._private = SimpleNamespace(worker=SimpleNamespace())
+
+    def init(self, **given):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray does
+        working = Path(given["runtime_env"]["working_dir"])
+        self.given = given
+        self.copied = sorted(
+            path.relative_to(working).as_posix() for path in working.rglob("*") if path.is_file()
+        )
+        if self.fails:
+            raise self.fails
+
+    def nodes(self):
+        return [described("a1", 2), {**described("b1"), "Resources": {"GPU": 1}}]
+
+    def get_runtime_context(self):
+        return SimpleNamespace(get_node_id=lambda: "id-here")
+
+    def shutdown(self):
+        raise RuntimeError("it was not connected")
+
+
+@pytest.fixture
+def connect(monkeypatch, tmp_path):
+    """Connects by a made-up `ray`, from a checkout of two packages; returns what was reached."""
+    temporary, root, reached = tmp_path / "tmp", tmp_path / "root", []
+    temporary.mkdir()
+    for name in ("harness/a.py", "harness/__pycache__/a.pyc", "model/data/b.py", "model/.cache", "c.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(connection, "ROOT", root)
+    monkeypatch.setattr(connection, "find_spec", lambda _: True)
+    monkeypatch.setattr(connection, "reach", reached.append)
+    monkeypatch.setattr(
+        Connection,
+        "_look",
+        lambda self, nodes, _: [Node(each["NodeID"], "", machine()) for each in nodes],
+    )
+
+    def connect(ray):
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setitem(sys.modules, "ray.cloudpickle", ray.cloudpickle)
+        settings = SimpleNamespace(device="cpu", cluster_same=False)
+        return Connection("host:1", settings, lambda _: None), reached
+
+    return connect
+
+
+def test_a_connection_takes_the_code_with_it_and_leaves_nothing(connect, tmp_path):
+    before, ray = signal.getsignal(signal.SIGTERM), RayModule()
+    found, reached = connect(ray)
+    assert reached == ["host:1"]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert ray.copied == ["harness/a.py", "model/data/b.py"]
+    (working,) = (tmp_path / "tmp").iterdir()
+    assert ray.given == {
+        "address": "host:1",
+        "runtime_env": {"working_dir": str(working)},
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+        "configure_logging": False,
+    }
+    assert ray._private.worker.print_to_stdstream("a line") is None
+    assert [node.id for node in found.nodes] == ["a1"]  # the other one has no core
+    assert found.usable() == {"a1": 2}
+    assert found.here() == {"label_selector": {"ray.io/node-id": "in(id-here)"}}
+    assert found.on(["a1"]) == {"label_selector": {"ray.io/node-id": "in(a1)"}}
+    found.close()
+    found.close()
+    assert not [*(tmp_path / "tmp").iterdir()]
+
+
+def test_a_connection_that_fails_is_reported_and_leaves_nothing(connect, tmp_path):
+    before, ray = signal.getsignal(signal.SIGTERM), RayModule(OSError("no route"))
+    del ray._private.worker  # as in a version that has no such function
+    with pytest.raises(ClusterError, match=r"^'host:1' cannot be used: no route$"):
+        connect(ray)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not [*(tmp_path / "tmp").iterdir()]
 
 
 def caused(error, by):
