@@ -131,6 +131,13 @@ def test_lost_output_is_reported_unless_the_command_failed_anyway(
     assert capsys.readouterr().err == ("" if own else line)
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_characters_that_neither_stream_can_encode_are_escaped(made_up, capsys, stream):
+    made_up("report", lambda options: print("\udcff", file=getattr(sys, stream)))
+    assert commands.main(["report"]) == 0
+    assert getattr(capsys.readouterr(), stream.removeprefix("std")) == "\\udcff\n"
+
+
 def test_the_process_ends_with_the_commands_status():
     ran = subprocess.run(
         [sys.executable, "-m", "harness", "verdicts", "/dev/null"],
