@@ -55,11 +55,15 @@ class MadeUpRay:
         self.exceptions = SimpleNamespace(
             **{name: type(name, (Exception,), {}) for name in driver._LOST}
         )
-        self.cloudpickle = SimpleNamespace(dumps=lambda content: content)
+        self.registered, self.board_options = [], None
+        self.cloudpickle = SimpleNamespace(
+            dumps=lambda content: content, register_pickle_by_value=self.registered.append
+        )
 
     def remote(self, function):
         def begin(options, args):
             if function is Board:
+                self.board_options = options
                 return SimpleNamespace(read=SimpleNamespace(remote=lambda: "board"))
             self.tasks.append(Task(function, options, args))
             return self.tasks[-1]
@@ -126,6 +130,8 @@ class Session:
 
         monkeypatch.setattr(driver, "Connection", lambda *_: self.connection)
         monkeypatch.setattr(driver, "load", lambda *_: made_up())
+        self.modules = []
+        monkeypatch.setattr(driver, "_modules_in", lambda _: self.modules)
         monkeypatch.setattr(driver, "threading", SimpleNamespace(Thread=thread, Event=threading.Event))
         self.cluster = Cluster("auto", settings, self.told.append)
         exercise = SimpleNamespace(observers=())
@@ -177,7 +183,9 @@ def session(tmp_path, monkeypatch):
 def test_the_longest_row_is_first_and_its_seeds_are_cut_into_blocks(session):
     """Five seeds on nodes of two cores: three blocks."""
     of = session()
+    of.modules.append(ModuleType("of_the_study"))
     of.start("short", "long")
+    assert of.ray.registered == of.modules
     blocks = of.cluster._queue
     assert [(each.case, each.at, each.seeds) for each in blocks] == [
         (name, at, seeds)
@@ -460,6 +468,7 @@ def test_nodes_and_waiting_in_words(session):
     of = session()
     assert of.cluster.about() == "1 node with A CPU, 2 cores; 1 node with A CPU, 4 cores"
     assert of.cluster.machine == machine()
+    assert of.ray.board_options == {"num_cpus": 0, "at": "here"}
     assert of.cluster._why_idle() == "waiting for the cluster, whose cores are in use"
     of.nodes = {}
     assert of.cluster._why_idle().startswith("waiting for the cluster, whose nodes are gone; start")
