@@ -42,11 +42,9 @@ def functions_of(path: str) -> dict[Key, list[FunctionType]]:
 
 def replaced(functions: dict[Key, list[FunctionType]], changed: dict[Key, CodeType]) -> bool:
     """Gives `functions` the changed code; returns False if that is not possible."""
-    for name, line in functions:
+    for key in functions:
         # What a changed function returned earlier, a decorated function for instance, stays as it is.
-        if (name, line) not in changed and any(
-            name.startswith(f"{each}.<locals>.") for each, _ in changed
-        ):
+        if key not in changed and any(key[0].startswith(f"{name}.<locals>.") for name, _ in changed):
             return False
     try:
         for key, code in changed.items():
