@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness.exercise import Published
+from harness.files.speeds import SpeedFile
 from harness.report.figures import figures_of
 from harness.report.figures.curve_panel import _linear_domain
 from harness.report.figures.curve_rows import curve_rows
@@ -19,8 +20,11 @@ from harness.report.figures.figure import (
     side_by_side,
 )
 from harness.report.figures.learning_curves import learning_curve_figures
+from harness.report.figures.per_step import per_step_figures
+from harness.report.figures.published import PLUS_SIGN, TIMES_SIGN
 from harness.report.figures.setting_panel import SettingAxis
 from harness.report.series import lines_of
+from tests import reports
 from tests.made_up_runs import FIRST, RUN, SGD, TRAININGS, run_of, trained
 
 
@@ -554,6 +558,22 @@ def test_a_figure_on_its_own_has_its_title_data_and_no_layers_for_the_pointer():
     assert (found["title"]["text"], found["title"]["subtitle"]) == ("E: T", ["N"])
     assert (found["concat"], found["datasets"]) == ([{"layer": layers[1:]}], {"d": [{"x": 1}]})
     assert Figure(title="T", notes="", variants=variants, data={}).standalone()["title"]["text"] == "T"
+
+
+def test_every_mark_can_be_seen():
+    """Hollow shapes are paths with a hole, so all shapes are filled; crosses have strokes alone."""
+    speed = per_step_figures(SpeedFile.model_validate(reports.speed()))
+    for spec in (spec for each in (*figures().values(), *speed) for spec in each.variants.values()):
+        for layer in (layer for panel in spec["concat"] for layer in panel["layer"]):
+            mark = layer["mark"]
+            assert 0 < mark.get("opacity", 1) <= 1
+            assert mark.get("size", 50) >= 10
+            assert mark.get("strokeWidth", 1) >= 1
+            if mark["type"] == "point":
+                assert mark["filled"] == (mark.get("shape") not in (PLUS_SIGN, TIMES_SIGN))
+                assert mark["filled"] or mark["strokeWidth"] >= 1
+            legends = [each.get("legend") for each in layer["encoding"].values() if "legend" in each]
+            assert all((each or {}).get("symbolOpacity", 1) == 1 for each in legends)
 
 
 def test_the_first_panel_has_the_legend_of_all_lines():

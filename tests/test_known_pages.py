@@ -160,6 +160,10 @@ def test_a_legend_has_the_colour_and_dash_of_every_line():
 def test_lines_that_can_be_hidden():
     assert shown_lines(with_lines()) == ["a", "b"]
     assert shown_lines(with_lines(shown=())) == []
+    # An own figure's file may hold anything there.
+    parameter = {"name": "shown", "value": [{"row": "a"}, "line", {"line": "b"}]}
+    own = Figure(title="", notes="", variants={"": {"params": [parameter]}}, data={})
+    assert shown_lines(own) == ["b"]
     other = {"params": [{"name": "other", "value": [{"line": "a"}]}, {"name": "shown"}]}
     assert shown_lines(Figure(title="", notes="", variants={"": {"layer": [other]}}, data={})) == []
 
@@ -188,6 +192,13 @@ def test_rows_with_unlike_targets_learn_at_their_own():
     assert on_page({"a": row(SGD(0.1))})["target"] == "90 %"
     assert on_page({"a": row(SGD(0.1)), **other})["target"] == "learn"
     assert on_page(other)["target"] == "80 %"
+    # A file of a run may lack them.
+    run = run_of({FIRST: {"a": row(SGD(0.1))}}, published={})
+    without = {
+        name: each.model_copy(update={"time_to_accuracy": {}}) for name, each in run.cases.items()
+    }
+    found = exercise_on_page(replace(run, cases=without), run.summary.exercises[0], [])
+    assert (found["target"], [each["epochs"] for each in found["rows"]]) == ("learn", ["–"])
 
 
 def test_a_resumed_row_and_the_story_of_an_exercise():
