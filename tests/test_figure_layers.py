@@ -10,7 +10,7 @@ from harness.exercise import Published
 from harness.files.speeds import SpeedFile
 from harness.report.figures import figures_of
 from harness.report.figures.curve_panel import _linear_domain
-from harness.report.figures.curve_rows import curve_rows
+from harness.report.figures.curve_rows import curve_rows, time_rows
 from harness.report.figures.figure import (
     Figure,
     json_number,
@@ -265,10 +265,16 @@ def test_the_shapes_of_lines_are_at_different_epochs_and_at_their_ends():
 
 
 def test_all_of_a_few_epochs_have_shapes():
-    run = run_of({FIRST: {"a": trained(SGD(0.1), (0.1, 0.2, 0.3), seconds=(0, 1, 2))}})
+    run = run_of({FIRST: {"a": trained(SGD(0.1), (0.1, *[0.2] * 11), seconds=range(12))}})
     (line,) = lines_of(run, run.summary.exercises[0])
     found = curve_rows([(line, line.curves)] * 2)
-    assert [row.get("mark") for row in found] == [True] * 6
+    assert [row.get("mark") for row in found] == [True] * 24
+
+
+def test_without_times_the_pointer_has_no_places():
+    run = run_of({FIRST: {"a": trained(SGD(0.1), (0.1, 0.2), seconds=(0, 0))}})
+    (line,) = lines_of(run, run.summary.exercises[0])
+    assert time_rows([]) == time_rows([(line, line.curves)]) == []
 
 
 # Time to accuracy -------------------------------------------------------------------------------------
