@@ -507,6 +507,47 @@ def test_without_claims_or_published_figures_an_ending_has_the_caption_alone():
     assert terminal.format_ending(summary).startswith("Engine: numba on cpu.\nScale quick")
 
 
+def test_numbers_are_on_the_right_of_a_terminals_columns():
+    summary = run_of({FIRST: TRAININGS[FIRST]}).summary
+    _, _, rule, *body = terminal._table(summary.cases, summary).splitlines()
+    spans = [found.span() for found in re.finditer("-+", rule)]
+    columns = [[line[begin:end].ljust(end - begin) for line in body] for begin, end in spans]
+    right = [all(not cell.endswith(" ") for cell in cells) for cells in columns]
+    left = [all(not cell.startswith(" ") for cell in cells) for cells in columns]
+    assert right[1:-1] == [True] * 5
+    assert (left[0], left[-1], right[0], right[-1]) == (True, True, False, False)
+
+
+def test_notes_on_engines_and_data_sets_are_under_a_terminals_table():
+    rows = {"a": row(SGD(0.1)), "b": row(SGD(0.2), engine="eager", dataset=FASHION_MNIST)}
+    summary = run_of({FIRST: rows}, published={}).summary
+    _, _, engines, other = terminal.format_exercise(summary.exercises[0], summary).split("\n\n")
+    assert " ".join(engines.split()) == (
+        "Times are not comparable: b used eager on cpu; all other rows used numba on cpu."
+    )
+    assert other == "Not on mnist: b on fashion-mnist."
+
+
+@pytest.mark.parametrize(
+    ("epochs", "span"), [([4], "4"), ([4, 4], "4"), ([2, 4], "2 to 4"), ([4, 2, 3], "2 to 4")]
+)
+def test_epochs_of_the_largest_differences(epochs, span):
+    exercises = [ONE.model_copy(update={"epochs": each, "full_epochs": 8}) for each in epochs]
+    ending = terminal.format_ending(summary_with(exercises=exercises))
+    assert f"Largest differences from the paper, after {span} of 8 epochs:" in ending
+    done = [ONE.model_copy(update={"full_epochs": each}) for each in (4, None)]
+    ending = terminal.format_ending(summary_with(exercises=done))
+    assert "Largest differences from the paper:" in ending
+
+
+def test_long_evidence_is_indented():
+    long = claim(FIRST, "a " + "x" * 60 + " b", NOT_REPRODUCED, "So " + "y" * 70 + " it is.")
+    lines = terminal.format_claims([long]).splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    assert indents == [0, 2, 4, 4]
+    assert "Not decided" not in terminal.format_ending(run_of(TRAININGS, [long]).summary)
+
+
 # Other tables -----------------------------------------------------------------------------------------
 
 
