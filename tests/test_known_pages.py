@@ -313,6 +313,9 @@ def test_the_lines_of_a_caption():
     found = lines_of_caption(summary_with(cases=alone, timing="shared"))
     assert found[1].endswith(", from one seed; so are all comparisons.")
     assert found[2].startswith("Times are of training alone, SHARED with other processes.")
+    two = lines_of_caption(summary_with(cases=[CASES["adam-lr0.01"]]))
+    assert two[1].endswith(", means over 2 seeds with 95 % intervals.")
+    assert "for all seeds together" in two[2]
     resumed = [alone[0].model_copy(update={"resumed": True})]
     assert lines_of_caption(summary_with(cases=resumed))[3].endswith(tables.RESUMED_NOTE)
     assert lines_of_caption(summary_with(cases=[]))[1].endswith("one seed; so are all comparisons.")
@@ -361,6 +364,8 @@ def test_claims_have_a_table_and_those_not_decided_a_count():
     assert "| It is a. | Table 1 | reproduced | So." in re.sub(" +", " ", found)
     assert "Not decided" not in found
     more = [ONE.model_copy(update={"claims": ["x::test_y", "x::test_z"]}), TWO]
+    some = tables.format_tables(summary_with(exercises=more, claims=run.summary.claims))[-1]
+    assert some.endswith("Not decided in this run: 1 of 2.")
     none = tables.format_tables(summary_with(exercises=more, claims=[]))[-1]
     assert none.endswith("Not decided in this run: 2 of 2.")
     assert "|" not in none
@@ -398,6 +403,24 @@ def test_texts_in_other_encodings():
     assert tables.encodable("± – † …", "utf-8") == "± – † …"
     assert tables.encodable("1 ± 2 – † … µ", "ascii") == "1 +- 2 - + ~ u"
     assert tables.encodable("± ×", "latin-1") == "± ×"
+    assert tables.encodable("✓ –", "ascii") == "? -"
+
+
+def test_what_rounds_to_a_hundred_seconds_has_no_point():
+    assert [tables.format_seconds(each) for each in (99.94, 99.95)] == ["99.9", "100"]
+
+
+def test_a_row_that_reaches_the_lowest_target_is_in_the_table_of_times():
+    rows = {"low": row(SGD(0.1), 0.9), "high": row(SGD(0.2), 0.97), "never": row(SGD(0.3), 0.8)}
+    rows["other"] = row(SGD(0.4), dataset=FASHION_MNIST)
+    mnist = {name: each for name, each in rows.items() if name != "other"}
+    summary = run_of({FIRST: mnist}, published={}).summary
+    _, _, times, never, *_ = tables.exercise_parts(summary.exercises[0], summary)
+    assert [line.split()[1] for line in times.splitlines()[2:]] == ["low", "high"]
+    assert never == "Never reached 90%: never."
+    summary = run_of({FIRST: rows}, published={}).summary
+    parts = tables.exercise_parts(summary.exercises[0], summary)
+    assert "Not on mnist: other on fashion-mnist." in parts
 
 
 # At the end of a session ------------------------------------------------------------------------------
