@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-from datetime import timedelta
 from html.parser import HTMLParser
 from itertools import combinations
 
@@ -15,12 +14,12 @@ from harness.__main__ import main
 from harness.history.detection import BEFORE, COMPARED, FEWEST_BEFORE, Detection, rank_sum_tail
 from harness.history.drawing import draw_history
 from harness.history.gate import fewest_runs
-from harness.history.past_runs import Observation, PastRun, read_runs
+from harness.history.past_runs import read_runs
 from harness.history.steps import TOGETHER, find_steps, one_sidedness, read_acceptances
 from harness.history.tracks import tracks_of
 from harness.paths import ROOT
 from tests import reports
-from tests.histories import BEGIN, ROWS, commit, content, nights, save, save_nights
+from tests.histories import ROWS, commit, content, made_up_runs, nights, save, save_nights
 
 # Detection ------------------------------------------------------------------------------------------
 
@@ -429,22 +428,6 @@ def test_the_page_of_a_thousand_commits_is_small():
     text = draw_history(tracks_of(runs), [], [])
     assert Page(text).tags.count("svg") == 31 * 3
     assert len(text.encode()) < 5e6
-
-
-def made_up_runs(times):
-    """Returns the runs of these times without files."""
-    machine = dict.fromkeys(("scale", "timing", "replicates", "device", "device_name", "cores"), "1")
-    runs = []
-    for night, of_night in enumerate(times):
-        time, accuracy = BEGIN + timedelta(night), 0.9 + night / 1e5
-        rows = {
-            f"row {at}": Observation(
-                (*machine.items(),), (), each, each, accuracy, 0.001, "0.97", night % 7.0
-            )
-            for at, each in enumerate(of_night.tolist())
-        }
-        runs.append(PastRun(str(night), time, commit(night), time, (), rows))
-    return runs
 
 
 def test_a_gap_interrupts_the_line():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -370,6 +372,149 @@ def test_an_optimizer_is_read_without_pytorch_and_without_its_class():
 def test_labels_show_settings_that_differ_from_the_defaults(value, label):
     assert value.label == label
     assert str(value) == f"{label} at rate 0.1"
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_defaults_are_pytorchs(kind):
+    known = inspect.signature(getattr(torch.optim, kind.__name__)).parameters
+    for each in fields(kind)[1:]:
+        assert getattr(kind(1), each.name) == known[each.name].default
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, each.name)
+        for kind in CHANGED
+        for each in fields(kind)
+        if each.type == "float" and each.name not in ("learning_rate", "dampening")
+    ],
+)
+def test_a_setting_may_be_0_and_no_less(kind, name):
+    assert getattr(kind(0.1, **{name: 0}), name) == 0
+    with pytest.raises(ValueError, match=f"^{name} is -1e-09; expected a finite number from 0$"):
+        kind(0.1, **{name: -1e-9})
+
+
+@pytest.mark.parametrize("make", [*CHANGED, partial(Torch, "torch.optim.NAdam")])
+def test_a_learning_rate_is_above_0(make):
+    assert make(1e-9).learning_rate == 1e-9
+    for rate in (0, -1e-9):
+        with pytest.raises(
+            ValueError, match=r"^learning_rate is \S+; expected a finite number above 0$"
+        ):
+            make(rate)
+
+
+def test_decay_rates_are_two_numbers_from_0_and_below_1():
+    assert Adam(0.1, betas=[0, 0.9]).betas == (0, 0.9)
+    assert Adam(0.1, betas=(1 - 1e-9, 0)).betas == (1 - 1e-9, 0)
+    for betas, named in (
+        ((-1e-9, 0.9), "betas[0] is -1e-09"),
+        ((0.9, -1e-9), "betas[1] is -1e-09"),
+        ((1, 0.9), "betas[0] is 1"),
+        ((0.9,), "betas is (0.9,)"),
+        ((0.9, 0.9, 0.9), "betas is (0.9, 0.9, 0.9)"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(named)}; expected"):
+            Adam(0.1, betas=betas)
+
+
+def test_dampening_may_be_negative_but_not_with_nesterov():
+    assert SGD(0.1, momentum=0.9, dampening=-0.5).dampening == -0.5
+    with pytest.raises(ValueError, match=r"momentum 0\.9 and dampening -0\.5;"):
+        SGD(0.1, momentum=0.9, dampening=-0.5, nesterov=True)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        (SGD(7), 0.03),
+        (SGD(7, momentum=0.9), 0.003),
+        (SGD(7, momentum=0.99), 0.0003),
+        (SGD(7, momentum=0.999), 0.0003),
+        (SGD(7, momentum=2), 0.0003),
+        (Adam(7), 0.0001),
+        (RMSprop(7, momentum=0.9), 0.0001),
+    ],
+    ids=str,
+)
+def test_a_proof_takes_steps_of_one_length(optimizer, rate):
+    """With momentum m, a step has in the end 1 / (1 - m) times its length; up to 100 times counts."""
+    assert optimizer.proof_rate == pytest.approx(rate)
+
+
+def test_what_a_proof_allows():
+    """A single unit that is on in one engine only may matter more if steps divide by the gradient."""
+    assert SGD(1).tolerance == {0.95: 1e-5, 1.0: 1e-3}
+    for each in (Adam(1), RMSprop(1), Adagrad(1), Torch("torch.optim.NAdam", 1)):
+        assert each.tolerance == {0.95: 1e-5, 1.0: 1e-2}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "moves"),
+    [
+        (SGD(1), False),
+        (SGD(1, momentum=0.1), True),
+        (SGD(1, weight_decay=0.1), True),
+        (Adagrad(1), False),
+        (Adagrad(1, weight_decay=0.1), True),
+        (Adam(1), True),
+        (RMSprop(1), True),
+    ],
+    ids=str,
+)
+def test_parameters_without_a_gradient_move_by_state_or_decay(optimizer, moves):
+    """After a step with a gradient, one without: the parameter or its state changes, as in PyTorch."""
+    parameter = torch.ones(1, requires_grad=True)
+    made = optimizer.with_rate(0.1).build([parameter])
+    state = []
+    for gradient in (1.0, 0.0):
+        parameter.grad = torch.full((1,), gradient)
+        made.step()
+        kept = made.state[parameter].items()
+        state.append([parameter.item(), *(float(value) for name, value in kept if name != "step")])
+    assert optimizer.moves_all == moves == (state[0] != state[1])
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.5), Torch(torch.optim.NAdam, 0.5)], ids=str)
+def test_how_pytorch_computes_is_passed_on(optimizer):
+    made = optimizer.build([torch.zeros(1, requires_grad=True)], foreach=True)
+    assert (made.defaults["lr"], made.defaults["foreach"]) == (0.5, True)
+
+
+class Particular(torch.optim.SGD):
+    """It takes only what a layer has: a matrix and a vector, both of which are trained."""
+
+    def step(self, closure=None):
+        (group,) = self.param_groups
+        if [(each.ndim, each.requires_grad) for each in group["params"]] != [(2, True), (1, True)]:
+            raise RuntimeError("not a layer")
+        super().step()
+
+
+def test_a_class_is_tried_on_a_layer():
+    assert Torch(Particular, 0.1).name == "Particular"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "optimizer is None; expected a class and its settings"),
+        ("SGD", "optimizer is 'SGD'; expected a class and its settings"),
+        ({"learning_rate": 1}, "optimizer is {'learning_rate': 1}; expected a class and its settings"),
+        ({"class": 7, "learning_rate": 1}, "optimizer is {'class': 7, 'learning_rate': 1}; expected a"),
+        ({"class": "Sgd"}, "no optimizer is called 'Sgd'; expected one of SGD, Adam, AdamW, RMSprop, A"),
+        (
+            {"class": "Adam", "learning_rate": 1, "momentum": 0.9},
+            "Adam has no setting 'momentum'; expected one of learning_rate, betas, eps, weight_decay",
+        ),
+        ({"class": "SGD", "momentum": 0.9}, "SGD has no learning_rate; expected one"),
+    ],
+)
+def test_an_invalid_written_optimizer_is_refused(content, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        from_dict(content)
 
 
 # Rows

@@ -77,7 +77,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/hardware": ("session", "surroundings", "noise"),
     "harness/hardware/lease.py": ("races", "lease", "session"),
     "harness/hardware/lock_file.py": ("races", "lease"),
-    "harness/history": ("limits", "history", "history_page", "replays"),
+    "harness/history": ("history_steps", "limits", "history", "history_page", "replays"),
     "harness/looks.py": ("small_rules", "seeds_until_decided"),
     "harness/ownership.py": ("small_rules", "ownership"),
     "harness/paths.py": ("small_rules", "report"),

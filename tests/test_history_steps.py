@@ -1,0 +1,464 @@
+"""Where a history finds a step and how large it is, held against arithmetic on paper."""
+
+import math
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from harness.gates.gate_result import GateResult
+from harness.history import detection, past_runs, steps
+from harness.history.detection import Detected, Detection, common_shares
+from harness.history.gate import check_history, fewest_runs
+from harness.history.steps import TOGETHER, Acceptance, HistoryStep, find_steps, one_sidedness
+from harness.history.tracks import tracks_of
+from harness.paths import ROOT
+from tests.histories import commit, made_up_runs, nights
+
+NAN = math.nan
+LEVEL = 1 / 56  # of 8 values, the last 3 are the largest in one of 56 orders
+
+
+def columns(*values):
+    return np.array(values, dtype=float).T
+
+
+# Detection ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("level", "least", "found"),
+    [
+        (LEVEL * 1.001, 1.0, True),
+        (LEVEL, 1.0, True),
+        (LEVEL * 0.999, 1.0, False),
+        (LEVEL, 1.001, False),
+    ],
+)
+def test_a_step_meets_its_level_and_its_least_size(sign, level, least, found):
+    values = sign * columns([0, -0.5, 0.5, 0.25, -0.25, 1, 0.75, 1.25])
+    assert detection._stepped(values, 3, level, least).tolist() == [found]
+
+
+def test_an_equal_value_is_not_in_order():
+    """Of 15 pairs, one is equal: at most one pair out of order has a probability of 2 in 56."""
+    values = columns([0, -0.5, 0.75, 0.25, -0.25, 1, 0.75, 1.25])
+    for sign in (1, -1):
+        assert detection._stepped(sign * values, 3, 2 * LEVEL, 0.1).tolist() == [True]
+        assert detection._stepped(sign * values, 3, 1.99 * LEVEL, 0.1).tolist() == [False]
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 3])
+def test_the_tests_of_a_look_share_its_level(monkeypatch, lacking):
+    """Each row with a value in the newest run is tested with five sizes in two directions."""
+    levels = []
+    monkeypatch.setattr(
+        detection,
+        "_stepped",
+        lambda values, size, level, least: levels.append(level) or np.zeros(values.shape[1], bool),
+    )
+    values = np.random.default_rng(0).normal(size=(9, 4))
+    values[-1, :lacking] = NAN
+    assert detection._steps(values, 0.5, 0.1) == {}
+    assert {*levels} == {0.5 / (2 * 5 * (4 - lacking))}
+
+
+def test_no_row_has_a_step_without_a_value_in_the_newest_run():
+    values = columns([0, 0, 0, 0, 0, 1, 1, NAN], [0, 0, 0, 0, 0, 1, NAN, 1], [NAN, 0, 0, 0, 0, 0, 1, 1])
+    assert detection._steps(values, LEVEL, 0.5) == {1: 5, 2: 6}
+
+
+@pytest.mark.parametrize(
+    ("values", "since"),
+    [
+        ([0] * 5 + [1] * 4, 4),
+        ([1] * 5 + [0] * 2, 2),
+        ([0] * 6 + [1], 2),  # two at least
+        ([0] * 4 + [1] * 4, 3),  # after five at least
+        ([0] * 30 + [1] * 25, 20),  # the longest that is compared
+        ([0, 0, 0, 0, 0, 0.25, 0, 1, 0.75, 1], 3),
+    ],
+)
+def test_a_step_is_where_it_explains_most(values, since):
+    assert detection._best_split(np.array(values, dtype=float)) == since
+
+
+def test_what_all_rows_have_in_common_is_a_share():
+    """Rows of 1 to 5; the second run is 0.5 slower in all, but for a row that is 7 slower by itself."""
+    usual = np.arange(1.0, 6.0)
+    values = np.array([usual, usual + 0.5, usual, usual, usual])
+    values[1, 4] += 6.5
+    assert common_shares(values).tolist() == [0, 0.5, 0, 0, 0]
+    values[1, 0] = NAN  # four rows are too few
+    assert common_shares(values).tolist() == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("rows", "found"), [(4, False), (5, True)])
+def test_five_rows_step_together(rows, found):
+    values = np.zeros((7, rows)) + np.arange(rows)
+    values[5:] += 1
+    look = Detection(rows, least=0.5, shared=True)
+    for of_run in values:
+        look.look(of_run)
+    expected = [Detected(None, 5, 6)] if found else [Detected(row, 5, 6) for row in range(rows)]
+    assert look.steps == expected
+
+
+def test_a_row_begins_again_at_its_step_and_at_a_restart():
+    look = Detection(2, least=0.5, shared=False)
+    for value in [0] * 5 + [1] * 2:
+        look.look(np.array([value, value], dtype=float))
+    assert look._starts.tolist() == [5, 5, 0]
+    look.restart(1)
+    assert look._starts.tolist() == [5, 6, 0]
+    for value in (1, 1, 1, 2, 2):  # five of the first row since its step, four of the second
+        found = look.look(np.array([value, value], dtype=float))
+    assert found == [Detected(0, 10, 11)]
+
+
+# Sizes and places -----------------------------------------------------------------------------------
+
+
+def around(values, *firsts, restarts=(), shared=False):
+    """Returns the columns of rows whose first one has steps at these runs."""
+    values = np.array(values, dtype=float)
+    values = values[:, None] if values.ndim == 1 else values
+    found = [Detected(0, first, first + 2) for first in firsts]
+    return steps._Columns(values, SimpleNamespace(steps=found, shared=shared), {0: [*restarts]})
+
+
+def test_a_step_is_measured_between_its_neighbours():
+    """Before: 1 and 3; since: 6 and 8. Each side's variance is 2, so the error is the root of 2."""
+    found = around([90, 90, 1, 3, 6, 8, 70, 70], 2, 4, 6)
+    change, (low, high) = found.size(0, 4)
+    assert change == 5
+    # The 97.5 % quantile of Student's distribution with 2 degrees of freedom is 4.3027.
+    assert (low, high) == pytest.approx((5 - 4.3027 * math.sqrt(2), 5 + 4.3027 * math.sqrt(2)), abs=1e-3)
+    with_restarts = around([90, 90, 1, 3, 6, 8, 70, 70], 4, restarts=(2, 6))
+    assert with_restarts.size(0, 4) == found.size(0, 4)
+
+
+def test_one_run_on_a_side_has_no_interval():
+    assert around([1, 6, 8], 1).size(0, 1) == (6, (-math.inf, math.inf))
+
+
+def test_two_hundred_runs_on_each_side_count():
+    values = [50] + [0, 1] * 100 + [10, 11] * 100 + [90]
+    assert around(values, 201).size(0, 201)[0] == 10
+
+
+def test_the_place_of_a_step_has_a_range():
+    """Two of ten runs are between both levels: the squares around each split, by hand.
+
+    With 0, 0, 0, 0, 1, 1, 2, 2, 2, 2 split after 4 or 6 they add to 4/3, after 5 to 1.6, and after 3
+    or 7 to 20/7 and more. The likelihood ratio is 10 times the log of the quotient of two of them:
+    1.8 for a split after 5, 7.6 for one after 3 or 7; 7.35 is allowed.
+    """
+    values = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
+    assert 10 * math.log(1.6 / (4 / 3)) < -2 * math.log(1 - math.sqrt(0.95)) < 10 * math.log(15 / 7)
+    assert around(values, 5).place(0, 5) == (4, 6)
+    assert around(values, 3).place(0, 3) == (3, 6)
+    assert around(values, 8).place(0, 8) == (4, 8)
+
+
+def test_a_step_between_reproducible_values_has_one_place():
+    assert around([5, 5, 5, 5, 3, 3], 4).place(0, 4) == (4, 4)
+    # A gap is a place too: the first run since the step may be any up to the next value.
+    assert around([5, 5, 5, NAN, 3, 3], 4).place(0, 4) == (4, 4)
+
+
+@pytest.mark.parametrize(("rows", "change", "share"), [(4, 1.5, 0), (5, 1, 0.25)])
+def test_a_step_is_measured_without_what_all_rows_share(rows, change, share):
+    """From the fourth run on all rows are 0.5 slower, which takes five rows to tell; the first 1 more.
+
+    The other rows' medians are in the middle, so that the shares are -0.25 before and 0.25 since.
+    """
+    usual = np.arange(1.0, rows + 1)
+    values = np.array([usual + 0.5 * (run >= 3) for run in range(6)])
+    values[3:, 0] += 1
+    found = around(values, 3, shared=True)
+    assert found.size(0, 3)[0] == change
+    assert found._values[:, -1].tolist() == [-share] * 3 + [share] * 3
+
+
+# Steps in words -------------------------------------------------------------------------------------
+
+
+def track(runs=8, rows=1):
+    (found,) = tracks_of(made_up_runs(nights(runs, rows=range(rows))))
+    return found
+
+
+def step(change=20.0, measure="time", row=0, *, first=4, earliest=3, latest=5, of=None, **changed):
+    half = (change - 1, change + 1)
+    of = of or track()
+    case = TOGETHER if row is None else of.cases[row]
+    made = HistoryStep(of, case, measure, row, first, earliest, latest, latest + 1, change, half)
+    return replace(made, **changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "measure", "size", "worse"),
+    [
+        (20.04, "time", "20.0 % slower (+19.0 to +21.0 %)", True),
+        (-20.04, "time", "20.0 % faster (-21.0 to -19.0 %)", False),
+        (2.346, "accuracy", "2.35 points more accurate (+1.35 to +3.35)", False),
+        (-2.346, "accuracy", "2.35 points less accurate (-3.35 to -1.35)", True),
+    ],
+)
+def test_a_step_is_for_the_worse_if_it_is_slower_or_less_accurate(change, measure, size, worse):
+    found = step(change, measure)
+    assert (found.size, found.worse) == (size, worse)
+    assert bool(found.search) == worse
+
+
+def named(**commits):
+    """Returns a track whose runs have the commits of these places, else their own."""
+    of = track()
+    for place, digest in commits.items():
+        at = int(place[1:])
+        of.runs[at] = replace(of.runs[at], commit=digest)
+    return of
+
+
+@pytest.mark.parametrize(
+    ("commits", "between", "confirmed"),
+    [
+        ({}, f"{commit(2)[:10]}..{commit(5)[:10]}", True),
+        ({"_2": ""}, f"2..{commit(5)[:10]}", False),
+        ({"_5": ""}, f"{commit(2)[:10]}..5", False),
+        ({"_2": "", "_5": ""}, "no commit, runs 2 to 5", False),
+        ({"_2": "a" * 40, "_5": "a" * 40}, f"{'a' * 10}, runs 2 to 5", False),
+    ],
+)
+def test_a_step_is_between_the_last_run_before_it_and_the_first_after_it(commits, between, confirmed):
+    found = step(of=named(**commits))
+    assert found.commits == between
+    assert (bool(found.confirmation), bool(found.search)) == (confirmed, confirmed)
+
+
+def test_make_and_the_shell_leave_a_rows_name_as_it_is():
+    found = step(case="t.py::test[a $b]")
+    before, after = commit(2)[:10], commit(5)[:10]
+    # Make reads $$ as $, and gives ARGS to a shell.
+    confirming = ["git", "switch", "--detach", after, "&&", "make", "ab", f"BASE={before}"]
+    assert shlex.split(found.confirmation) == [*confirming, "ARGS='t.py::test[a $$b]'"]
+    searching = ["make", "bisect", "ROW=t.py::test[a $$b]", f"GOOD={before}", f"BAD={after}"]
+    assert shlex.split(found.search) == searching
+    assert step(row=None).search == ""
+    assert step(row=None).confirmation == f"git switch --detach {after} && make ab BASE={before}"
+
+
+def test_a_step_is_accepted_by_its_commit_or_run():
+    assert step().acceptance == f"{commit(4)[:10]} time row 0"
+    assert step(of=named(_4="")).acceptance == "4 time row 0"
+
+
+@pytest.mark.parametrize(("run", "accepts"), [(2, False), (3, True), (4, True), (5, True), (6, False)])
+def test_any_run_that_may_be_the_first_accepts_a_step(run, accepts):
+    for name in (str(run), commit(run)[:8]):
+        assert Acceptance(name, "time", "row 0", "").accepts(step()) is accepts
+    assert not Acceptance(str(run), "accuracy", "row 0", "").accepts(step())
+    assert not Acceptance(str(run), "time", "row 1", "").accepts(step())
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "starts"),
+    [
+        (7, 0, None),  # p is 2 / 2**7, 0.016
+        (8, 0, "8 of 8 steps are slower (p = 0.0078 "),
+        (0, 8, "8 of 8 steps are faster (p = 0.0078 "),
+        (10, 1, None),  # 2 * 12 / 2**11, 0.012
+        (11, 1, "11 of 12 steps are slower (p = 0.0063 "),
+        (1, 11, "11 of 12 steps are faster (p = 0.0063 "),
+        (0, 0, None),
+    ],
+)
+def test_steps_that_go_one_way_are_told(up, down, starts):
+    of, changes = track(20), [*[1.0] * up, *[-1.0] * down]
+    found = [step(each, of=of, first=at + 1) for at, each in enumerate(changes)]
+    # Several rows in one run count once, and accuracies do not count.
+    found += found + [step(-1.0, "accuracy", of=of, first=at) for at in range(1, 19)]
+    warning = one_sidedness(found)
+    assert warning is None if starts is None else warning.startswith(starts)
+
+
+def test_times_and_accuracies_share_the_rate_of_false_steps(monkeypatch):
+    """Four fifths and one fifth of one in a thousand; half of the percent, and half a point, matter."""
+    made = []
+
+    class Recorded(Detection):
+        def __init__(self, rows, *, least, shared, level):
+            made.append((rows, least, shared, level))
+            super().__init__(rows, least=least, shared=shared, level=level)
+
+    monkeypatch.setattr(steps, "Detection", Recorded)
+    assert find_steps(track(3, rows=2), 10.0) == []
+    time, accuracy = made
+    assert time == (2, pytest.approx(math.log(1.1) / 2), True, pytest.approx(8e-4))
+    assert accuracy == (2, 0.5, False, pytest.approx(2e-4))
+
+
+# The gate -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "fewest"),
+    [(1, 18), (2, 18), (3, 19), (5, 19), (6, 20), (8, 20), (9, 20), (10, 21)],
+)
+def test_a_step_needs_so_many_runs(rows, fewest):
+    """At 8e-4, shared by 10 tests of each row and of all together, an order is one of 12,500 of them.
+
+    The last 8 or 12 of n runs are the largest in one of (n over 8) or (n over 12) orders: 43,758 for 18,
+    75,582 for 19, 125,970 for 20, both for 21 at least 203,490.
+    """
+    assert fewest_runs(rows) == fewest
+    orders = 12_500 * (rows + 1)
+    assert max(math.comb(fewest, size) for size in (5, 8, 12)) >= orders
+    assert max(math.comb(fewest - 1, size) for size in (5, 8, 12) if size + 5 <= fewest - 1) < orders
+
+
+def checked(times, accepted=(), percent=5.0):
+    result = GateResult(failures=[], underpowered=[], passed=[], notes=[], strict=False)
+    check_history(result, made_up_runs(times), percent, accepted, ROOT)
+    return result
+
+
+@pytest.mark.parametrize(("lacking", "judged"), [(0, 2), (1, 1), (2, 0)])
+def test_a_row_is_judged_from_the_fewest_runs_on(lacking, judged):
+    """Of two rows, 18 runs are enough."""
+    runs = made_up_runs(nights(18, rows=range(2)))
+    for at in range(lacking):
+        del runs[3 + at].rows[f"row {at}"]
+    result = GateResult(failures=[], underpowered=[], passed=[], notes=[], strict=False)
+    check_history(result, runs, 5.0, (), ROOT)
+    short = [note for note in result.notes if "18 runs or more; shorter: row 0" in note]
+    assert len(short) == (lacking > 0)
+    if judged:
+        row = "2 rows" if judged == 2 else "1 row"
+        assert result.notes[-1].endswith(
+            f"{row} judged in 18 runs; 0 steps, of which 0 for the worse and 0 accepted."
+        )
+        assert result.failures == []
+    else:
+        (failure,) = result.failures
+        assert (failure.case, failure.verdict) == (None, "not compared")
+
+
+def test_steps_for_the_worse_fail_and_others_are_counted():
+    """One row slower, one faster, and a third slower but accepted."""
+    times = nights(60, noise=0.005)
+    times[40:, 1] *= 1.3
+    times[40:, 2] *= 0.7
+    times[40:, 3] *= 1.3
+    result = checked(times, [Acceptance("40", "time", "row 3", "a line")])
+    (failure,) = result.failures
+    assert (failure.case, failure.verdict) == ("row 1", "slower")
+    assert failure.figures["measure"] == "time"
+    assert failure.figures["change"] == pytest.approx(30, abs=2)
+    assert failure.text.endswith(f"; to accept, add to accepted-steps.txt: {commit(40)[:10]} time row 1")
+    assert result.notes == [
+        "--history-fail: 8 rows judged in 60 runs; 3 steps, of which 2 for the worse and 1 accepted."
+    ]
+
+
+# Runs of the past -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "commit_"),
+    [
+        ("a" * 40, "a" * 40),
+        ("0123abc", "0123abc"),
+        ("0123ab", ""),
+        ("a" * 64, "a" * 64),
+        ("a" * 65, ""),
+        ("0123abc-dirty", "0123abc"),
+        ("unversioned", ""),
+        ("", ""),
+    ],
+)
+def test_a_commit_is_its_digest(text, commit_):
+    assert past_runs._clean(text) == commit_
+
+
+def test_a_time_without_a_zone_is_in_utc():
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for text in ("2026-01-01T12:00:00", "2026-01-01T12:00:00+00:00", "2026-01-01T14:00:00+02:00"):
+        assert past_runs._time(text) == noon
+    assert past_runs._time("yesterday") is None
+
+
+def test_runs_are_in_the_order_of_their_commits_then_times_then_names(monkeypatch):
+    """Of those that do not record when their commit was made, the repository knows some."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def run(name, digest, day, committed=None):
+        (made,) = made_up_runs(np.ones((1, 1)))
+        time = begin + timedelta(day)
+        when = time if committed is None else begin + timedelta(committed)
+        return replace(made, name=name, commit=digest, time=time, committed=when)
+
+    late, early = run("late", "a" * 40, 9, 1), run("early", "a" * 40, 8, 1)
+    known, unknown = run("known", "b" * 40, 7), run("unknown", "c" * 40, 5)
+    without, twin = run("x", "", 3), run("w", "", 3)
+    asked = []
+    monkeypatch.setattr(
+        past_runs, "_commit_times", lambda _: asked.append(1) or {"b" * 40: begin + timedelta(2)}
+    )
+    found = past_runs.ordered([late, unknown, without, known, twin, early], ROOT)
+    assert [each.name for each in found] == ["early", "late", "known", "w", "x", "unknown"]
+    assert found[2].committed == begin + timedelta(2)
+    past_runs.ordered([late, early, without], ROOT)
+    assert len(asked) == 1, "no commit's time is missing"
+
+
+def test_git_knows_when_commits_were_made(monkeypatch):
+    monkeypatch.setattr(past_runs, "git", lambda *_, **__: "abc 86400\ndef 0\n")
+    assert past_runs._commit_times(ROOT) == {
+        "abc": datetime(1970, 1, 2, tzinfo=UTC),
+        "def": datetime(1970, 1, 1, tzinfo=UTC),
+    }
+
+    def missing(*_, **__):
+        raise ValueError("no git")
+
+    monkeypatch.setattr(past_runs, "git", missing)
+    assert past_runs._commit_times(ROOT) == {}
+
+
+# Tracks ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "a CPU (cpu), 1 core, scale quick, 1 seed; torch 2"),
+        ({"cores": "2", "replicates": "3"}, "a CPU (cpu), 2 cores, scale quick, 3 seeds; torch 2"),
+        ({"timing": "shared"}, "a CPU (cpu), 1 core, scale quick, 1 seed, timing shared; torch 2"),
+    ],
+)
+def test_a_track_tells_its_machine(changed, words):
+    machine = {"scale": "quick", "timing": "exclusive", "replicates": "1", "device": "cpu"}
+    machine |= {"device_name": "a CPU", "cores": "1", **changed}
+    of = replace(track(), machine=(*machine.items(),), versions=(("torch", "2"), ("numba", "")))
+    assert of.about == words
+
+
+def test_a_track_has_three_measures():
+    runs = made_up_runs(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    runs[1].rows["row 1"] = replace(runs[1].rows["row 1"], epochs_to_target=None)
+    (found,) = tracks_of(runs)
+    assert found.values("time").tolist() == [[1, 2], [3, 4]]
+    assert found.values("accuracy") == pytest.approx(np.array([[0.9, 0.9], [0.90001, 0.90001]]))
+    assert np.array_equal(found.values("epochs"), [[0, 0], [1, NAN]], equal_nan=True)
+
+
+def test_the_longest_track_is_the_first():
+    runs = made_up_runs(nights(5, rows=range(1)))
+    others = [replace(run, versions=(("torch", "2"),)) for run in runs[1:4:2]]
+    assert [len(of.runs) for of in tracks_of([*others[:1], *runs, *others[1:]])] == [5, 2]
