@@ -171,7 +171,7 @@ def test_a_step_between_reproducible_values_has_one_place():
     assert around([5, 5, 5, NAN, 3, 3], 4).place(0, 4) == (4, 4)
 
 
-@pytest.mark.parametrize(("rows", "change", "share"), [(4, 1.5, 0), (5, 1, 0.25)])
+@pytest.mark.parametrize(("rows", "change", "share"), [(4, 1.5, 0), (5, 1, 0.25), (7, 1, 0.25)])
 def test_a_step_is_measured_without_what_all_rows_share(rows, change, share):
     """From the fourth run on all rows are 0.5 slower, which takes five rows to tell; the first 1 more.
 
@@ -183,6 +183,58 @@ def test_a_step_is_measured_without_what_all_rows_share(rows, change, share):
     found = around(values, 3, shared=True)
     assert found.size(0, 3)[0] == change
     assert found._values[:, -1].tolist() == [-share] * 3 + [share] * 3
+
+
+@pytest.fixture
+def gappy():
+    """Ten rows, five of which lack the last two of six runs; the first two runs are 1 slower."""
+    values = np.zeros((6, 10)) + np.arange(10)
+    values[:2] += 1
+    values[4:, :5] = NAN
+    return values
+
+
+def test_shares_do_not_depend_on_which_runs_a_row_has(gappy):
+    """At first, the rows without the last runs seem to be usually 0.5 slower, the others not."""
+    expected = [0.75] * 2 + [-0.25] * 4
+    assert common_shares(gappy).tolist() == expected
+    assert around(gappy, shared=True)._values[:, -1].tolist() == expected
+
+
+def reproducible(measure, *accepted):
+    """Returns the steps of 14 equal runs, from the eighth on slower or less accurate."""
+    slower = 1 + 0.2 * (measure == "time")
+    runs = made_up_runs(np.array([[1.0]] * 7 + [[slower]] * 7))
+    for at, run in enumerate(runs):
+        lower = 0.02 * (measure == "accuracy" and at >= 7)
+        run.rows["row 0"] = replace(run.rows["row 0"], accuracy=0.95 - lower)
+        runs[at] = replace(run, accepted=at in accepted)
+    (of,) = tracks_of(runs)
+    return find_steps(of, 5.0)
+
+
+@pytest.mark.parametrize(("measure", "change"), [("time", 20), ("accuracy", -2)])
+def test_a_step_is_in_percent_or_points(measure, change):
+    (found,) = reproducible(measure)
+    assert (found.measure, found.first, found.found, found.accepted) == (measure, 7, 8, "")
+    assert (found.earliest, found.latest) == (7, 7)
+    assert [found.change, *found.interval] == pytest.approx([change] * 3)
+
+
+@pytest.mark.parametrize("measure", ["time", "accuracy"])
+@pytest.mark.parametrize(
+    ("accepted", "by"),
+    [
+        ([9], ["the run 9"]),
+        ([9, 11], ["the run 9"]),
+        ([1], [""]),  # before the step
+        ([1, 12], ["the run 12"]),
+        ([3], []),  # four runs before the step are no baseline
+        ([7], []),  # the step begins the new baseline
+    ],
+)
+def test_an_accepted_run_accepts_what_is_before_it(measure, accepted, by):
+    assert [found.accepted for found in reproducible(measure, *accepted)] == by
 
 
 # Steps in words -------------------------------------------------------------------------------------
@@ -206,6 +258,10 @@ def step(change=20.0, measure="time", row=0, *, first=4, earliest=3, latest=5, o
     [
         (20.04, "time", "20.0 % slower (+19.0 to +21.0 %)", True),
         (-20.04, "time", "20.0 % faster (-21.0 to -19.0 %)", False),
+        (0.52, "time", "0.5 % slower (-0.5 to +1.5 %)", True),
+        (-0.52, "time", "0.5 % faster (-1.5 to +0.5 %)", False),
+        (0.5, "accuracy", "0.50 points more accurate (-0.50 to +1.50)", False),
+        (-0.5, "accuracy", "0.50 points less accurate (-1.50 to +0.50)", True),
         (2.346, "accuracy", "2.35 points more accurate (+1.35 to +3.35)", False),
         (-2.346, "accuracy", "2.35 points less accurate (-3.35 to -1.35)", True),
     ],
@@ -247,6 +303,7 @@ def test_make_and_the_shell_leave_a_rows_name_as_it_is():
     # Make reads $$ as $, and gives ARGS to a shell.
     confirming = ["git", "switch", "--detach", after, "&&", "make", "ab", f"BASE={before}"]
     assert shlex.split(found.confirmation) == [*confirming, "ARGS='t.py::test[a $$b]'"]
+    assert step(case="t.py::test[a]").search.startswith('make bisect ROW="t.py::test[a]" GOOD=')
     searching = ["make", "bisect", "ROW=t.py::test[a $$b]", f"GOOD={before}", f"BAD={after}"]
     assert shlex.split(found.search) == searching
     assert step(row=None).search == ""

@@ -69,7 +69,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/files": ("file_limits", "files", "jsonfile", "limits"),
     "harness/files/session_phases.py": ("file_limits", "phases"),
     "harness/files/weights.py": ("weights",),
-    "harness/gates": ("findings", "gate"),
+    "harness/gates": ("gate_result", "findings", "gate"),
     "harness/gates/accuracy_gate.py": ("findings",),
     "harness/gates/baselines.py": ("baselines", "findings"),
     "harness/gates/slowdown.py": ("slowdown", "limits"),
