@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -106,6 +107,40 @@ def test_five_rows_step_together(rows, found):
         look.look(of_run)
     expected = [Detected(None, 5, 6)] if found else [Detected(row, 5, 6) for row in range(rows)]
     assert look.steps == expected
+
+
+def test_steps_of_rows_and_of_all_rows_together_have_baselines_of_their_own():
+    """Of nine rows, three step in run 5; in run 8, all do."""
+    values = np.zeros((10, 9)) + np.arange(9)
+    values[5:, [0, 1, 8]] += 1
+    values[8:] += 1
+    look = Detection(9, least=0.5, shared=True)
+    for of_run in values:
+        look.look(of_run)
+    assert look.steps == [*(Detected(row, 5, 6) for row in (0, 1, 8)), Detected(None, 8, 9)]
+    assert look._starts.tolist() == [5, 5, 0, 0, 0, 0, 0, 0, 5, 8]
+
+
+@pytest.mark.parametrize(("rows", "found"), [(4, []), (5, [Detected(None, 5, 6)])])
+def test_a_run_counts_for_all_rows_together_if_it_has_five(rows, found):
+    """The fifth run before the step has so many of nine rows."""
+    values = np.zeros((7, 9)) + np.arange(9)
+    values[5:] += 1
+    values[4, rows:] = NAN
+    look = Detection(9, least=0.5, shared=True)
+    for of_run in values:
+        look.look(of_run)
+    assert look.steps == found
+
+
+def test_a_row_without_values_causes_no_warning():
+    values = np.zeros((3, 6))
+    values[:, 2] = NAN
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert common_shares(values).tolist() == [0, 0, 0]
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("others are still errors", RuntimeWarning, stacklevel=1)
 
 
 def test_a_row_begins_again_at_its_step_and_at_a_restart():
@@ -237,6 +272,11 @@ def test_an_accepted_run_accepts_what_is_before_it(measure, accepted, by):
     assert [found.accepted for found in reproducible(measure, *accepted)] == by
 
 
+def test_how_unlikely_a_place_may_be():
+    """Hansen (2000), table 1: the 95 % critical value."""
+    assert steps._PLACE == pytest.approx(7.35, abs=0.005)
+
+
 # Steps in words -------------------------------------------------------------------------------------
 
 
@@ -294,7 +334,7 @@ def named(**commits):
 def test_a_step_is_between_the_last_run_before_it_and_the_first_after_it(commits, between, confirmed):
     found = step(of=named(**commits))
     assert found.commits == between
-    assert (bool(found.confirmation), bool(found.search)) == (confirmed, confirmed)
+    assert (found.confirmation == "", found.search == "") == (not confirmed, not confirmed)
 
 
 def test_make_and_the_shell_leave_a_rows_name_as_it_is():

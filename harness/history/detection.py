@@ -122,7 +122,7 @@ def _steps(columns: FloatArray, level: float, least: float) -> dict[int, int]:
     values = np.take_along_axis(columns, order, axis=0)
     counts = known.sum(axis=0)
     present = np.flatnonzero(known[-1])
-    tests = 2 * len(COMPARED) * max(len(present), 1)  # in both directions
+    tests = 2 * len(COMPARED) * len(present)  # in both directions
     found = {}
     for column in present.tolist():
         if since := _reproducible(values[len(values) - counts[column] :, column], least):
