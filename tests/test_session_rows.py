@@ -18,7 +18,7 @@ def config(tmp_path, *args, resume=False, shard=None, lf=False, **changed):
         invocation_params=SimpleNamespace(dir=tmp_path),
         args=[*args] or ["bench"],
         option=option,
-        getoption=lambda name, default: {"lf": lf}.get(name, default),
+        getoption=lambda name, default: lf or default,
         getini=lambda name: ["bench"],
     )
 

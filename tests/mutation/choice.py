@@ -147,6 +147,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/where.py": ("small_rules", "study", "claims"),
     "harness/wording.py": ("known_tables",),
     "model": ("model", "values"),
+    "model/dataset.py": ("data_sets", "values"),
     "model/data/download.py": ("fetch",),
     "model/data/idx.py": ("fetch",),
     "model/data/mnist.py": ("model", "fetch"),
@@ -163,7 +164,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/evaluate.py": ("evaluate", "model"),
     "model/optimizers.py": ("bounds", "values", "optimizers"),
     "model/phases.py": ("phases",),
-    "model/schedule.py": ("values", "optimizers"),
+    "model/schedule.py": ("data_sets", "values", "optimizers"),
     "model/stopwatch.py": ("model",),
     "model/train.py": ("model", "proof"),
 }  # fmt: skip
