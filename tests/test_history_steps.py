@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.gates.gate_result import GateResult
-from harness.history import detection, past_runs, steps
+from harness.history import detection, drawing, past_runs, replays, steps
 from harness.history.detection import Detected, Detection, common_shares
 from harness.history.gate import check_history, fewest_runs
 from harness.history.steps import TOGETHER, Acceptance, HistoryStep, find_steps, one_sidedness
@@ -559,3 +559,92 @@ def test_the_longest_track_is_the_first():
     runs = made_up_runs(nights(5, rows=range(1)))
     others = [replace(run, versions=(("torch", "2"),)) for run in runs[1:4:2]]
     assert [len(of.runs) for of in tracks_of([*others[:1], *runs, *others[1:]])] == [5, 2]
+
+
+# The page and its rates -----------------------------------------------------------------------------
+
+
+def test_a_panel_draws_points_lines_and_means_between_steps():
+    """Of 1000 x 200, with a margin of 10: five runs from 10 to 990, and 1 to 5 from 190 up to 10.
+
+    The interval of 1 and 3 is wider than the panel; two equal values have none.
+    """
+    steps_ = [step(first=3, earliest=1, latest=4)]
+    found = drawing._panel("s", np.array([1, 3, NAN, 5, 5]), None, steps_)
+    assert found.line == "M10 190L255 100M745 10L990 10"
+    assert found.dots == "M10 190h0M255 100h0M745 10h0M990 10h0"
+    assert found.levels == [(10, 500, 145, 10, 190), (745, 990, 10, 10, 10)]
+    assert found.steps == [(255, 745, 990, True, steps_[0].size)]
+    assert (found.band, found.lowest, found.highest, found.newest) == ("", "1", "5", "5")
+
+
+def test_a_panel_draws_the_intervals_over_seeds():
+    found = drawing._panel("s", np.array([1.0, 3, 5]), np.array([0, 0.5, 1]), [])
+    assert found.line == "M10 190L500 118L990 46"  # of 1 to 6
+    assert found.band == "M10 190L500 100L990 10L990 82L500 136L10 190Z"
+    assert (found.lowest, found.highest, found.newest) == ("1", "6", "5")
+
+
+@pytest.mark.parametrize(
+    ("values", "dots"),
+    [([7], "M10 100h0"), ([7, NAN], "M10 100h0"), ([7, NAN, 8], "M10 190h0M990 10h0")],
+)
+def test_a_run_between_gaps_is_a_dot(values, dots):
+    found = drawing._panel("s", np.array(values, dtype=float), np.full(len(values), 0.0), [])
+    assert (found.dots, found.line, found.band) == (dots, "", "")
+    assert (found.lowest, found.newest) == ("7", f"{values[-1] if len(values) > 2 else 7}")
+    assert len(found.levels) == (len(values) == 3)
+
+
+def test_a_rows_panels_show_its_steps_and_those_of_all_rows():
+    of = track(rows=2)
+    for of_run in of.observations:
+        of_run[1] = replace(of_run[1], epochs_to_target=None)
+    found = [step(of=of, row=None), step(of=of, row=1), step(1.0, "accuracy", of=of, row=1)]
+    (_, _, first), (_, _, second) = drawing._part(of, found).rows
+    assert [panel.title for panel in first] == ["s per epoch", "test accuracy", "epochs to 0.97"]
+    assert [panel.title for panel in second] == ["s per epoch", "test accuracy"]
+    assert [len(panel.steps) for panel in first] == [1, 0, 0]
+    assert [len(panel.steps) for panel in second] == [2, 1]
+    assert [bool(panel.band) for panel in first] == [False, True, False]
+
+
+def test_steps_for_the_worse_come_first_then_the_newest_and_accepted_ones_last():
+    of = track(20, rows=1)
+    given = [(11, 1, "x"), (12, -2, "x"), (13, -3, ""), (14, 4, ""), (15, -5, ""), (16, 6, "")]
+    found = [
+        step(change, of=of, first=at, earliest=at, latest=at, accepted=by) for at, change, by in given
+    ]
+    text = drawing.draw_history([of], found, [])
+    table = text[text.index("<table") : text.index("</table>")]
+    places = {change: table.index(each.size) for each, (_, change, _) in zip(found, given, strict=True)}
+    assert sorted(places, key=places.get) == [6, 4, -5, -3, 1, -2]
+
+
+def test_a_planted_step_is_found_within_the_nights_since_it(monkeypatch):
+    """Of two planted steps one is found after the fifth night, the other after the sixth."""
+
+    def found(nights):
+        first, second = np.flatnonzero(nights[-1] - nights[0] > 0.3).tolist()
+        (other, *_) = {*range(8)} - {first, second}
+        early = [(first, 20, 39), (second, 20, 39), (other, 40, 40), (None, 40, 40)]
+        return [*early, (first, 40, 50), (first, 40, 44), (second, 40, 45)]
+
+    monkeypatch.setattr(replays, "_steps", found)
+    times = np.ones((6, 8))
+    rates = replays._detected(times, 50.0, 40, 1, np.random.default_rng(0), None)
+    assert rates == {
+        "percent": 50.0, "nights_before": 40, "steps": 2,
+        "found_within": {"3": 0, "5": 0.5, "10": 1, "20": 1},
+    }  # fmt: skip
+
+
+def test_a_change_point_of_otavas_is_at_most_three_nights_off(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        replays, "_otava", lambda chosen, _: seen.extend(chosen) or [[37, 9], [43], [36], [44], []]
+    )
+    nights = [np.arange(600.0).reshape(60, 10)] * 2
+    assert replays._found_by_otava(nights, [[1, 3], [5, 7, 9]], 40, 5, None) == 2
+    assert [each.shape for each in seen] == [(45, 2), (45, 3)]
+    assert seen[0][0].tolist() == [1, 3]
