@@ -8,7 +8,13 @@ import pytest
 
 from harness.hardware.disturbance import DisturbanceWatch
 from harness.results.evenness import _without_uneven, format_uneven, time_sign
-from harness.results.seed_blocks import cut_seeds, join, of_first_seeds
+from harness.results.seed_blocks import (
+    cut_seeds,
+    join,
+    of_first_seeds,
+    with_more_results,
+    with_more_seeds,
+)
 from harness.results.training import train_evenly
 from model.experiment import Experiment
 from model.optimizers import SGD
@@ -147,6 +153,30 @@ def test_blocks_of_other_engines_or_steps_are_not_joined(name, other):
         join([part([0]), part([1]), part([2], **{name: other})])
 
 
+def record(content):
+    return SimpleNamespace(model_dump=lambda mode: content if mode == "json" else None)
+
+
+def test_seeds_that_are_added_leave_the_times_of_the_runs_own():
+    before = {**part([3, 1]), "added": [{"seeds": [1], "seconds": 7.0}]}
+    more = part([8, 2], seconds=(0.0, 9.0, 11.0), threads=4)
+    found = with_more_seeds(record(before), more)
+    assert found["seeds"] == [3, 1, 8, 2]
+    assert found["test_accuracy"] == [[3, 1, 8, 2], [13, 11, 18, 12], [23, 21, 28, 22]]
+    assert (found["seconds"], found["epoch_seconds"], found["prepare_seconds"]) == (
+        3.0,
+        [0.0, 1, 3],
+        0.5,
+    )
+    assert found["added"] == [{"seeds": [1], "seconds": 7.0}, {"seeds": [8, 2], "seconds": 11.0}]
+
+
+def test_results_that_are_added_follow_those_before():
+    before = {"seeds": [3, 1], "measured": ["c", "a"], "kind": "x"}
+    found = with_more_results(record(before), {"seeds": [2], "measured": ["b"], "kind": "y"})
+    assert found == {"seeds": [3, 1, 2], "measured": ["c", "a", "b"], "kind": "x"}
+
+
 def test_the_first_seeds_results_are_the_first_columns():
     columns = np.arange(9.0).reshape(3, 3)
     training = made_up_training(
@@ -203,6 +233,25 @@ def readings(monkeypatch, *, steal=0, load=0.0, rates=(2000, 2000), cores=(4, 4)
 )
 def test_what_disturbs_a_machine_is_told_from_a_limit_on(monkeypatch, given, told):
     assert readings(monkeypatch, **given) == ([] if told is None else [told])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steal", "share"), [(1, 0.5, "50.0%"), (0.5, 0.25, "50.0%"), (1, None, None)]
+)
+def test_a_short_time_counts_and_not_every_system_knows_it(monkeypatch, seconds, steal, share):
+    kind = type("Times", (tuple,), {})
+    before, after = kind([5.0]), kind([5.0 + seconds])
+    if steal is not None:
+        before.steal, after.steal = 1.0, 1.0 + steal
+    times = iter([before, after])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
+    told = [] if share is None else [f"Other virtual machines took {share} of the time (steal)."]
+    assert DisturbanceWatch()._steal() == told
+
+
+def test_a_system_without_a_load_average_tells_none(monkeypatch):
+    monkeypatch.delattr("os.getloadavg")
+    assert DisturbanceWatch()._load() == []
 
 
 def test_without_passed_time_or_a_clock_nothing_is_told(monkeypatch):

@@ -20,6 +20,8 @@ from harness.files.record import TrainingRecord
 from harness.gates.baselines import read_saved_run
 from harness.history.past_runs import read_runs
 from harness.report.next_steps import without
+from harness.results import merging
+from harness.results.fingerprint import first_difference
 from tests.conftest import CONFTEST_OF_THE_STUDY, ROOT
 from tests.reports import write_record
 from tests.test_shards import CLAIMS
@@ -341,3 +343,36 @@ def test_the_github_matrix_of_the_docs_runs_in_a_shell(suite):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "6 rows." in ran.stdout
     assert (suite.path / "reports" / "merged" / "benchmark.json").exists()
+
+
+def test_several_machines_are_described_as_one():
+    """Equal values stay; of numbers the smallest counts, and all names are told once."""
+    machines = [
+        {"device": "cpu", "cores": 8, "device_name": "Xeon", "numba": None, "memory": 2.5},
+        {"device": "cpu", "cores": 2, "device_name": "EPYC", "numba": "0.68"},
+        {"device": "cpu", "cores": 4, "device_name": "Xeon", "numba": "0.67", "memory": 1.5},
+    ]
+    assert merging._common(machines) == {
+        "device": "cpu", "cores": 2, "device_name": "EPYC and Xeon", "numba": "0.67 and 0.68",
+        "memory": 1.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("theirs", "difference"),
+    [
+        ({"scale": "quick", "engine": "numba"}, None),
+        ({"scale": "quick", "engine": "numba", "more": 1}, None),
+        ({"scale": "paper", "engine": "eager"}, "scale is paper there, quick here"),
+        ({"scale": "quick"}, "engine is None there, numba here"),
+    ],
+)
+def test_the_first_difference_of_two_runs_is_told(theirs, difference):
+    assert first_difference(theirs, {"scale": "quick", "engine": "numba"}) == difference
+
+
+def test_records_of_a_row_may_differ_in_times_only():
+    one = {"run": 1, "seconds": 2.0, "threads": 1, "test_accuracy": [0.5], "seeds": [0]}
+    assert merging._disagreement(one, {**one, "run": 2, "seconds": 3.0, "threads": 4}) is None
+    assert merging._disagreement(one, {**one, "seeds": [1]}) == "seeds"
+    assert merging._disagreement(one, {**one, "test_accuracy": [0.6], "seeds": [1]}) == "test_accuracy"

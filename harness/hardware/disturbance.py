@@ -22,8 +22,9 @@ class DisturbanceWatch:
         """Time that a hypervisor gave to others."""
         now = psutil.cpu_times()
         total = sum(now) - sum(self._before)
-        stolen = getattr(now, "steal", 0.0) - getattr(self._before, "steal", 0.0)
-        share = stolen / total if total > 0 else 0.0
+        if not hasattr(now, "steal") or total <= 0:
+            return []
+        share = (now.steal - self._before.steal) / total
         return [f"Other virtual machines took {share:.1%} of the time (steal)."] if share > 0.005 else []
 
     def _load(self) -> list[str]:

@@ -128,6 +128,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/results": ("resume", "session", "faults"),
     "harness/results/evenness.py": ("evenness", "limits", "stats"),
     "harness/results/exercise_stories.py": ("limits", "claims"),
+    "harness/results/fingerprint.py": ("merge", "resume"),
     "harness/results/merging.py": ("merge",),
     "harness/results/records.py": ("known_tables", "files"),
     "harness/results/report_folder.py": ("races", "resume", "ownership"),
