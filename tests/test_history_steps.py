@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from harness.gates.baselines import BaselineError
 from harness.gates.gate_result import GateResult
-from harness.history import detection, drawing, past_runs, replays, steps
+from harness.history import detection, drawing, gate, past_runs, replays, steps
 from harness.history.detection import Detected, Detection, common_shares
 from harness.history.gate import check_history, fewest_runs
 from harness.history.steps import TOGETHER, Acceptance, HistoryStep, find_steps, one_sidedness
@@ -461,6 +462,43 @@ def test_steps_for_the_worse_fail_and_others_are_counted():
     assert result.notes == [
         "--history-fail: 8 rows judged in 60 runs; 3 steps, of which 2 for the worse and 1 accepted."
     ]
+
+
+def test_rows_that_this_run_lacks_are_not_judged():
+    """Two of three rows are in the newest of 20 runs; the third was in all the others."""
+    runs = made_up_runs(nights(20, rows=range(3)))
+    del runs[-1].rows["row 1"]
+    result = GateResult(failures=[], underpowered=[], passed=[], notes=[], strict=False)
+    check_history(result, runs, 5.0, (), ROOT)
+    assert result.failures == []
+    assert [note.partition(";")[0] for note in result.notes] == [
+        "--history-fail: 2 rows judged in 20 runs"
+    ]
+
+
+def test_a_warning_about_all_steps_is_a_note(monkeypatch):
+    monkeypatch.setattr(gate, "one_sidedness", lambda steps: "all are slower")
+    assert checked(nights(20)).notes[-1] == "--history-fail: all are slower."
+
+
+def test_this_run_is_the_newest_with_its_commit_and_versions():
+    before = datetime.now(UTC)
+    found = gate.this_run({}, {"torch": "2.3", "python": None, "another": "x"}, "a" * 40)
+    assert (found.name, found.commit, found.rows) == ("this run", "a" * 40, {})
+    assert before <= found.time == found.committed <= datetime.now(UTC)
+    assert dict(found.versions)["torch"] == "2.3"
+
+
+def test_saved_runs_that_cannot_be_used_are_told(monkeypatch, tmp_path):
+    def read(path):
+        if path.name == "damaged":
+            raise BaselineError("it is damaged")
+        return path.name
+
+    monkeypatch.setattr(gate, "read_saved_run", read)
+    monkeypatch.setattr(gate, "of_saved", lambda run: f"the run {run}")
+    files = [tmp_path / name for name in ("one", "damaged", "two")]
+    assert gate.saved_history(files) == (["the run one", "the run two"], ["it is damaged"])
 
 
 # Runs of the past -----------------------------------------------------------------------------------
