@@ -247,6 +247,9 @@ def suite(prepared: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these sessions are not workers
     monkeypatch.setattr(execnet.gateway_io, "Popen2IOMaster", ForkedWorker)
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: PLUGINS)
+    # The suite has a package of this name, too.
+    for name in [each for each in sys.modules if each.partition(".")[0] == "bench"]:
+        monkeypatch.delitem(sys.modules, name)
     # A module that a test rewrites may have the same name, size and second as before.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     # The suite's conftest.py replaces these in this process; monkeypatch restores them.
