@@ -279,6 +279,7 @@ def test_skipped():
 def test_mutants_are_tried_by_the_tests_that_run_them(tmp_path):
     (tmp_path / "root" / "harness").mkdir(parents=True)
     (tmp_path / "root" / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+    (tmp_path / "root" / "harness" / "__init__.py").touch()
     module = tmp_path / "root" / "harness" / "small.py"
     module.write_text(MODULE)
     (tmp_path / "root" / "tests").mkdir()

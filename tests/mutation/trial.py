@@ -118,6 +118,7 @@ def _run(folder: Path, tests: list[str], plugin: object | None, compiling: bool)
     os.environ["OMP_WAIT_POLICY"] = "passive"
     sys.dont_write_bytecode = not compiling
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ.pop("PYTHONPATH", None)  # programs that a test starts find the copy, too
     if isinstance(plugin, Tracing):
         tracer = Path(sitecustomize.__file__).parent
         os.environ |= {"MUTATION_ROOT": str(root), "PYTHONPATH": str(tracer)}
