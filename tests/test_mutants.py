@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from tests.mutation import __main__ as mutation
 from tests.mutation import results
 from tests.mutation.__main__ import EQUIVALENT, main
 from tests.mutation.choice import TESTS, chosen_tests, modules
@@ -145,6 +146,34 @@ def test_the_summary_counts_neither_equivalent_mutants_nor_modules_without_a_res
         "13 of 14 mutants of 2 modules were detected (92.9%), without equivalent ones"
     )
     assert summary([], found, {}).startswith("0 of 0 mutants of 0 modules were detected, ")
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_module_whose_tests_cannot_run_costs_no_other_result(monkeypatch, capsys, fails):
+    first, *others = [module for module in modules(["harness"]) if module not in EQUIVALENT][:3]
+
+    def tried(module, copy, traced):
+        if fails and module == first:
+            raise RuntimeError(f"the tests of {module} ended early: no reason")
+        return Result("", 4, [])
+
+    kept = []
+    monkeypatch.setattr(mutation, "Copy", lambda folder: None)
+    monkeypatch.setattr(mutation, "_tried", tried)
+    monkeypatch.setattr(mutation, "keep_result", lambda module, result: kept.append(module))
+    assert main([first, *others]) == fails
+    assert sorted(kept) == sorted(others if fails else [first, *others])
+    out, err = capsys.readouterr()
+    assert err == (f"the tests of {first} ended early: no reason\n" if fails else "")
+    found = "8 of 8 mutants of 2" if fails else "12 of 12 mutants of 3"
+    assert out.endswith(f"{found} modules were detected (100.0%), without equivalent ones\n")
+
+
+def test_no_mutant_is_detected_without_tests(tmp_path):
+    copy = Copy.__new__(Copy)
+    copy._folder = copy._root = tmp_path
+    found = copy.trials("m.py", [*mutants("a < b")], Order("m.py", []), set())
+    assert [trial.detected for trial in found] == [False, False]
 
 
 def lines_of(source, change):

@@ -4,8 +4,8 @@
     make mutants ARGS="harness/stats.py harness/report"    # these again: a module, and all of a folder
 
 It prints the mutants that no test detected. The exit status is 1 if one of them is not listed as
-equivalent in `equivalent.toml`, or if a listed one was detected. `results.json` keeps what was found for
-each module, until the module or its tests change.
+equivalent in `equivalent.toml`, if a listed one was detected, or if a module's tests could not be run.
+`results.json` keeps what was found for each module, until the module or its tests change.
 """
 
 from __future__ import annotations
@@ -64,12 +64,16 @@ def main(wanted: Sequence[str]) -> int:
         or known[module].digest != digest_of(module, chosen_tests(module))
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for module, result in _results(left, Path(folder)):
+        for module, result in _results(left, Path(folder)) if left else ():
             keep_result(module, result)
+            known[module] = result
             print(f"{module}: {result.mutants} mutants, {len(result.survivors)} survived", flush=True)
-    results, failed = read_results(), False
+            left.remove(module)
+    failed = bool(left)
     for module in chosen:
-        listed, survivors = LISTED.get(module, []), results[module].survivors
+        if module in left:
+            continue  # why it has no result is printed
+        listed, survivors = LISTED.get(module, []), known[module].survivors
         for change in survivors:
             if not any(matches(change, each) for each in listed):
                 failed = True
@@ -78,17 +82,18 @@ def main(wanted: Sequence[str]) -> int:
             if not any(matches(change, each) for change in survivors):
                 failed = True
                 print(f"{module}: listed as equivalent, but detected: {each}")
-    print(summary(chosen, results, LISTED))
+    print(summary([module for module in chosen if module not in left], known, LISTED))
     return 1 if failed else 0
 
 
 def _results(modules: Sequence[str], folder: Path) -> Iterator[tuple[str, Result]]:
-    """Tries the mutants of modules on all cores; yields each module's result when it is there."""
-    cores = len(available_cores())
+    """Tries the mutants of modules on all cores; yields each module's result when it is there.
+
+    If a module's tests cannot be run, it prints why, and the others are tried all the same.
+    """
+    workers = min(len(available_cores()), len(modules))
     copies: Queue[Copy] = Queue()
     traces: defaultdict[str, _Traced] = defaultdict(_Traced)
-    for number in range(cores):
-        copies.put(Copy(folder / str(number)))
 
     def result(module: str) -> tuple[str, Result]:
         copy = copies.get()
@@ -97,9 +102,14 @@ def _results(modules: Sequence[str], folder: Path) -> Iterator[tuple[str, Result
         finally:
             copies.put(copy)
 
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(workers) as pool:
+        for copy in pool.map(Copy, [folder / str(number) for number in range(workers)]):
+            copies.put(copy)
         for each in as_completed([pool.submit(result, module) for module in modules]):
-            yield each.result()
+            try:
+                yield each.result()
+            except RuntimeError as error:
+                print(error, file=sys.stderr, flush=True)
 
 
 class _Traced:

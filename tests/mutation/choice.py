@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .tracing.sitecustomize import PACKAGES
 from .trial import ROOT
-
-PACKAGES = ("bench", "examples", "harness", "model")
 
 # The test files of each module, or of all modules in a folder, the fastest first, because the first
 # failure ends a trial. The longest path counts.

@@ -1,7 +1,7 @@
 """What `make mutants` found for each module, kept until the module or its tests change.
 
 So a run that was stopped continues with the modules that are left, and the next one tries only what has
-changed. `results.json` is committed: a session on another machine continues too.
+changed. `results.json` is committed: a run on another machine continues too.
 """
 
 from __future__ import annotations
