@@ -4,9 +4,29 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
+
+import pytest
+
+EXERCISES = (
+    "test_1_minibatch_size",
+    "test_2_constant_init",
+    "test_3_online_gradient",
+    "test_4_adam_vs_sgd",
+)
+
+
+def numbered(cases: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[Any]:
+    """Returns parameters (exercise, test, case) of a test for these cases, by exercise and test."""
+    return [
+        pytest.param(module, test, case, id=f"{module[5:6]}-{test.removeprefix('test_')}-{number}")
+        for module, tests in cases.items()
+        for test, of_test in tests.items()
+        for number, case in enumerate(of_test)
+    ]
 
 
 def call_test(module: ModuleType, name: str, given: dict[str, Any]) -> None:

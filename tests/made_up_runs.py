@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.exercise import Published
+from harness.exercise import Published, row_name
 from harness.files.record import Decision, TrainingRecord
 from harness.files.summary import Summary
 from harness.report.load import Run
@@ -203,3 +203,5 @@ def run_of(
 
 
 RUN = run_of(TRAININGS)
+ONE, TWO = RUN.summary.exercises
+CASES = {row_name(case.id): case for case in RUN.summary.cases}

@@ -20,17 +20,12 @@ from model.data.mnist import Data
 from model.experiment import Experiment
 from model.observers import STREAM, UNIT_SYMMETRY
 from model.optimizers import SGD, Adam
-from tests.bench_modules import bench_module
+from tests.bench_modules import EXERCISES, bench_module
 from tests.conftest import ROOT
 from tests.data import first
 from tests.made_up_runs import trained
 
-ONE, TWO, THREE, FOUR = MODULES = (
-    "test_1_minibatch_size",
-    "test_2_constant_init",
-    "test_3_online_gradient",
-    "test_4_adam_vs_sgd",
-)
+ONE, TWO, THREE, FOUR = EXERCISES
 PUBLISHED = ROOT / "reports" / "published"
 
 # The assignment asks for batch sizes from 1 up at rate 0.1, for one common initial value such as 0, for
@@ -271,14 +266,14 @@ def test_every_document_that_quotes_a_published_run_is_one_of_the_study():
     assert {*study.documents} == quoting - {each.resolve() for each in others}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_the_rows_are_those_of_the_assignment_and_of_the_guesses(module):
     rows = bench_module(module).EXERCISE.rows
     expected = {name: Experiment(epochs=1, **settings) for name, settings in ROWS[module].items()}
     assert [(row.name, row.experiment) for row in rows] == [*expected.items()]
 
 
-@pytest.mark.parametrize(("module", "number"), [(module, int(module[5])) for module in MODULES])
+@pytest.mark.parametrize(("module", "number"), [(module, int(module[5])) for module in EXERCISES])
 def test_an_exercise_has_its_parts(module, number):
     exercise = bench_module(module).EXERCISE
     source, figure, measurements, observers, figures = PARTS[module]
@@ -292,7 +287,7 @@ def test_an_exercise_has_its_parts(module, number):
     assert exercise.story.__name__ == told[module]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_what_the_assignment_leaves_open_is_a_guess(module):
     guesses = " ".join(bench_module(module).EXERCISE.guesses)
     said = {
@@ -305,14 +300,14 @@ def test_what_the_assignment_leaves_open_is_a_guess(module):
         assert each in guesses
 
 
-@pytest.mark.parametrize(("module", "quick"), [*zip(MODULES, (5, 3, 3, 3), strict=True)])
+@pytest.mark.parametrize(("module", "quick"), [*zip(EXERCISES, (5, 3, 3, 3), strict=True)])
 def test_the_assignment_trains_for_100_epochs_and_the_quick_scale_for_fewer(module, quick):
     study, exercise = load_study(ROOT / "bench").study, bench_module(module).EXERCISE
     assert [study.epochs(exercise, scale) for scale in ("quick", "paper")] == [quick, 100]
     assert exercise.epochs == {"quick": quick}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_a_claims_source_is_where_the_assignment_says_so(module):
     sections = {test: section for section, of in CLAIMS[module].items() for test in of}
     found = claims(module)
@@ -323,7 +318,7 @@ def test_a_claims_source_is_where_the_assignment_says_so(module):
         assert claim.criterion.endswith((".", ".)")), test
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_a_claim_is_shown_in_the_figure_of_what_it_compares(module):
     figures = {test: figure for figure, of in SHOWN[module].items() for test in of}
     found = claims(module)
@@ -333,7 +328,7 @@ def test_a_claim_is_shown_in_the_figure_of_what_it_compares(module):
     }
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_the_expected_verdict_is_that_of_all_full_runs(module):
     """Some leave it open; of claims without an expected verdict, the reason is known."""
     vary = set().union(*VARY.values())
@@ -348,14 +343,14 @@ def test_the_expected_verdict_is_that_of_all_full_runs(module):
             assert found or test == "online_does_not_converge_above_0_0001"
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_claims_that_need_more_epochs_are_not_decided_at_the_quick_scale(module):
     for test, claim in claims(module).items():
         found = verdicts(module, test, "quick")
         assert found == {NOT_TESTABLE} if claim.needs else found and NOT_TESTABLE not in found, test
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", EXERCISES)
 def test_a_remark_explains_each_row_that_a_full_run_finds_ten_points_from_the_published_accuracy(module):
     far = {
         row_name(case["id"])

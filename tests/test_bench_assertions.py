@@ -10,7 +10,7 @@ import harness.plugin.claims
 from harness.claim import claims_of
 from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained
-from tests.bench_modules import bench_module, call_test
+from tests.bench_modules import bench_module, call_test, numbered
 from tests.test_claims_on_the_fence import seeds
 from tests.test_known_claims import BASE, EPOCHS, FOUR, ONE, SIZES, THREE, TWO, flat, training
 
@@ -173,15 +173,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("module", "test", "case"),
-    [
-        pytest.param(module, test, case, id=f"{module[5:6]}-{test.removeprefix('test_')}-{number}")
-        for module, tests in CASES.items()
-        for test, cases in tests.items()
-        for number, case in enumerate(cases)
-    ],
-)
+@pytest.mark.parametrize(("module", "test", "case"), numbered(CASES))
 def test_an_assertion_holds_up_to_its_limit(monkeypatch, module, test, case):
     changes, given, expected = case
     exercise = bench_module(module).EXERCISE

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.optimizers import SGD
-from tests.bench_modules import bench_module
+from tests.bench_modules import bench_module, numbered
 from tests.made_up_runs import trained
 from tests.test_known_claims import (
     BASE,
@@ -111,15 +111,7 @@ OPEN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("module", "test", "changes"),
-    [
-        pytest.param(module, test, changes, id=f"{module[5:6]}-{test.removeprefix('test_')}-{number}")
-        for module, tests in OPEN.items()
-        for test, cases in tests.items()
-        for number, changes in enumerate(cases)
-    ],
-)
+@pytest.mark.parametrize(("module", "test", "changes"), numbered(OPEN))
 def test_seeds_that_disagree_leave_it_open(monkeypatch, module, test, changes):
     rows = every(module) | changes
     holds, evidence = decided(monkeypatch, module, test, rows, {})

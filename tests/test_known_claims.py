@@ -15,15 +15,12 @@ from harness.exercise import Row
 from harness.plugin.claim_looks import Look
 from harness.plugin.claims import Trained
 from model.optimizers import SGD, Adam
-from tests.bench_modules import bench_module, call_test
+from tests.bench_modules import EXERCISES, bench_module, call_test, numbered
 from tests.data import made_up_training
 
 EPOCHS = 10
 
-ONE, TWO, THREE, FOUR = (
-    f"test_{name}"
-    for name in ("1_minibatch_size", "2_constant_init", "3_online_gradient", "4_adam_vs_sgd")
-)
+ONE, TWO, THREE, FOUR = EXERCISES
 # By exercise, each row's final test accuracy.
 BASE = {
     ONE: {
@@ -521,12 +518,7 @@ CASES = {
         ],
     },
 }
-ALL = [
-    pytest.param(module, test, case, id=f"{module[5:6]}-{test.removeprefix('test_')}-{number}")
-    for module, tests in CASES.items()
-    for test, cases in tests.items()
-    for number, case in enumerate(cases)
-]
+ALL = numbered(CASES)
 
 
 @pytest.mark.parametrize(("module", "test", "case"), ALL)

@@ -33,19 +33,19 @@ from model.dataset import FASHION_MNIST
 from model.experiment import Experiment
 from tests import reports
 from tests.made_up_runs import (
+    CASES,
     FIRST,
+    ONE,
     RUN,
     SECOND,
     SGD,
     TRAININGS,
+    TWO,
     Adam,
     claim,
     run_of,
     trained,
 )
-
-ONE, TWO = RUN.summary.exercises
-CASES = {case.id.partition("[")[2].rstrip("]"): case for case in RUN.summary.cases}
 
 
 def row(optimizer, *ends, **how):

@@ -33,21 +33,21 @@ from harness.verdicts import (
 from harness.wording import counted, first_few, format_duration, format_rate
 from tests import reports
 from tests.made_up_runs import (
+    CASES,
     FIRST,
     FULL,
+    ONE,
     PUBLISHED,
     RUN,
     SECOND,
     SGD,
     TRAININGS,
+    TWO,
     Adam,
     claim,
     run_of,
     trained,
 )
-
-ONE, TWO = RUN.summary.exercises
-CASES = {case.id.partition("[")[2].rstrip("]"): case for case in RUN.summary.cases}
 
 
 def table_of(text):

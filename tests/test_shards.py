@@ -13,7 +13,7 @@ from harness.files import sealed
 from harness.files.summary import Summary
 from harness.plugin.shards import cut
 from harness.study import load_study
-from tests.bench_modules import bench_module
+from tests.bench_modules import EXERCISES, bench_module
 from tests.conftest import ROOT
 
 CLAIMS = """
@@ -35,19 +35,13 @@ def test_measured(trained, measured, decide):
     trained("sgd-lr1.0")
     decide(measured("odd") == [{"x": 0}], "Yes.")
 """
-BENCH = (
-    "test_1_minibatch_size",
-    "test_2_constant_init",
-    "test_3_online_gradient",
-    "test_4_adam_vs_sgd",
-)
 
 
 def quick_costs():
     study = load_study(ROOT / "bench").study
     return {
         f"{name}[{row.name}]": nominal_seconds(study.experiment(exercise, row, "quick", "mnist"), "auto")
-        for name in BENCH
+        for name in EXERCISES
         for exercise in [bench_module(name).EXERCISE]
         for row in exercise.rows
     }
