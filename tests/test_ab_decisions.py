@@ -49,7 +49,7 @@ def test_equal_ratios_decide_nothing_before_the_first_level(ratio):
 
 
 def test_the_last_look_detects_at_its_part_of_the_level_shared_by_the_rows():
-    """Of 1 % it spends the 4 of 12 passes since the eighth."""
+    """It may spend 4/12 of the level of 1 %, as the look before it was after eight of twelve passes."""
     asked = []
     difference = SimpleNamespace(detectable=lambda level: asked.append(level) or 0.05)
     assert detectable_change(SimpleNamespace(difference=difference), 5) == pytest.approx(

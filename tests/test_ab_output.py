@@ -368,7 +368,7 @@ def test_a_row_is_prepared(prepared):
 
 
 def test_earlier_checkouts_are_prepared(prepared):
-    """Their engines take no experiment, and their exercises a scale; their experiments are plain."""
+    """There, engines take no experiment, exercises take a scale, and experiments are plain objects."""
 
     def of_scale(row, scale, dataset):
         return SimpleNamespace(dataset=dataset, epochs=len(scale), batch_size=10)

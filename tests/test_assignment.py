@@ -308,7 +308,7 @@ def test_the_assignment_trains_for_100_epochs_and_the_quick_scale_for_fewer(modu
 
 
 @pytest.mark.parametrize("module", EXERCISES)
-def test_a_claims_source_is_where_the_assignment_says_so(module):
+def test_each_claim_names_its_section_of_the_assignment(module):
     sections = {test: section for section, of in CLAIMS[module].items() for test in of}
     found = claims(module)
     assert {*found} == {*sections}
@@ -351,7 +351,7 @@ def test_claims_that_need_more_epochs_are_not_decided_at_the_quick_scale(module)
 
 
 @pytest.mark.parametrize("module", EXERCISES)
-def test_a_remark_explains_each_row_that_a_full_run_finds_ten_points_from_the_published_accuracy(module):
+def test_rows_ten_points_from_the_published_accuracy_have_a_remark(module):
     far = {
         row_name(case["id"])
         for run in runs("paper")

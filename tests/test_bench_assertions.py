@@ -38,7 +38,7 @@ def outcomes(monkeypatch, module, test, rows, **given):
 
 
 def ends(*values, before=0.5):
-    """Returns a row that each seed ends with its value of, and has `before` until then."""
+    """Returns a row whose seeds end at these accuracies, and stay at `before` until then."""
     return {"test_accuracy": seeds(*([before] * EPOCHS + [value] for value in values))}
 
 

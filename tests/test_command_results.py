@@ -182,7 +182,7 @@ def test_a_row_or_all_of_them_together_raise_an_alarm(slow, together, alarm):
 
 
 def test_suspects_and_controls_are_trained_again_as_often_as_by_the_gate(monkeypatch):
-    """Suspects stay: three retrainings of a and b, the last without b; both are made slower, too."""
+    """Row a stays suspect, so a and its control b are trained three times more, b but twice."""
     seen = []
 
     def judge(trainings, saved, percent):
@@ -210,7 +210,7 @@ def test_suspects_and_controls_are_trained_again_as_often_as_by_the_gate(monkeyp
 
 
 def test_rates_of_the_time_gate(monkeypatch):
-    """In each of four draws: an alarm in every second, six rows trained again, one of two rows over."""
+    """Of four draws, two raise an alarm; each trains six rows again, and one of two rows is noisy."""
     monkeypatch.setattr(calibrate, "DRAWS", 4)
     calls = []
 
@@ -254,7 +254,7 @@ def learned_run(*accuracies):
 
 
 def test_rates_of_the_accuracy_gate(monkeypatch):
-    """Of three rows, one is constant and one varies by more than 0.3 points: drops are of the other."""
+    """One row is constant and one varies by more than 0.3 points: only the third is lowered."""
     monkeypatch.setattr(calibrate, "DRAWS", 4)
     monkeypatch.setattr(calibrate, "targets_of", lambda info: [*info.epochs_to])
     compared = []

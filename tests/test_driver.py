@@ -549,7 +549,7 @@ def test_only_a_lost_head_node_ends_the_watch(session, monkeypatch, error, turns
     assert {str(each) for _, each in of.done if _ == "short"} == {f"the cluster failed: {error}"}
 
 
-def test_a_function_that_does_not_return_in_time_is_given_up():
+def test_a_call_that_does_not_return_in_time_is_abandoned():
     going_on = threading.Event()
     assert driver._within(10, lambda: {"a": 1}) == {"a": 1}
     with pytest.raises(TimeoutError, match=r"^its head node does not answer; continue with --resume"):

@@ -157,7 +157,7 @@ def record(content):
     return SimpleNamespace(model_dump=lambda mode: content if mode == "json" else None)
 
 
-def test_seeds_that_are_added_leave_the_times_of_the_runs_own():
+def test_added_seeds_do_not_change_the_times_of_the_first_seeds():
     before = {**part([3, 1]), "added": [{"seeds": [1], "seconds": 7.0}]}
     more = part([8, 2], seconds=(0.0, 9.0, 11.0), threads=4)
     found = with_more_seeds(record(before), more)
@@ -231,14 +231,16 @@ def readings(monkeypatch, *, steal=0, load=0.0, rates=(2000, 2000), cores=(4, 4)
     ],
     ids=str,
 )
-def test_what_disturbs_a_machine_is_told_from_a_limit_on(monkeypatch, given, told):
+def test_a_disturbance_is_reported_from_its_limit_on(monkeypatch, given, told):
     assert readings(monkeypatch, **given) == ([] if told is None else [told])
 
 
 @pytest.mark.parametrize(
     ("seconds", "steal", "share"), [(1, 0.5, "50.0%"), (0.5, 0.25, "50.0%"), (1, None, None)]
 )
-def test_a_short_time_counts_and_not_every_system_knows_it(monkeypatch, seconds, steal, share):
+def test_steal_is_a_share_of_the_elapsed_time_where_the_system_reports_it(
+    monkeypatch, seconds, steal, share
+):
     kind = type("Times", (tuple,), {})
     before, after = kind([5.0]), kind([5.0 + seconds])
     if steal is not None:
@@ -249,12 +251,12 @@ def test_a_short_time_counts_and_not_every_system_knows_it(monkeypatch, seconds,
     assert DisturbanceWatch()._steal() == told
 
 
-def test_a_system_without_a_load_average_tells_none(monkeypatch):
+def test_a_system_without_a_load_average_reports_none(monkeypatch):
     monkeypatch.delattr("os.getloadavg")
     assert DisturbanceWatch()._load() == []
 
 
-def test_without_passed_time_or_a_clock_nothing_is_told(monkeypatch):
+def test_nothing_is_reported_before_time_has_passed_or_without_a_clock_frequency(monkeypatch):
     now = psutil.cpu_times()
     monkeypatch.setattr(psutil, "cpu_times", lambda: now)
     assert DisturbanceWatch()._steal() == []

@@ -195,8 +195,8 @@ def test_every_claim_is_decided_both_ways_and_left_open():
         assert {case[-1] for case in cases} == {True, False, None}, test
 
 
-def test_an_epoch_out_of_line_makes_no_optimizer_sooner():
-    """Both are there after three epochs, and only a delay of the first makes momentum slower."""
+def test_a_delayed_epoch_makes_no_optimizer_the_first_to_get_there():
+    """Both take three epochs; momentum takes longer only because its first epoch was delayed."""
     found = trained({("adam", 0.1): at(3), ("momentum", 0.1): at(3)})
     of_momentum = found[claims.MOMENTUM]
     delayed = 4.0 * (np.arange(EPOCHS + 1) > 0) + np.arange(EPOCHS + 1)

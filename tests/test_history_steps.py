@@ -677,7 +677,7 @@ def test_a_planted_step_is_found_within_the_nights_since_it(monkeypatch):
     }  # fmt: skip
 
 
-def test_a_change_point_of_otavas_is_at_most_three_nights_off(monkeypatch):
+def test_otava_finds_a_step_if_it_is_at_most_three_nights_off(monkeypatch):
     seen = []
     monkeypatch.setattr(
         replays, "_otava", lambda chosen, _: seen.extend(chosen) or [[37, 9], [43], [36], [44], []]

@@ -196,7 +196,7 @@ def compiled(source):
     return compile(source, "m.py", "exec")
 
 
-def test_the_functions_that_a_mutant_changes_are_found_with_those_around_them():
+def test_a_mutant_changes_its_function_and_those_around_it():
     source = "import a\nclass A:\n    def f(self):\n        g = lambda: {}\n        return g\nB = {}\n"
     before = compiled(source.format(1, 2))
     changed = changed_functions(before, compiled("\n" + source.format(3, 2)))
@@ -232,7 +232,7 @@ def names(tests):
     return [test.name for test in tests]
 
 
-def test_tests_of_a_line_run_in_the_order_of_their_time_after_the_last_that_detected_a_mutant():
+def test_the_last_tests_to_detect_a_mutant_run_first_and_then_the_fastest():
     tests = [traced("slow", 9, 1, 2), traced("fast", 1, 2), traced("other", 2, 2, 3)]
     order = Order("m.py", [*tests, TracedTest("of another module", 0, {"n.py": frozenset([2])})])
     assert names(order.tests({2})) == ["fast", "other", "slow"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from harness import ownership, paths, processes, run_folders
 from harness.accuracy import end_apart, ends_above, format_accuracy
@@ -153,9 +154,7 @@ def test_an_experiment_has_the_values_of_a_query(query, found):
     assert matches(Experiment(optimizer=SGD(0.1), batch_size=32, epochs=1), query) is found
 
 
-def test_a_class_of_optimizers_is_no_subclass_and_may_be_wrapped():
-    import torch
-
+def test_a_query_for_an_optimizer_finds_that_class_alone_also_if_it_is_wrapped():
     adamw = Experiment(optimizer=AdamW(0.1), batch_size=32, epochs=1)
     assert (matches(adamw, {"optimizer": Adam}), matches(adamw, {"optimizer": AdamW})) == (False, True)
     wrapped = Experiment(optimizer=Torch(torch.optim.NAdam, 0.1), batch_size=32, epochs=1)

@@ -34,7 +34,7 @@ def functions_of(path: str) -> dict[Key, list[FunctionType]]:
     """Returns all functions of this process that were defined in a file."""
     found = defaultdict(list)
     for each in gc.get_objects():
-        # (isinstance asks some objects of PyTorch, which warn)
+        # isinstance would make some objects of PyTorch warn.
         if type(each) is FunctionType and each.__code__.co_filename == path:
             found[each.__code__.co_qualname, each.__code__.co_firstlineno].append(each)
     return found

@@ -78,7 +78,7 @@ class Tracing:
         _add(_read(self._folder / "collection", imported=True), traces.imported)
         for number, item in enumerate(session.items):
             for each in gc.get_objects():
-                # (isinstance asks some objects of PyTorch, which warn)
+                # isinstance would make some objects of PyTorch warn.
                 if type(each) is functools._lru_cache_wrapper and _is_ours(each.__module__):
                     each.cache_clear()
             path = self._folder / str(number)
