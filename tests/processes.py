@@ -33,6 +33,7 @@ _FORKS.set_forkserver_preload(
     [
         "pytest",
         "torch",
+        "ray",
         "tests.data",
         "tests.processes",
         "model.train",

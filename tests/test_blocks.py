@@ -136,7 +136,9 @@ def test_ray_that_is_not_installed_is_named(monkeypatch):
         Connection("auto", None, print)
 
 
-@pytest.mark.parametrize("address", ["", "host", "host:", ":1", "a b:1", "host:123456", "ray://a:1"])
+@pytest.mark.parametrize(
+    "address", ["", "host", "host:", ":1", "a b:1", "host:123456", "host:65536", "ray://a:1"]
+)
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ClusterError, match=r"^'.*' is not an address; expected auto or HOST:PORT$"):
         reach(address)

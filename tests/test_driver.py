@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -621,6 +622,7 @@ def outputs(monkeypatch):
     def outputs(*texts):
         left = iter(texts)
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+        monkeypatch.setattr(address.socket, "create_connection", lambda *_: nullcontext())
         monkeypatch.setattr(
             address, "_health", lambda _: modes.append(os.environ.get("RAY_AUTH_MODE")) or next(left)
         )
@@ -635,6 +637,29 @@ def test_an_address_that_answers(outputs, given):
     modes = outputs("")
     address.reach(given)
     assert modes == [None]
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port", "error"),
+    [
+        ("host:1", "host", 1, ConnectionRefusedError),
+        ("1.2.3.4:65535", "1.2.3.4", 65535, TimeoutError),
+        ("[fe80::1]:6379", "fe80::1", 6379, OSError("unreachable")),
+        ("a..b:6379", "a..b", 6379, UnicodeError("label empty or too long")),
+    ],
+)
+def test_where_nothing_listens_ray_is_not_asked(monkeypatch, given, host, port, error):
+    asked = []
+
+    def refused(place, seconds):
+        asked.append((*place, seconds))
+        raise error
+
+    monkeypatch.setattr(address.socket, "create_connection", refused)
+    monkeypatch.setattr(address, "_health", None)
+    with pytest.raises(ClusterError, match=rf"^'{re.escape(given)}' does not answer; check the address"):
+        address.reach(given)
+    assert asked == [(host, port, 5)]
 
 
 def test_a_cluster_that_asks_for_a_token_is_given_it(outputs):

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import ROOT
+from harness.cluster import address
+from harness.cluster.address import ClusterError
+from tests.processes import Session
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make test-cluster"),
@@ -92,29 +95,19 @@ class Study:
 
     def __init__(self, folder: Path):
         self.path = folder
-        for name, text in (
-            ("conftest.py", CONFTEST),
-            ("halved.py", OPTIMIZER),
-            ("test_rates.py", MODULE),
-        ):
-            (folder / name).write_text(text)
+        (folder / "halved.py").write_text(OPTIMIZER)
+        (folder / "test_rates.py").write_text(MODULE)
 
-    def start(self, *args: str, plugin: str = "", page: bool = False) -> subprocess.Popen[str]:
-        """Starts a session in the background; its output is in `output.txt`."""
-        (self.path / "plugin.py").write_text(f"{plugin}\n{'' if page else WITHOUT_A_PAGE}")
-        command = [sys.executable, "-m", "pytest", "-p", "tests.small", "-p", "plugin", "."]
-        with (self.path / "output.txt").open("w") as output:
-            return subprocess.Popen(
-                [*command, "--engine=eager", "-p", "no:cacheprovider", *args],
-                cwd=self.path,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{self.path}", "COLUMNS": "200"},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+    def start(self, *args: str, code: str = "", page: bool = False) -> Session:
+        """Starts a session in the background, after `code`; its output is in `output.txt`."""
+        (self.path / "conftest.py").write_text(CONFTEST + code + ("" if page else WITHOUT_A_PAGE))
+        options = ["-p", "tests.small", "-p", "no:cacheprovider", "--engine=eager"]
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("COLUMNS", "200")
+            return Session([*options, *args, "."], self.path, self.path / "output.txt")
 
-    def run(self, *args: str, **options) -> int:
-        """Runs a session; returns its exit status."""
+    def run(self, *args: str, **options) -> int | None:
+        """Runs a session; returns its exit status, None after 100 seconds."""
         return self.start(*args, **options).wait(100)
 
     @property
@@ -126,9 +119,9 @@ class Study:
         found = [json.loads(path.read_text()) for path in (self.path / folder / "runs").glob("*.json")]
         return {re.search(r"\[(.+)\]", each["id"])[1]: each for each in found}
 
-    def refused(self, *args: str, plugin: str = "") -> str:
+    def refused(self, *args: str, code: str = "") -> str:
         """Returns the line that refuses a session."""
-        assert self.run(*args, plugin=plugin) == pytest.ExitCode.USAGE_ERROR
+        assert self.run(*args, code=code) == pytest.ExitCode.USAGE_ERROR
         (line,) = [line for line in self.output.splitlines() if line.startswith("ERROR: ")]
         return line
 
@@ -192,12 +185,12 @@ def trainings(cluster) -> list[psutil.Process]:
 
 def test_rows_are_those_of_this_machine(cluster, study):
     """Equal to the last digit, with a class of the study's own, in blocks of seeds, as reports say."""
-    address = f"--cluster={cluster.address}"
+    there = f"--cluster={cluster.address}"
     one_core = "import os\nos.sched_setaffinity(0, [*os.sched_getaffinity(0)][:1])"
-    assert study.run("--replicates=2", "--report-dir=here", plugin=one_core) == 0, study.output
+    assert study.run("--replicates=2", "--report-dir=here", code=one_core) == 0, study.output
     alone = study.records("here")
     selected = ["-k", "not 0.25", "--replicates=2", "--report-dir=there", "--save-weights"]
-    assert study.run(address, *selected, "-n2", page=True) == 0, study.output
+    assert study.run(there, *selected, "-n2", page=True) == 0, study.output
     records = study.records("there")
     assert {*records} == {*ROWS}  # a claim asked for the row that was not selected
     for name, record in records.items():
@@ -242,7 +235,7 @@ def test_a_killed_session_ends_its_trainings_and_is_resumed(cluster, study):
     study.wait_for(
         lambda: (study.path / "report" / "runs").exists() and study.records("report"), session
     )
-    session.send_signal(signal.SIGKILL)
+    session.kill()
     session.wait()
     before = {name: record["checksum"] for name, record in study.records("report").items()}
     end = time.monotonic() + 20
@@ -259,7 +252,7 @@ def test_a_killed_session_ends_its_trainings_and_is_resumed(cluster, study):
 def test_ctrl_c_ends_the_trainings_and_keeps_the_finished_rows(cluster, study):
     session = study.start(f"--cluster={cluster.address}", "--scale=endless", "--report-dir=report")
     study.wait_for(lambda: trainings(cluster), session)
-    session.send_signal(signal.SIGINT)
+    os.kill(session.pid, signal.SIGINT)
     assert session.wait(30) == pytest.ExitCode.INTERRUPTED, study.output
     end = time.monotonic() + 20
     while trainings(cluster):
@@ -288,7 +281,7 @@ def test_a_full_cluster_is_waited_for_and_named(cluster, study):
             assert other.poll() is None
             time.sleep(0.1)
         impatient = "import harness.cluster.driver\nharness.cluster.driver._PATIENCE_SECONDS = 0.5"
-        session = study.start(f"--cluster={cluster.address}", "-k", "1.0", "-v", plugin=impatient)
+        session = study.start(f"--cluster={cluster.address}", "-k", "1.0", "-v", code=impatient)
         line = "waiting for the cluster, whose cores are in use"
         study.wait_for(lambda: line in study.output, session)
     finally:
@@ -310,7 +303,7 @@ harness.results.store.Store.put = put
 
 
 def test_a_full_disk_ends_the_session_in_one_line(cluster, study):
-    status = study.run(f"--cluster={cluster.address}", "-k", "1.0", plugin=FULL)
+    status = study.run(f"--cluster={cluster.address}", "-k", "1.0", code=FULL)
     assert status == pytest.ExitCode.INTERRUPTED, study.output
     line = "the session ends, since results cannot be written: x.json cannot be written: No space left"
     assert study.output.count(line) == 1
@@ -320,7 +313,7 @@ def test_another_version_of_pytorch_is_refused(cluster, study):
     other = (
         "import harness.cluster.connection\nharness.cluster.connection.version = lambda _: '1.13.1+cpu'"
     )
-    line = study.refused(f"--cluster={cluster.address}", plugin=other)
+    line = study.refused(f"--cluster={cluster.address}", code=other)
     assert re.fullmatch(
         r"ERROR: --cluster: the node \S+ \(\S+\) has torch [\d.]+; expected 1\.13\.1, as here", line
     )
@@ -351,7 +344,7 @@ def test_a_lost_head_node_costs_no_finished_row(study, monkeypatch):
     try:
         impatient = "import harness.cluster.driver\nharness.cluster.driver._HEAD_SECONDS = 3"
         arguments = (f"--cluster={lost.address}", "--scale=long", "--report-dir=report")
-        session = study.start(*arguments, plugin=impatient)
+        session = study.start(*arguments, code=impatient)
         runs = study.path / "report" / "runs"
         study.wait_for(lambda: runs.exists() and [*runs.glob("*.json")], session)
         lost.head_node.kill_gcs_server()
@@ -371,6 +364,14 @@ def test_an_address_where_nothing_answers_is_refused(study):
     assert line == (
         "ERROR: --cluster: '127.0.0.1:9' does not answer; check the address, and `ray status` there"
     )
+
+
+def test_an_address_where_something_else_listens_is_given_up(monkeypatch):
+    monkeypatch.setattr(address, "ANSWER_SECONDS", 3)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        given = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=rf"^'{given}' does not answer; check the address"):
+            address.reach(given)
 
 
 def test_without_tests_to_run_nothing_is_connected(study):
