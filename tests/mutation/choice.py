@@ -31,7 +31,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "harness/atomic_json.py": ("jsonfile",),
     "harness/claim.py": ("small_rules", "claims"),
-    "harness/cluster": ("driver", "blocks", "ray"),
+    "harness/cluster": ("driver", "blocks"),
     "harness/commands/ab.py": ("command_results", "ab"),
     "harness/commands/arguments.py": ("command_results", "children", "noise"),
     "harness/commands/bisect.py": ("ab_output", "bisect", "command_results"),
@@ -87,7 +87,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/plugin": ("options", "session", "claims", "collected"),
     "harness/plugin/claim_looks.py": ("seeds_until_decided",),
     "harness/plugin/claims.py": ("claims",),
-    "harness/plugin/cluster.py": ("ray",),
+    "harness/plugin/cluster.py": ("cluster_sessions",),
     "harness/plugin/fixtures.py": (
         "claims", "session", "benchmarks", "measurements", "faults", "proof",
     ),
