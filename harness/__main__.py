@@ -67,7 +67,7 @@ def _main(given: list[str]) -> int:
         else given
     )
     parser = _Parser(prog="python -m harness", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, what in _COMMANDS.items():
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if given[:1] == [name]:

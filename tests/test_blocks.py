@@ -66,6 +66,8 @@ def test_an_attempt_begins_anew():
     board = Board()
     started = board.begin(("row", 0), 1, "id-a", "a")
     board.update(("row", 0), {"epoch": 3, "waiting": "for b"})
+    first = {"attempt": 1, "node": "id-a", "host": "a", "running": True, "epoch": 3, "waiting": "for b"}
+    assert board.read() == {("row", 0): first}
     assert board.begin(("row", 0), 2, "id-b", "b") >= started >= 0
     board.begin(("row", 1), 1, "id-b", "b")
     state = {"attempt": 2, "node": "id-b", "host": "b", "running": True, "epoch": 0, "waiting": ""}
@@ -82,12 +84,22 @@ def running(epoch, loss=None, waiting="", node="a"):
     [
         ([None, None], [False, False], {"epoch": 0, "waiting": "waiting for the cluster"}),
         ([running(0), None], [False, False], {"epoch": 0, "waiting": "starting on a"}),
+        (
+            [running(0), running(0, node="b"), None],
+            [False] * 3,
+            {"epoch": 0, "waiting": "starting on b"},
+        ),
         ([running(0, waiting="for b")], [False], {"epoch": 0, "waiting": "for b"}),
         ([running(4, 1.0)], [False], {"epoch": 4, "loss": 1.0, "accuracy": 0.5, "seconds": 4}),
         (
             [running(4, 1.0), None],
             [False, False],
             {"epoch": 2, "loss": 1.0, "accuracy": 0.5, "seconds": 4},
+        ),
+        (
+            [running(5, 1.0), running(0), None],
+            [False] * 3,
+            {"epoch": 1, "loss": 1.0, "accuracy": 0.5, "seconds": 5},
         ),
         # The first has ended, though its last report was of epoch 4.
         (

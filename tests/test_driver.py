@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,6 +80,7 @@ class MadeUpRay:
 
     def get(self, reference, timeout=None):
         if reference == "board":
+            assert timeout == 60
             return self.states
         if isinstance(reference.result, Exception):
             raise reference.result
@@ -104,7 +106,7 @@ class Session:
     def __init__(self, folder, monkeypatch, device="cpu", cores=2, engine="auto", seeds=range(5)):
         self.ray, self.nodes = MadeUpRay(), {"id-a": 2, "id-b": 2}
         self.done, self.shown, self.told, self.asked = [], [], [], []
-        self.answers = [[{"engine": "eager", "left_out": {"numba": "too slow"}}] * 2] * 2
+        self.answers = [[{"engine": "eager", "left_out": {"numba": "too slow"}}] * 4] * 2
         self.threads = []
         of = [Node("id-a", "a (1.1)", machine()), Node("id-b", "b (1.2)", machine(cores=4))]
         self.connection = SimpleNamespace(
@@ -441,6 +443,42 @@ def test_a_failure_of_the_cluster_ends_the_rows_that_are_not_finished(session, e
     assert of.told == ([] if lost else ["joined", "closed"])
 
 
+def test_what_is_queued_fails_with_the_cluster(session):
+    of = session(seeds=(0,))
+    of.nodes = {"id-a": 1}
+    of.start("short", "long")
+    of.begin()
+    assert of.queued() == [("short", 0)]
+    of.cluster._fail(ValueError("odd"))
+    assert (of.queued(), {case for case, _ in of.done}) == ([], {"short", "long"})
+
+
+def test_each_block_on_a_gpu_takes_a_whole_one(session):
+    of = session(device="cuda")
+    of.rows["third"] = of.rows["short"]
+    of.nodes = {"id-a": 1, "id-b": 1}
+    of.start("short", "long", "third")
+    assert len(of.begin()) == 2
+
+
+def test_blocks_that_end_together_are_all_collected(session):
+    of = session(seeds=(0,))
+    of.rows |= {"third": of.rows["short"], "fourth": of.rows["short"]}
+    of.nodes = {"id-a": 8}
+    of.start("short", "long", "third", "fourth")
+    tasks = of.begin()
+    tasks["long", 0].result = of.ray.exceptions.NodeDiedError()
+    tasks["fourth", 0].result = ValueError("odd")
+    tasks["short", 0].result = {"error": "no such engine", "host": "b"}
+    tasks["third", 0].result = part((0,), "a")
+    of.cluster._collect()
+    ended = dict(of.done)
+    assert str(ended["fourth"]) == "the cluster could not train fourth: odd"
+    assert str(ended["short"]) == "the node b could not train short: no such engine"
+    assert ended["third"].record["blocks"][0]["node"] == "a"
+    assert of.queued() == [("long", 0)]
+
+
 def test_closing_cancels_what_runs(session):
     of = session(seeds=(0,))
     of.start("short", "long")
@@ -448,6 +486,15 @@ def test_closing_cancels_what_runs(session):
     of.cluster.close()
     assert of.ray.cancelled == running
     assert of.cluster._stopped.is_set()
+    assert of.told == ["started", "joined", "closed"]
+
+
+def test_what_cannot_be_cancelled_does_not_keep_the_connection_open(session, monkeypatch):
+    of = session(seeds=(0,))
+    of.start("short")
+    of.begin()
+    monkeypatch.setattr(MadeUpRay, "cancel", None)
+    of.cluster.close()
     assert of.told == ["started", "joined", "closed"]
 
 
@@ -488,11 +535,12 @@ class Watched:
 
     def wait(self, seconds):
         assert seconds == 0.1
-        step = next(self.turns, None)
-        if step is None:
-            return True
-        self.now += step
-        return False
+        for step in self.turns:
+            if not callable(step):
+                self.now += step
+                return False
+            step()
+        return True
 
 
 @pytest.mark.parametrize(
@@ -510,6 +558,26 @@ def test_waiting_for_longer_than_ten_seconds_is_told(session, monkeypatch, turns
     of.told.clear()
     Watched(of, monkeypatch, turns)
     assert [line.rpartition("are ")[2] for line in of.told] == told
+
+
+def test_the_watch_begins_blocks_collects_results_and_gives_up_lost_blocks_once(session, monkeypatch):
+    of = session(seeds=(0,))
+    of.start("short", "long")
+    tasks = of.ray.tasks
+
+    def one_ends():
+        tasks[1].result = part((0,), "a")
+
+    def a_node_is_lost():
+        of.begun("long", 0, "b")
+        del of.nodes["id-b"]
+
+    Watched(of, monkeypatch, [0, 0.1, one_ends, 0.1, a_node_is_lost, 1, 0.1, 1, 1])
+    assert [(task.options["name"], task.args[4]) for task in tasks] == [
+        ("long", 1), ("short", 1), ("long", 2),
+    ]  # fmt: skip
+    assert [case for case, _ in of.done] == ["short"]
+    assert of.ray.cancelled == tasks[:1]
 
 
 def test_nothing_is_waited_for_while_a_block_trains_or_none_is_left(session, monkeypatch):
@@ -552,7 +620,7 @@ def test_only_a_lost_head_node_ends_the_watch(session, monkeypatch, error, turns
 
 def test_a_call_that_does_not_return_in_time_is_abandoned():
     going_on = threading.Event()
-    assert driver._within(10, lambda: {"a": 1}) == {"a": 1}
+    assert driver._within(10, lambda: time.sleep(0.05) or {"a": 1}) == {"a": 1}
     with pytest.raises(TimeoutError, match=r"^its head node does not answer; continue with --resume"):
         driver._within(0.01, lambda: going_on.wait(10) and {})
     going_on.set()

@@ -28,6 +28,12 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult,
     ast.Pow: ast.Mult,
 }
+# Arguments that change only how a figure or a help text looks, which people judge.
+_LOOKS = {
+    *("help", "metavar", "opacity", "strokeWidth", "strokeDash", "filled", "clip", "grid", "orient"),
+    *("labelAngle", "labelOverlap", "labelSeparation", "gradientLength", "tickCount", "tickMinStep"),
+    *("symbolOpacity", "symbolStrokeWidth", "symbolType", "nice", "padding"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Yields every mutant of a module's source.
 
     Not changed are strings (most are messages), annotations, code that only the type checker needs, the
-    arguments of `@dataclass`, and the `strict` of `zip`, which only guards against programming errors.
+    arguments of `@dataclass`, the `strict` of `zip`, which only guards against programming errors, and
+    arguments in `_LOOKS`.
     """
     encoded = source.encode()  # ast counts columns in bytes
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
@@ -86,6 +93,8 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "zip":
             todo += node.args
             continue
+        if isinstance(node, ast.keyword) and node.arg in _LOOKS:
+            continue
         for field, value in ast.iter_fields(node):
             if field not in ("annotation", "returns"):
                 todo += [each for each in _listed(value) if isinstance(each, ast.AST)]
@@ -120,7 +129,7 @@ def _expressions(node: ast.AST) -> Iterator[str]:
         case ast.IfExp(test, body, orelse):
             yield f"({ast.unparse(ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse))})"
         case ast.Call(function, arguments, [_, *_] as keywords):
-            for index in range(len(keywords)):
+            for index in (at for at, each in enumerate(keywords) if each.arg not in _LOOKS):
                 fewer = keywords[:index] + keywords[index + 1 :]
                 yield ast.unparse(ast.Call(function, arguments, fewer))
 
