@@ -26,6 +26,7 @@ from harness.cluster.connection import Connection, Node, line_of
 from harness.cluster.driver import MOST_ATTEMPTS, Cluster, ClusterRow
 from harness.cluster.task import Job, choose, digest_of, look, train_block
 from harness.exercise import Published, Row
+from harness.processes import environment
 from harness.results.records import to_record
 from model.dataset import MNIST
 from model.environment import version
@@ -751,6 +752,7 @@ def test_a_token_that_is_refused_is_not_tried_again(outputs, monkeypatch):
         ("Timed out", "does not answer; check the address"),
         ("ray ConnectionError", "does not answer; check the address"),
         ("Failed to connect to GCS", "does not answer; check the address"),
+        ("a\nb\nc: odd\n", "cannot be used: c: odd$"),
         ("a\nb: \x1b" + "c" * 400, r"cannot be used: b: \\x1b" + "c" * 293 + "$"),
     ],
 )
@@ -769,7 +771,10 @@ def test_rays_check_fails_with_its_output(monkeypatch, status, given, found):
 
     def run(command, **options):
         asked.append(command[3:])
-        assert options["timeout"] == 12
+        assert options == {
+            "env": environment(), "capture_output": True, "encoding": "utf-8", "errors": "replace",
+            "timeout": 12,
+        }  # fmt: skip
         return SimpleNamespace(returncode=status, stdout="out", stderr="err")
 
     monkeypatch.setattr(address.subprocess, "run", run)
@@ -1276,3 +1281,71 @@ def test_only_an_exclusive_block_takes_a_lease(monkeypatch, exclusive):
     with task._leased(job(exclusive=exclusive), 3, "applicant") as device:
         assert device == torch.device("cpu")
     assert leased == ([([torch.device("cpu")], 3, "applicant")] if exclusive else [])
+
+
+def test_a_block_is_trained_as_its_job_says(monkeypatch):
+    """With the exercise's observers, alone on its cores or not, and with the classes that travel."""
+    given, kept = [], []
+
+    def train(experiment, data, **how):
+        given.append((experiment.learning_rate, len(data.train_images), how))
+        raise model.engines.EngineError("that is all")
+
+    monkeypatch.setattr("harness.results.training.train_evenly", train)
+    monkeypatch.setattr("model.by_name.keep", kept.append)
+    monkeypatch.setattr("harness.hardware.lease.lease", lambda devices, *_: nullcontext(devices[0]))
+    experiment = trained(SGD(0.1), [0.1, 0.2], seconds=(0, 1)).experiment
+    pickled = pickle.dumps((experiment, ("an observer",), {"a.Class": 1}))
+    reporter = SimpleNamespace(waiting=lambda *_: None, after_epoch=lambda *_: None)
+    arrays = arrays_of_data()
+    of = job("eager", pickled=pickled, exclusive=True, keep_parameters=True)
+    assert task._trained(of, (3, 4), 1, reporter, digest_of(arrays), arrays) == {"error": "that is all"}
+    assert kept == [{"a.Class": 1}]
+    assert given == [
+        (
+            0.1,
+            1025,
+            {
+                "seeds": (3, 4), "engine": "eager", "observers": ("an observer",), "exclusive": True,
+                "keep_parameters": True, "after_epoch": reporter.after_epoch,
+            },
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lacking", ["psutil", "model.environment"])
+def test_a_package_that_a_node_lacks_is_told(monkeypatch, lacking):
+    monkeypatch.setitem(sys.modules, lacking, None)
+    found = look("cpu")
+    assert lacking in found["lacks"]
+    assert "torch" not in found
+
+
+def test_what_ray_sets_is_undone_before_a_proof_and_a_training(ray, engines, monkeypatch):
+    def undone():
+        kept, os.environ["OMP_NUM_THREADS"] = "OMP_NUM_THREADS" in os.environ, "1"
+        return not kept
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    arrays = arrays_of_data()
+    choose([job()], 1, [digest_of(arrays)], arrays)
+    assert undone()
+    monkeypatch.setattr(task, "_trained", lambda *_: {"undone": undone()})
+    assert train_block("job", (3,), 1, ("row", 1), 1, ray[1], "digest", [])["undone"]
+
+
+def test_a_priority_that_may_not_be_raised_stays(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert "torch" in look("cpu")
+
+
+def test_a_process_keeps_the_last_data_set_only():
+    arrays = arrays_of_data()
+    other = [arrays[0] + 1, *arrays[1:]]
+    for each in (arrays, other):
+        task._arrived(MNIST, each, digest_of(each), torch.device("cpu"))
+    assert [*task._data] == [(digest_of(other), "cpu")]
+    task._data.clear()
