@@ -79,9 +79,12 @@ def test_halved(trained, decide):
     one, other = (trained(row).test_accuracy[-1].tolist() for row in ("halved", "sgd-lr0.25"))
     decide(one == other, "It is.")
 """
-WITHOUT_A_PAGE = """
+# Neither a page nor compiled code, which would take half of the time.
+SMALL = """
 import harness.plugin.session
 harness.plugin.session.draw_report = lambda *_: "No page."
+import numba
+numba.config.DISABLE_JIT = 1
 """
 ROWS = ("halved", "sgd-lr0.25", "sgd-lr0.5", "sgd-lr1.0")
 TIMES = (
@@ -98,9 +101,9 @@ class Study:
         (folder / "halved.py").write_text(OPTIMIZER)
         (folder / "test_rates.py").write_text(MODULE)
 
-    def start(self, *args: str, code: str = "", page: bool = False) -> Session:
+    def start(self, *args: str, code: str = "") -> Session:
         """Starts a session in the background, after `code`; its output is in `output.txt`."""
-        (self.path / "conftest.py").write_text(CONFTEST + code + ("" if page else WITHOUT_A_PAGE))
+        (self.path / "conftest.py").write_text(CONFTEST + code + SMALL)
         options = ["-p", "tests.small", "-p", "no:cacheprovider", "--engine=eager"]
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("COLUMNS", "200")
@@ -112,7 +115,8 @@ class Study:
 
     @property
     def output(self) -> str:
-        return (self.path / "output.txt").read_text()
+        path = self.path / "output.txt"
+        return path.read_text() if path.exists() else ""
 
     def records(self, folder: str) -> dict[str, dict]:
         """Returns the records of trainings in a report folder, by the row's name."""
@@ -164,6 +168,7 @@ def _running(cores):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
         monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "15")  # by default 60
         # No task could use a process that has started without a session's files.
         monkeypatch.setenv("RAY_enable_worker_prestart", "0")
@@ -210,7 +215,7 @@ def test_rows_are_those_of_this_machine(cluster, study):
     assert study.run("--replicates=2", "--report-dir=here", code=one_core) == 0, study.output
     alone = study.records("here")
     selected = ["-k", "not 0.25", "--replicates=2", "--report-dir=there", "--save-weights"]
-    assert study.run(there, *selected, "-n2", page=True) == 0, study.output
+    assert study.run(there, *selected, "-n2") == 0, study.output
     records = study.records("there")
     assert {*records} == {*ROWS}  # a claim asked for the row that was not selected
     for name, record in records.items():
@@ -225,7 +230,6 @@ def test_rows_are_those_of_this_machine(cluster, study):
     host = os.uname().nodename
     assert f"Trained on a cluster: 4 rows on {host}." in study.output
     assert f"Trained on {host}: halved, sgd-lr0.25" in (study.path / "there" / "summary.md").read_text()
-    assert f"Trained on {host}: halved, sgd-lr0.25" in (study.path / "there" / "report.html").read_text()
     with (study.path / "there" / "results.csv").open() as file:
         assert {row["node"] for row in csv.DictReader(file)} == {host}
     assert len([*(study.path / "there" / "weights").iterdir()]) == 8
