@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.exercise import Published
-from harness.files.record import AddedSeeds
+from harness.files.record import AddedSeeds, Block
 from harness.files.speeds import SpeedFile
 from harness.report import tables, terminal
 from harness.report.claim_list import MEANINGS, figure_of, first_figure, in_reading_order
@@ -214,6 +214,17 @@ def test_a_resumed_row_and_the_story_of_an_exercise():
     assert tables.RESUMED_NOTE in found["notes"]
     assert [each["accuracy"] for each in found["rows"]] == ["0.5000", "0.5000"]
     assert (found["story"], found["in_short"]) == (told.story, "At 0.5 it ends.")
+
+
+def test_the_nodes_that_trained_the_rows_are_named():
+    run = run_of({FIRST: {"a": row(SGD(0.1)), "b": row(SGD(0.2))}}, published={})
+    (exercise,) = run.summary.exercises
+    cases = {
+        name: case.model_copy(update={"blocks": [Block(**block(f"node-{name[-2]}", 0))]})
+        for name, case in run.cases.items()
+    }
+    line = "Trained on node-a: a; on node-b: b."
+    assert line in exercise_on_page(replace(run, cases=cases), exercise, [])["notes"]
 
 
 def test_an_engine_is_named_if_all_rows_have_the_same():
