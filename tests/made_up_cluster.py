@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict
 from types import MappingProxyType
 
 import torch
 
 from harness.cluster.driver import Finished
-from harness.exercise import Published
 from harness.hardware.machine import describe_machine
 from harness.results.records import to_record
 from tests.fakes import train
@@ -19,7 +17,7 @@ class MadeUpCluster:
     """Stands in for `harness.cluster.driver.Cluster`; a thread ends the rows, one after another."""
 
     fails = MappingProxyType({})
-    """Why rows fail, by name: exceptions."""
+    """The errors of the rows that fail, by name."""
 
     def __init__(self, address, settings, tell):
         self._settings, self._tell = settings, tell
@@ -64,9 +62,9 @@ class MadeUpCluster:
             observers=(),
             after_epoch=None,
         )
-        record = to_record(training, threads=1, left_out={}, published=Published())
+        record = to_record(training, threads=1, left_out={}, published=row.row.published)
         network = [
             torch.full((len(self._settings.seeds), *reversed(each.shape)), row.experiment.learning_rate)
             for each in row.experiment.network.build("default", 0).parameters()
         ]
-        self._done(case, Finished(record | {"paper": asdict(row.row.published)}, network))
+        self._done(case, Finished(record, network))

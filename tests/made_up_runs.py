@@ -18,6 +18,7 @@ from harness.files.record import Decision, TrainingRecord
 from harness.files.summary import Summary
 from harness.report.load import Run
 from harness.results.records import to_case, to_record
+from harness.session_settings import Settings
 from model.experiment import Experiment, Training
 from model.optimizers import SGD, Adam
 from tests import reports
@@ -205,3 +206,16 @@ def run_of(
 RUN = run_of(TRAININGS)
 ONE, TWO = RUN.summary.exercises
 CASES = {row_name(case.id): case for case in RUN.summary.cases}
+SETTINGS = Settings(
+    scale="paper",
+    device="cpu",
+    engine="auto",
+    seeds=(0, 1),
+    dataset="mnist",
+    data_root=Path("data"),
+    timing="exclusive",
+    report_dir=Path("report"),
+    resume=False,
+    save_weights=False,
+    tensorboard=None,
+)

@@ -95,7 +95,7 @@ def test_weights_are_saved_before_the_record(suite):
     assert all(bool((each == 0.25).all()) for each in network.state.values())
 
 
-def test_what_is_shown_last_of_a_row_is_its_end(suite, monkeypatch):
+def test_the_progress_of_a_finished_row_is_its_result(suite, monkeypatch):
     shown = []
     monkeypatch.setattr(
         "harness.plugin.cluster.ProgressFile.copy", lambda file, state: shown.append({**state})
@@ -149,7 +149,7 @@ def test_listing_tests_connects_to_nothing(suite):
         assert suite.run("--cluster=auto", option).ret == 0
 
 
-def test_a_session_closes_the_cluster_before_its_report(suite):
+def test_a_session_closes_the_cluster_before_it_writes_its_report(suite):
     result = suite.run("--cluster=auto", "-k", "0.25")
     lines = result.outlines
     (closed,) = (at for at, line in enumerate(lines) if "the cluster is closed" in line)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,12 +25,13 @@ from harness.export import curve_events
 from harness.gates.slowdown import RETRAININGS
 from harness.history.steps import HistoryStep
 from harness.paths import ROOT
-from harness.session_settings import KeptRun, Settings, Shard
+from harness.session_settings import KeptRun, Shard
 from harness.study import Study, StudyFolder
 from model.data.presentation_order import epoch_order
 from model.engines import eager
 from model.experiment import Experiment
 from model.optimizers import SGD, Adam, Torch
+from tests.made_up_runs import SETTINGS
 
 # Arguments --------------------------------------------------------------------------------------------
 
@@ -567,11 +569,7 @@ def test_a_step_is_started_with_half_a_minute_besides_the_reserve(
 
 @pytest.mark.parametrize(("until", "seeds"), [(None, (3,)), (12, (3, 6, 12)), (3, (3,))])
 def test_the_looks_of_a_session(until, seeds):
-    settings = Settings(
-        scale="quick", device="cpu", engine="auto", seeds=(0, 1, 2), dataset="mnist",
-        data_root=Path(), timing="exclusive", report_dir=Path(), resume=False, save_weights=False,
-        tensorboard=None, seeds_until_decided=until,
-    )  # fmt: skip
+    settings = replace(SETTINGS, seeds=(0, 1, 2), seeds_until_decided=until)
     assert settings.looks.seeds == seeds
     assert (settings.cluster_same, settings.cluster, settings.shard) == (False, None, None)
     assert str(Shard(2, 4)) == "2/4"

@@ -1322,16 +1322,14 @@ def test_a_package_that_a_node_lacks_is_told(monkeypatch, lacking):
 
 
 def test_what_ray_sets_is_undone_before_a_proof_and_a_training(ray, engines, monkeypatch):
-    def undone():
-        kept, os.environ["OMP_NUM_THREADS"] = "OMP_NUM_THREADS" in os.environ, "1"
-        return not kept
-
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     arrays = arrays_of_data()
     choose([job()], 1, [digest_of(arrays)], arrays)
-    assert undone()
-    monkeypatch.setattr(task, "_trained", lambda *_: {"undone": undone()})
-    assert train_block("job", (3,), 1, ("row", 1), 1, ray[1], "digest", [])["undone"]
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(task, "_trained", lambda *_: {"threads": os.environ.get("OMP_NUM_THREADS")})
+    found = train_block("job", (3,), 1, ("row", 1), 1, ray[1], "digest", [])
+    assert found["threads"] is None
 
 
 def test_a_priority_that_may_not_be_raised_stays(monkeypatch):

@@ -6,7 +6,6 @@ import platform
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -17,26 +16,13 @@ from harness.compare.github import tell_github
 from harness.gates.baselines import read_saved_run
 from harness.gates.gate_result import ACCEPT
 from harness.gates.retraining import RetrainingError, retrain
-from harness.session_settings import Settings
+from tests.made_up_runs import SETTINGS
 
 ACCURACY = ("--benchmark-compare", "--accuracy-compare-fail=1")
 GATES = (*ACCURACY, "--benchmark-compare-fail=median:15%")
 TIME = "--time-compare-fail=10"
 NOT_SAVED = "This run was not saved, because it failed the gate."
 ROW = "bench/test_1_fake.py::test_training[sgd-lr0.25]"
-SETTINGS = Settings(
-    scale="paper",
-    device="cpu",
-    engine="auto",
-    seeds=(0, 1),
-    dataset="mnist",
-    data_root=Path("data"),
-    timing="exclusive",
-    report_dir=Path("report"),
-    resume=False,
-    save_weights=False,
-    tensorboard=None,
-)
 
 
 def change(suite, edit):

@@ -79,7 +79,7 @@ def test_halved(trained, decide):
     one, other = (trained(row).test_accuracy[-1].tolist() for row in ("halved", "sgd-lr0.25"))
     decide(one == other, "It is.")
 """
-# Neither a page nor compiled code, which would take half of the time.
+# Without a page and compiled code, which take long to make.
 SMALL = """
 import harness.plugin.session
 harness.plugin.session.draw_report = lambda *_: "No page."
@@ -170,7 +170,7 @@ def _running(cores):
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
         monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "15")  # by default 60
-        # No task could use a process that has started without a session's files.
+        # Processes that start without a session's files could not run its tasks.
         monkeypatch.setenv("RAY_enable_worker_prestart", "0")
         monkeypatch.setenv("RAY_prestart_worker_first_driver", "0")
         found = Cluster(

@@ -1,6 +1,7 @@
 """The process that trains rows again for a gate: its command, and what its end means."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,20 +9,16 @@ import pytest
 
 from harness.gates import retraining
 from harness.gates.retraining import RetrainingError, retrain
-from harness.session_settings import Settings
+from tests.made_up_runs import SETTINGS
 
-SETTINGS = Settings(
+OTHER = replace(
+    SETTINGS,
     scale="quick",
-    device="cpu",
     engine="numba",
     seeds=(0, 1, 2),
     dataset="kmnist",
     data_root=Path("/data"),
     timing="shared",
-    report_dir=Path("/elsewhere"),
-    resume=True,
-    save_weights=True,
-    tensorboard=None,
 )
 
 
@@ -60,8 +57,7 @@ def test_it_trains_the_rows_under_the_sessions_settings(ended, tmp_path, monkeyp
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("KEPT", "y")
     started = ended(saved=EMPTY)
-    settings = Settings(**{**vars(SETTINGS), **changes})
-    assert retrain(["a::b[c]", "a::b[d]"], settings, tmp_path) == {}
+    assert retrain(["a::b[c]", "a::b[d]"], replace(OTHER, **changes), tmp_path) == {}
     ((command, options),) = started
     assert command[:5] == [sys.executable, "-m", "pytest", "a::b[c]", "a::b[d]"]
     given = [each for each in command[5:] if not each.startswith(("--benchmark-json=", "--report-dir="))]

@@ -51,7 +51,10 @@ def reach(address: str) -> None:
 
 
 def _can_connect(address: str) -> bool:
-    """Returns whether a process listens at HOST:PORT, which need not be Ray's."""
+    """Returns whether a process listens at HOST:PORT, which need not be Ray's.
+
+    Raises ClusterError if `address` has another form.
+    """
     found = re.fullmatch(r"([^:/\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", address)
     if not found or int(found[2]) > 65535:
         raise ClusterError(f"{address!r} is not an address; expected auto or HOST:PORT")
