@@ -46,8 +46,10 @@ class MadeUpCluster:
             self._train(case)
         while not self._stopped.wait(0.01):
             for case in self._asked():
-                self._tell(f"asked for {case}")
-                self._train(case)
+                if case not in cases:  # else its test asked before it was finished
+                    cases.append(case)
+                    self._tell(f"asked for {case}")
+                    self._train(case)
 
     def _train(self, case):
         row = self._rows[case]
