@@ -224,6 +224,22 @@ def test_functions_are_replaced_wherever_they_are_kept():
     assert not replaced(functions_of("m.py"), {("h", 3): names["h"].__code__})
 
 
+def test_a_mutant_on_import_is_used_where_what_it_defines_is():
+    source = """LEAST = 2
+_other = [each for each in (3,)]
+@decorated(limit=4)
+def f(a=5):
+    return a + LEAST
+def g():
+    least = LEAST
+    return f()
+"""
+    found = {mutant.change: sorted(mutant.uses) for mutant in mutants(source)}
+    assert found["LEAST = {2 -> 3}"] == [1, 5, 7]
+    assert found["_other = [each for each in ({3 -> 4},)]"] == [2]
+    assert found["@decorated(limit={4 -> 5})"] == found["def f(a={5 -> 6}):"] == [3, 4, 5]
+
+
 def traced(name, seconds, *lines):
     return TracedTest(name, seconds, {"m.py": frozenset(lines)})
 
@@ -239,9 +255,12 @@ def test_the_last_tests_to_detect_a_mutant_run_first_and_then_the_fastest():
     assert names(order.tests({1, 5})) == ["slow"]
     assert names(order.tests({4})) == []
     assert names(order.tests()) == ["of another module", "fast", "other", "slow"]
+    assert names(order.tests(first={3, 5})) == ["other", "of another module", "fast", "slow"]
     for failed in ("slow", "other", None, "slow"):
         order.note(Trial(1, failed))
     assert names(order.tests({2})) == ["slow", "other", "fast"]
+    found = order.tests(first={3})
+    assert names(found) == ["other", "slow", "of another module", "fast"]
 
 
 def test_tests_that_take_too_long_together_are_left_out():

@@ -34,6 +34,9 @@ _LOOKS = {
     *("labelAngle", "labelOverlap", "labelSeparation", "gradientLength", "tickCount", "tickMinStep"),
     *("symbolOpacity", "symbolStrokeWidth", "symbolType", "nice", "padding"),
 }
+# Arguments that no test misses on Linux, where text is UTF-8; what is printed is read at the end.
+_UNSEEN = {"encoding", "flush", "prefix", "stacklevel"}
+_LEFT_ALONE = _LOOKS | _UNSEEN
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Mutant:
 
     lines: frozenset[int]
     """Those of its statement, or of the statement's head: a test has to run one of them to detect it."""
+    uses: frozenset[int]
+    """Those of its outermost statement, and those that use what that defines, such as a constant."""
     change: str
     """Its lines joined by spaces, with the change in braces: "if {a < b -> (a <= b)}:"."""
     source: str
@@ -52,7 +57,7 @@ def mutants(source: str) -> Iterator[Mutant]:
 
     Not changed are strings (most are messages), annotations, code that only the type checker needs, the
     arguments of `@dataclass`, the `strict` of `zip`, which only guards against programming errors, and
-    arguments in `_LOOKS`.
+    arguments in `_LEFT_ALONE`.
     """
     encoded = source.encode()  # ast counts columns in bytes
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
@@ -63,7 +68,20 @@ def mutants(source: str) -> Iterator[Mutant]:
         head, old, tail = (part.decode() for part in parts)
         before, after = head.rpartition("\n")[2], tail.partition("\n")[0].partition("  #")[0]
         change = " ".join(f"{before}{{{old} -> {text}}}{after}".split())
-        yield Mutant(_lines_around(tree, first[0]), change, head + text + tail)
+        line = first[0]
+        yield Mutant(_lines_around(tree, line), _uses(tree, line), change, head + text + tail)
+
+
+def _uses(tree: ast.Module, line: int) -> frozenset[int]:
+    """Returns the lines of the outermost statement around a line, and those that use what it defines."""
+    for statement in tree.body:
+        decorators = getattr(statement, "decorator_list", [])
+        lines = range(min(each.lineno for each in (statement, *decorators)), statement.end_lineno + 1)
+        if line in lines:
+            break
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    defined = {each.id for each in names if isinstance(each.ctx, ast.Store) and each.lineno in lines}
+    return frozenset({*lines, *(each.lineno for each in names if each.id in defined)})
 
 
 def _lines_around(tree: ast.Module, line: int) -> frozenset[int]:
@@ -93,7 +111,7 @@ def _changes(tree: ast.Module) -> Iterator[_Change]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "zip":
             todo += node.args
             continue
-        if isinstance(node, ast.keyword) and node.arg in _LOOKS:
+        if isinstance(node, ast.keyword) and node.arg in _LEFT_ALONE:
             continue
         for field, value in ast.iter_fields(node):
             if field not in ("annotation", "returns"):
@@ -129,7 +147,7 @@ def _expressions(node: ast.AST) -> Iterator[str]:
         case ast.IfExp(test, body, orelse):
             yield f"({ast.unparse(ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse))})"
         case ast.Call(function, arguments, [_, *_] as keywords):
-            for index in (at for at, each in enumerate(keywords) if each.arg not in _LOOKS):
+            for index in (at for at, each in enumerate(keywords) if each.arg not in _LEFT_ALONE):
                 fewer = keywords[:index] + keywords[index + 1 :]
                 yield ast.unparse(ast.Call(function, arguments, fewer))
 

@@ -33,24 +33,26 @@ class Order:
         self._tests = sorted(tests, key=lambda test: (test.seconds, test.name))
         self._detected: list[str] = []  # the latest last
 
-    def tests(self, lines: Collection[int] | None = None) -> list[TracedTest]:
+    def tests(
+        self, lines: Collection[int] | None = None, *, first: Collection[int] = ()
+    ) -> list[TracedTest]:
         """Returns the tests that run one of these lines of the module, or, without lines, all tests.
 
-        If they take over 15 s together, the last of them are left out.
+        Those that run one of the lines `first` come first. If they take over 15 s together, the last of
+        them are left out.
         """
-        chosen = [
-            test
-            for test in self._tests
-            if lines is None or not test.lines.get(self._module, frozenset()).isdisjoint(lines)
-        ]
+        chosen = [test for test in self._tests if lines is None or self._runs(test, lines)]
         ranks = {name: rank for rank, name in enumerate(self._detected, start=1)}
-        chosen.sort(key=lambda test: -ranks.get(test.name, 0))
+        chosen.sort(key=lambda test: (not self._runs(test, first), -ranks.get(test.name, 0)))
         seconds = 0.0
         for count, test in enumerate(chosen):
             seconds += test.seconds
             if count and seconds > _MOST_SECONDS:
                 return chosen[:count]
         return chosen
+
+    def _runs(self, test: TracedTest, lines: Collection[int]) -> bool:
+        return not test.lines.get(self._module, frozenset()).isdisjoint(lines)
 
     def limit(self, tests: Iterable[TracedTest]) -> float:
         """Returns after how many seconds these tests are taken to hang."""

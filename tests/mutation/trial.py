@@ -75,7 +75,7 @@ class Copy:
         file = ModuleFile(path)
         for number, mutant in enumerate(mutants):
             if trials[number].status == AGAIN:
-                tests = order.tests()
+                tests = order.tests(first=mutant.uses)
                 file.put(mutant.source)
                 again = self._start([test.name for test in tests], FirstFailure(failure))
                 trials[number] = Trial(_status(again, order.limit(tests)), taken(failure))
