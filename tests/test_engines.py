@@ -16,6 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import LinearLR
 
 from model.data.mnist import Data
 from model.data.presentation_order import epoch_order
@@ -29,6 +30,7 @@ from model.evaluate import _tally
 from model.experiment import ORDERS, Experiment
 from model.network import MLP
 from model.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from model.schedule import Schedule
 from model.train import train
 
 from .data import EXAMPLES, NAMED, first, made_up, spoilt
@@ -144,6 +146,17 @@ def test_other_optimizers_are_eagers(optimizer):
     parameters = trained(numba_loop, experiment)
     for share, allowed in optimizer.tolerance.items():
         assert distance(parameters, reference(experiment), share) < allowed
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.03), Adam(1e-4), *OTHERS], ids=lambda optimizer: optimizer.label
+)
+def test_rates_that_fall_in_every_step_are_eagers(optimizer):
+    """Each factor follows the rate of its step: that of the weights' decay, too."""
+    falling = Schedule(LinearLR, {"start_factor": 1, "end_factor": 0.1, "total_iters": 90}, "step")
+    experiment = of_steps(100, optimizer=optimizer, batch_size=16, schedule=falling)
+    parameters = trained(numba_loop, experiment)
+    assert distance(parameters, reference(experiment), share=0.95) < 1e-5
 
 
 @each_other

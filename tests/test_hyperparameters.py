@@ -89,6 +89,12 @@ def test_of_equally_many_the_smallest_deviation_is_best():
     assert agreement.best_guess(guesses) == (8, 2, 3)
 
 
+def test_a_deviation_is_as_large_above_as_below():
+    """What is published is 140 standard deviations above ours, or 640 below."""
+    guesses = {8: [comparison(*[[0.99, 0.9902]] * 5)], 16: [comparison(*[[0.8, 0.801]] * 5)]}
+    assert agreement.best_guess(guesses)[::2] == (16, 0)
+
+
 def test_deviations_are_written_with_their_sign():
     found = [comparison(*[[0.89, 0.91]] * 5), comparison(*[0.1] * 5), comparison(*[[0.6, 0.61]] * 5)]
     assert agreement.format_deviations(found, 1) == "it: +0.0, it: +inf, it: +42"
