@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import sys
-from dataclasses import replace
 from itertools import pairwise
 
 import pandas
@@ -13,16 +12,14 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from harness.export import read_frame
-from harness.export.columns import CURVES, RESULTS, results_table
+from harness.export.columns import CURVES, RESULTS
 from harness.export.table_files import write_tables
 from harness.files import sealed
-from harness.files.record import AddedSeeds
 from harness.paths import ROOT
 from harness.report.load import ReportError
 from model.dataset import FASHION_MNIST
 from model.optimizers import SGD
 from tests import reports
-from tests.made_up_runs import RUN
 
 FIRST = "bench/test_1_x.py::test_training[sgd-lr0.001]"
 
@@ -55,16 +52,6 @@ def test_results_have_a_row_for_each_seed_of_each_row(folder):
     assert (row["run"], row["optimizer"], row["resumed"]) == ("run", "Adam", "false")
     assert json.loads(row["optimizer_settings"]) == {}
     assert row["schedule"] == row["commit"] == ""
-
-
-def test_times_are_of_the_seeds_that_were_trained_first():
-    """The last of three seeds was added later: it has a row, but no part in the times."""
-    (name,) = [name for name in RUN.cases if name.endswith("[sgd-lr0.01]")]
-    case = RUN.cases[name].model_copy(update={"added": [AddedSeeds(seeds=[2], seconds=5.0)]})
-    values = results_table(replace(RUN, cases={name: case})).values()
-    assert values["seed"] == [0, 1, 2]
-    assert values["replicates"] == [2, 2, 2]
-    assert values["seconds"] == [12, 12, 12]
 
 
 def test_the_fastest_epoch_comes_from_the_record(folder):

@@ -4,7 +4,6 @@ Student's t for a 95 % interval is 4.3027 for three values (and for Welch's two 
 """
 
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from harness.engine_speeds.comparable import NOT_COMPARABLE
 from harness.exercise import Published
 from harness.files import sealed
-from harness.files.record import AddedSeeds
 from harness.files.summary import Reached
 from harness.report import page, quotes, tables, terminal
 from harness.report.alike import best, best_few
@@ -510,19 +508,6 @@ def test_times_are_compared_per_seed_and_accuracies_by_their_intervals():
     assert "adam-lr0.1: epochs 4 here, 1 there" in found.left_out
     assert "sgd-lr1: not in run" in found.left_out
     assert "new: not in run" in found.left_out
-
-
-@pytest.mark.parametrize(("here", "there"), [(1, 3), (3, 1)])
-def test_times_are_of_the_seeds_that_were_trained_first(here, there):
-    """12 s are of one seed or of three; the others were added later."""
-    (name,) = [name for name in RUN.cases if name.endswith("[sgd-lr0.01]")]
-
-    def timed(count):
-        added = [AddedSeeds(seeds=list(range(count, 3)), seconds=5.0)] if count < 3 else []
-        return replace(RUN, cases={name: RUN.cases[name].model_copy(update={"added": added})})
-
-    (found,) = compare_runs(timed(here), timed(there)).differences
-    assert found.ratio == pytest.approx(there / here)
 
 
 def test_a_run_without_rows_has_no_seeds():

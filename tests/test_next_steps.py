@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness.engine_speeds.comparable import unlike
-from harness.files.record import AddedSeeds
 from harness.files.summary import Summary
 from harness.plugin import session
 from harness.report import tables, terminal
 from harness.report.load import load_run
 from harness.report.next_steps import NextStep, next_steps
-from harness.verdicts import INCONCLUSIVE, NOT_TESTABLE, REPRODUCED, SEEDS_LEAVE_IT_OPEN
+from harness.verdicts import INCONCLUSIVE, NOT_TESTABLE, REPRODUCED
 from tests.conftest import ROOT
-from tests.made_up_runs import FIRST, TRAININGS, claim, run_of
 
 PUBLISHED = ROOT / "reports" / "published"
 
@@ -83,19 +81,6 @@ def test_five_seeds_are_added_to_only_for_claims_that_they_leave_open():
     assert step.command == f"{command} --seeds-until-decided 20"
     assert step.why.startswith("up to 20 seeds for the rows of 4 inconclusive claims: at most ")
     assert next_steps(without_open_claims(summary)) == []
-
-
-def test_more_seeds_are_suggested_than_a_row_has_been_given():
-    """Of a row with five seeds, three more than the others, three were added for its claim."""
-    claims = [claim(FIRST, "open", INCONCLUSIVE, f"So. {SEEDS_LEAVE_IT_OPEN}")]
-    summary = run_of(TRAININGS, claims, command="pytest bench/ --seeds-until-decided 5").summary
-    first, *others = summary.cases
-    assert len(first.seeds) == 3
-    five = first.model_copy(
-        update={"seeds": [0, 1, 2, 3, 4], "added": [AddedSeeds(seeds=[2, 3, 4], seconds=1.0)]}
-    )
-    steps = next_steps(with_(summary, cases=[five, *others]))
-    assert [each.command for each in steps][-1] == "pytest bench/ --seeds-until-decided 20"
 
 
 def test_the_full_scale_comes_first_with_its_time(summary):

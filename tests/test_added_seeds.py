@@ -1,0 +1,49 @@
+"""Rows to which `--seeds-until-decided` has added seeds: which of their figures are of which seeds.
+
+Their times are those of the seeds that were trained first, their accuracies those of all seeds.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.export.columns import results_table
+from harness.files.record import AddedSeeds
+from harness.report.changes import compare_runs
+from harness.report.next_steps import next_steps
+from harness.verdicts import INCONCLUSIVE, SEEDS_LEAVE_IT_OPEN
+from tests.made_up_runs import FIRST, RUN, TRAININGS, claim, run_of
+
+(NAME,) = [name for name in RUN.cases if name.endswith("[sgd-lr0.01]")]
+
+
+def timed(count):
+    """Returns a run of one row, with three seeds, whose 12 s are of the first `count` of them."""
+    added = [AddedSeeds(seeds=list(range(count, 3)), seconds=5.0)] if count < 3 else []
+    return replace(RUN, cases={NAME: RUN.cases[NAME].model_copy(update={"added": added})})
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 3), (3, 1)])
+def test_times_are_compared_per_seed_that_was_timed(here, there):
+    (found,) = compare_runs(timed(here), timed(there)).differences
+    assert found.ratio == pytest.approx(there / here)
+    assert found.points == 0
+
+
+def test_exported_replicates_are_those_that_were_timed():
+    values = results_table(timed(2)).values()
+    assert values["seed"] == [0, 1, 2]
+    assert values["replicates"] == [2, 2, 2]
+    assert values["seconds"] == [12, 12, 12]
+    assert values["test_accuracy"] == [0.9, 0.92, 0.97]
+
+
+def test_more_seeds_are_suggested_than_a_row_was_given():
+    """The first row has five seeds, of which three were added for a claim that is still open."""
+    claims = [claim(FIRST, "open", INCONCLUSIVE, f"So. {SEEDS_LEAVE_IT_OPEN}")]
+    summary = run_of(TRAININGS, claims, command="pytest bench/ --seeds-until-decided 5").summary
+    first, *others = summary.cases
+    added = [AddedSeeds(seeds=[2, 3, 4], seconds=1.0)]
+    five = first.model_copy(update={"seeds": [0, 1, 2, 3, 4], "added": added})
+    *_, step = next_steps(summary.model_copy(update={"cases": [five, *others]}))
+    assert step.command == "pytest bench/ --seeds-until-decided 20"
