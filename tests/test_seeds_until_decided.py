@@ -165,10 +165,16 @@ def test_above(measured, trained, decide):
     found = [each["is"] for each in measured("seed")]
     same = trained("sgd-lr0.5").test_accuracy[-1] - 0.95
     decide(exceeds(found, same, by=-0.0004) and None, f"{found}")
+
+@claim("It is measured.")
+def test_measured(measured, decide):
+    decide(True, f"{measured('seed')}")
 """,
     )
-    suite.run(*COMMAND, "3").assert_outcomes(passed=7)
+    suite.run(*COMMAND, "3").assert_outcomes(passed=8)
     assert claims_of(suite)["It is above 0.0004."][1].startswith("[0.0, 0.001, 0.002]")
+    # It looks at two seeds, whatever the other claim has added.
+    assert claims_of(suite)["It is measured."][1] == "[{'is': 0.0}, {'is': 0.001}]"
 
 
 def test_a_failing_claim_is_looked_at_once(suite):
