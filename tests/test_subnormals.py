@@ -51,6 +51,12 @@ def test_all_of_pytorchs_threads_flush_and_then_stop(threads, count):
     assert sys.float_info.min / 2 != 0
 
 
+def test_they_stop_if_the_block_raises():
+    with pytest.raises(KeyError), flushed():
+        raise KeyError
+    assert sys.float_info.min / 2 != 0
+
+
 def rarely_lit() -> Data:
     """Returns images with pixels that are lit only in the first one, so their moments then decay."""
     images = made_up().train_images.clone()
