@@ -123,9 +123,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/report/replacement.py": ("publish", "report"),
     "harness/report/seed_counts.py": ("known_pages", "seeds_until_decided"),
     "harness/report/series.py": (
-        "known_tables", "known_pages", "groups_of_rows", "figures", "many_rows",
+        "settings_of_rows", "known_tables", "known_pages", "groups_of_rows", "figures", "many_rows",
     ),
-    "harness/report/settings.py": ("groups_of_rows", "many_rows", "values"),
+    "harness/report/settings.py": ("settings_of_rows", "groups_of_rows", "many_rows", "values"),
     "harness/report/site.py": ("known_pages", "site"),
     "harness/report/tables.py": ("known_tables", "known_pages", "terminal", "findings"),
     "harness/report/terminal.py": ("known_tables", "known_pages", "terminal"),
@@ -164,6 +164,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/engines/cluster": ("cluster",),
     "model/engines/cuda_graph": ("limits", "cuda_graph"),
     "model/engines/numba_loop": ("limits", "engines", "deferred_steps", "numba_cache", "subnormals"),
+    "model/engines/numba_loop/kernels.py": (
+        "evaluate", "limits", "engines", "deferred_steps", "numba_cache", "subnormals",
+    ),
     "model/engines/numba_loop/evaluation.py": ("evaluate",),
     "model/engines/numba_loop/arrays.py": ("evaluate", "engines"),
     "model/engines/proof.py": ("limits", "proof"),
