@@ -96,6 +96,19 @@ def test_a_row_of_equal_curves_is_decided_even_after_passes_in_part():
     assert of_row([whole(0, 0.9, 0.8), in_part(1)], needed=2).is_open("row")
 
 
+def test_decisions_are_final():
+    """A look spends its part of the error rate once, whatever later passes are like."""
+    slower = [whole(seed, 0.98, 0.95 + seed / 10**5, 0.2 + seed / 10**5) for seed in range(4)]
+    found = ABComparison(10, 1, {"row": slower})
+    found.decide(4)
+    found.passes["row"] += [whole(seed, 0.95, 0.98 + seed / 10**5, -0.9) for seed in range(4, 12)]
+    later = ABComparison(10, 1, found.passes)
+    for each in (found, later):
+        each.decide(12)
+    assert (found.speeds["row"].speed, found.changes["row"].outcome) == ("slower", "fell")
+    assert (later.speeds["row"].speed, later.changes["row"].outcome) != ("slower", "fell")
+
+
 # Passes -----------------------------------------------------------------------------------------------
 
 

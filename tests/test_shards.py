@@ -4,7 +4,7 @@ import json
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.engine_speeds.nominal import nominal_seconds
@@ -62,6 +62,7 @@ def test_the_forecast_is_near_the_published_times():
     assert len(near) > len(ratios) / 2
 
 
+@example({"a": 1.0, "b": 1.0}, 2)
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1e6), max_size=30), st.integers(1, 9))
 def test_each_row_is_in_one_shard_and_none_is_longer_than_needed(costs, count):
     found = cut(costs, count)
