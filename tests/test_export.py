@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pandas
@@ -12,7 +13,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from harness.export import read_frame
-from harness.export.columns import CURVES, RESULTS
+from harness.export.columns import CURVES, RESULTS, results_table
 from harness.export.table_files import write_tables
 from harness.files import sealed
 from harness.paths import ROOT
@@ -20,6 +21,7 @@ from harness.report.load import ReportError
 from model.dataset import FASHION_MNIST
 from model.optimizers import SGD
 from tests import reports
+from tests.made_up_runs import RUN
 
 FIRST = "bench/test_1_x.py::test_training[sgd-lr0.001]"
 
@@ -52,6 +54,15 @@ def test_results_have_a_row_for_each_seed_of_each_row(folder):
     assert (row["run"], row["optimizer"], row["resumed"]) == ("run", "Adam", "false")
     assert json.loads(row["optimizer_settings"]) == {}
     assert row["schedule"] == row["commit"] == ""
+
+
+def test_each_seed_has_its_own_outcome():
+    (name,) = [name for name in RUN.cases if name.endswith("[sgd-lr0.01]")]
+    outcomes = ["learned", "diverged", "partial"]
+    record = RUN.curves[name].model_copy(update={"outcomes": outcomes})
+    run = replace(RUN, cases={name: RUN.cases[name]}, curves={name: record})
+    assert results_table(run).values()["outcome"] == outcomes
+    assert results_table(replace(run, curves={})).values()["outcome"] == ["learned"] * 3
 
 
 def test_the_fastest_epoch_comes_from_the_record(folder):

@@ -146,6 +146,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/study.py": ("small_rules", "study", "options"),
     "harness/timing": ("outputs", "storage", "session"),
     "harness/timing/benchmark_tables.py": ("session_rows", "session"),
+    "harness/timing/durations.py": ("durations",),
     "harness/timing/phase_times.py": ("phases",),
     "harness/timing/session_rows.py": ("session_rows", "gate"),
     "harness/timing/timer.py": ("benchmarks",),
