@@ -25,8 +25,10 @@ from model.train import train
 from tests.conftest import ROOT
 from tests.data import made_up
 from tests.made_up_runs import record, trained
+from tests.properties import at_any_speed
 
 
+@at_any_speed
 @given(st.lists(st.integers(), min_size=1, max_size=50, unique=True), st.integers(1, 60))
 def test_blocks_have_all_seeds_in_order_and_are_as_few_and_equal_as_possible(seeds, most):
     found = cut_seeds(seeds, most)

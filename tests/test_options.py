@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.gates import plugin as gates
@@ -16,6 +16,7 @@ from harness.session_settings import SESSION_STUDY, SETTINGS
 from harness.study import Study, StudyFolder
 from model.data.download import DataError, ensure_downloaded
 from model.dataset import DATASETS
+from tests.properties import at_any_speed
 
 BAD = {
     ("--scale", "huge"): "--scale is 'huge'; expected quick or paper",
@@ -131,7 +132,7 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-@settings(deadline=None)  # the machine may be busy
+@at_any_speed
 @example(value="0")
 @example(value="1")
 @example(value="100")

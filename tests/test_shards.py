@@ -15,6 +15,7 @@ from harness.plugin.shards import cut
 from harness.study import load_study
 from tests.bench_modules import EXERCISES, bench_module
 from tests.conftest import ROOT
+from tests.properties import at_any_speed
 
 CLAIMS = """
 from dataclasses import replace
@@ -62,6 +63,7 @@ def test_the_forecast_is_near_the_published_times():
     assert len(near) > len(ratios) / 2
 
 
+@at_any_speed
 @example({"a": 1.0, "b": 1.0}, 2)
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1e6), max_size=30), st.integers(1, 9))
 def test_each_row_is_in_one_shard_and_none_is_longer_than_needed(costs, count):

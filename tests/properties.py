@@ -1,0 +1,6 @@
+"""Tests of many values, by Hypothesis, on machines that are shared."""
+
+from hypothesis import HealthCheck, settings
+
+at_any_speed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""No test fails because the machine was busy."""
