@@ -67,6 +67,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/export/columns.py": ("added_seeds", "export", "services"),
     "harness/export/curve_events.py": ("command_results", "tensorboard"),
     "harness/files": ("file_limits", "files", "jsonfile", "limits"),
+    "harness/files/measured.py": ("measured",),
     "harness/files/session_phases.py": ("file_limits", "phases"),
     "harness/files/weights.py": ("weights",),
     "harness/gates": ("gate_result", "findings", "gate"),
