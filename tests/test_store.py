@@ -1,5 +1,7 @@
 """The records of a report folder: what is made once, extended, asked for, and refused."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -14,6 +16,8 @@ ROW = RUN.curves[f"{FIRST}::test_training[adam-lr0.01]"]  # of two seeds
 CONTENT = ROW.model_dump(mode="json")
 KEY = key_of(CONTENT)
 BIAS = f"{FIRST}::gradient-bias"
+BIAS_KEY = {"run": KEY["run"]}
+DECIDED = ClaimRecord(run=ROW.run, **claim(FIRST, "so", "reproduced").model_dump())
 MEASURED = {"device": "cpu", "seeds": [0, 1], "measured": [{"bias": 0.5}, {"bias": 0.25}]}
 
 
@@ -51,16 +55,15 @@ def test_a_record_is_found_by_its_key_alone(store):
 
 
 def test_a_record_is_of_the_kind_that_is_asked_for(store):
-    key = {"run": KEY["run"]}
-    found = store.get_or_make(MeasurementRecord, BIAS, key, lambda: MEASURED)
+    found = store.get_or_make(MeasurementRecord, BIAS, BIAS_KEY, lambda: MEASURED)
     assert found.measured == MEASURED["measured"]
     with pytest.raises(FileError, match=r"cannot be read: it is not a TrainingRecord$"):
-        store.find(TrainingRecord, BIAS, key)
+        store.find(TrainingRecord, BIAS, BIAS_KEY)
 
 
 @pytest.mark.parametrize(("seeds", "extended"), [(1, False), (2, False), (3, True)])
 def test_a_record_is_extended_to_more_seeds_than_it_has(store, seeds, extended):
-    store.get_or_make(MeasurementRecord, BIAS, {"run": KEY["run"]}, lambda: MEASURED)
+    store.get_or_make(MeasurementRecord, BIAS, BIAS_KEY, lambda: MEASURED)
     more = {"device": "cpu", "seeds": [0, 1, 2], "measured": [*MEASURED["measured"], {"bias": 0.125}]}
     seen = []
 
@@ -68,10 +71,10 @@ def test_a_record_is_extended_to_more_seeds_than_it_has(store, seeds, extended):
         seen.append(record.seeds)
         return more
 
-    found = store.extend(MeasurementRecord, BIAS, {"run": KEY["run"]}, seeds, make)
+    found = store.extend(MeasurementRecord, BIAS, BIAS_KEY, seeds, make)
     assert seen == ([[0, 1]] if extended else [])
     assert len(found.measured) == (3 if extended else 2)
-    assert store.find(MeasurementRecord, BIAS, {"run": KEY["run"]}) == found
+    assert store.find(MeasurementRecord, BIAS, BIAS_KEY) == found
 
 
 def test_who_makes_or_extends_a_record_holds_its_lock(store, report):
@@ -81,8 +84,8 @@ def test_who_makes_or_extends_a_record_holds_its_lock(store, report):
         held.extend(path.name for path in (report / "locks").glob("test_1_x.gradient-bias.*.lock"))
         return MEASURED
 
-    store.get_or_make(MeasurementRecord, BIAS, {"run": KEY["run"]}, make)
-    store.extend(MeasurementRecord, BIAS, {"run": KEY["run"]}, 3, make)
+    store.get_or_make(MeasurementRecord, BIAS, BIAS_KEY, make)
+    store.extend(MeasurementRecord, BIAS, BIAS_KEY, 3, make)
     assert len(held) == 2
     assert held[0] == held[1]
 
@@ -122,23 +125,28 @@ def test_networks_are_kept_for_each_seed(store, report):
 
 
 def test_a_claim_is_kept_under_a_name_of_its_own(store):
-    decided = ClaimRecord(run=ROW.run, **claim(FIRST, "so", "reproduced").model_dump())
-    store.put_claim(decided)
-    assert [*store.claims().values()] == [decided]
+    store.put_claim(DECIDED)
+    assert [*store.claims().values()] == [DECIDED]
 
 
-@pytest.mark.parametrize("writes", ["a made record", "a put record", "a claim"])
-def test_the_first_result_makes_the_report_the_latest(store, writes, report):
+WRITING = {
+    "making": lambda store: store.get_or_make(TrainingRecord, ROW.id, KEY, lambda: CONTENT),
+    "putting": lambda store: store.put(ROW.id, KEY, CONTENT),
+    "a claim": lambda store: store.put_claim(DECIDED),
+    "asking": lambda store: store.ask("a", KEY),
+    "a failure": lambda store: store.put_failure("a", KEY, "why"),
+    "timing": lambda store: store.is_first_timing("a", KEY),
+    "networks": lambda store: store.put_networks("a", KEY, []),
+}
+
+
+@pytest.mark.parametrize("result", ["making", "putting", "a claim"])
+def test_the_first_result_makes_the_report_the_latest(store, report, result):
     latest = report.with_name("latest")
-    store.ask("a", KEY)
-    store.put_failure("a", KEY, "why")
+    for other in WRITING.keys() - {"making", "putting", "a claim"}:
+        WRITING[other](store)
     assert not latest.exists()
-    if writes == "a made record":
-        store.get_or_make(TrainingRecord, ROW.id, KEY, lambda: CONTENT)
-    elif writes == "a put record":
-        store.put(ROW.id, KEY, CONTENT)
-    else:
-        store.put_claim(ClaimRecord(run=ROW.run, **claim(FIRST, "so", "reproduced").model_dump()))
+    WRITING[result](store)
     assert latest.resolve() == report
 
 
@@ -147,7 +155,7 @@ def test_only_the_first_result_does(store, report):
     later = report.with_name("2026-01-02_03-04-06.000")
     later.mkdir()
     run_folders.lead_to(later)
-    store.put_claim(ClaimRecord(run=ROW.run, **claim(FIRST, "so", "reproduced").model_dump()))
+    store.put_claim(DECIDED)
     assert report.with_name("latest").resolve() == later
 
 
@@ -162,8 +170,8 @@ def test_what_was_there_on_resuming_is_of_an_earlier_session(store):
     assert not store.is_resumed(ROW.id, KEY)
     store.resume()
     assert store.is_resumed(ROW.id, KEY)
-    store.put(BIAS, {"run": KEY["run"]}, MEASURED)
-    assert not store.is_resumed(BIAS, {"run": KEY["run"]})
+    store.put(BIAS, BIAS_KEY, MEASURED)
+    assert not store.is_resumed(BIAS, BIAS_KEY)
 
 
 def test_the_first_timing_is_the_first_in_any_process(store, report):
@@ -173,22 +181,9 @@ def test_the_first_timing_is_the_first_in_any_process(store, report):
     assert store.is_first_timing("b", KEY)
 
 
-WRITING = {
-    "making": lambda store: store.get_or_make(TrainingRecord, ROW.id, KEY, lambda: CONTENT),
-    "putting": lambda store: store.put(ROW.id, KEY, CONTENT),
-    "a claim": lambda store: store.put_claim(
-        ClaimRecord(run=ROW.run, **claim(FIRST, "so", "reproduced").model_dump())
-    ),
-    "asking": lambda store: store.ask("a", KEY),
-    "a failure": lambda store: store.put_failure("a", KEY, "why"),
-    "timing": lambda store: store.is_first_timing("a", KEY),
-    "networks": lambda store: store.put_networks("a", KEY, []),
-}
-
-
 @pytest.mark.parametrize("write", WRITING.values(), ids=WRITING)
 def test_a_folder_that_was_removed_is_made_again(store, write, report):
-    remove(report)
+    shutil.rmtree(report)
     with pytest.warns(UserWarning, match="was removed while this session ran; its records so far are"):
         write(store)
     assert (report / "runs").is_dir()
@@ -196,7 +191,7 @@ def test_a_folder_that_was_removed_is_made_again(store, write, report):
 
 @pytest.mark.parametrize("write", WRITING.values(), ids=WRITING)
 def test_a_folder_that_cannot_be_made_again_is_named(store, write, report):
-    remove(report)
+    shutil.rmtree(report)
     report.write_text("")
     with (
         pytest.warns(UserWarning, match="was removed"),
@@ -207,14 +202,8 @@ def test_a_folder_that_cannot_be_made_again_is_named(store, write, report):
 
 def test_a_folder_that_is_removed_while_a_record_is_made_is_made_again(store, report):
     def make():
-        remove(report)
+        shutil.rmtree(report)
         return CONTENT
 
     with pytest.warns(UserWarning, match="was removed"):
         assert store.get_or_make(TrainingRecord, ROW.id, KEY, make) == ROW
-
-
-def remove(path):
-    for each in sorted(path.rglob("*"), reverse=True):
-        each.rmdir() if each.is_dir() else each.unlink()
-    path.rmdir()

@@ -165,8 +165,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/engines": ("engines", "proof", "values"),
     "model/engines/cluster": ("cluster",),
     "model/engines/cuda_graph": ("limits", "cuda_graph"),
-    "model/engines/numba_loop": ("limits", "engines", "deferred_steps", "numba_cache", "subnormals"),
-    "model/engines/numba_loop/kernels.py": (
+    "model/engines/numba_loop": (
         "evaluate", "limits", "engines", "deferred_steps", "numba_cache", "subnormals",
     ),
     "model/engines/numba_loop/evaluation.py": ("evaluate",),

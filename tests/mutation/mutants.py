@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -62,6 +62,7 @@ def mutants(source: str) -> Iterator[Mutant]:
     encoded = source.encode()  # ast counts columns in bytes
     starts = [0, *accumulate(len(line) for line in encoded.splitlines(keepends=True))]
     tree = ast.parse(source)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     for first, last, text in sorted(_changes(tree), key=lambda change: change[:2]):
         begin, end = (starts[line - 1] + column for line, column in (first, last))
         parts = encoded[:begin], encoded[begin:end], encoded[end:]
@@ -69,17 +70,19 @@ def mutants(source: str) -> Iterator[Mutant]:
         before, after = head.rpartition("\n")[2], tail.partition("\n")[0].partition("  #")[0]
         change = " ".join(f"{before}{{{old} -> {text}}}{after}".split())
         line = first[0]
-        yield Mutant(_lines_around(tree, line), _uses(tree, line), change, head + text + tail)
+        yield Mutant(_lines_around(tree, line), _uses(tree, names, line), change, head + text + tail)
 
 
-def _uses(tree: ast.Module, line: int) -> frozenset[int]:
-    """Returns the lines of the outermost statement around a line, and those that use what it defines."""
+def _uses(tree: ast.Module, names: Sequence[ast.Name], line: int) -> frozenset[int]:
+    """Returns the lines of the outermost statement around a line, and those that use what it defines.
+
+    `names` are all names in the tree.
+    """
     for statement in tree.body:
         decorators = getattr(statement, "decorator_list", [])
         lines = range(min(each.lineno for each in (statement, *decorators)), statement.end_lineno + 1)
         if line in lines:
             break
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     defined = {each.id for each in names if isinstance(each.ctx, ast.Store) and each.lineno in lines}
     return frozenset({*lines, *(each.lineno for each in names if each.id in defined)})
 
