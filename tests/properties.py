@@ -1,4 +1,4 @@
-"""Tests of many values, by Hypothesis, on machines that are shared."""
+"""Settings of property tests (Hypothesis) for machines that others use, too."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""The duration of a test, without the time in which it waited itself."""
+"""The durations of tests, without the time that each spent waiting."""
 
 from types import SimpleNamespace
 
@@ -11,8 +11,8 @@ from harness.timing import durations
     ("waited", "lasted", "duration"),
     [((0, 0), 5, 5), ((0, 3), 5, 2), ((7, 7), 5, 5), ((7, 9), 5, 3), ((7, 13), 5, 0)],
 )
-def test_a_test_is_as_long_as_it_did_not_wait(monkeypatch, waited, lasted, duration):
-    """`waited` are the seconds of waiting of its process, before it and after it."""
+def test_time_spent_waiting_does_not_count(monkeypatch, waited, lasted, duration):
+    """`waited`: how many seconds its process had waited in total, before the test and after it."""
     seconds = iter(waited)
     monkeypatch.setattr(durations, "seconds_in", lambda phase: next(seconds))
     item, report = SimpleNamespace(stash=pytest.Stash()), SimpleNamespace(duration=lasted)
@@ -21,7 +21,7 @@ def test_a_test_is_as_long_as_it_did_not_wait(monkeypatch, waited, lasted, durat
 
 
 @pytest.mark.parametrize("when", ["setup", "teardown"])
-def test_only_calls_wait(monkeypatch, when):
+def test_only_the_call_of_a_test_is_shortened(monkeypatch, when):
     monkeypatch.setattr(durations, "seconds_in", {"waiting": 3}.get)
     item = SimpleNamespace(stash=pytest.Stash())
     assert made(item, "call", SimpleNamespace(duration=5)).duration == 5  # it was skipped

@@ -43,7 +43,7 @@ def test_a_row_that_cannot_be_is_refused(given, message):
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 100, "sgd lr=0.1 (momentum) [x]"])
-def test_a_row_has_any_other_name(name):
+def test_other_names_are_accepted(name):
     assert Row(name, SETTINGS).name == name
 
 

@@ -89,7 +89,7 @@ def test_of_equally_many_the_smallest_deviation_is_best():
     assert agreement.best_guess(guesses) == (8, 2, 3)
 
 
-def test_a_deviation_is_as_large_above_as_below():
+def test_the_sign_of_a_deviation_does_not_matter():
     """What is published is 140 standard deviations above ours, or 640 below."""
     guesses = {8: [comparison(*[[0.99, 0.9902]] * 5)], 16: [comparison(*[[0.8, 0.801]] * 5)]}
     assert agreement.best_guess(guesses)[::2] == (16, 0)

@@ -49,7 +49,7 @@ def test_what_an_observer_saw_comes_back_as_numbers():
     np.testing.assert_array_equal(found, [[0], [300]])
 
 
-def test_other_hardware_is_the_trainings_too():
+def test_a_training_has_the_hardware_of_its_record():
     assert to_training(ROW).hardware == ""
     other = ROW.model_copy(update={"hardware": Hardware(device_name="X", cores=3)})
     assert to_training(other).hardware == "X, 3 cores"

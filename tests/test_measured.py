@@ -37,7 +37,7 @@ def test_a_value_comes_back_in_plain_types(value, kept):
     assert type(found) is type(kept)
 
 
-def test_what_is_no_number_comes_back_wherever_it_is():
+def test_nan_comes_back_wherever_it_is():
     written = json.loads(atomic_json.dumps({"it": checked({"a": [NAN, {"b": np.nan}]}, "it")}))["it"]
     first, second = restored(written)["a"]
     assert first != first

@@ -77,7 +77,7 @@ def test_a_record_is_extended_to_more_seeds_than_it_has(store, seeds, extended):
     assert store.find(MeasurementRecord, BIAS, BIAS_KEY) == found
 
 
-def test_who_makes_or_extends_a_record_holds_its_lock(store, report):
+def test_a_record_is_locked_while_it_is_made_or_extended(store, report):
     held = []
 
     def make(*_):
@@ -90,7 +90,7 @@ def test_who_makes_or_extends_a_record_holds_its_lock(store, report):
     assert held[0] == held[1]
 
 
-def test_each_question_is_passed_on_once(store):
+def test_each_request_for_a_record_is_returned_once(store):
     assert store.asked() == []
     store.ask("b", KEY)
     store.ask("a", KEY)
@@ -150,7 +150,7 @@ def test_the_first_result_makes_the_report_the_latest(store, report, result):
     assert latest.resolve() == report
 
 
-def test_only_the_first_result_does(store, report):
+def test_a_later_result_does_not_make_it_the_latest_again(store, report):
     store.put(ROW.id, KEY, CONTENT)
     later = report.with_name("2026-01-02_03-04-06.000")
     later.mkdir()

@@ -51,7 +51,7 @@ def test_all_of_pytorchs_threads_flush_and_then_stop(threads, count):
     assert sys.float_info.min / 2 != 0
 
 
-def test_they_stop_if_the_block_raises():
+def test_flushing_ends_if_the_block_raises():
     with pytest.raises(KeyError), flushed():
         raise KeyError
     assert sys.float_info.min / 2 != 0

@@ -34,7 +34,7 @@ _LOOKS = {
     *("labelAngle", "labelOverlap", "labelSeparation", "gradientLength", "tickCount", "tickMinStep"),
     *("symbolOpacity", "symbolStrokeWidth", "symbolType", "nice", "padding"),
 }
-# Arguments that no test misses on Linux, where text is UTF-8; what is printed is read at the end.
+# Arguments whose loss no test on Linux can notice: text is UTF-8 there, and output is read at its end.
 _UNSEEN = {"encoding", "flush", "prefix", "stacklevel"}
 _LEFT_ALONE = _LOOKS | _UNSEEN
 
