@@ -55,6 +55,22 @@ def pytest_sessionstart():
 """
 
 
+# A thread that says something while the test that waits for it is captured.
+THREAD = """
+import threading
+
+def test_captured(request):
+    from harness.plugin.progress.messages import print_message
+
+    print("from the test")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    assert capture.is_globally_capturing()
+    thread = threading.Thread(target=print_message, args=(request.config, "from the thread"))
+    thread.start()
+    thread.join()
+"""
+
+
 class Screen:
     """A terminal of 100 columns and 12 lines, whose content can be read."""
 
@@ -238,7 +254,7 @@ def test_quiet_sessions_and_sessions_without_rows_to_train_show_only_messages(
 
     monkeypatch.setattr(watch, "ProgressWatch", Shown)
     config = SimpleNamespace(
-        option=SimpleNamespace(verbose=verbose),
+        option=SimpleNamespace(verbose=verbose, capture="no"),
         pluginmanager=SimpleNamespace(getplugin=lambda name: SimpleNamespace(isatty=False)),
         stash=pytest.Stash(),
         add_cleanup=at_the_end.append,
@@ -253,3 +269,11 @@ def test_quiet_sessions_and_sessions_without_rows_to_train_show_only_messages(
 def test_a_rows_short_name_has_its_exercises_number_if_there_is_one():
     assert short_name("bench/test_1_x.py::test_training[a]") == "1. a"
     assert short_name("study/test_moons.py::test_training[a]") == "a"
+
+
+def test_what_a_thread_prints_is_not_captured(suite):
+    suite.add(1, THREAD)
+    result = suite.run_apart("-k", "captured", "--capture=fd")
+    result.assert_outcomes(passed=1)
+    assert result.outlines.count("from the thread") == 1
+    assert "from the test" not in result.outlines

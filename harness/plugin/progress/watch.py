@@ -16,6 +16,7 @@ from . import FOLDER
 from .lines import Lines
 from .messages import MESSAGE, print_message
 from .state import Display, State
+from .uncaptured import uncapture_threads
 
 _READ_SECONDS = 0.5  # between two readings
 _WATCH = pytest.StashKey["ProgressWatch"]()
@@ -27,6 +28,7 @@ def watch(config: pytest.Config, report_dir: Path, epochs: Mapping[str, int]) ->
     Without such rows, or with -q, only messages are displayed.
     """
     ownership.clear(report_dir / FOLDER)  # left by a killed session
+    uncapture_threads(config)
     reporter = config.pluginmanager.getplugin("terminalreporter")
     display = _display(reporter, epochs) if epochs and config.option.verbose >= 0 else None
     config.stash[_WATCH] = ProgressWatch(report_dir / FOLDER, display, partial(print_message, config))
