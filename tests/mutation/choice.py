@@ -165,9 +165,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/data/torchvision_mnist.py": ("fetch",),
     "model/diagnostics": ("known_diagnostics", "measurements"),
     "model/engines": ("engines", "proof", "values"),
-    "model/engines/cluster": ("cluster",),
-    "model/engines/cuda_graph": ("limits", "cuda_graph"),
+    "model/engines/cluster": ("launches", "cluster"),
+    "model/engines/cuda_graph": ("known_graphs", "limits", "cuda_graph"),
     "model/engines/cuda_graph/engine.py": ("capture", "limits", "cuda_graph"),
+    "model/engines/honours.py": ("honours", "engines"),
     "model/engines/numba_loop": (
         "evaluate", "limits", "engines", "deferred_steps", "numba_cache", "subnormals",
     ),
