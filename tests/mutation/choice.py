@@ -61,7 +61,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/engine_speeds/peak_memory.py": ("command_results", "speed", "values"),
     "harness/engine_speeds/peers.py": ("peers",),
     "harness/engine_speeds/roofline.py": ("bounds", "speed"),
-    "harness/entry": ("study", "options"),
+    "harness/entry": ("entry", "study", "options"),
     "harness/exercise.py": ("exercise", "small_rules", "study", "files", "limits"),
     "harness/export": ("export", "services"),
     "harness/export/columns.py": ("added_seeds", "export", "services"),
