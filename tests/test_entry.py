@@ -1,4 +1,4 @@
-"""The plugin of every session loads the suite's where there is a study, and nothing where there is none."""
+"""The plugin of every session loads the suite's where there is a study, and else nothing."""
 
 import pytest
 

@@ -99,7 +99,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/plugin/progress": ("progress",),
     "harness/plugin/shards.py": ("shards",),
     "harness/plugin/shutdown.py": ("interrupt",),
-    "harness/processes.py": ("small_rules", "children", "surroundings"),
+    "harness/processes.py": ("child_processes", "small_rules", "children", "surroundings"),
     "harness/report": ("known_tables", "known_pages", "limits", "page_content", "report", "many_rows"),
     "harness/report/nodes.py": ("known_pages", "blocks"),
     "harness/report/scaling.py": ("blocks",),
