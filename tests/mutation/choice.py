@@ -89,7 +89,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/paths.py": ("small_rules", "report"),
     "harness/plugin": ("options", "session", "claims", "collected"),
     "harness/plugin/claim_looks.py": ("seeds_until_decided",),
-    "harness/plugin/claims.py": ("claims",),
+    "harness/plugin/claims.py": ("known_decisions", "claims"),
     "harness/plugin/cluster.py": ("cluster_sessions",),
     "harness/plugin/fixtures.py": (
         "claims", "session", "benchmarks", "measurements", "faults", "proof",
