@@ -9,6 +9,7 @@ import pytest
 
 from harness.export.columns import results_table
 from harness.files.record import AddedSeeds
+from harness.history.past_runs import _of_report
 from harness.report.changes import compare_runs
 from harness.report.next_steps import next_steps
 from harness.verdicts import INCONCLUSIVE, SEEDS_LEAVE_IT_OPEN
@@ -47,3 +48,27 @@ def test_more_seeds_are_suggested_than_a_row_was_given():
     five = first.model_copy(update={"seeds": [0, 1, 2, 3, 4], "added": added})
     *_, step = next_steps(summary.model_copy(update={"cases": [five, *others]}))
     assert step.command == "pytest bench/ --seeds-until-decided 20"
+
+
+@pytest.mark.parametrize(("count", "predicted"), [(3, "20 s"), (2, "30 s"), (1, "60 s")])
+def test_the_time_of_more_seeds_is_predicted_from_those_that_were_timed(count, predicted):
+    """Five seeds of a row whose 12 s are of `count` seeds."""
+    claims = [claim(FIRST, "open", INCONCLUSIVE, f"So. {SEEDS_LEAVE_IT_OPEN}")]
+    summary = run_of(TRAININGS, claims, command="pytest bench/").summary
+    one = summary.model_copy(update={"cases": [*timed(count).cases.values()]})
+    *_, step = next_steps(one)
+    assert step.command == "pytest bench/ --replicates 5"
+    assert f"at most {predicted} of training" in step.why
+
+
+@pytest.mark.parametrize(("count", "mean"), [(1, 2), (2, 3), (3, None)])
+def test_in_histories_epochs_to_an_accuracy_are_those_of_the_timed_seeds(count, mean):
+    run = timed(count)
+    case = run.cases[NAME]
+    target = max(case.time_to_accuracy)
+    reached = case.time_to_accuracy[target].model_copy(update={"epochs": [2, 4, None]})
+    times = {**case.time_to_accuracy, target: reached}
+    found = _of_report(
+        replace(run, cases={NAME: case.model_copy(update={"time_to_accuracy": times})})
+    ).rows[NAME]
+    assert (found.target, found.epochs_to_target) == (target, mean)

@@ -3,11 +3,19 @@
 import json
 import math
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
 
-from harness.gates.baselines import FOR_ACCURACY, FOR_TIMES, BaselineError, cases_of, read_saved_run
+from harness.gates.baselines import (
+    FOR_ACCURACY,
+    FOR_TIMES,
+    BaselineError,
+    SavedRun,
+    cases_of,
+    read_saved_run,
+)
 from model.experiment import Experiment
 from model.network import MLP
 from model.optimizers import SGD, Adam
@@ -173,6 +181,24 @@ def test_control_characters_in_a_name_are_escaped(tmp_path):
     with pytest.raises(BaselineError) as refused:
         read_saved_run(tmp_path / "\x1b[2J\n.json")
     assert "\\x1b[2J .json cannot be read: No such file or directory" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("0001_accepted", True),
+        ("12345_accepted", True),
+        ("0001_accepted_inconclusive", False),
+        ("0001_accepted-old", False),
+        ("0001_unaccepted", False),
+        ("accepted", False),
+        ("_accepted", False),
+        ("x0001_accepted", False),
+        ("0001_Accepted", False),
+    ],
+)
+def test_only_runs_saved_as_accepted_are_accepted(name, accepted):
+    assert SavedRun(Path(f"{name}.json"), {}).accepted is accepted
 
 
 def test_other_benchmarks_in_a_saved_run_are_ignored(tmp_path):

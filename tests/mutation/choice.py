@@ -84,6 +84,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/hardware/lease.py": ("races", "lease", "session"),
     "harness/hardware/lock_file.py": ("races", "lease"),
     "harness/history": ("history_steps", "limits", "history", "history_page", "replays"),
+    "harness/history/past_runs.py": (
+        "added_seeds", "history_steps", "limits", "history", "history_page", "replays",
+    ),
     "harness/looks.py": ("small_rules", "seeds_until_decided"),
     "harness/ownership.py": ("small_rules", "ownership"),
     "harness/paths.py": ("small_rules", "report"),
@@ -111,6 +114,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/report/differences.py": ("known_tables", "known_pages", "page_content"),
     "harness/report/figures": (
         "known_figures", "figure_layers", "groups_of_rows", "limits", "figures", "many_rows",
+    ),
+    "harness/report/figures/end_labels.py": (
+        "end_labels", "known_figures", "figure_layers", "limits", "figures",
     ),
     "harness/report/figures/timeline.py": ("phases",),
     "harness/report/figures/time_to_accuracy.py": (
