@@ -64,7 +64,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/entry": ("entry", "study", "options"),
     "harness/exercise.py": ("exercise", "small_rules", "study", "files", "limits"),
     "harness/export": ("export", "services"),
-    "harness/export/columns.py": ("added_seeds", "export", "services"),
+    "harness/export/columns.py": ("known_columns", "added_seeds", "export", "services"),
     "harness/export/curve_events.py": ("command_results", "tensorboard"),
     "harness/files": ("file_limits", "files", "jsonfile", "limits"),
     "harness/files/measured.py": ("measured",),
