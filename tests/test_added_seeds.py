@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from harness.export.columns import results_table
-from harness.files.record import AddedSeeds
+from harness.files.record import AddedSeeds, Hardware
 from harness.history.past_runs import _of_report
 from harness.report.changes import compare_runs
 from harness.report.next_steps import next_steps
+from harness.report.tables import format_caption
 from harness.verdicts import INCONCLUSIVE, SEEDS_LEAVE_IT_OPEN
 from tests.made_up_runs import FIRST, RUN, TRAININGS, claim, run_of
 
@@ -72,3 +73,39 @@ def test_in_histories_epochs_to_an_accuracy_are_those_of_the_timed_seeds(count, 
         replace(run, cases={NAME: case.model_copy(update={"time_to_accuracy": times})})
     ).rows[NAME]
     assert (found.target, found.epochs_to_target) == (target, mean)
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds", "times", "looks"),
+    [
+        (
+            1,
+            "one seed each, and up to 3 for 1 row on which claims were open",
+            "the first seed",
+            "1, 2 and 4",
+        ),
+        (
+            2,
+            "2 seeds each, and up to 3 for 1 row on which claims were open",
+            "the first 2 seeds",
+            "2 and 4",
+        ),
+    ],
+)
+def test_the_caption_says_which_seeds_are_in_which_figure(count, seeds, times, looks):
+    cases = [*timed(count).cases.values()]
+    summary = RUN.summary.model_copy(update={"cases": cases, "seeds_until_decided": 4})
+    caption = format_caption(summary)
+    assert f"means with 95 % intervals: {seeds}." in caption
+    assert f"Times are of training alone, for {times}, each on its own cores or GPU." in caption
+    assert f"with the first of {looks} seeds that suffice" in caption
+
+
+def test_a_row_of_other_hardware_has_it_in_histories():
+    own = Hardware(device_name="Another CPU", cores=3)
+    cases = {NAME: RUN.cases[NAME].model_copy(update={"hardware": own})}
+    machine = dict(_of_report(replace(RUN, cases=cases)).rows[NAME].machine)
+    assert (machine["device_name"], machine["cores"]) == ("Another CPU", "3")
+    here = dict(_of_report(RUN).rows[NAME].machine)
+    assert here["device_name"] == RUN.summary.machine.device_name
+    assert here["cores"] == str(RUN.summary.machine.cores)
