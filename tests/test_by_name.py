@@ -17,6 +17,10 @@ class Own(torch.optim.SGD):
     """An optimizer at this module's top level."""
 
 
+class Adam(torch.optim.SGD):
+    """An optimizer with the name of one of PyTorch's."""
+
+
 class Outer:
     class Inner(torch.optim.SGD):
         """An optimizer in a class, which has a dotted name too."""
@@ -35,6 +39,8 @@ def name_of(given):
     [
         (torch.optim.SGD, "torch.optim.SGD"),
         (Own, f"{__name__}.Own"),
+        (Adam, f"{__name__}.Adam"),
+        (torch.optim.Adam, "torch.optim.Adam"),
         (Outer.Inner, f"{__name__}.Outer.Inner"),
     ],
 )

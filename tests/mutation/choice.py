@@ -81,7 +81,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/gates/versions.py": ("gate_result", "gate"),
     "harness/hardware": ("session", "surroundings", "noise"),
     "harness/hardware/disturbance.py": ("evenness", "noise"),
-    "harness/hardware/lease.py": ("races", "lease", "session"),
+    "harness/hardware/lease.py": ("waits", "races", "lease", "session"),
     "harness/hardware/lock_file.py": ("races", "lease"),
     "harness/history": ("history_steps", "limits", "history", "history_page", "replays"),
     "harness/history/past_runs.py": (
@@ -190,6 +190,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/phases.py": ("phases",),
     "model/schedule.py": ("data_sets", "values", "optimizers"),
     "model/stopwatch.py": ("model",),
+    "model/subnormals.py": ("subnormals",),
     "model/train.py": ("model", "proof"),
 }  # fmt: skip
 
