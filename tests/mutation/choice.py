@@ -101,6 +101,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/plugin/job_summary.py": ("limits", "services", "gate"),
     "harness/plugin/junit_properties.py": ("services",),
     "harness/plugin/mnist_figures.py": ("other_data",),
+    "harness/plugin/options.py": ("option_values", "options", "session", "claims", "collected"),
     "harness/plugin/phase_file.py": ("phases",),
     "harness/plugin/preconditions.py": ("limits", "entry", "study", "surroundings", "options"),
     "harness/plugin/progress": ("progress_messages", "progress"),
