@@ -105,6 +105,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/plugin/phase_file.py": ("phases",),
     "harness/plugin/preconditions.py": ("limits", "entry", "study", "surroundings", "options"),
     "harness/plugin/progress": ("progress_messages", "progress"),
+    "harness/plugin/session.py": ("session_end", "options", "session", "claims", "collected"),
     "harness/plugin/shards.py": ("shards",),
     "harness/plugin/shutdown.py": ("interrupt",),
     "harness/processes.py": ("child_processes", "small_rules", "children", "surroundings"),
