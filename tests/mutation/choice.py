@@ -83,6 +83,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/hardware/disturbance.py": ("evenness", "noise"),
     "harness/hardware/lease.py": ("waits", "races", "lease", "session"),
     "harness/hardware/lock_file.py": ("races", "lease"),
+    "harness/hardware/machine.py": ("environment", "session", "surroundings"),
     "harness/history": ("history_steps", "limits", "history", "history_page", "replays"),
     "harness/history/past_runs.py": (
         "added_seeds", "history_steps", "limits", "history", "history_page", "replays",
@@ -187,6 +188,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "model/engines/numba_loop/evaluation.py": ("evaluate",),
     "model/engines/numba_loop/arrays.py": ("evaluate", "engines"),
     "model/engines/proof.py": ("limits", "proof"),
+    "model/environment.py": ("environment",),
+    "model/experiment.py": ("known_trainings", "model", "values"),
     "model/evaluate.py": ("evaluate", "model"),
     "model/optimizers.py": ("bounds", "values", "optimizers"),
     "model/phases.py": ("phases",),
