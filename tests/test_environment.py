@@ -17,6 +17,18 @@ from harness.session_settings import CLUSTER_MACHINE, KEPT_RUN, SETTINGS
 from model import environment
 
 
+def of_the_system(monkeypatch, name, content):
+    """Makes the file of that name have this content; None if there is no such file."""
+
+    def read_text(path):
+        assert path == Path(name)
+        if content is None:
+            raise FileNotFoundError
+        return content
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+
 def test_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0: {7, 3, 5}}[process])
     assert environment.available_cores() == [3, 5, 7]
@@ -36,13 +48,7 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
     ],
 )
 def test_the_processors_name(monkeypatch, cpuinfo, processor, machine, name):
-    def read_text(path):
-        assert path == Path("/proc/cpuinfo")
-        if cpuinfo is None:
-            raise FileNotFoundError
-        return cpuinfo
-
-    monkeypatch.setattr(Path, "read_text", read_text)
+    of_the_system(monkeypatch, "/proc/cpuinfo", cpuinfo)
     monkeypatch.setattr(platform, "processor", lambda: processor)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert environment.cpu_model() == name
@@ -209,13 +215,7 @@ def test_devices_that_a_training_may_take(monkeypatch, name, available, devices)
     ],
 )
 def test_the_driver(monkeypatch, text, driver):
-    def read_text(path):
-        assert path == Path("/proc/driver/nvidia/version")
-        if text is None:
-            raise FileNotFoundError
-        return text
-
-    monkeypatch.setattr(Path, "read_text", read_text)
+    of_the_system(monkeypatch, "/proc/driver/nvidia/version", text)
     assert machine._driver() == driver
 
 
