@@ -149,7 +149,7 @@ def test_names_of_other_things_are_refused(name):
         {"function": 3},
         {"function": "a", "b": 1},
         {1},
-        object(),
+        ...,
     ],
     ids=repr,
 )
