@@ -118,9 +118,10 @@ def _run(folder: Path, tests: list[str], plugin: object | None, compiling: bool)
         if name.partition(".")[0] in (*PACKAGES, "tests") and not name.startswith("tests.mutation"):
             del sys.modules[name]
     # Pytest's plugin has another name than its folder, by which it would be found in the checkout.
-    for name, module in sys.modules.items():
-        if name.startswith("__editable___minibatch_bench"):
-            module.MAPPING = module.MAPPING | {"minibatch_bench": str(root / "harness" / "entry")}
+    if (entry := root / "harness" / "entry").is_dir():
+        for name, module in sys.modules.items():
+            if name.startswith("__editable___minibatch_bench"):
+                module.MAPPING = module.MAPPING | {"minibatch_bench": str(entry)}
     os.environ["OMP_WAIT_POLICY"] = "passive"
     sys.dont_write_bytecode = not compiling
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
