@@ -20,11 +20,13 @@ import pytest
 from execnet.gateway_base import Popen2IO
 
 # The installed distributions with pytest plugins. Every session would search all distributions for
-# them, which takes much of a miniature session's time.
+# them, which takes much of a miniature session's time. Hypothesis's would make it warn in the tests that
+# follow in this process.
 PLUGINS = [
     distribution
     for distribution in importlib.metadata.distributions()
-    if any(entry_point.group == "pytest11" for entry_point in distribution.entry_points)
+    if distribution.name != "hypothesis"
+    and any(entry_point.group == "pytest11" for entry_point in distribution.entry_points)
 ]
 
 _FORKS = multiprocessing.get_context("forkserver")
