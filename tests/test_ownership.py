@@ -144,13 +144,16 @@ def test_a_folder_with_another_programs_runs_is_refused(tmp_path, resume):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1"]
 
 
-def test_the_root_is_refused(monkeypatch):
+def test_a_refused_root_is_left_as_it_is(monkeypatch):
+    before = set(os.listdir("/"))
+
     def written(*_, **__):
         pytest.fail("the suite writes to the root", pytrace=False)
 
     for change in ("mkdir", "write_text", "unlink", "rmdir"):  # should it write there all the same
         monkeypatch.setattr(Path, change, written)
     assert "contains other files" in refusal(Path("/"))
+    assert set(os.listdir("/")) == before
 
 
 @pytest.mark.parametrize("mark", ["", "somebody else's", "\udcff"], ids=["empty", "other", "bytes"])

@@ -5,7 +5,7 @@ import torch
 
 from harness.report.alike import numeric_settings
 from harness.report.series import lines_of
-from harness.report.settings import settings_of
+from harness.report.settings import network_in_words, schedule_in_words, settings_of
 from model.dataset import FASHION_MNIST
 from model.experiment import Experiment
 from model.network import MLP
@@ -74,3 +74,38 @@ def test_rows_of_unlike_activations_are_not_one_line():
     (alike,) = numeric_settings(lines(rows))
     assert alike.setting == "learning rate"
     assert [[line.name for line in group] for group in alike.groups] == [[*rows][:3], [*rows][3:]]
+
+
+HALVED = Schedule(STEP, {"step_size": 7, "gamma": 0.5}, every="step")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "without", "words"),
+    [
+        (None, (), "constant rate"),
+        (None, ("schedule gamma",), "constant rate"),
+        (HALVED, (), "StepLR, gamma 0.5, step size 7, every step"),
+        (HALVED, ("momentum", "gamma"), "StepLR, gamma 0.5, step size 7, every step"),
+        (HALVED, ("schedule gamma",), "StepLR, step size 7, every step"),
+        (HALVED, ("schedule gamma", "schedule step size"), "StepLR, every step"),
+    ],
+)
+def test_schedules_in_words(schedule, without, words):
+    assert schedule_in_words(schedule, without) == words
+
+
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ((), "784-300-100-10 with relu, tanh"),
+        (
+            ("momentum", "units of hidden layer 0", "units of hidden layer 3"),
+            "784-300-100-10 with relu, tanh",
+        ),
+        (("units of hidden layer 1",), "784-·-100-10 with relu, tanh"),
+        (("units of hidden layer 2",), "784-300-·-10 with relu, tanh"),
+        (("units of hidden layer 1", "units of hidden layer 2"), "784-·-·-10 with relu, tanh"),
+    ],
+)
+def test_networks_in_words(without, words):
+    assert network_in_words(MLP((784, 300, 100, 10), ("relu", "tanh")), without) == words

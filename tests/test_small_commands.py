@@ -13,10 +13,7 @@ from harness.commands import prune, report, site
 from harness.commands.output import Output
 from harness.commands.prune import prune_runs
 from harness.paths import BENCH, ROOT
-from harness.report.settings import network_in_words, schedule_in_words
 from harness.run_folders import LINK
-from model.network import MLP
-from model.schedule import Schedule
 from tests.processes import forks
 
 # Deleting report folders -------------------------------------------------------------------------------
@@ -250,40 +247,3 @@ def test_after_a_failure_python_has_nothing_to_write_when_it_exits(tmp_path):
     assert os.fstat(file.fileno()).st_rdev == os.stat(os.devnull).st_rdev
     assert len(os.listdir("/proc/self/fd")) == before
     file.close()
-
-
-# Settings in words -------------------------------------------------------------------------------------
-
-STEP = Schedule("torch.optim.lr_scheduler.StepLR", {"step_size": 7, "gamma": 0.5}, every="step")
-
-
-@pytest.mark.parametrize(
-    ("schedule", "without", "words"),
-    [
-        (None, (), "constant rate"),
-        (None, ("schedule gamma",), "constant rate"),
-        (STEP, (), "StepLR, gamma 0.5, step size 7, every step"),
-        (STEP, ("momentum", "gamma"), "StepLR, gamma 0.5, step size 7, every step"),
-        (STEP, ("schedule gamma",), "StepLR, step size 7, every step"),
-        (STEP, ("schedule gamma", "schedule step size"), "StepLR, every step"),
-    ],
-)
-def test_schedules_in_words(schedule, without, words):
-    assert schedule_in_words(schedule, without) == words
-
-
-@pytest.mark.parametrize(
-    ("without", "words"),
-    [
-        ((), "784-300-100-10 with relu, tanh"),
-        (
-            ("momentum", "units of hidden layer 0", "units of hidden layer 3"),
-            "784-300-100-10 with relu, tanh",
-        ),
-        (("units of hidden layer 1",), "784-·-100-10 with relu, tanh"),
-        (("units of hidden layer 2",), "784-300-·-10 with relu, tanh"),
-        (("units of hidden layer 1", "units of hidden layer 2"), "784-·-·-10 with relu, tanh"),
-    ],
-)
-def test_networks_in_words(without, words):
-    assert network_in_words(MLP((784, 300, 100, 10), ("relu", "tanh")), without) == words

@@ -139,9 +139,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "harness/report/series.py": (
         "settings_of_rows", "known_tables", "known_pages", "groups_of_rows", "figures", "many_rows",
     ),
-    "harness/report/settings.py": (
-        "settings_of_rows", "small_commands", "groups_of_rows", "many_rows", "values",
-    ),
+    "harness/report/settings.py": ("settings_of_rows", "groups_of_rows", "many_rows", "values"),
     "harness/report/site.py": ("known_pages", "site"),
     "harness/report/tables.py": ("known_tables", "known_pages", "terminal", "findings"),
     "harness/report/terminal.py": ("known_tables", "known_pages", "terminal"),
